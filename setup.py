@@ -1,0 +1,45 @@
+"""Installation: ``pip install -c constraints.txt -e .[compute,scipion,test]``."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+VERSION_FILE = HERE / "continuousflex_deep" / "_version.py"
+VERSION = re.search(r'__version__ = "([^"]+)"', VERSION_FILE.read_text(encoding="utf-8"))
+if VERSION is None:
+    raise RuntimeError(f"{VERSION_FILE}: expected a line __version__ = \"...\"")
+
+BASE = ["numpy>=1.26", "scipy>=1.10", "gemmi>=0.7", "mrcfile>=1.4", "tqdm>=4.60"]
+COMPUTE = ["torch>=2.2", "torchvision>=0.17", "ProDy>=2.6", "scikit-learn>=1.3", "matplotlib>=3.8"]
+# pyworkflow imports pkg_resources, which setuptools 81 no longer brings
+SCIPION = ["scipion-app>=3.8", "scipion-em>=3.11", "scipion-pyworkflow>=3.11.2", "setuptools<81"]
+TEST = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15"]
+
+setup(
+    name="scipion-em-continuousflex-deep",
+    version=VERSION.group(1),
+    description="Continuous conformational variability from cryo-EM images: normal modes, HEMNMA and DeepHEMNMA",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="GPL-3.0-or-later",
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: GNU General Public License v3 or later (GPLv3+)",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Bio-Informatics",
+    ],
+    python_requires=">=3.11",
+    packages=find_packages(include=["continuousflex_deep", "continuousflex_deep.*"]),
+    package_data={
+        "continuousflex_deep": ["protocols.conf", "*.png", "templates/*.json.template", "py.typed"],
+    },
+    install_requires=BASE,
+    extras_require={"compute": COMPUTE, "scipion": SCIPION, "test": TEST},
+    entry_points={
+        "pyworkflow.plugin": ["continuousflex_deep = continuousflex_deep"],
+        "console_scripts": ["continuousflex-deep = continuousflex_deep.cli:main"],
+    },
+)
