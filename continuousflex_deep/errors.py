@@ -1,0 +1,17 @@
+"""Errors meant for the person at the keyboard: what, where, got, expected, what to do."""
+
+
+class DeepError(Exception):
+    """Base of every error this package raises on purpose; the command line prints it without a traceback."""
+
+
+class InputError(DeepError, ValueError):
+    """Input that cannot be used as it is: a missing file, contradictory values, an impossible request."""
+
+
+class FormatError(InputError):
+    """A file that does not follow the format it claims."""
+
+
+class MissingDependencyError(DeepError):
+    """An optional program or library is needed for this request and is not installed."""

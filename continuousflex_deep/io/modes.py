@@ -1,0 +1,127 @@
+"""Normal modes from and to elNemo-style folders: one `vec.N` text file a mode, one `dx dy dz` row an atom."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.records import write_json
+
+Floats = NDArray[np.float64]
+_FACTS = "modes.json"
+
+
+@dataclass(frozen=True, eq=False)
+class NormalModes:
+    """M modes of N atoms: mode_ids (1-based, 7 is the first non-rigid one), vectors (M, N, 3) of unit norm over all 3·N numbers.
+
+    eigenvalues, collectivity and score are arrays (M,) or None where the source does not say.
+    """
+
+    mode_ids: tuple[int, ...]
+    vectors: Floats
+    eigenvalues: Floats | None = None
+    collectivity: Floats | None = None
+    score: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.mode_ids)
+
+    def select(self, mode_ids: tuple[int, ...]) -> "NormalModes":
+        """The named modes, in the given order."""
+        missing = [m for m in mode_ids if m not in self.mode_ids]
+        if missing:
+            raise InputError(f"modes {missing} are not among the available ones {list(self.mode_ids)}")
+        rows = [self.mode_ids.index(m) for m in mode_ids]
+        pick = {k: None if getattr(self, k) is None else getattr(self, k)[rows] for k in ("eigenvalues", "collectivity", "score")}
+        return NormalModes(mode_ids=tuple(mode_ids), vectors=self.vectors[rows], **pick)
+
+
+def parse_mode_list(text: str) -> tuple[int, ...]:
+    """Mode numbers of a list such as "7-9 11" or "7,8,9". Rigid-body modes (1-6) and repetitions are an InputError."""
+    modes: list[int] = []
+    for part in text.replace(",", " ").split():
+        first, _, last = part.partition("-")
+        if not first.isdigit() or (last and not last.isdigit()):
+            raise InputError(f"mode list '{text}': cannot read '{part}'; expected numbers and ranges such as 7-9 11")
+        modes.extend(range(int(first), int(last or first) + 1))
+    if not modes:
+        raise InputError(f"mode list '{text}' names no mode; give for example 7-9")
+    rigid = [m for m in modes if m < 7]
+    if rigid:
+        raise InputError(f"mode list '{text}': modes {rigid} are rigid-body motions (1-6), which the pose already describes; choose from 7 on")
+    if len(set(modes)) < len(modes):
+        raise InputError(f"mode list '{text}' names a mode twice")
+    return tuple(modes)
+
+
+def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> NormalModes:
+    """Modes of a folder of `vec.N` files, those named or (by default) all from 7 on that are there.
+
+    Raises InputError when the folder or a mode is missing and FormatError when files disagree in length or a vector's norm is not 1.
+    """
+    base = Path(folder)
+    if not base.is_dir():
+        raise InputError(f"normal modes: '{base}' is not a folder; make one with the nma command")
+    available = sorted(int(p.suffix[1:]) for p in base.glob("vec.*") if p.suffix[1:].isdigit())
+    chosen = mode_ids if mode_ids is not None else tuple(m for m in available if m >= 7)
+    missing = [m for m in chosen if m not in available]
+    if missing or not chosen:
+        raise InputError(f"normal modes: '{base}' has no file vec.N for modes {missing or '7 and up'}; it has modes {available}")
+    vectors = [_read_vector(base / f"vec.{m}") for m in chosen]
+    lengths = {len(v) for v in vectors}
+    if len(lengths) > 1:
+        raise FormatError(f"'{base}': mode files have different numbers of atoms {sorted(lengths)}")
+    facts = _read_facts(base / _FACTS, chosen)
+    return NormalModes(mode_ids=tuple(chosen), vectors=np.array(vectors), **facts)
+
+
+def write_modes(folder: str | Path, modes: NormalModes) -> None:
+    """Write `vec.N` files and, beside them, what is known of each mode as modes.json."""
+    base = Path(folder)
+    for number, vector in zip(modes.mode_ids, modes.vectors, strict=True):
+        with atomic_path(base / f"vec.{number}") as temporary:
+            np.savetxt(temporary, vector, fmt="% .9E")
+    columns = {k: getattr(modes, k) for k in ("eigenvalues", "collectivity", "score")}
+    rows = [
+        {"mode": m, **{k: float(v[i]) for k, v in columns.items() if v is not None}} for i, m in enumerate(modes.mode_ids)
+    ]
+    write_json(base / _FACTS, rows)
+
+
+def require_same_atoms(modes: NormalModes, n_atoms: int, structure_path: str | Path, modes_path: str | Path) -> None:
+    """InputError unless the modes were made for a structure of this many atoms."""
+    if modes.vectors.shape[1] != n_atoms:
+        raise InputError(
+            f"modes '{modes_path}' have {modes.vectors.shape[1]} atoms, structure '{structure_path}' has {n_atoms}; "
+            "compute the modes from this very structure (hydrogens and water are left out when it is read)"
+        )
+
+
+def _read_vector(path: Path) -> Floats:
+    try:
+        vector = np.loadtxt(path, dtype=np.float64, ndmin=2)
+    except ValueError as error:
+        raise FormatError(f"'{path}': expected rows of three numbers ({error})") from error
+    if vector.ndim != 2 or vector.shape[1] != 3 or not np.isfinite(vector).all():
+        raise FormatError(f"'{path}': got an array of shape {vector.shape}, expected one row 'dx dy dz' of finite numbers an atom")
+    norm = np.linalg.norm(vector)
+    if abs(norm - 1) > 0.01:
+        raise FormatError(f"'{path}': the mode's norm is {norm:.4g}, expected 1 over all 3·N numbers; amplitudes would not be in Å")
+    return np.asarray(vector / norm)
+
+
+def _read_facts(path: Path, chosen: tuple[int, ...]) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        rows = {row["mode"]: row for row in json.loads(path.read_text())}
+        keys = ("eigenvalues", "collectivity", "score")
+        return {k: np.array([rows[m][k] for m in chosen]) for k in keys if all(k in rows.get(m, {}) for m in chosen)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"'{path}' is not the list of modes that the nma command writes ({error})") from error

@@ -1,0 +1,74 @@
+"""STAR files as tables of strings: RELION 3.0, 3.1 and later, and Xmipp's xmd. Parsing is gemmi's."""
+
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import atomic_path, require_file
+
+Column = NDArray[np.object_]
+Table = dict[str, Column]
+
+
+def read_star(path: str | Path) -> dict[str, Table]:
+    """Tables by block name; a table maps a column's name (without its underscore) to an object array (rows,) of str.
+
+    Lists of pairs become tables of one row. Quotes around a value are removed, so an Xmipp vector is "-27.1 -28.4".
+    Raises InputError for a missing file and FormatError, with gemmi's line number, for one that is not STAR.
+    """
+    file = require_file(path, "STAR file")
+    try:
+        document = gemmi.cif.read_file(str(file))
+    except (ValueError, RuntimeError, UnicodeDecodeError) as error:
+        raise FormatError(f"'{file}' is not a valid STAR file: {error}; was it cut off, or is it another format?") from error
+    blocks: dict[str, Table] = {}
+    for block in document:
+        table = _read_block(block)
+        if block.name in blocks:
+            raise FormatError(f"'{file}' has two data blocks named '{block.name}'; keep one")
+        blocks[block.name] = table
+    if not blocks:
+        raise FormatError(f"'{file}' has no data block; a STAR file begins its tables with 'data_'")
+    return blocks
+
+
+def _read_block(block: gemmi.cif.Block) -> Table:
+    table: Table = {}
+    for item in block:
+        if item.loop is not None:
+            width, values = item.loop.width(), list(item.loop.values)
+            for i, tag in enumerate(item.loop.tags):
+                table[tag.removeprefix("_")] = _unquoted(values[i::width])
+        elif item.pair is not None:
+            tag, value = item.pair
+            table[tag.removeprefix("_")] = _unquoted([value])
+    return table
+
+
+def _unquoted(values: list[str]) -> Column:
+    column = np.empty(len(values), dtype=object)
+    column[:] = [gemmi.cif.as_string(v).strip() if v[:1] in "'\"" else v for v in values]
+    return column
+
+
+def write_star(path: str | Path, blocks: dict[str, Table], header: str = "") -> None:
+    """Write tables as loops, atomically. Values with blanks are quoted; all columns of a table have one length."""
+    with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as out:
+        out.write(header)
+        for name, table in blocks.items():
+            out.write(f"\ndata_{name}\n\nloop_\n")
+            out.writelines(f"_{tag} #{i}\n" for i, tag in enumerate(table, start=1))
+            columns = [_quoted(column) for column in table.values()]
+            lengths = {len(c) for c in columns}
+            if len(lengths) > 1:
+                raise FormatError(f"table '{name}' for '{path}': columns of different lengths {sorted(lengths)}")
+            out.writelines(" ".join(row) + "\n" for row in zip(*columns, strict=True))
+            out.write("\n")
+
+
+def _quoted(column: Column) -> list[str]:
+    texts = [str(v) for v in column]
+    return [f"'{t}'" if (not t or " " in t or "\t" in t or t[0] in "#_'\"[$;") else t for t in texts]

@@ -1,0 +1,137 @@
+"""Atomic structures from and to PDB and mmCIF files. Parsing is gemmi's."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import atomic_path, require_file
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """N atoms: coords_A (N, 3), atomic_number (N,), and for naming atom_names, residue_names, residue_numbers, chain_ids (N,).
+
+    weights (N,) is what an atom contributes to the projected density: its atomic number, or a pseudoatom's own weight.
+    """
+
+    coords_A: Floats
+    atomic_number: NDArray[np.int64]
+    weights: Floats
+    atom_names: NDArray[np.object_]
+    residue_names: NDArray[np.object_]
+    residue_numbers: NDArray[np.int64]
+    chain_ids: NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.coords_A)
+
+    def select(self, atoms: NDArray[Any]) -> "Structure":
+        """Some atoms, by mask or index."""
+        return Structure(**{f.name: getattr(self, f.name)[atoms] for f in dataclasses.fields(self)})
+
+    def replace_coords(self, coords_A: Floats) -> "Structure":
+        """The same atoms elsewhere."""
+        if coords_A.shape != self.coords_A.shape:
+            raise InputError(f"coordinates of shape {coords_A.shape} for a structure of shape {self.coords_A.shape}")
+        return dataclasses.replace(self, coords_A=coords_A)
+
+    @property
+    def center_A(self) -> Floats:
+        """The weighted centre (3,), on which every deformed structure is re-centred (Xmipp's --centerPDB)."""
+        return np.asarray((self.weights @ self.coords_A) / self.weights.sum())
+
+    @property
+    def residue_index(self) -> NDArray[np.int64]:
+        """(N,) number of each atom's residue, counted from 0 along the file."""
+        key = np.array([f"{c}|{n}|{r}" for c, n, r in zip(self.chain_ids, self.residue_numbers, self.residue_names, strict=True)])
+        changes = np.concatenate([[False], key[1:] != key[:-1]])
+        return np.cumsum(changes).astype(np.int64)
+
+
+def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
+    """First model of a PDB or mmCIF file, without water, alternative locations beyond the first, and (by default) hydrogens.
+
+    Pseudoatoms (atom name DENS, as Xmipp writes them) take their occupancy as weight.
+    Raises InputError for a missing file, FormatError for one without atoms or with coordinates that are not finite.
+    """
+    file = require_file(path, "structure")
+    try:
+        model = gemmi.read_structure(str(file), format=_format(file))
+    except (ValueError, RuntimeError) as error:
+        raise FormatError(f"'{file}' is not a readable PDB or mmCIF file: {error}") from error
+    rows = []
+    if len(model):
+        for chain in model[0]:
+            for residue in chain:
+                if residue.is_water():
+                    continue
+                taken: set[str] = set()
+                for atom in residue:
+                    if atom.name in taken or (atom.is_hydrogen() and not hydrogens):
+                        continue
+                    taken.add(atom.name) if atom.has_altloc() else None
+                    pseudo = atom.name == "DENS"
+                    number = 6 if pseudo else max(atom.element.atomic_number, 1)
+                    weight = atom.occ if pseudo else float(number)
+                    rows.append((atom.pos.tolist(), number, weight, atom.name, residue.name, residue.seqid.num, chain.name))
+    if not rows:
+        raise FormatError(f"'{file}' has no atoms; expected ATOM records of a PDB or an atom_site table of an mmCIF file")
+    columns = list(zip(*rows, strict=True))
+    coords = np.array(columns[0], dtype=np.float64)
+    if not np.isfinite(coords).all():
+        raise FormatError(f"'{file}': {int((~np.isfinite(coords)).any(axis=1).sum())} atoms have coordinates that are not finite")
+    return Structure(
+        coords_A=coords,
+        atomic_number=np.array(columns[1], dtype=np.int64),
+        weights=np.array(columns[2], dtype=np.float64),
+        atom_names=np.array(columns[3], dtype=object),
+        residue_names=np.array(columns[4], dtype=object),
+        residue_numbers=np.array(columns[5], dtype=np.int64),
+        chain_ids=np.array(columns[6], dtype=object),
+    )
+
+
+def write_structure(path: str | Path, structure: Structure, models_A: list[Floats] | None = None) -> None:
+    """Write a PDB (or, by its suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3) as MODEL records."""
+    out = gemmi.Structure()
+    for number, coords in enumerate(models_A if models_A is not None else [structure.coords_A], start=1):
+        out.add_model(_gemmi_model(structure, coords, number))
+    out.setup_entities()
+    with atomic_path(path) as temporary:
+        if Path(path).suffix in (".cif", ".mmcif"):
+            out.make_mmcif_document().write_file(str(temporary))
+        else:
+            out.write_pdb(str(temporary))
+
+
+def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.Model:
+    model = gemmi.Model(number)
+    chain, residue, last_chain, last_residue = None, None, None, -1
+    index = structure.residue_index
+    for i, position in enumerate(coords_A):
+        if structure.chain_ids[i] != last_chain or chain is None:
+            chain, last_chain = model.add_chain(gemmi.Chain(structure.chain_ids[i])), structure.chain_ids[i]
+            last_residue = -1
+        if index[i] != last_residue or residue is None:
+            fresh = gemmi.Residue()
+            fresh.name, fresh.seqid = structure.residue_names[i], gemmi.SeqId(int(structure.residue_numbers[i]), " ")
+            residue, last_residue = chain.add_residue(fresh), index[i]
+        atom = gemmi.Atom()
+        atom.name, atom.pos = structure.atom_names[i], gemmi.Position(*position)
+        atom.element = gemmi.Element(int(structure.atomic_number[i]))
+        atom.occ = float(structure.weights[i]) if structure.atom_names[i] == "DENS" else 1.0
+        residue.add_atom(atom)
+    return model
+
+
+def _format(file: Path) -> gemmi.CoorFormat:
+    known = {".pdb": gemmi.CoorFormat.Pdb, ".ent": gemmi.CoorFormat.Pdb, ".cif": gemmi.CoorFormat.Mmcif, ".mmcif": gemmi.CoorFormat.Mmcif}
+    return known.get(file.suffix.lower(), gemmi.CoorFormat.Detect)

@@ -1,0 +1,282 @@
+"""One frozen dataclass of options per command: the only home of defaults, help texts and units.
+
+The command line, Scipion's forms, the JSON option files and their validation are all derived from these fields.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import require_file
+
+T = TypeVar("T")
+REQUIRED = "\0required"  # the default of a path that must be given
+
+
+def option(default: Any, text: str, unit: str = "", low: float | None = None, high: float | None = None) -> Any:
+    """A field with its help text, unit and (inclusive) bounds."""
+    return field(default=default, metadata={"help": text, "unit": unit, "low": low, "high": high})
+
+
+def required(text: str) -> Any:
+    """A field that must be given."""
+    return field(default=REQUIRED, metadata={"help": text, "unit": "", "low": None, "high": None})
+
+
+def required_list(text: str) -> Any:
+    """A list of at least one value that must be given."""
+    return field(default=(), metadata={"help": text, "unit": "", "low": None, "high": None, "required": True})
+
+
+@dataclass(frozen=True)
+class _Particles:
+    particles: str = required("particle file (.star of RELION, .xmd of Xmipp)")
+
+
+@dataclass(frozen=True)
+class _Compute:
+    device: str = option("auto", "where to compute: auto (the GPU when there is one), cpu, cuda or cuda:N")
+    threads: int = option(0, "CPU threads; 0 takes all cores that this process may use", low=0)
+
+
+@dataclass(frozen=True)
+class _Flexible:
+    structure: str = required("atomic structure or pseudoatoms (.pdb, .cif)")
+    modes: str = required("folder of normal modes (vec.7, vec.8, …)")
+    mode_list: str = option("7-9", "modes to use, for example 7-9 or '7 8 11'; 1-6 are rigid-body and not allowed")
+
+
+@dataclass(frozen=True)
+class NmaOptions:
+    """Normal modes of a structure by an elastic network with rotating and translating blocks."""
+
+    structure: str = required("atomic structure (.pdb, .cif)")
+    output: str = required("folder for the modes")
+    cutoff_A: float = option(8.0, "atoms closer than this are joined by a spring", "Å", low=2.0, high=100.0)
+    cutoff_percent: float = option(
+        0.0, "when above 0, the cutoff is instead the distance that this share of atom pairs' nearest distances stays below", "%", 0, 100
+    )
+    block_size: int = option(10, "residues in a rigid block; 0 for no blocks", low=0)
+    n_modes: int = option(20, "number of modes, the six rigid-body ones included", low=7)
+    collectivity_threshold: float = option(0.15, "modes below this collectivity are marked as not recommended", low=0.0, high=1.0)
+    hydrogens: bool = option(False, "keep hydrogens")
+
+
+@dataclass(frozen=True)
+class SimulateOptions(_Flexible):
+    """Images with known truth: conformations along modes, poses, CTF and noise before and after it."""
+
+    output: str = required("folder for images and truth")
+    count: int = option(1000, "number of images", low=1)
+    conformations: Literal["trajectory", "uniform", "gaussian", "linear"] = option(
+        "trajectory", "how amplitudes are drawn: the paper's Eq. 1 (three modes), or uniform, Gaussian or linear (one path) over the range"
+    )
+    amplitude_range: float = option(200.0, "largest amplitude (uniform, linear, trajectory) or two standard deviations (gaussian)", "Å")
+    box_px: int = option(256, "box of the images as simulated", "px", low=16)
+    pixel_size_A: float = option(0.325, "pixel size of the images as simulated", "Å", low=0.05)
+    shift_range_px: float = option(5.0, "shifts are uniform between minus and plus this, in pixels of the simulated box", "px", low=0.0)
+    rot_range_deg: tuple[float, float] = option((0.0, 360.0), "range of rot", "°")
+    tilt_range_deg: tuple[float, float] = option((0.0, 180.0), "range of tilt", "°")
+    psi_range_deg: tuple[float, float] = option((0.0, 360.0), "range of psi", "°")
+    tilt_sampling: Literal["uniform-angle", "uniform-sphere"] = option(
+        "uniform-angle", "tilt uniform in angle, as in the paper, or uniform on the sphere"
+    )
+    voltage_kV: float = option(200.0, "acceleration voltage", "kV", low=10.0)
+    cs_mm: float = option(2.0, "spherical aberration", "mm", low=0.0)
+    amplitude_contrast: float = option(0.1, "amplitude contrast", low=0.0, high=1.0)
+    defocus_A: tuple[float, float] = option((5000.0, 5000.0), "range of defocus, positive for underfocus", "Å")
+    astigmatism_A: float = option(0.0, "largest difference of the two defoci", "Å", low=0.0)
+    ctf: bool = option(True, "apply the CTF")
+    snr: float = option(0.1, "signal-to-noise ratio (variances over the whole image); 0 for no noise", low=0.0)
+    noise_before_ctf: float = option(0.5, "share of the noise's variance that is added before the CTF", low=0.0, high=1.0)
+    phase_flip: bool = option(True, "phase flip the images")
+    final_box_px: int = option(128, "box after low-pass filtering and reduction; 0 keeps the simulated one", "px", low=0)
+    seed: int = option(0, "random seed")
+    threads: int = option(0, "CPU threads; 0 takes all cores that this process may use", low=0)
+
+
+@dataclass(frozen=True)
+class PreprocessOptions(_Particles):
+    """Phase flip, reduce and normalise particle images."""
+
+    output: str = required("folder for the new stack and its STAR file")
+    box: int = option(0, "new box; the field of view stays, the pixel size grows; 0 keeps the box", "px", low=0)
+    phase_flip: bool = option(False, "phase flip (only where the images are not flipped yet)")
+    normalize: bool = option(False, "mean 0 and deviation 1 of the pixels outside the particle (a centred disc of radius 0.45 boxes)")
+    invert: bool = option(False, "invert the contrast")
+
+
+@dataclass(frozen=True)
+class AlignOptions(_Flexible, _Particles, _Compute):
+    """HEMNMA: pose and normal-mode amplitudes of every particle."""
+
+    output: str = required("particle file with poses and amplitudes (.star or .xmd)")
+    engine: Literal["embedded"] = option("embedded", "which engine aligns")
+    init: Literal["global", "local"] = option("global", "search all orientations, or start from those in the particle file")
+    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    n_hypotheses: int = option(16, "orientations per particle that are refined after the search", low=1)
+    amplitude_prior: float = option(150.0, "standard deviation of the prior on amplitudes at coarse resolution", "Å", low=1.0)
+    angular_step_deg: float = option(12.0, "step of the orientation search", "°", low=4.0, high=30.0)
+    max_shift_percent: float = option(10.0, "largest shift that is searched, in percent of the box", "%", low=0.0, high=40.0)
+    calibration_particles: int = option(256, "particles from which noise, transfer and contrast sign are estimated", low=1)
+    batch: int = option(0, "particles at a time; 0 chooses by the memory available", low=0)
+
+
+@dataclass(frozen=True)
+class TrainOptions(_Particles, _Compute):
+    """Train the network on labelled particles."""
+
+    output: str = required("folder for the model, its checkpoints and curves")
+    recipe: Literal["default", "paper"] = option("default", "ours, or the article's to the letter")
+    targets: Literal["all", "amplitudes", "angles", "shifts"] = option("all", "what the network learns; all is one joint network")
+    box: int = option(0, "images are reduced to this box for the network; 0 keeps theirs", "px", low=0)
+    epochs: int = option(0, "passes over the training set; 0 is the recipe's", low=0)
+    batch: int = option(0, "images a step; 0 is the recipe's", low=0)
+    learning_rate: float = option(0.0, "Adam's step; 0 is the recipe's", low=0.0)
+    validation_percent: float = option(10.0, "share of particles held out for validation", "%", low=1.0, high=50.0)
+    outlier_distance: float = option(3.2, "labels farther than this Mahalanobis distance in amplitude are left out; 0 keeps all", low=0.0)
+    resume: bool = option(False, "go on from the last checkpoint in the output folder")
+    seed: int = option(0, "random seed")
+    workers: int = option(0, "processes that load images", low=0)
+
+
+@dataclass(frozen=True)
+class InferOptions(_Particles, _Compute):
+    """Predict poses and amplitudes with a trained network."""
+
+    model: tuple[str, ...] = required_list("model folder; repeat for networks trained separately")
+    output: str = required("particle file with the predictions (.star or .xmd)")
+    polish: bool = option(False, "refine each prediction by the HEMNMA engine")
+    structure: str = option("", "structure, for polishing")
+    modes: str = option("", "folder of normal modes, for polishing")
+    batch: int = option(64, "images at a time", low=1)
+    workers: int = option(0, "processes that load images", low=0)
+
+
+@dataclass(frozen=True)
+class LandscapeOptions:
+    """Map particles by their amplitudes into a few dimensions."""
+
+    particles: tuple[str, ...] = required_list("particle file with amplitudes; repeat to merge sets")
+    output: str = required("folder for the landscape")
+    method: Literal["pca"] = option("pca", "how dimensions are reduced")
+    n_components: int = option(0, "dimensions kept; 0 keeps as many as there are modes, at most 10", low=0)
+    outlier_distance: float = option(3.2, "particles farther than this Mahalanobis distance are left out of the fit and marked; 0 keeps all", low=0.0)
+
+
+@dataclass(frozen=True)
+class GroupOptions:
+    """Select particles of a landscape."""
+
+    landscape: str = required("folder that the landscape command wrote")
+    output: str = required("particle file of the group (.star or .xmd)")
+    expression: str = option("", "condition such as 'pc1 > 100 and abs(pc2) < 50'; also q7, score, angle_sd, outlier, source, …")
+    box: str = option("", "box such as 'pc1:-100:100,pc2:0:50'")
+    ids: str = option("", "text file with one particle id a line")
+    keep_outliers: bool = option(False, "also select particles marked as outliers")
+    images: str = option("", "particle file with the same ids whose images (say, at original size) the group should name")
+
+
+@dataclass(frozen=True)
+class ReconstructOptions(_Particles, _Compute):
+    """3D reconstruction from a group's poses, with half maps and FSC."""
+
+    output: str = required("folder for maps and FSC curves")
+    images: str = option("", "particle file with the same ids whose images (say, at original size) are used instead")
+    reference: str = option("", "map to compare with (.mrc)")
+    mask_diameter_A: float = option(0.0, "diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box", "Å", low=0.0)
+    symmetry: str = option("c1", "point group: c1, c2, …, d2, …")
+    ctf: bool = option(True, "weight by the CTF")
+    batch: int = option(64, "images at a time", low=1)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions(_Flexible, _Particles):
+    """Compare poses and amplitudes with the truth, as the paper's Tables 1 and 2."""
+
+    truth: str = required("particle file with the true poses and amplitudes")
+    lost_deg: float = option(5.0, "a particle farther than this from its true orientation counts as lost", "°", low=0.0)
+    output: str = option("", "JSON file for the table; printed in any case")
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """Say what is installed and what works here."""
+
+
+def from_mapping(cls: type[T], values: dict[str, Any]) -> T:
+    """Options from names and values, checked: unknown names, wrong kinds, values out of bounds and missing ones raise InputError."""
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    unknown = sorted(set(values) - set(fields))
+    if unknown:
+        raise InputError(f"unknown options {unknown}; {cls.__name__} has {sorted(fields)}")
+    hints = get_type_hints(cls)
+    checked = {name: _converted(name, value, hints[name]) for name, value in values.items()}
+    result = cls(**checked)
+    for name, f in fields.items():
+        value = getattr(result, name)
+        if value == REQUIRED or (f.metadata.get("required") and not value):
+            raise InputError(f"option --{name.replace('_', '-')} is required: {f.metadata['help']}")
+        low, high = f.metadata["low"], f.metadata["high"]
+        if (low is not None and value < low) or (high is not None and value > high):
+            between = f"{'−∞' if low is None else low} to {'∞' if high is None else high} {f.metadata['unit']}".strip()
+            raise InputError(f"option --{name.replace('_', '-')}: got {value}, expected {between}")
+    return result
+
+
+def read_options_file(path: str | Path) -> dict[str, Any]:
+    """The names and values of a JSON options file."""
+    file = require_file(path, "options file")
+    try:
+        values = json.loads(file.read_text())
+    except ValueError as error:
+        raise FormatError(f"'{file}' is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise FormatError(f"'{file}': expected one JSON object with option names and values")
+    return values
+
+
+def write_options_file(path: str | Path, options: Any) -> None:
+    """Write options as JSON that read_options_file and from_mapping take back."""
+    Path(path).write_text(json.dumps(dataclasses.asdict(options), indent=2) + "\n")
+
+
+def _converted(name: str, value: Any, hint: Any) -> Any:
+    try:
+        return _convert(value, hint)
+    except (TypeError, ValueError) as error:
+        flag = name.replace("_", "-")
+        raise InputError(f"option --{flag}: got {value!r}, expected {_described(hint)}") from error
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        if value not in args:
+            raise ValueError
+        return value
+    if origin is tuple:
+        if isinstance(value, str) or (args[-1] is not Ellipsis and len(value) != len(args)):
+            raise ValueError
+        return tuple(_convert(v, args[0]) for v in value)
+    if hint is bool:
+        if not isinstance(value, bool):
+            raise ValueError
+        return value
+    if hint is int and (isinstance(value, bool) or float(value) != int(value)):
+        raise ValueError
+    if hint is str and not isinstance(value, str):
+        raise ValueError
+    return hint(value)
+
+
+def _described(hint: Any) -> str:
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Literal:
+        return "one of " + ", ".join(map(str, args))
+    if origin is tuple:
+        return "a list" if args[-1] is Ellipsis else f"{len(args)} values"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]

@@ -1,0 +1,192 @@
+"""The one data model: particles with their images, optics, poses and conformations, joined by id everywhere."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from continuousflex_deep.errors import InputError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Ctf:
+    """Contrast transfer parameters, one value per particle: every field is an array (n,)."""
+
+    defocus_u_A: Floats
+    defocus_v_A: Floats
+    defocus_angle_deg: Floats
+    voltage_kV: Floats
+    cs_mm: Floats
+    amplitude_contrast: Floats
+    phase_shift_deg: Floats
+
+    def select(self, rows: NDArray[Any]) -> "Ctf":
+        """The same for some rows (indices or mask)."""
+        return Ctf(**{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class Particles:
+    """n particles. Arrays are None where nothing is known; rows of all arrays belong together; ids are unique.
+
+    ids (n,) int64; stacks (n,) paths of image stacks; indices (n,) zero-based positions in them;
+    pixel_size_A and box_px of the images; ctf and whether the images are already phase flipped;
+    euler_deg (n, 3) rot, tilt, psi; shift_A (n, 2), what moves the image back to the centre;
+    amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd;
+    angle_sd_deg, shift_sd_A, score (n,); ambiguous (n,) True where hypotheses disagree;
+    extra: columns of the source file that we do not interpret, as strings (n,); optics_extra: the same of its
+    optics table, spread over the particles.
+    """
+
+    ids: NDArray[np.int64]
+    stacks: NDArray[np.object_]
+    indices: NDArray[np.int64]
+    pixel_size_A: float
+    box_px: int
+    ctf: Ctf | None = None
+    phase_flipped: bool = False
+    euler_deg: Floats | None = None
+    shift_A: Floats | None = None
+    mode_ids: tuple[int, ...] = ()
+    amplitudes: Floats | None = None
+    amplitudes_sd: Floats | None = None
+    angle_sd_deg: Floats | None = None
+    shift_sd_A: Floats | None = None
+    score: Floats | None = None
+    ambiguous: NDArray[np.bool_] | None = None
+    extra: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+    optics_extra: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        values, counts = np.unique(self.ids, return_counts=True)
+        if len(values) < n:
+            repeated = values[counts > 1]
+            raise InputError(
+                f"particle ids must be unique: {len(repeated)} of {len(values)} occur more than once, for example "
+                f"{repeated[:5].tolist()}; remove the duplicate rows from the particle file"
+            )
+        for name in _ROW_ARRAYS:
+            value = getattr(self, name)
+            if value is not None and len(value) != n:
+                raise InputError(f"particles: {name} has {len(value)} rows, expected {n}, one per id")
+        if self.ctf is not None and len(self.ctf.defocus_u_A) != n:
+            raise InputError(f"particles: the CTF has {len(self.ctf.defocus_u_A)} rows, expected {n}, one per id")
+        if self.amplitudes is not None and self.amplitudes.shape != (n, len(self.mode_ids)):
+            raise InputError(
+                f"particles: amplitudes have shape {self.amplitudes.shape}, expected ({n}, {len(self.mode_ids)}) "
+                f"for modes {list(self.mode_ids)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def select(self, rows: ArrayLike) -> "Particles":
+        """Some particles, by a boolean mask (n,) or an array of row numbers, in that order."""
+        r = np.asarray(rows)
+        if r.dtype != bool:
+            r = r.astype(np.int64)
+        changes = {name: getattr(self, name)[r] for name in _ROW_ARRAYS if getattr(self, name) is not None}
+        for name in ("extra", "optics_extra"):
+            changes[name] = {column: values[r] for column, values in getattr(self, name).items()}
+        if self.ctf is not None:
+            changes["ctf"] = self.ctf.select(r)
+        return dataclasses.replace(self, **changes)
+
+    def replace(self, **changes: Any) -> "Particles":
+        """A copy with some fields changed."""
+        return dataclasses.replace(self, **changes)
+
+    def rows_of(self, ids: ArrayLike) -> NDArray[np.int64]:
+        """Row numbers of the given ids, in their order. An id that is not here is an InputError."""
+        wanted = np.asarray(ids, dtype=np.int64)
+        order = np.argsort(self.ids)
+        place = np.clip(np.searchsorted(self.ids, wanted, sorter=order), 0, max(len(self) - 1, 0))
+        found = order[place] if len(self) else np.zeros(len(wanted), dtype=np.int64)
+        absent = wanted[self.ids[found] != wanted] if len(self) else wanted
+        if len(absent):
+            raise InputError(
+                f"{len(absent)} of {len(wanted)} particle ids are not in the other set, for example {absent[:5].tolist()}; "
+                "both files must come from the same particles"
+            )
+        return np.asarray(found, dtype=np.int64)
+
+    def require_ctf(self, purpose: str) -> Ctf:
+        """The CTF, or an InputError that says why it is needed."""
+        if self.ctf is None:
+            raise InputError(
+                f"{purpose} needs CTF parameters, but the particle file has no rlnDefocusU (or ctfDefocusU) column; "
+                "estimate the CTF first, or use a file that carries it"
+            )
+        return self.ctf
+
+    def require_poses(self, purpose: str) -> tuple[Floats, Floats]:
+        """(euler_deg, shift_A), or an InputError that says why they are needed."""
+        if self.euler_deg is None or self.shift_A is None:
+            raise InputError(f"{purpose} needs angles and shifts, but the particles have none; align or predict them first")
+        return self.euler_deg, self.shift_A
+
+    def require_amplitudes(self, purpose: str) -> Floats:
+        """The amplitudes (n, modes), or an InputError that says why they are needed."""
+        if self.amplitudes is None:
+            raise InputError(
+                f"{purpose} needs normal-mode amplitudes, but the particles have none (columns cfdAmplitude7, … or "
+                "nmaDisplacements); align or predict them first"
+            )
+        return self.amplitudes
+
+
+_ROW_ARRAYS = (
+    "ids", "stacks", "indices", "euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A",
+    "score", "ambiguous",
+)  # fmt: skip
+
+
+def concatenate(parts: Sequence[Particles]) -> Particles:
+    """One set from several with the same images' size and modes. Ids must not overlap.
+
+    What only some of the parts know (say, error bars) is dropped; extra columns are kept where all have them.
+    """
+    if not parts:
+        raise InputError("nothing to merge: got no particle sets, expected at least one")
+    first = parts[0]
+    for p in parts[1:]:
+        for name in ("box_px", "mode_ids", "phase_flipped"):
+            if getattr(p, name) != getattr(first, name):
+                raise InputError(f"cannot merge particle sets: {name} is {getattr(first, name)} in one and {getattr(p, name)} in another")
+        if abs(p.pixel_size_A / first.pixel_size_A - 1) > 1e-3:
+            raise InputError(f"cannot merge particle sets: pixel sizes are {first.pixel_size_A} and {p.pixel_size_A} Å")
+    changes: dict[str, Any] = {}
+    for name in _ROW_ARRAYS:
+        columns = [getattr(p, name) for p in parts]
+        changes[name] = None if any(c is None for c in columns) else np.concatenate(columns)
+    if changes["amplitudes"] is None:
+        changes["mode_ids"] = ()
+    for name in ("extra", "optics_extra"):
+        tables = [getattr(p, name) for p in parts]
+        shared = [k for k in tables[0] if all(k in t for t in tables)]
+        changes[name] = {k: np.concatenate([t[k] for t in tables]) for k in shared}
+    changes["ctf"] = None
+    if all(p.ctf is not None for p in parts):
+        names = [f.name for f in dataclasses.fields(Ctf)]
+        changes["ctf"] = Ctf(**{name: np.concatenate([getattr(p.ctf, name) for p in parts]) for name in names})
+    return dataclasses.replace(first, **changes)
+
+
+def join(base: Particles, results: Particles) -> Particles:
+    """`base` (its images, optics and extra columns) with the poses, amplitudes and scores that `results` has for its ids.
+
+    Every id of `base` must be in `results`; rows are matched by id, never by position. Shifts are in Å, so the two may
+    have different pixel sizes: this is how poses found on reduced images go back to the originals.
+    """
+    matched = results.select(results.rows_of(base.ids))
+    names = ("euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous")
+    changes = {name: getattr(matched, name) for name in names if getattr(matched, name) is not None}
+    if "amplitudes" in changes:
+        changes["mode_ids"] = matched.mode_ids
+    return dataclasses.replace(base, **changes)
