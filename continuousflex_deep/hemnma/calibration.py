@@ -1,0 +1,156 @@
+"""Noise spectrum, transfer from model to data, and contrast sign, learned from some of the particles by aligning them.
+
+Nothing is asked of the user: the noise begins as what lies outside the particle, the transfer as a generic blur with both signs
+tried; a coarse alignment gives better estimates of both, and finer ones better still.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from continuousflex_deep.hemnma.levels import COARSE, FINE, MEDIUM, Kept, Level, coarse_resolution_A, disc_for, residue_groups
+from continuousflex_deep.hemnma.refine import Quadratic, Refiner, State, Whitened
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
+from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, information_limit
+
+# a coarse-grained model without a known transfer is taken to be blurred by this much (Gaussian deviation)
+_GENERIC_BLUR_A = 1.5
+# share of the calibration particles, the best correlated ones, that spectra are estimated from
+_TRUSTED_SHARE = 0.6
+
+Start = Callable[["Band", Spectra], State]
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Particles as the engine holds them: coefficients (k, n) complex and CTF (k, n) on a disc; field of view in Å."""
+
+    data: Tensor
+    ctf: Tensor
+    disc: FrequencyDisc
+    field_A: float
+
+    def __getitem__(self, rows: Tensor | slice) -> "Band":
+        return Band(self.data[rows], self.ctf[rows], self.disc, self.field_A)
+
+    def whitened(self, spectra: Spectra) -> Whitened:
+        """In units of the noise."""
+        return Whitened(spectra.whitened(self.data, self.disc), spectra.filter(self.ctf, self.disc))
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The three levels of one structure, box and set of spectra, coarse to fine."""
+
+    coarse: Level
+    medium: Level
+    fine: Level
+
+
+@dataclass(frozen=True)
+class ScheduleMaker:
+    """Builds levels for a model; what stays the same while spectra are learned."""
+
+    model: PointModel
+    coarse_model: PointModel
+    band: FrequencyDisc
+    field_A: float
+    box_px: int
+    prior_sd_A: float
+    step_deg: float
+
+    @staticmethod
+    def of(model: PointModel, residue_index: Tensor, box_px: int, field_A: float, prior_sd_A: float, step_deg: float) -> "ScheduleMaker":
+        """For a model whose atoms belong to residues (A,), in images of box_px pixels."""
+        device = model.weights.device
+        band = disc_for(2.0, field_A, box_px, device)
+        groups = residue_groups(residue_index, len(model.weights)).to(device)
+        return ScheduleMaker(model, model.coarse_grained(groups), band, field_A, box_px, prior_sd_A, step_deg)
+
+    def coarse_disc(self) -> FrequencyDisc:
+        """The disc of search and first descent."""
+        resolution = coarse_resolution_A(self.model, self.step_deg)
+        return disc_for(resolution, self.field_A, self.box_px, self.model.weights.device)
+
+    def levels(self, fine_px: int) -> Schedule:
+        """Levels up to a finest ring; the medium one halves the octaves between."""
+        coarse = self.coarse_disc()
+        fine_px = max(fine_px, coarse.radius_px)
+        medium_px = round((coarse.radius_px * fine_px) ** 0.5)
+        make = lambda model, px: Refiner(model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A)  # noqa: E731
+        return Schedule(
+            coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0)),
+            medium=Level(make(self.model, medium_px), MEDIUM, Kept(2, 60.0)),
+            fine=Level(make(self.model, fine_px), FINE, Kept(2, float("inf"))),
+        )
+
+
+def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: float) -> Spectra:
+    """Before anything is known: measured noise, a Gaussian blur, and a sign to try."""
+    frequency = torch.arange(disc.radius_px + 1, device=noise.device) / field_A
+    transfer = sign * torch.exp(-2 * (torch.pi * _GENERIC_BLUR_A * frequency) ** 2)
+    return Spectra(noise=noise, transfer=transfer, limit=disc.radius_px)
+
+
+def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> Spectra:
+    """Spectra from particles, aligning them from `start` coarse, medium, then twice fine, each with the estimates before."""
+    spectra, state = _signed_coarse(band, noise, maker, start)
+    spectra = reestimated(band, state, maker, spectra)
+    for level_name in ("medium", "fine", "fine"):
+        levels = maker.levels(fine_limit(band, state, maker, spectra))
+        level: Level = getattr(levels, level_name)
+        state, _ = level.run(band.whitened(spectra), state)
+        spectra = reestimated(band, _best(state), maker, spectra)
+    return spectra
+
+
+def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> int:
+    """The finest ring worth fitting, from the information that the particles carry."""
+    best = _best(state)
+    model = _modelled(band, best, maker)
+    return information_limit(spectra, maker.band.ring_mean(model.abs() ** 2), maker.band)
+
+
+def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Spectra:
+    """Spectra from the residuals of the best correlated particles at their present poses."""
+    best = _best(state)
+    model = _modelled(band, best, maker)
+    y, m = spectra.whitened(band.data[best.particle], band.disc), spectra.filter(model, band.disc)
+    correlation = (y * m.conj()).real.sum(dim=1) / (m.abs() ** 2).sum(dim=1).sqrt() / (y.abs() ** 2).sum(dim=1).sqrt()
+    rows = torch.argsort(correlation, descending=True)[: max(1, round(_TRUSTED_SHARE * len(best)))]
+    return estimate_spectra(band.data[best.particle[rows]], model[rows], band.disc)
+
+
+def _signed_coarse(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[Spectra, State]:
+    """The contrast sign with which a coarse alignment of a few particles gains more, and all particles aligned with it."""
+    coarse = maker.levels(maker.coarse_disc().radius_px).coarse
+    few = band[slice(0, 32)]
+    gains = {}
+    for sign in (1.0, -1.0):
+        spectra = generic_spectra(noise, maker.band, band.field_A, sign)
+        _, quadratic = coarse.run(few.whitened(spectra), start(few, spectra))
+        gains[sign] = float(quadratic.gain.sum())
+    spectra = generic_spectra(noise, maker.band, band.field_A, max(gains, key=lambda s: gains[s]))
+    state, _ = coarse.run(band.whitened(spectra), start(band, spectra))
+    return spectra, state
+
+
+def _best(state: State) -> State:
+    """The first, best hypothesis of each particle of a sorted state."""
+    _, counts = torch.unique_consecutive(state.particle, return_counts=True)
+    return state[torch.cumsum(counts, 0) - counts]
+
+
+def _modelled(band: Band, state: State, maker: ScheduleMaker, chunk: int = 32) -> Tensor:
+    """CTF-weighted model coefficients (h, n) of hypotheses on the whole band."""
+    parts = []
+    for i in range(0, len(state), chunk):
+        s = state[i : i + chunk]
+        p = project(maker.model, band.disc, band.field_A, s.rotation, s.displacement_A, s.amplitudes)
+        parts.append(p * band.ctf[s.particle])
+    return torch.cat(parts)
+
+
+__all__ = ["Band", "Quadratic", "Schedule", "ScheduleMaker", "calibrate", "fine_limit", "reestimated"]

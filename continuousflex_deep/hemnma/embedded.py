@@ -1,0 +1,228 @@
+"""The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from continuousflex_deep.devices import choose_device
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
+from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, calibrate, fine_limit
+from continuousflex_deep.hemnma.engine import Engine
+from continuousflex_deep.hemnma.refine import Quadratic, State
+from continuousflex_deep.hemnma.search import ReferenceLibrary
+from continuousflex_deep.imaging.ctf import ctf_at
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
+from continuousflex_deep.imaging.spectra import Spectra, noise_outside_particle
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.stacks import check_images, read_images
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import progress_bar
+
+# two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
+_AMBIGUOUS_BELOW = 5.0
+_HYPOTHESES_APART_DEG = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What is learned once for a set of particles and shared by all its batches."""
+
+    spectra: Spectra
+    fine_px: int
+
+
+class EmbeddedEngine(Engine):
+    """HEMNMA as batched nonlinear least squares on tensors, for one structure and its modes.
+
+    structure, modes: of the same atoms; options: those of the align command. Runs on CPU or GPU.
+    """
+
+    def __init__(self, structure: Structure, modes: NormalModes, options: AlignOptions) -> None:
+        if modes.vectors.shape[1] != len(structure):
+            raise InputError(f"modes have {modes.vectors.shape[1]} atoms, the structure has {len(structure)}; compute the modes from it")
+        self.options, self.mode_ids = options, modes.mode_ids
+        self.device = choose_device(options.device, options.threads)
+        self.model = PointModel.from_structure(structure, modes, self.device)
+        self._residues = torch.as_tensor(structure.residue_index)
+
+    def align(self, particles: Particles) -> Particles:
+        """Poses and amplitudes of all particles, in memory; the align command adds files and resuming."""
+        self.check(particles)
+        calibration = self.calibrate(particles)
+        with progress_bar("aligning", len(particles)) as bar:
+            parts = []
+            for rows in self.batches(particles):
+                parts.append(self.align_batch(particles, rows, calibration))
+                bar.update(len(rows))
+        return merged_results(particles, self.mode_ids, parts)
+
+    def check(self, particles: Particles) -> None:
+        """Find bad input before any long work: missing or short stacks, no poses for a local start, a box that is too small."""
+        check_images(particles)
+        if self.options.init == "local":
+            particles.require_poses("a local alignment (--init local)")
+        if not particles.phase_flipped and particles.ctf is None:
+            print("note: the particles have no CTF; their images are taken as free of it")
+        field_A = particles.box_px * particles.pixel_size_A
+        if field_A < 2 * self.model.radius_A * 0.75:
+            raise InputError(
+                f"the box of {particles.box_px} px × {particles.pixel_size_A:g} Å = {field_A:.0f} Å does not hold the structure, whose "
+                f"farthest atom is {self.model.radius_A:.0f} Å from its centre; check the pixel size or extract a larger box"
+            )
+
+    def batches(self, particles: Particles) -> Iterator[np.ndarray]:
+        """Row numbers of one batch after another."""
+        size = self.options.batch or (64 if self.device.type == "cpu" else 512)
+        for start in range(0, len(particles), size):
+            yield np.arange(start, min(start + size, len(particles)))
+
+    def calibrate(self, particles: Particles) -> Calibration:
+        """Noise, transfer and contrast sign from evenly spread particles."""
+        count = min(self.options.calibration_particles, len(particles))
+        rows = np.unique(np.linspace(0, len(particles) - 1, count).round().astype(int))
+        chosen = particles.select(rows)
+        maker = self._maker(chosen)
+        images = torch.from_numpy(read_images(chosen)).to(self.device)
+        band = self._band(chosen, images, maker.band)
+        noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
+        start = self._starter(chosen, maker)
+        with progress_bar("estimating noise and transfer", 1, unit="set") as bar:
+            spectra = calibrate(band, noise, maker, start)
+            state = start(band, spectra)
+            fine_px = fine_limit(band, state, maker, spectra)
+            bar.update(1)
+        return Calibration(spectra, fine_px)
+
+    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> "BatchResult":
+        """Poses, amplitudes and error bars of some rows."""
+        chosen = particles.select(rows)
+        maker = self._maker(chosen)
+        band = self._band(chosen, torch.from_numpy(read_images(chosen)).to(self.device), maker.band)
+        state = self._starter(chosen, maker)(band, calibration.spectra)
+        return self._descend(band, state, maker.levels(calibration.fine_px), calibration.spectra)
+
+    def _descend(self, band: Band, state: State, levels: Schedule, spectra: Spectra) -> "BatchResult":
+        images = band.whitened(spectra)
+        state, quadratic = levels.coarse.run(images, state)
+        gap = _gap(state, quadratic)
+        state, quadratic = levels.medium.run(images, state)
+        gap = torch.minimum(gap, _gap(state, quadratic))
+        state, quadratic = levels.fine.run(images, state)
+        final_gap = _gap(state, quadratic)
+        gap = torch.where(torch.isfinite(final_gap), final_gap, gap)
+        first = _first(state)
+        return BatchResult.of(state[first], quadratic[first], gap)
+
+    def _maker(self, particles: Particles) -> ScheduleMaker:
+        field_A = particles.box_px * particles.pixel_size_A
+        o = self.options
+        return ScheduleMaker.of(self.model, self._residues, particles.box_px, field_A, o.amplitude_prior, o.angular_step_deg)
+
+    def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc) -> Band:
+        field_A = particles.box_px * particles.pixel_size_A
+        data = disc.gather(images - images.mean(dim=(1, 2), keepdim=True))
+        if particles.ctf is None:
+            ctf = torch.ones(data.shape, device=self.device)
+        else:
+            ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
+            ctf = -ctf.abs() if particles.phase_flipped else ctf
+        return Band(data, ctf, disc, field_A)
+
+    def _starter(self, particles: Particles, maker: ScheduleMaker):  # type: ignore[no-untyped-def]
+        if self.options.init == "local":
+            return lambda band, spectra: self._given(particles, band)
+        library = self._library(maker)
+        apart = max(_HYPOTHESES_APART_DEG, self.options.angular_step_deg * 1.2)
+
+        def search(band: Band, spectra: Spectra) -> State:
+            return library.best(band.whitened(spectra).prefix(len(library.disc)), self.options.n_hypotheses, apart)
+
+        return search
+
+    def _library(self, maker: ScheduleMaker) -> ReferenceLibrary:
+        key = (maker.box_px, maker.field_A)
+        if getattr(self, "_library_key", None) != key:
+            o = self.options
+            shift = o.max_shift_percent / 100 * maker.field_A
+            disc = maker.coarse_disc()
+            self._kept_library = ReferenceLibrary(maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift, o.amplitude_prior / 1.5)
+            self._library_key = key
+        return self._kept_library
+
+    def _given(self, particles: Particles, band: Band) -> State:
+        """One hypothesis a particle: the pose it comes with, and its amplitudes where it has them for these modes."""
+        n = len(band.data)
+        euler, shift = particles.require_poses("a local alignment")
+        q = np.zeros((n, len(self.mode_ids)))
+        if particles.amplitudes is not None:
+            for i, mode in enumerate(self.mode_ids):
+                if mode in particles.mode_ids:
+                    q[:, i] = particles.amplitudes[:n, particles.mode_ids.index(mode)]
+        as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32, device=self.device)  # noqa: E731
+        return State(
+            as_tensor(euler_to_matrix(euler[:n])), as_tensor(-shift[:n]), as_tensor(q), torch.arange(n, device=self.device)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M), angle_sd_deg, shift_sd_A, score, gap (k,)."""
+
+    euler_deg: np.ndarray
+    shift_A: np.ndarray
+    amplitudes: np.ndarray
+    amplitudes_sd: np.ndarray
+    angle_sd_deg: np.ndarray
+    shift_sd_A: np.ndarray
+    score: np.ndarray
+    gap: np.ndarray
+
+    @staticmethod
+    def of(state: State, quadratic: Quadratic, gap: Tensor) -> "BatchResult":
+        """From the best hypothesis of every particle."""
+        variance = quadratic.covariance().diagonal(dim1=1, dim2=2).clamp(min=0)
+        return BatchResult(
+            euler_deg=matrix_to_euler(_orthonormal(state.rotation).cpu().numpy()),
+            shift_A=-state.displacement_A.cpu().numpy().astype(np.float64),
+            amplitudes=state.amplitudes.cpu().numpy().astype(np.float64),
+            amplitudes_sd=variance[:, 5:].sqrt().cpu().numpy().astype(np.float64),
+            angle_sd_deg=np.degrees(variance[:, :3].sum(dim=1).sqrt().cpu().numpy().astype(np.float64)),
+            shift_sd_A=(variance[:, 3:5].mean(dim=1)).sqrt().cpu().numpy().astype(np.float64),
+            score=quadratic.correlation.cpu().numpy().astype(np.float64),
+            gap=gap.cpu().numpy().astype(np.float64),
+        )
+
+
+def merged_results(particles: Particles, mode_ids: tuple[int, ...], parts: list[BatchResult]) -> Particles:
+    """The particles with the results of consecutive batches that cover them all."""
+    merged = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(BatchResult)}
+    gap = merged.pop("gap")
+    return particles.replace(mode_ids=mode_ids, ambiguous=gap < _AMBIGUOUS_BELOW, **merged)
+
+
+def _first(state: State) -> Tensor:
+    _, counts = torch.unique_consecutive(state.particle, return_counts=True)
+    return torch.cumsum(counts, 0) - counts
+
+
+def _gap(state: State, quadratic: Quadratic) -> Tensor:
+    """Log-likelihood by which each particle's best hypothesis leads its second, infinite where there is no second."""
+    first = _first(state)
+    second = (first + 1).clamp(max=len(state) - 1)
+    has = state.particle[second] == state.particle[first]
+    has &= second != first
+    lead = (quadratic.cost[second] - quadratic.cost[first]) / 2
+    return torch.where(has, lead, torch.full_like(lead, float("inf")))
+
+
+def _orthonormal(rotation: Tensor) -> Tensor:
+    """The nearest rotations: float32 products of many small steps drift."""
+    u, _, vh = torch.linalg.svd(rotation.double())
+    return u @ vh

@@ -1,0 +1,160 @@
+"""Levenberg–Marquardt on poses and amplitudes: batched nonlinear least squares of whitened images.
+
+For a whitened image y and model m(θ) the intensity scale s is eliminated in closed form (variable projection, Golub & Pereyra 1973):
+minimise −(y·m)²/(m·m) + |q|²/σ_q², whose Gauss–Newton matrix is s²·Jᵀ(1 − m mᵀ/m·m)J. In units of the noise, half the cost is a
+negative log-likelihood, and the inverse of the matrix is the Cramér–Rao covariance.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project_with_jacobian
+
+
+@dataclass(frozen=True, eq=False)
+class Whitened:
+    """Images in units of the noise: data (k, n) complex, and the model's filter W (k, n)."""
+
+    data: Tensor
+    filter: Tensor
+
+    def prefix(self, count: int) -> "Whitened":
+        """The first coefficients, that is, a smaller disc."""
+        return Whitened(self.data[:, :count], self.filter[:, :count])
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Hypotheses: rotation (h, 3, 3), displacement_A (h, 2), amplitudes (h, M), and the particle (h,) each belongs to."""
+
+    rotation: Tensor
+    displacement_A: Tensor
+    amplitudes: Tensor
+    particle: Tensor
+
+    def __len__(self) -> int:
+        return len(self.particle)
+
+    def __getitem__(self, rows: Tensor | slice) -> "State":
+        return State(self.rotation[rows], self.displacement_A[rows], self.amplitudes[rows], self.particle[rows])
+
+    def moved(self, step: Tensor) -> "State":
+        """After a step (h, 5 + M): rotation vector from the left, displacement, amplitudes."""
+        rotation = torch.linalg.matrix_exp(_cross_matrix(step[:, :3])) @ self.rotation
+        return State(rotation, self.displacement_A + step[:, 3:5], self.amplitudes + step[:, 5:], self.particle)
+
+    def put(self, rows: Tensor, values: "State") -> "State":
+        """With some rows replaced."""
+        names = ("rotation", "displacement_A", "amplitudes")
+        return State(*(getattr(self, n).index_copy(0, rows, getattr(values, n)) for n in names), self.particle)
+
+
+@dataclass(frozen=True, eq=False)
+class Quadratic:
+    """The cost and its local quadratic model at each hypothesis: gain (h,), cost (h,), gradient (h, p), matrix (h, p, p), scale, correlation (h,)."""
+
+    gain: Tensor
+    cost: Tensor
+    gradient: Tensor
+    matrix: Tensor
+    scale: Tensor
+    correlation: Tensor
+
+    def __getitem__(self, rows: Tensor) -> "Quadratic":
+        return Quadratic(*(v[rows] for v in vars(self).values()))
+
+    def put(self, rows: Tensor, values: "Quadratic") -> "Quadratic":
+        """With some rows replaced."""
+        return Quadratic(*(mine.index_copy(0, rows, new) for mine, new in zip(vars(self).values(), vars(values).values(), strict=True)))
+
+    def covariance(self) -> Tensor:
+        """Cramér–Rao covariance (h, p, p) of rotation vector (rad), displacement (Å), amplitudes (Å), the prior included."""
+        p = self.matrix.shape[-1]
+        scale = self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()  # unit diagonal first: parameters differ in unit
+        unit = self.matrix * scale[:, :, None] * scale[:, None, :] + 1e-6 * torch.eye(p, device=scale.device)
+        return torch.linalg.inv(unit.double()).float() * scale[:, :, None] * scale[:, None, :]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How to descend: at most `steps`, from a damping, until a step gains less than `tolerance` in the cost (in units of the noise)."""
+
+    steps: int
+    damping: float
+    tolerance: float
+
+
+class Refiner:
+    """Levenberg–Marquardt of one model in one frequency disc."""
+
+    def __init__(self, model: PointModel, disc: FrequencyDisc, field_A: float, prior_sd_A: float, memory_bytes: int = 1 << 28) -> None:
+        self.model, self.disc, self.field_A = model, disc, field_A
+        self.prior = torch.zeros(5 + len(model.modes), device=model.weights.device)
+        self.prior[5:] = prior_sd_A**-2
+        each = (4 + 2 * len(model.modes)) * 2 * (disc.radius_px + 1) * len(model.weights) * 4 * 2
+        self.chunk = max(1, memory_bytes // each)
+
+    def evaluate(self, images: Whitened, state: State) -> Quadratic:
+        """The quadratic model of the cost at each hypothesis."""
+        parts = [self._evaluate(images, state[i : i + self.chunk]) for i in range(0, len(state), self.chunk)]
+        return Quadratic(*(torch.cat(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
+
+    def _evaluate(self, images: Whitened, state: State) -> Quadratic:
+        p, jacobian = project_with_jacobian(
+            self.model, self.disc, self.field_A, state.rotation, state.displacement_A, state.amplitudes
+        )
+        w, y = images.filter[state.particle], _real(images.data[state.particle])
+        m, jm = _real(p * w), _real(jacobian * w[:, None])
+        mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
+        # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter holds
+        scale = (ym / mm).abs()
+        jy, jmm = (jm @ y[:, :, None])[..., 0], (jm @ m[:, :, None])[..., 0]
+        gain = ym * ym.abs() / mm
+        q = torch.cat([torch.zeros_like(jy[:, :5]), state.amplitudes], dim=1)
+        gradient = scale[:, None] * (jy - scale[:, None] * jmm) - self.prior * q
+        projected = jm @ jm.transpose(1, 2) - jmm[:, :, None] * jmm[:, None, :] / mm[:, None, None]
+        matrix = scale[:, None, None] ** 2 * projected + torch.diag(self.prior)
+        correlation = ym / (mm.sqrt() * (y * y).sum(dim=1).clamp(min=1e-30).sqrt())
+        return Quadratic(gain, (self.prior * q**2).sum(dim=1) - gain, gradient, matrix, scale, correlation)
+
+    def descend(self, images: Whitened, state: State, descent: Descent) -> tuple[State, Quadratic]:
+        """Move every hypothesis downhill; returns where each ended and the quadratic model there."""
+        here = self.evaluate(images, state)
+        damping = torch.full_like(here.cost, descent.damping)
+        active = torch.arange(len(state), device=here.cost.device)
+        for _ in range(descent.steps):
+            if not len(active):
+                break
+            current, quadratic = state[active], here[active]
+            trial = current.moved(_damped_step(quadratic, damping[active]))
+            there = self.evaluate(images, trial)
+            gained = quadratic.cost - there.cost
+            better = gained > 0
+            rows = active[better]
+            state, here = state.put(rows, trial[better]), here.put(rows, there[better])
+            damping[active] *= torch.where(better, 0.3, 6.0)
+            going = torch.where(better, gained > descent.tolerance, damping[active] < 1e4)
+            active = active[going]
+        return state, here
+
+
+def _damped_step(quadratic: Quadratic, damping: Tensor) -> Tensor:
+    diagonal = quadratic.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30)
+    scale = diagonal.rsqrt()
+    unit = quadratic.matrix * scale[:, :, None] * scale[:, None, :]
+    unit = unit + torch.diag_embed(damping[:, None].expand_as(scale) + 1e-6)
+    return scale * torch.linalg.solve(unit, scale * quadratic.gradient)
+
+
+def _real(values: Tensor) -> Tensor:
+    """Complex (..., n) as real (..., 2n): inner products then need no conjugates."""
+    return torch.view_as_real(values.contiguous()).flatten(-2)
+
+
+def _cross_matrix(vector: Tensor) -> Tensor:
+    """Matrices (h, 3, 3) whose product with x is vector × x."""
+    zero = torch.zeros_like(vector[:, 0])
+    x, y, z = vector.unbind(dim=1)
+    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).reshape(-1, 3, 3)
