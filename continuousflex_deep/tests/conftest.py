@@ -1,12 +1,20 @@
-"""What all tests share: the test data outside the repository, and one thread per worker."""
+"""What all tests share: the test data outside the repository, one thread per worker, a Scipion of their own."""
 
+import importlib.util
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion_variables
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# pyworkflow reads its home when it is imported, which test modules do; the folder goes when the tests end
+_SCIPION_HOME = tempfile.TemporaryDirectory(prefix="cfd_scipion_", ignore_cleanup_errors=True)
+os.environ.update(scipion_variables(Path(_SCIPION_HOME.name).resolve()))
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +24,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"test data not found: {folder} is no folder (set CFD_SHARED_DATA to where it is)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def scipion_home() -> Path:
+    """A configured SCIPION_HOME of these tests; the test is skipped where Scipion is not installed."""
+    if importlib.util.find_spec("pyworkflow") is None:
+        pytest.skip("Scipion is not installed (pip install -e .[scipion])")
+    return prepare_scipion_environment(_SCIPION_HOME.name)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,0 +1,308 @@
+"""Scipion's objects to and from Particles and mode folders: the only place that knows both.
+
+Everything is joined by the items' ids. Scipion keeps a projection's pose as the matrix that takes the image to the map,
+M = [Rᵀ | Rᵀ·s] with our R (docs/conventions.md) and the shift s in pixels, so R = M[:3, :3]ᵀ and s = R·M[:3, 3].
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pwem.objects import (
+    Acquisition,
+    CTFModel,
+    NormalMode,
+    ParticleFlex,
+    SetOfNormalModes,
+    SetOfParticles,
+    SetOfParticlesFlex,
+    Transform,
+)
+from pyworkflow.object import Boolean, CsvList, Float
+
+from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
+from continuousflex_deep.io.modes import read_modes
+from continuousflex_deep.particles import Ctf, Floats, Particles
+
+AMPLITUDES_SD_ATTRIBUTE = "_cfdAmplitudesSd"
+# attribute of a Scipion particle -> field of Particles, for single numbers
+_NUMBERS = {"_cfdAngleSd": "angle_sd_deg", "_cfdShiftSd": "shift_sd_A", "_cfdScore": "score"}
+_AMBIGUOUS_ATTRIBUTE = "_cfdAmbiguous"
+
+
+# --------------------------------------------------------------------------------------------------------------- poses
+
+
+def pose_to_matrix(euler_deg: Floats, shift_px: Floats) -> Floats:
+    """Scipion's matrices (n, 4, 4) of poses: euler_deg (n, 3) rot, tilt, psi and shift_px (n, 2)."""
+    rotation = euler_to_matrix(euler_deg)
+    shift = np.concatenate([shift_px, np.zeros((len(shift_px), 1))], axis=1)
+    matrix = np.tile(np.eye(4), (len(shift_px), 1, 1))
+    matrix[:, :3, :3] = np.swapaxes(rotation, 1, 2)
+    matrix[:, :3, 3] = np.einsum("nji,nj->ni", rotation, shift)
+    return matrix
+
+
+def matrix_to_pose(matrix: Floats) -> tuple[Floats, Floats]:
+    """(euler_deg (n, 3), shift_px (n, 2)) of Scipion's matrices (n, 4, 4)."""
+    rotation = np.swapaxes(matrix[:, :3, :3], 1, 2)
+    shift = np.einsum("nij,nj->ni", rotation, matrix[:, :3, 3])
+    return matrix_to_euler(rotation), shift[:, :2]
+
+
+# --------------------------------------------------------------------------------------------- Scipion -> Particles
+
+
+def particles_from_set(image_set: SetOfParticles) -> Particles:
+    """The set's enabled particles with what Scipion knows of them; ids are the items' ids.
+
+    Amplitudes of ContinuousFlex's sets, which do not name their modes, count as modes 7, 8, ….
+    Raises InputError where the set is empty, or only some of its particles have a CTF, a pose or amplitudes.
+    """
+    items = [item.clone() for item in image_set.iterItems() if item.isEnabled()]
+    if not items:
+        raise InputError(f"the particle set '{image_set.getFileName()}' is empty: got no enabled particles")
+    pixel_size_A = float(image_set.getSamplingRate())
+    poses = _poses(items) if image_set.hasAlignmentProj() else None
+    mode_ids, amplitudes = _amplitudes(items)
+    return Particles(
+        ids=np.array([item.getObjId() for item in items], dtype=np.int64),
+        stacks=np.array([os.path.abspath(item.getFileName()) for item in items], dtype=object),
+        indices=np.array([max(item.getIndex(), 1) - 1 for item in items], dtype=np.int64),
+        pixel_size_A=pixel_size_A,
+        box_px=int(image_set.getXDim()),
+        ctf=_ctf(items, image_set.getAcquisition()),
+        phase_flipped=bool(image_set.isPhaseFlipped()),
+        euler_deg=poses[0] if poses else None,
+        shift_A=poses[1] * pixel_size_A if poses else None,
+        mode_ids=mode_ids,
+        amplitudes=amplitudes,
+        amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
+        ambiguous=_column(items, _AMBIGUOUS_ATTRIBUTE, bool),
+        **{field: _column(items, attribute, float) for attribute, field in _NUMBERS.items()},
+    )
+
+
+def mode_ids_of(image_set: SetOfParticles) -> tuple[int, ...]:
+    """The modes whose amplitudes the set's particles carry; empty where they carry none."""
+    item = image_set.getFirstItem()
+    return _amplitudes([item])[0] if item is not None else ()
+
+
+def _values(items: list[Any], attribute: str) -> list[Any] | None:
+    """One attribute's value per item; None where no item has it. One that only some have is an InputError."""
+    found = [getattr(item, attribute, None) for item in items]
+    present = [value is not None and value.get() not in (None, "") for value in found]
+    if not any(present):
+        return None
+    if not all(present):
+        lacking = [item.getObjId() for item, here in zip(items, present, strict=True) if not here]
+        raise InputError(
+            f"{len(lacking)} of {len(items)} particles have no {attribute}, for example ids {lacking[:5]}; "
+            "expected it for all or for none: join only sets of the same kind"
+        )
+    return [value.get() for value in found if value is not None]
+
+
+def _column(items: list[Any], attribute: str, kind: type) -> NDArray[Any] | None:
+    values = _values(items, attribute)
+    return None if values is None else np.array(values, dtype=kind)
+
+
+def _vectors(items: list[Any], attribute: str) -> Floats | None:
+    values = _values(items, attribute)
+    if values is None:
+        return None
+    rows = [[float(number) for number in str(value).replace(",", " ").split()] for value in values]
+    if len({len(row) for row in rows}) > 1:
+        raise InputError(
+            f"particles have vectors {attribute} of different lengths {sorted({len(row) for row in rows})}; "
+            "join only sets that were analysed with the same modes"
+        )
+    return np.array(rows, dtype=np.float64)
+
+
+def _amplitudes(items: list[Any]) -> tuple[tuple[int, ...], Floats | None]:
+    amplitudes = _vectors(items, AMPLITUDES_ATTRIBUTE)
+    if amplitudes is None:
+        return (), None
+    named = _vectors(items, MODE_IDS_ATTRIBUTE)
+    if named is None:
+        return tuple(range(7, 7 + amplitudes.shape[1])), amplitudes
+    if len(np.unique(named, axis=0)) > 1:
+        raise InputError(
+            f"particles name different modes {np.unique(named, axis=0).astype(int).tolist()}; "
+            "join only sets that were analysed with the same modes"
+        )
+    return tuple(int(mode) for mode in named[0]), amplitudes
+
+
+def _poses(items: list[Any]) -> tuple[Floats, Floats]:
+    lacking = [item.getObjId() for item in items if not item.hasTransform()]
+    if lacking:
+        raise InputError(
+            f"the set claims projection alignment, but {len(lacking)} particles have no pose, for example {lacking[:5]}"
+        )
+    return matrix_to_pose(np.array([item.getTransform().getMatrix() for item in items], dtype=np.float64))
+
+
+def _ctf(items: list[Any], acquisition: Acquisition) -> Ctf | None:
+    lacking = [item.getObjId() for item in items if not item.hasCTF()]
+    if len(lacking) == len(items):
+        return None
+    if lacking:
+        raise InputError(
+            f"{len(lacking)} of {len(items)} particles have no CTF, for example ids {lacking[:5]}; "
+            "assign a CTF to all of them or to none"
+        )
+    models = [item.getCTF() for item in items]
+    everywhere = np.ones(len(items))
+    return Ctf(
+        defocus_u_A=np.array([m.getDefocusU() for m in models], dtype=np.float64),
+        defocus_v_A=np.array([m.getDefocusV() for m in models], dtype=np.float64),
+        defocus_angle_deg=np.array([m.getDefocusAngle() for m in models], dtype=np.float64),
+        voltage_kV=float(acquisition.getVoltage()) * everywhere,
+        cs_mm=float(acquisition.getSphericalAberration()) * everywhere,
+        amplitude_contrast=float(acquisition.getAmplitudeContrast()) * everywhere,
+        phase_shift_deg=np.array([m.getPhaseShift() or 0.0 for m in models], dtype=np.float64),
+    )
+
+
+# --------------------------------------------------------------------------------------------- Particles -> Scipion
+
+
+def fill_set(output: SetOfParticlesFlex, particles: Particles, source: SetOfParticles | None = None) -> None:
+    """Append one item per particle to ``output``.
+
+    With ``source``, items are its items of the same ids, with everything Scipion knows of them, and only poses,
+    amplitudes and scores are taken from ``particles``; a particle that is not there is an InputError. Without it, items
+    are made from ``particles`` alone.
+    """
+    if source is None:
+        _describe_new_set(output, particles)
+        items: Iterable[Any] = (_new_item(particles, row) for row in range(len(particles)))
+    else:
+        output.copyInfo(source)
+        output.setHasCTF(source.hasCTF())
+        items = _items_of(source, particles)
+    if particles.euler_deg is not None and particles.shift_A is not None:
+        output.setAlignmentProj()
+        # shifts in pixels of the images that the set shows, which may be other ones than the results were found on
+        shift_px = particles.shift_A / float(output.getSamplingRate())
+        matrices: Floats | None = pose_to_matrix(particles.euler_deg, shift_px)
+    else:
+        matrices = None
+    rows = {int(number): row for row, number in enumerate(particles.ids)}
+    for item in items:
+        row = rows[item.getObjId()]
+        if matrices is not None:
+            item.setTransform(Transform(matrices[row]))
+        _set_results(item, particles, row)
+        output.append(item)
+    output.getFlexInfo().setProgName(PACKAGE)
+
+
+def _items_of(source: SetOfParticles, particles: Particles) -> Iterable[Any]:
+    wanted = set(particles.ids.tolist())
+    missing = wanted - {int(number) for number in source.getIdSet()}
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(wanted)} particle ids are not in the input set, for example "
+            f"{sorted(missing)[:5]}; the result must come from that very set"
+        )
+    for item in source.iterItems():
+        if item.getObjId() in wanted:
+            flexible = ParticleFlex(progName=PACKAGE)
+            flexible.copy(item)
+            yield flexible
+
+
+def _describe_new_set(output: SetOfParticlesFlex, particles: Particles) -> None:
+    output.setSamplingRate(particles.pixel_size_A)
+    output.setIsPhaseFlipped(particles.phase_flipped)
+    output.setHasCTF(particles.ctf is not None)
+    if particles.ctf is not None:
+        output.setAcquisition(_acquisition(particles.ctf, row=0))
+
+
+def _acquisition(ctf: Ctf, row: int) -> Acquisition:
+    return Acquisition(
+        magnification=10000,
+        voltage=float(ctf.voltage_kV[row]),
+        sphericalAberration=float(ctf.cs_mm[row]),
+        amplitudeContrast=float(ctf.amplitude_contrast[row]),
+    )
+
+
+def _new_item(particles: Particles, row: int) -> ParticleFlex:
+    item = ParticleFlex(progName=PACKAGE)
+    item.setObjId(int(particles.ids[row]))
+    stack = os.path.relpath(particles.stacks[row])  # Scipion's paths are relative to the project
+    item.setLocation(int(particles.indices[row]) + 1, stack)
+    if particles.ctf is not None:
+        model = CTFModel()
+        c = particles.ctf
+        model.setStandardDefocus(float(c.defocus_u_A[row]), float(c.defocus_v_A[row]), float(c.defocus_angle_deg[row]))
+        if c.phase_shift_deg.any():
+            model.setPhaseShift(float(c.phase_shift_deg[row]))
+        item.setCTF(model)
+        item.setAcquisition(_acquisition(c, row))
+    return item
+
+
+def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
+    if particles.amplitudes is not None:
+        setattr(item, AMPLITUDES_ATTRIBUTE, _csv(particles.amplitudes[row], float))
+        setattr(item, MODE_IDS_ATTRIBUTE, _csv(particles.mode_ids, int))
+        item.setZFlex([float(value) for value in particles.amplitudes[row]])
+    if particles.amplitudes_sd is not None:
+        setattr(item, AMPLITUDES_SD_ATTRIBUTE, _csv(particles.amplitudes_sd[row], float))
+    for attribute, field in _NUMBERS.items():
+        column = getattr(particles, field)
+        if column is not None:
+            setattr(item, attribute, Float(float(column[row])))
+    if particles.ambiguous is not None:
+        setattr(item, _AMBIGUOUS_ATTRIBUTE, Boolean(bool(particles.ambiguous[row])))
+
+
+def _csv(values: Iterable[Any], kind: type) -> CsvList:
+    numbers = CsvList(pType=kind)
+    numbers.set([kind(value) for value in values])
+    return numbers
+
+
+# --------------------------------------------------------------------------------------------------- modes, structure
+
+
+def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, ...]:
+    """Make ``folder`` a mode folder of links ``vec.N`` to the set's files; N is the mode's id. Returns the numbers."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    numbers = []
+    for mode in modes.iterItems():
+        file = Path(mode.getModeFile()).resolve()
+        if not file.is_file():
+            raise InputError(f"normal mode {mode.getObjId()}: there is no file '{file}'; compute the modes again")
+        link = target / f"vec.{mode.getObjId()}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(file)
+        numbers.append(int(mode.getObjId()))
+    return tuple(numbers)
+
+
+def fill_modes(output: SetOfNormalModes, folder: str | Path) -> None:
+    """Append the modes of a mode folder, with what it says of each; a mode's id is its number."""
+    modes = read_modes(folder)
+    for row, number in enumerate(modes.mode_ids):
+        mode = NormalMode(
+            modeFile=os.path.relpath(Path(folder) / f"vec.{number}"),
+            collectivity=None if modes.collectivity is None else float(modes.collectivity[row]),
+            score=None if modes.score is None else float(modes.score[row]),
+        )
+        mode.setObjId(number)
+        output.append(mode)

@@ -1,0 +1,106 @@
+"""Scipion forms derived from options dataclasses: the only home of defaults, help texts, units and bounds."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pyworkflow.protocol import params
+
+from continuousflex_deep.options import from_mapping
+
+_UNIT_SUFFIXES = ("_A", "_px", "_deg", "_kV", "_mm", "_percent")
+
+
+def add_options(form: Any, options_class: type, names: Iterable[str], expert: Iterable[str] = (), **overrides) -> None:
+    """Add one form parameter per named option; those in ``expert`` show only to advanced users.
+
+    ``overrides``: per option name, a dict of further arguments of the parameter (label, condition, paramClass ...).
+    A pair of numbers becomes two parameters, NAME_min and NAME_max, on one line.
+    """
+    fields, hints = {f.name: f for f in dataclasses.fields(options_class)}, get_type_hints(options_class)
+    advanced = set(expert)
+    for name in names:
+        given = dict(overrides.get(name, {}))
+        if name in advanced:
+            given["expertLevel"] = params.LEVEL_ADVANCED
+        if get_origin(hints[name]) is tuple:
+            _add_pair(form, fields[name], given)
+        else:
+            param_class = given.pop("paramClass", None) or _param_class(hints[name])
+            form.addParam(name, param_class, **(_arguments(fields[name], hints[name]) | given))
+
+
+def read_options(protocol: Any, options_class: type, **values: Any) -> Any:
+    """The options that a protocol's form holds, with ``values`` for what the form does not ask (files, for example).
+
+    Raises InputError, as the command itself would, where a value is out of its bounds.
+    """
+    hints = get_type_hints(options_class)
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(options_class):
+        if f.name in values:
+            continue
+        if protocol.getParam(f.name) is not None:
+            found[f.name] = _value(getattr(protocol, f.name).get(), hints[f.name])
+        elif protocol.getParam(f"{f.name}_min") is not None:
+            found[f.name] = [getattr(protocol, f"{f.name}_{end}").get() for end in ("min", "max")]
+    return from_mapping(options_class, found | values)
+
+
+def option_label(name: str, unit: str) -> str:
+    """What the form calls an option: 'cutoff_A' with unit Å is 'Cutoff (Å)'."""
+    for suffix in _UNIT_SUFFIXES:
+        name = name.removesuffix(suffix)
+    words = name.replace("_", " ")
+    return words[:1].upper() + words[1:] + (f" ({unit})" if unit else "")
+
+
+def _param_class(hint: Any) -> type:
+    if get_origin(hint) is Literal:
+        return params.EnumParam
+    kinds: Mapping[Any, type] = {
+        bool: params.BooleanParam,
+        int: params.IntParam,
+        float: params.FloatParam,
+        str: params.StringParam,
+    }
+    return kinds[hint]
+
+
+def _arguments(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
+    help_text = f.metadata["help"]
+    arguments = {
+        "label": option_label(f.name, f.metadata["unit"]),
+        "help": help_text[:1].upper() + help_text[1:] + ".",
+        "default": f.default,
+        "validators": _validators(f),
+    }
+    if get_origin(hint) is Literal:
+        choices = list(get_args(hint))
+        arguments |= {"choices": choices, "default": choices.index(f.default)}
+    return arguments
+
+
+def _add_pair(form: Any, f: "dataclasses.Field[Any]", given: dict[str, Any]) -> None:
+    arguments = _arguments(f, float)
+    line = form.addLine(arguments["label"], help=arguments["help"], **given)
+    for end, default in zip(("min", "max"), f.default, strict=True):
+        line.addParam(f"{f.name}_{end}", params.FloatParam, default=default, label=end, validators=_validators(f))
+
+
+def _validators(f: "dataclasses.Field[Any]") -> list[Any]:
+    low, high, unit = f.metadata["low"], f.metadata["high"], f.metadata["unit"]
+    found: list[Any] = []
+    if low is not None:
+        found.append(params.GE(low, error=f"must be at least {low} {unit}".rstrip()))
+    if high is not None:
+        found.append(params.LE(high, error=f"must be at most {high} {unit}".rstrip()))
+    return found
+
+
+def _value(value: Any, hint: Any) -> Any:
+    if get_origin(hint) is Literal:
+        return get_args(hint)[value]
+    if hint is str:
+        return (value or "").strip()
+    return value

@@ -1,0 +1,84 @@
+"""HEMNMA: pose and normal-mode amplitudes of every particle."""
+
+from enum import Enum
+from typing import Any
+
+from pwem.objects import SetOfParticlesFlex
+from pyworkflow.protocol import params
+
+from continuousflex_deep.convert import fill_set
+from continuousflex_deep.io.modes import parse_mode_list
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+
+class CfdAlignOutputs(Enum):
+    outputParticles = SetOfParticlesFlex
+
+
+class CfdProtAlign(CfdProtBase):
+    """HEMNMA: finds every particle's orientation, shift and amplitudes along normal modes, each with its error bar.
+
+    The images' noise, their resolution and the contrast's sign are estimated from the images themselves. Particles with
+    a CTF that are not phase flipped are compared with the reference's projections through their CTF.
+    """
+
+    _label = "HEMNMA alignment"
+    _possibleOutputs = CfdAlignOutputs
+    COMMAND, OPTIONS = "align", AlignOptions
+    PATHS = ("particles", "structure", "modes", "output")
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Input")
+        form.addParam(
+            "inputParticles",
+            params.PointerParam,
+            pointerClass="SetOfParticles",
+            label="Particles",
+            important=True,
+            help="Particle images; 128 pixels across or less are usually enough, so reduce larger ones first.",
+        )
+        self._addModesParams(form)
+        add_options(form, AlignOptions, ["mode_list"], mode_list={"label": "Modes to use"})
+        form.addSection(label="Search")
+        add_options(
+            form,
+            AlignOptions,
+            [
+                "init", "n_hypotheses", "amplitude_prior", "angular_step_deg", "max_shift_percent",
+                "calibration_particles", "batch",
+            ],
+            expert=["n_hypotheses", "amplitude_prior", "angular_step_deg", "calibration_particles", "batch"],
+            init={"label": "Start from"},
+            n_hypotheses={"label": "Hypotheses per particle"},
+            max_shift_percent={"label": "Largest shift (% of the box)"},
+            calibration_particles={"label": "Particles for calibration"},
+        )  # fmt: skip
+        self._addComputeParams(form, gpu=True)
+
+    def _writeInputs(self) -> dict[str, Any]:
+        return {
+            "particles": self._writeParticles(self.inputParticles.get()),
+            "output": self._getExtraPath("aligned.star"),
+            **self._writeModes(),
+        }
+
+    def createOutputStep(self) -> None:
+        output = SetOfParticlesFlex.create(self._getPath())
+        fill_set(output, read_particles(self._getExtraPath("aligned.star")), self.inputParticles.get())
+        self._defineOutputs(**{CfdAlignOutputs.outputParticles.name: output})
+        self._defineTransformRelation(self.inputParticles, output)
+        self._defineSourceRelation(self.inputModes, output)
+
+    def _validateInputs(self) -> list[str]:
+        errors = self._validateModes(parse_mode_list(self.mode_list.get()))
+        if self.getEnumText("init") == "local" and not self.inputParticles.get().hasAlignmentProj():
+            errors.append("A local start needs particles with orientations and shifts, and these have none.")
+        return errors
+
+    def _summary(self) -> list[str]:
+        if not hasattr(self, CfdAlignOutputs.outputParticles.name):
+            return ["The particles are not aligned yet."]
+        return [f"{self.outputParticles.getSize()} particles aligned with modes {self.mode_list.get()}"]

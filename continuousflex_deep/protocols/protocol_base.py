@@ -1,0 +1,147 @@
+"""What all protocols do alike: write a particle file and an options file, run one command, take its results."""
+
+import os
+import shlex
+from typing import Any, ClassVar
+
+from pwem.protocols import EMProtocol
+from pyworkflow.constants import BETA
+from pyworkflow.protocol import GPU_LIST, USE_GPU, params
+
+from continuousflex_deep._plugin import Plugin
+from continuousflex_deep.convert import modes_to_folder, particles_from_set
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.options import write_options_file
+from continuousflex_deep.protocols.form_options import read_options
+
+# stands for a file that a step will write, where options are checked before that step ran
+_LATER = "written by the protocol"
+
+
+class CfdProtBase(EMProtocol):
+    """One command of the package as a protocol.
+
+    Subclasses name the command and bring two methods: ``_writeInputs`` writes the files that it reads and returns the
+    options that name them, ``createOutputStep`` turns what it wrote into Scipion's objects.
+    """
+
+    _label = None
+    _devStatus = BETA
+    COMMAND: ClassVar[str]
+    OPTIONS: ClassVar[type]
+    #: paths of the command that the protocol fills in, as far as the form does not ask for them
+    PATHS: ClassVar[tuple[str, ...]] = ("output",)
+
+    # -------------------------- parameters ----------------------------------
+    def _addComputeParams(self, form: Any, gpu: bool) -> None:
+        """Devices and threads, for commands that take them."""
+        if gpu:
+            form.addHidden(
+                USE_GPU,
+                params.BooleanParam,
+                default=True,
+                label="Use GPU for execution",
+                help="Compute on the GPU where there is one. Without one, or set to No, the CPU computes.",
+            )
+            form.addHidden(GPU_LIST, params.StringParam, default="0", label="GPU", help="Number of the GPU to use.")
+        form.addParallelSection(threads=len(os.sched_getaffinity(0)), mpi=0)
+
+    @staticmethod
+    def _addModesParams(form: Any) -> None:
+        form.addParam(
+            "inputModes",
+            params.PointerParam,
+            pointerClass="SetOfNormalModes",
+            label="Normal modes",
+            help="Modes of the reference structure, from this package's or ContinuousFlex's normal mode analysis.",
+        )
+        form.addParam(
+            "inputStructure",
+            params.PointerParam,
+            pointerClass="AtomStruct",
+            allowsNull=True,
+            label="Structure (optional)",
+            help="The structure that the modes were computed from. Empty: the one that the set of modes names.",
+        )
+
+    # -------------------------- steps ---------------------------------------
+    def _insertAllSteps(self) -> None:
+        self._insertFunctionStep(self.convertInputStep, needsGPU=False)
+        self._insertFunctionStep(self.runCommandStep, needsGPU=self.usesGpu())
+        self._insertFunctionStep(self.createOutputStep, needsGPU=False)
+
+    def convertInputStep(self) -> None:
+        """Write what the command reads, and its options."""
+        write_options_file(self._optionsFile(), self._options(**self._writeInputs()))
+
+    def runCommandStep(self) -> None:
+        program, first = Plugin.getProgram(self.COMMAND)
+        environ = Plugin.getEnviron(self._devices())
+        arguments = f"{first} --options {shlex.quote(self._optionsFile())}"
+        self.runJob(program, arguments, env=environ, numberOfMpi=1, numberOfThreads=1)
+
+    # -------------------------- information ---------------------------------
+    def _validate(self) -> list[str]:
+        try:
+            self._options(**dict.fromkeys(self.PATHS, _LATER))
+            return self._validateInputs()
+        except InputError as error:
+            return [str(error)]
+
+    def _validateInputs(self) -> list[str]:
+        """What the command would complain about and the form can already tell."""
+        return []
+
+    def _citations(self) -> list[str]:
+        return ["hamitouche2022", "jin2014", "harastani2020"]
+
+    # -------------------------- utils ---------------------------------------
+    def _optionsFile(self) -> str:
+        return self._getExtraPath("options.json")
+
+    def _outputFolder(self) -> str:
+        """Where the command writes."""
+        return self._getExtraPath(self.COMMAND)
+
+    def _options(self, **values: Any) -> Any:
+        if self._takes("threads") and "threads" not in values:
+            values["threads"] = self.numberOfThreads.get()
+        if self._takes("device"):
+            values["device"] = "auto" if self.usesGpu() else "cpu"
+        return read_options(self, self.OPTIONS, **values)
+
+    def _takes(self, option: str) -> bool:
+        return option in self.OPTIONS.__dataclass_fields__  # type: ignore[attr-defined]
+
+    def _devices(self) -> list[int] | None:
+        """The GPUs that the command may see; None for commands that know none."""
+        if not self._takes("device"):
+            return None
+        return self.getGpuList() if self.usesGpu() else []
+
+    def _writeParticles(self, image_set: Any, name: str = "input_particles.star") -> str:
+        path = self._getExtraPath(name)
+        write_particles(particles_from_set(image_set), path)
+        return path
+
+    def _writeModes(self) -> dict[str, str]:
+        """The options that name structure and modes; modes of any origin appear as one folder of vec files."""
+        folder = self._getExtraPath("input_modes")
+        modes_to_folder(self.inputModes.get(), folder)
+        return {"structure": os.path.abspath(self._structure().getFileName()), "modes": folder}
+
+    def _structure(self) -> Any:
+        structure = self.inputStructure.get() or self.inputModes.get().getPdb()
+        if structure is None:
+            raise InputError("the set of modes names no structure; give it as 'Structure'")
+        return structure
+
+    def _validateModes(self, mode_ids: tuple[int, ...]) -> list[str]:
+        """Whether the chosen modes exist, with a structure."""
+        available = [int(number) for number in self.inputModes.get().getIdSet()]
+        self._structure()
+        missing = [mode for mode in mode_ids if mode not in available]
+        if missing:
+            return [f"The set of normal modes has no modes {missing}; it has {sorted(available)}."]
+        return []

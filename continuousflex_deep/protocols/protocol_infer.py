@@ -1,0 +1,114 @@
+"""Poses and amplitudes predicted by trained networks."""
+
+from enum import Enum
+from typing import Any
+
+from pwem.objects import SetOfParticlesFlex
+from pyworkflow.protocol import params
+
+from continuousflex_deep.convert import fill_set
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.objects import CfdNetwork
+from continuousflex_deep.options import InferOptions
+from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+
+class CfdInferOutputs(Enum):
+    outputParticles = SetOfParticlesFlex
+
+
+class CfdProtInfer(CfdProtBase):
+    """Predicts orientation, shift and amplitudes of every particle with a trained network.
+
+    Networks that were trained separately for amplitudes, angles and shifts work together. Polishing refines each
+    prediction by a few steps of the HEMNMA engine.
+    """
+
+    _label = "network inference"
+    _possibleOutputs = CfdInferOutputs
+    COMMAND, OPTIONS = "infer", InferOptions
+    PATHS = ("particles", "output")
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Input")
+        form.addParam(
+            "inputParticles",
+            params.PointerParam,
+            pointerClass="SetOfParticles",
+            label="Particles",
+            important=True,
+            help="Images prepared as those that the network was trained on: same pixel size and contrast.",
+        )
+        form.addParam(
+            "inputNetworks",
+            params.MultiPointerParam,
+            pointerClass="CfdNetwork",
+            label="Trained networks",
+            important=True,
+            help="One network for all, or one each for amplitudes, angles and shifts.",
+        )
+        add_options(form, InferOptions, ["polish"], polish={"label": "Polish the predictions"})
+        form.addParam(
+            "inputModes",
+            params.PointerParam,
+            pointerClass="SetOfNormalModes",
+            allowsNull=True,
+            condition="polish",
+            label="Normal modes",
+            help="The modes that the network's labels were made with.",
+        )
+        form.addParam(
+            "inputStructure",
+            params.PointerParam,
+            pointerClass="AtomStruct",
+            allowsNull=True,
+            condition="polish",
+            label="Structure (optional)",
+            help="The structure that the modes were computed from. Empty: the one that the set of modes names.",
+        )
+        add_options(form, InferOptions, ["batch", "workers"], expert=["batch", "workers"])
+        self._addComputeParams(form, gpu=True)
+
+    def _networks(self) -> list[CfdNetwork]:
+        return [pointer.get() for pointer in self.inputNetworks]
+
+    def _options(self, **values: Any) -> Any:
+        return super()._options(model=[network.getFileName() for network in self._networks()], **values)
+
+    def _writeInputs(self) -> dict[str, Any]:
+        files = {
+            "particles": self._writeParticles(self.inputParticles.get()),
+            "output": self._getExtraPath("predicted.star"),
+        }
+        return files | (self._writeModes() if self.polish.get() else {})
+
+    def createOutputStep(self) -> None:
+        output = SetOfParticlesFlex.create(self._getPath())
+        fill_set(output, read_particles(self._getExtraPath("predicted.star")), self.inputParticles.get())
+        self._defineOutputs(**{CfdInferOutputs.outputParticles.name: output})
+        self._defineTransformRelation(self.inputParticles, output)
+
+    def _validateInputs(self) -> list[str]:
+        errors = []
+        pixel_size_A = self.inputParticles.get().getSamplingRate()
+        predicted = {kind for network in self._networks() for kind in network.getPredicted()}
+        for network in self._networks():
+            if abs(network.getSamplingRate() / pixel_size_A - 1) > 0.01:
+                errors.append(
+                    f"The network was trained on images of {network.getSamplingRate():g} Å/px, the particles have "
+                    f"{pixel_size_A:g} Å/px; resample them first."
+                )
+        if self.polish.get() and self.inputModes.get() is None:
+            errors.append("Polishing needs the normal modes.")
+        elif self.polish.get():
+            mode_ids = {mode for network in self._networks() for mode in network.getModeIds()}
+            errors += self._validateModes(tuple(sorted(mode_ids)))
+            if missing := {"amplitudes", "angles", "shifts"} - predicted:
+                errors.append(f"Polishing needs predictions of {', '.join(sorted(missing))} too; add those networks.")
+        return errors
+
+    def _summary(self) -> list[str]:
+        if not hasattr(self, CfdInferOutputs.outputParticles.name):
+            return ["Nothing is predicted yet."]
+        return [f"{self.outputParticles.getSize()} particles" + (", polished" if self.polish.get() else "")]

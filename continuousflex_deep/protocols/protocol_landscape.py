@@ -1,0 +1,96 @@
+"""The conformational landscape of one or several particle sets."""
+
+from enum import Enum
+from typing import Any
+
+from pwem.objects import SetOfParticlesFlex
+from pyworkflow.protocol import params
+
+from continuousflex_deep.convert import fill_set, mode_ids_of, particles_from_set
+from continuousflex_deep.objects import CfdLandscape
+from continuousflex_deep.options import LandscapeOptions
+from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+
+class CfdLandscapeOutputs(Enum):
+    outputParticles = SetOfParticlesFlex
+    outputLandscape = CfdLandscape
+
+
+class CfdProtLandscape(CfdProtBase):
+    """Maps particles by their amplitudes into a few dimensions.
+
+    Several sets, say of aligned and of predicted particles, are merged by their ids; they must have been analysed with
+    the same modes.
+    """
+
+    _label = "conformational landscape"
+    _possibleOutputs = CfdLandscapeOutputs
+    COMMAND, OPTIONS = "landscape", LandscapeOptions
+    PATHS = ("output",)
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Input")
+        form.addParam(
+            "inputSets",
+            params.MultiPointerParam,
+            pointerClass="SetOfParticles",
+            label="Particles with amplitudes",
+            important=True,
+            help="Sets from the alignment or the inference, ours or ContinuousFlex's. A particle may be in one only.",
+        )
+        add_options(
+            form,
+            LandscapeOptions,
+            ["n_components", "outlier_distance"],
+            n_components={"label": "Dimensions"},
+            outlier_distance={"label": "Outlier distance"},
+        )
+
+    def _sets(self) -> list[Any]:
+        return [pointer.get() for pointer in self.inputSets]
+
+    def _options(self, **values: Any) -> Any:
+        names = [self._inputName(number) for number in range(len(self.inputSets))]
+        return super()._options(**({"particles": names} | values))
+
+    def _inputName(self, number: int) -> str:
+        return f"input_particles_{number + 1}.star"
+
+    def _writeInputs(self) -> dict[str, Any]:
+        files = [self._writeParticles(image_set, self._inputName(i)) for i, image_set in enumerate(self._sets())]
+        return {"particles": files, "output": self._outputFolder()}
+
+    def createOutputStep(self) -> None:
+        output = SetOfParticlesFlex.create(self._getPath())
+        for image_set in self._sets():
+            fill_set(output, particles_from_set(image_set), image_set)
+        landscape = CfdLandscape(self._outputFolder())
+        landscape.setParticles(self, CfdLandscapeOutputs.outputParticles.name, output.getSize())
+        self._defineOutputs(
+            **{CfdLandscapeOutputs.outputParticles.name: output, CfdLandscapeOutputs.outputLandscape.name: landscape}
+        )
+        for pointer in self.inputSets:
+            self._defineSourceRelation(pointer, output)
+            self._defineSourceRelation(pointer, landscape)
+
+    def _validateInputs(self) -> list[str]:
+        modes = [mode_ids_of(image_set) for image_set in self._sets()]
+        if not all(modes):
+            return ["Every set needs amplitudes of normal modes; align the particles or predict them first."]
+        if len(set(modes)) > 1:
+            return [f"The sets were analysed with different modes: {sorted(set(modes))}."]
+        ids: set[int] = set()
+        for image_set in self._sets():
+            found = {int(number) for number in image_set.getIdSet()}
+            if ids & found:
+                twice = sorted(ids & found)
+                return [f"{len(twice)} particles are in more than one set, for example {twice[:5]}."]
+            ids |= found
+        return []
+
+    def _summary(self) -> list[str]:
+        if not hasattr(self, CfdLandscapeOutputs.outputLandscape.name):
+            return ["The landscape is not computed yet."]
+        return [f"{self.outputParticles.getSize()} particles of {len(self.inputSets)} sets"]

@@ -1,0 +1,96 @@
+"""Runs Scipion without its launcher: the variables it needs, its configuration, and a project by the Python interface.
+
+Call `prepare_scipion_environment` before anything imports pyworkflow, which reads its configuration once, at import.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.errors import InputError
+
+# the user's own choice wins over these
+_DEFAULTS = {
+    "SCIPION_DOMAIN": "pwem",
+    "SCIPION_NOTIFY": "False",  # otherwise Scipion reports its usage over the network
+    "SCIPION_TEST_NOSYNC": "True",  # otherwise tests download pwem's data
+}
+
+
+def scipion_variables(home: Path) -> dict[str, str]:
+    """The environment variables of a Scipion whose configuration, projects and logs all lie under ``home``."""
+    config = home / "config" / "scipion.conf"
+    return {
+        "SCIPION_HOME": str(home),
+        "SCIPION_CONFIG": str(config),
+        "SCIPION_LOCAL_CONFIG": str(config),
+        "SCIPION_HOSTS": str(config.with_name("hosts.conf")),
+        "SCIPION_USER_DATA": str(home / "user_data"),
+        "SCIPION_TESTS_OUTPUT": str(home / "user_data" / "Tests"),
+    }
+
+
+def prepare_scipion_environment(home: str | Path) -> Path:
+    """Make ``home`` a working SCIPION_HOME and point this process and its children to it; returns its absolute path.
+
+    Writes the configuration where there is none. Raises InputError where pyworkflow was imported with another home
+    before, since it keeps the first one.
+    """
+    folder = Path(home).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    loaded = sys.modules.get("pyworkflow")
+    if loaded is not None and str(folder) != loaded.Config.SCIPION_HOME:
+        raise InputError(
+            f"Scipion was already loaded with SCIPION_HOME={loaded.Config.SCIPION_HOME or '(empty)'}, "
+            f"expected {folder}; prepare the environment before anything imports pyworkflow, or set SCIPION_HOME to it"
+        )
+    os.environ.update(scipion_variables(folder))
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    # Scipion calls bare `python` and `emprogram`
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    os.environ.pop("PYTHONPATH", None)
+    Path(os.environ["SCIPION_USER_DATA"]).mkdir(parents=True, exist_ok=True)
+    if not Path(os.environ["SCIPION_CONFIG"]).exists():
+        _write_configuration(folder)
+    return folder
+
+
+def _write_configuration(home: Path) -> None:
+    command = [sys.executable, "-m", "scipion", "config", "--unattended"]
+    finished = subprocess.run(command, cwd=home, capture_output=True, text=True, check=False)
+    config = Path(os.environ["SCIPION_CONFIG"])
+    if finished.returncode != 0 or not config.exists():
+        raise InputError(
+            f"'{shlex.join(command)}' ended with status {finished.returncode} and wrote no '{config}'; "
+            "its last words:\n" + (finished.stdout + finished.stderr)[-2000:]
+        )
+    text = config.read_text(encoding="utf-8")  # an unattended configuration agrees to usage reports; nobody was asked
+    config.write_text(text.replace("SCIPION_NOTIFY = True", "SCIPION_NOTIFY = False"), encoding="utf-8")
+
+
+def create_project(name: str) -> Any:
+    """A new pyworkflow Project of that name, its folder being the working directory from now on.
+
+    A project of the same name is deleted first.
+    """
+    from pyworkflow.project import Manager
+
+    manager = Manager()
+    if manager.hasProject(name):
+        manager.deleteProject(name)
+    project = manager.createProject(name)
+    os.chdir(project.path)
+    return project
+
+
+def open_command(home: Path, project_name: str) -> str:
+    """The shell command with which a user opens the project in Scipion's window."""
+    names = ("SCIPION_HOME", "SCIPION_CONFIG", "SCIPION_LOCAL_CONFIG", "SCIPION_HOSTS", "SCIPION_USER_DATA")
+    variables = {name: value for name, value in scipion_variables(home).items() if name in names}
+    settings = [f"{name}={shlex.quote(value)}" for name, value in {**variables, **_DEFAULTS}.items()]
+    settings.append(f'PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
+    return " ".join([*settings, shlex.quote(sys.executable), "-m", "scipion", "project", shlex.quote(project_name)])

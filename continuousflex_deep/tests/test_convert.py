@@ -1,0 +1,174 @@
+"""Scipion's objects to Particles and back."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pwem", reason="Scipion is not installed")
+
+from pwem.convert.transformations import euler_matrix
+from pwem.objects import NormalMode, SetOfNormalModes, SetOfParticles, SetOfParticlesFlex
+
+from continuousflex_deep import convert
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import random_rotations, rotation_distance_deg
+from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.particles import Ctf, Particles
+
+pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
+RNG = np.random.default_rng(5)
+
+
+@pytest.fixture
+def particles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Particles:
+    """Eight particles with everything known of them, and ids that are not their rows."""
+    monkeypatch.chdir(tmp_path)
+    n = 8
+    stack = tmp_path / "Runs" / "images.mrcs"
+    stack.parent.mkdir()
+    write_stack(stack, RNG.normal(size=(n, 16, 16)).astype(np.float32), 2.5)
+    u, v = RNG.uniform(10000, 20000, n), RNG.uniform(5000, 9000, n)
+    return Particles(
+        ids=np.array([41, 7, 12, 3, 90, 55, 23, 68]),
+        stacks=np.array([str(stack)] * n, dtype=object),
+        indices=np.arange(n)[::-1].copy(),
+        pixel_size_A=2.5,
+        box_px=16,
+        ctf=Ctf(u, v, RNG.uniform(0, 179, n), *(np.full(n, x) for x in (300.0, 2.7, 0.07)), RNG.uniform(10, 90, n)),
+        phase_flipped=True,
+        euler_deg=convert.matrix_to_euler(random_rotations(n, RNG)),
+        shift_A=RNG.normal(size=(n, 2)) * 5,
+        mode_ids=(7, 9, 12),
+        amplitudes=RNG.normal(size=(n, 3)) * 100,
+        amplitudes_sd=RNG.uniform(1, 2, (n, 3)),
+        angle_sd_deg=RNG.uniform(0, 1, n),
+        shift_sd_A=RNG.uniform(0, 1, n),
+        score=RNG.uniform(0, 1, n),
+        ambiguous=np.arange(n) % 2 == 0,
+    )
+
+
+def make_set(folder: Path, particles: Particles, source: SetOfParticles | None = None) -> SetOfParticlesFlex:
+    folder.mkdir(exist_ok=True)
+    output = SetOfParticlesFlex.create(str(folder))
+    convert.fill_set(output, particles, source)
+    output.write()
+    output.close()
+    reread = SetOfParticlesFlex(filename=str(folder / "particlesflex.sqlite"))  # as another process sees it
+    reread.loadAllProperties()
+    return reread
+
+
+def test_pose_matrices_are_scipions() -> None:
+    """Against pwem's own Euler matrices: the plugins store inverse(euler(-rot, -tilt, -psi) with minus the shift)."""
+    euler, shift = RNG.uniform(-180, 180, (20, 3)), RNG.normal(size=(20, 2)) * 4
+    for mine, angles, xy in zip(convert.pose_to_matrix(euler, shift), euler, shift, strict=True):
+        theirs = euler_matrix(*(-np.radians(angles)), "szyz")
+        theirs[:2, 3] = -xy
+        np.testing.assert_allclose(mine, np.linalg.inv(theirs), atol=1e-12)
+
+
+def test_pose_round_trip() -> None:
+    rotations, shift = random_rotations(50, RNG), RNG.normal(size=(50, 2)) * 4
+    euler, back = convert.matrix_to_pose(convert.pose_to_matrix(convert.matrix_to_euler(rotations), shift))
+    assert np.max(rotation_distance_deg(convert.euler_to_matrix(euler), rotations)) < 1e-5
+    np.testing.assert_allclose(back, shift, atol=1e-10)
+
+
+def test_set_round_trip_by_id(particles: Particles, tmp_path: Path) -> None:
+    back = convert.particles_from_set(make_set(tmp_path / "a", particles))
+    assert back.ids.tolist() == sorted(particles.ids.tolist())
+    rows = particles.rows_of(back.ids)
+    expected = particles.select(rows)
+    assert back.stacks.tolist() == expected.stacks.tolist()
+    assert back.indices.tolist() == expected.indices.tolist()
+    assert (back.mode_ids, back.phase_flipped, back.box_px) == ((7, 9, 12), True, 16)
+    assert back.pixel_size_A == pytest.approx(2.5)
+    for name in ("amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous"):
+        np.testing.assert_allclose(getattr(back, name), getattr(expected, name), rtol=1e-6, err_msg=name)
+    np.testing.assert_allclose(back.shift_A, expected.shift_A, atol=1e-6)
+    rotations = [convert.euler_to_matrix(p.euler_deg) for p in (back, expected)]
+    assert np.max(rotation_distance_deg(*rotations)) < 1e-4
+    assert back.ctf is not None
+    assert expected.ctf is not None
+    for name in vars(expected.ctf):
+        np.testing.assert_allclose(getattr(back.ctf, name), getattr(expected.ctf, name), rtol=1e-6, err_msg=name)
+
+
+def test_amplitudes_are_where_continuousflex_reads_them(particles: Particles, tmp_path: Path) -> None:
+    item = make_set(tmp_path / "a", particles)[41]
+    row = particles.rows_of([41])[0]
+    read_as_continuousflex = [float(value) for value in item._xmipp_nmaDisplacements]
+    np.testing.assert_allclose(read_as_continuousflex, particles.amplitudes[row], rtol=1e-6)
+    np.testing.assert_allclose(item.getZFlex(), particles.amplitudes[row], rtol=1e-6)
+
+
+def test_results_join_the_source_by_id(particles: Particles, tmp_path: Path) -> None:
+    """Results in another order, for some of the particles only, keep images and CTF of their own particle."""
+    plain = particles.replace(
+        amplitudes=None, amplitudes_sd=None, mode_ids=(), euler_deg=None, shift_A=None, score=None
+    )
+    source = make_set(tmp_path / "source", plain)
+    results = particles.select([6, 0, 3])
+    back = convert.particles_from_set(make_set(tmp_path / "joined", results, source))
+    assert back.ids.tolist() == [3, 23, 41]
+    expected = particles.select(particles.rows_of(back.ids))
+    assert back.indices.tolist() == expected.indices.tolist()
+    np.testing.assert_allclose(back.amplitudes, expected.amplitudes, rtol=1e-6)
+    np.testing.assert_allclose(back.ctf.defocus_u_A, expected.ctf.defocus_u_A, rtol=1e-6)
+
+
+def test_shifts_scale_with_the_images(particles: Particles, tmp_path: Path) -> None:
+    """Poses found on reduced images and given to the originals: the same Å, other pixels."""
+    stack = tmp_path / "Runs" / "originals.mrcs"
+    write_stack(stack, np.zeros((8, 32, 32), dtype=np.float32), 1.25)
+    originals = particles.replace(
+        stacks=np.array([str(stack)] * 8, dtype=object), pixel_size_A=1.25, box_px=32, euler_deg=None, shift_A=None
+    )
+    source = make_set(tmp_path / "originals", originals)
+    output = make_set(tmp_path / "group", particles, source)
+    assert output.getSamplingRate() == pytest.approx(1.25)
+    back = convert.particles_from_set(output)
+    np.testing.assert_allclose(back.shift_A, particles.shift_A[particles.rows_of(back.ids)], atol=1e-5)
+    row = particles.rows_of([41])[0]
+    _, shift_px = convert.matrix_to_pose(output[41].getTransform().getMatrix()[None])
+    np.testing.assert_allclose(shift_px[0], particles.shift_A[row] / 1.25, atol=1e-5)
+
+
+def test_unknown_id_is_an_error(particles: Particles, tmp_path: Path) -> None:
+    source = make_set(tmp_path / "source", particles.select([0, 1]))
+    with pytest.raises(InputError, match="not in the input set"):
+        convert.fill_set(SetOfParticlesFlex.create(str(tmp_path)), particles, source)
+
+
+def test_different_modes_in_one_set_are_an_error(particles: Particles, tmp_path: Path) -> None:
+    first, second = particles.select([0, 1]), particles.select([2, 3]).replace(mode_ids=(7, 8, 9))
+    output = SetOfParticlesFlex.create(str(tmp_path))
+    convert.fill_set(output, first)
+    convert.fill_set(output, second)
+    with pytest.raises(InputError, match="different modes"):
+        convert.particles_from_set(output)
+
+
+def test_empty_set_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="empty"):
+        convert.particles_from_set(SetOfParticles.create(str(tmp_path)))
+
+
+def test_modes_become_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modes whose files lie and are called anyhow, as ContinuousFlex's, are links vec.N of the mode's own number."""
+    monkeypatch.chdir(tmp_path)
+    modes = SetOfNormalModes.create(str(tmp_path))
+    for number in (7, 8, 11):
+        Path(f"mode_{number}.txt").write_text(f"{number} 0 0\n")
+        mode = NormalMode(modeFile=f"mode_{number}.txt")
+        mode.setObjId(number)
+        modes.append(mode)
+    assert convert.modes_to_folder(modes, tmp_path / "links") == (7, 8, 11)
+    assert sorted(os.listdir(tmp_path / "links")) == ["vec.11", "vec.7", "vec.8"]
+    assert (tmp_path / "links" / "vec.11").read_text() == "11 0 0\n"
+    Path("mode_8.txt").unlink()
+    with pytest.raises(InputError, match="normal mode 8"):
+        convert.modes_to_folder(modes, tmp_path / "links")
