@@ -57,7 +57,12 @@ class NmaOptions:
     output: str = required("folder for the modes")
     cutoff_A: float = option(8.0, "atoms closer than this are joined by a spring", "Å", low=2.0, high=100.0)
     cutoff_percent: float = option(
-        0.0, "when above 0, the cutoff is instead the distance that this share of atom pairs' nearest distances stays below", "%", 0, 100
+        0.0,
+        "when above 0, the cutoff is instead this percentile of the distances from each atom to its 3 nearest ones, as "
+        "ContinuousFlex's relative cutoff (95 there); meant for pseudoatoms, whose spacing varies",
+        "%",
+        low=0.0,
+        high=100.0,
     )
     block_size: int = option(10, "residues in a rigid block; 0 for no blocks", low=0)
     n_modes: int = option(20, "number of modes, the six rigid-body ones included", low=7)
@@ -90,7 +95,7 @@ class SimulateOptions(_Flexible):
     defocus_A: tuple[float, float] = option((5000.0, 5000.0), "range of defocus, positive for underfocus", "Å")
     astigmatism_A: float = option(0.0, "largest difference of the two defoci", "Å", low=0.0)
     ctf: bool = option(True, "apply the CTF")
-    snr: float = option(0.1, "signal-to-noise ratio (variances over the whole image); 0 for no noise", low=0.0)
+    snr: float = option(0.1, "signal-to-noise ratio: variance of the signal after the CTF over that of all noise; 0 for no noise", low=0.0)
     noise_before_ctf: float = option(0.5, "share of the noise's variance that is added before the CTF", low=0.0, high=1.0)
     phase_flip: bool = option(True, "phase flip the images")
     final_box_px: int = option(128, "box after low-pass filtering and reduction; 0 keeps the simulated one", "px", low=0)
@@ -103,6 +108,7 @@ class PreprocessOptions(_Particles):
     """Phase flip, reduce and normalise particle images."""
 
     output: str = required("folder for the new stack and its STAR file")
+    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
     box: int = option(0, "new box; the field of view stays, the pixel size grows; 0 keeps the box", "px", low=0)
     phase_flip: bool = option(False, "phase flip (only where the images are not flipped yet)")
     normalize: bool = option(False, "mean 0 and deviation 1 of the pixels outside the particle (a centred disc of radius 0.45 boxes)")
@@ -132,13 +138,16 @@ class TrainOptions(_Particles, _Compute):
     output: str = required("folder for the model, its checkpoints and curves")
     recipe: Literal["default", "paper"] = option("default", "ours, or the article's to the letter")
     targets: Literal["all", "amplitudes", "angles", "shifts"] = option("all", "what the network learns; all is one joint network")
+    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = option("resnet34", "feature extractor; the article's is resnet34")
+    rotation: Literal["recipe", "quaternion", "matrix"] = option("recipe", "how the network expresses a rotation: 4 or 9 numbers")
     box: int = option(0, "images are reduced to this box for the network; 0 keeps theirs", "px", low=0)
     epochs: int = option(0, "passes over the training set; 0 is the recipe's", low=0)
     batch: int = option(0, "images a step; 0 is the recipe's", low=0)
     learning_rate: float = option(0.0, "Adam's step; 0 is the recipe's", low=0.0)
     validation_percent: float = option(10.0, "share of particles held out for validation", "%", low=1.0, high=50.0)
     outlier_distance: float = option(3.2, "labels farther than this Mahalanobis distance in amplitude are left out; 0 keeps all", low=0.0)
-    resume: bool = option(False, "go on from the last checkpoint in the output folder")
+    keep_ambiguous: bool = option(False, "also train on particles marked ambiguous, whose labels may be wrong by a whole orientation")
+    resume: bool = option(False, "go on from the last checkpoint in the output folder, where there is one")
     seed: int = option(0, "random seed")
     workers: int = option(0, "processes that load images", low=0)
 
@@ -149,6 +158,7 @@ class InferOptions(_Particles, _Compute):
 
     model: tuple[str, ...] = required_list("model folder; repeat for networks trained separately")
     output: str = required("particle file with the predictions (.star or .xmd)")
+    mode_list: str = option("", "modes that the prediction must be for, for example 7-9; by default those of the network")
     polish: bool = option(False, "refine each prediction by the HEMNMA engine")
     structure: str = option("", "structure, for polishing")
     modes: str = option("", "folder of normal modes, for polishing")

@@ -82,8 +82,13 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
 
 
 def write_modes(folder: str | Path, modes: NormalModes) -> None:
-    """Write `vec.N` files and, beside them, what is known of each mode as modes.json."""
+    """Write `vec.N` files and, beside them, what is known of each mode as modes.json.
+
+    Files of an earlier run into the same folder, as its modes.json lists them, are removed first.
+    """
     base = Path(folder)
+    for stale in _listed_modes(base / _FACTS):
+        (base / f"vec.{stale}").unlink(missing_ok=True)
     for number, vector in zip(modes.mode_ids, modes.vectors, strict=True):
         with atomic_path(base / f"vec.{number}") as temporary:
             np.savetxt(temporary, vector, fmt="% .9E")
@@ -114,6 +119,15 @@ def _read_vector(path: Path) -> Floats:
     if abs(norm - 1) > 0.01:
         raise FormatError(f"'{path}': the mode's norm is {norm:.4g}, expected 1 over all 3·N numbers; amplitudes would not be in Å")
     return np.asarray(vector / norm)
+
+
+def _listed_modes(path: Path) -> list[int]:
+    if not path.is_file():
+        return []
+    try:
+        return [int(row["mode"]) for row in json.loads(path.read_text())]
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"'{path}' is not the list of modes that the nma command writes ({error}); choose another folder") from error
 
 
 def _read_facts(path: Path, chosen: tuple[int, ...]) -> dict[str, Any]:

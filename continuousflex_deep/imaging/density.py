@@ -1,0 +1,40 @@
+"""Density maps of atomic structures: the reference that reconstructions are compared with."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.imaging.scattering import density, scatterers
+from continuousflex_deep.io.structures import Structure
+
+
+def structure_to_map(
+    structure: Structure, box_px: int, pixel_size_A: float, resolution_A: float = 0.0, center: bool = True
+) -> NDArray[np.float32]:
+    """Map (d, d, d) in zyx order of a structure's electron scattering, as the simulated images project it.
+
+    The weighted centre of the atoms comes to voxel d//2 (center=False: the origin of their coordinates does), as the
+    engine and the simulation re-centre every conformation. resolution_A: ideal low-pass at that resolution; 0 keeps all
+    up to the Nyquist frequency. Values are scattering amplitude per volume in 1/Å² (Peng et al. 1996; imaging/scattering).
+    Raises InputError when the structure does not fit into the box.
+    """
+    coords = structure.coords_A - (structure.center_A if center else 0.0)
+    require_fits(np.abs(coords).max(), box_px, pixel_size_A)
+    volume = density(scatterers(structure), torch.as_tensor(coords), box_px, pixel_size_A)
+    if resolution_A > 0:
+        k = torch.fft.fftfreq(box_px, pixel_size_A)
+        kx = torch.fft.rfftfreq(box_px, pixel_size_A)
+        inside = k[:, None, None] ** 2 + k[None, :, None] ** 2 + kx**2 <= resolution_A**-2
+        volume = torch.fft.irfftn(torch.fft.rfftn(volume) * inside, s=volume.shape)
+    return volume.numpy()
+
+
+def require_fits(extent_A: float, box_px: int, pixel_size_A: float) -> None:
+    """InputError when atoms as far as extent_A from the centre do not fit into the box."""
+    half_A = box_px * pixel_size_A / 2
+    if extent_A > half_A:
+        raise InputError(
+            f"the structure reaches {extent_A:.1f} Å from its centre, a box of {box_px} px of {pixel_size_A:g} Å holds only "
+            f"{half_A:.1f} Å; use a larger box or larger pixels"
+        )

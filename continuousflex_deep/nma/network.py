@@ -1,0 +1,199 @@
+"""Normal modes of an elastic network, with rigid blocks of residues (RTB) or without.
+
+Atoms closer than a cutoff are joined by equal springs (Tirion, Phys Rev Lett 1996, 77:1905). For a spring of direction u
+between atoms i and j the energy is ½ (u·(v_j − v_i))², so with one such row per spring in a sparse matrix D the Hessian is
+DᵀD. Rigid blocks (Durand, Trinquier & Sanejouand 1994; Tama et al., Proteins 2000, 41:1) restrict v to P·b, the
+translations and rotations of the blocks: the block Hessian is (DP)ᵀ(DP), never larger than it must be. All masses are 1.
+"""
+
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg, sparse
+from scipy.sparse.linalg import eigsh
+from scipy.spatial import cKDTree
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import NmaOptions
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+N_RIGID = 6
+_DENSE_LIMIT = 2000  # unknowns up to which a dense eigen-solver is the faster one
+_NEIGHBOURS = 3  # per atom, in the histogram of distances behind a relative cutoff
+
+
+def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
+    """Modes 7 to options.n_modes of a structure: vectors of unit norm over 3N, eigenvalues (spring constant 1), facts.
+
+    collectivity: see `collectivity`; score: see `mode_scores`. Vectors are orthonormal and free of rigid-body motion, and
+    signed so that the largest component is positive.
+    Raises InputError, before long work, when the network falls apart, is too small for so many modes, or too large for
+    the memory; and afterwards when parts of it still move freely (more than six zero eigenvalues).
+    """
+    cutoff_A = network_cutoff_A(structure.coords_A, options)
+    pairs = _springs(structure.coords_A, cutoff_A, options)
+    basis = _basis(structure, options.block_size)
+    n_unknowns = basis.shape[1]
+    if options.n_modes > n_unknowns:
+        raise InputError(
+            f"normal modes: {options.n_modes} modes were asked for, but {len(structure)} atoms in blocks of "
+            f"{options.block_size} residues have only {n_unknowns}; ask for fewer modes or use smaller blocks"
+        )
+    strain = _strain_matrix(structure.coords_A, pairs) @ basis
+    hessian = (strain.T @ strain).tocsc()
+    eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes)
+    _require_six_zeros(eigenvalues, hessian, cutoff_A)
+    vectors = np.asarray((basis @ unknowns[:, N_RIGID:]).T)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
+    vectors = (vectors * np.sign(largest)).reshape(len(vectors), -1, 3)
+    kappa = collectivity(vectors)
+    return NormalModes(
+        mode_ids=tuple(range(N_RIGID + 1, options.n_modes + 1)),
+        vectors=vectors,
+        eigenvalues=eigenvalues[N_RIGID:],
+        collectivity=kappa,
+        score=mode_scores(kappa),
+    )
+
+
+def collectivity(vectors: Floats) -> Floats:
+    """Share of atoms (M,) that move with each mode (M, N, 3): exp(−Σ p ln p)/N with p an atom's share of the squared norm.
+
+    Brüschweiler, J Chem Phys 1995, 102:3396, for equal masses: 1 when all atoms move alike, 1/N when one moves alone.
+    """
+    share = np.square(vectors).sum(axis=2)
+    share = share / share.sum(axis=1, keepdims=True)
+    entropy = -np.sum(share * np.log(np.where(share > 0, share, 1.0)), axis=1)
+    return np.asarray(np.exp(entropy) / vectors.shape[1])
+
+
+def mode_scores(kappa: Floats) -> Floats:
+    """Score (M,) in (0, 1] of modes given in order of frequency by their collectivity (M,): low is good.
+
+    As HEMNMA ranks modes for selection: (place by frequency + place by collectivity, the most collective first) / 2M with
+    places from 1. A slow, collective mode is what functional motions are made of.
+    """
+    by_frequency = np.arange(1, len(kappa) + 1)
+    by_collectivity = np.empty(len(kappa), dtype=np.int64)
+    by_collectivity[np.argsort(-kappa, kind="stable")] = by_frequency
+    return np.asarray((by_frequency + by_collectivity) / (2 * len(kappa)))
+
+
+def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
+    """The cutoff in Å: as given, or the percentile cutoff_percent of the distances from each atom to its 3 nearest ones."""
+    if options.cutoff_percent <= 0:
+        return options.cutoff_A
+    distances, _ = cKDTree(coords_A).query(coords_A, k=min(_NEIGHBOURS + 1, len(coords_A)))
+    return float(np.percentile(distances[:, 1:], options.cutoff_percent))
+
+
+def block_numbers(structure: Structure, block_size: int) -> Integers:
+    """(N,) block of each atom: block_size consecutive residues of one chain; each atom is its own block for block_size 0."""
+    if block_size == 0:
+        return np.arange(len(structure))
+    residue = structure.residue_index
+    chain_starts = np.concatenate([[True], structure.chain_ids[1:] != structure.chain_ids[:-1]])
+    first_residue = residue[chain_starts][np.cumsum(chain_starts) - 1]
+    key = np.stack([np.cumsum(chain_starts), (residue - first_residue) // block_size], axis=1)
+    return np.asarray(np.unique(key, axis=0, return_inverse=True)[1].ravel(), dtype=np.int64)
+
+
+def _springs(coords_A: Floats, cutoff_A: float, options: NmaOptions) -> Integers:
+    """Pairs (S, 2) of atoms within the cutoff, all connected to one network that the memory can hold."""
+    tree = cKDTree(coords_A)
+    n_pairs = int(tree.count_neighbors(tree, cutoff_A) - len(coords_A)) // 2
+    _require_memory(len(coords_A), n_pairs, cutoff_A, blocks=options.block_size > 0)
+    pairs = np.asarray(tree.query_pairs(cutoff_A, output_type="ndarray"), dtype=np.int64)
+    if len(pairs) and np.linalg.norm(coords_A[pairs[:, 0]] - coords_A[pairs[:, 1]], axis=1).min() < 1e-3:
+        raise InputError("normal modes: two atoms are at the same place; remove the duplicates from the structure")
+    links = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(coords_A),) * 2)
+    n_parts, part = sparse.csgraph.connected_components(links, directed=False)
+    if n_parts > 1:
+        raise InputError(
+            f"normal modes: with a cutoff of {cutoff_A:.3g} Å the network falls into {n_parts} parts that are not joined "
+            f"(the smallest has {np.bincount(part).min()} of {len(coords_A)} atoms); use a larger cutoff, or remove what lies apart"
+        )
+    return pairs
+
+
+def _strain_matrix(coords_A: Floats, pairs: Integers) -> sparse.csr_matrix:
+    """D (S, 3N): how much each displacement stretches each spring."""
+    along = coords_A[pairs[:, 1]] - coords_A[pairs[:, 0]]
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    columns = np.concatenate([3 * pairs[:, :1] + np.arange(3), 3 * pairs[:, 1:] + np.arange(3)], axis=1)
+    starts = np.arange(0, 6 * len(pairs) + 1, 6)
+    values = np.concatenate([-along, along], axis=1)
+    return sparse.csr_matrix((values.ravel(), columns.ravel(), starts), shape=(len(pairs), coords_A.size))
+
+
+def _basis(structure: Structure, block_size: int) -> sparse.csc_matrix:
+    """P (3N, unknowns) with orthonormal columns: the rigid motions of each block (6; 5 for two atoms, 3 for one)."""
+    if block_size == 0:
+        return sparse.identity(3 * len(structure), format="csc")
+    block = block_numbers(structure, block_size)
+    order = np.argsort(block, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
+    motions = [_rigid_motions(structure.coords_A[atoms]) for atoms in members]
+    rows = [np.repeat(3 * atoms, 3) + np.tile(np.arange(3), len(atoms)) for atoms in members]
+    starts = np.concatenate([[0], np.cumsum([m.shape[1] for m in motions])])
+    parts = [
+        sparse.coo_matrix(
+            (m.ravel(), (np.repeat(r, m.shape[1]), np.tile(np.arange(start, start + m.shape[1]), len(r)))),
+            shape=(3 * len(structure), int(starts[-1])),
+        )
+        for m, r, start in zip(motions, rows, starts[:-1], strict=True)
+    ]
+    data, row, column = (np.concatenate([getattr(p, name) for p in parts]) for name in ("data", "row", "col"))
+    return sparse.csc_matrix((data, (row, column)), shape=parts[0].shape)
+
+
+def _rigid_motions(coords_A: Floats) -> Floats:
+    """Orthonormal translations and rotations (3n, 6 or fewer) of n atoms."""
+    centred = coords_A - coords_A.mean(axis=0)
+    axes = np.eye(3)
+    columns = [np.tile(axis, (len(centred), 1)) for axis in axes] + [np.cross(axis, centred) for axis in axes]
+    u, s, _ = np.linalg.svd(np.stack([c.ravel() for c in columns], axis=1), full_matrices=False)
+    return np.asarray(u[:, s > 1e-6 * s[0]])
+
+
+def _lowest_modes(hessian: sparse.csc_matrix, count: int) -> tuple[Floats, Floats]:
+    n = hessian.shape[0]
+    if n <= _DENSE_LIMIT or count > n // 3:
+        values, vectors = linalg.eigh(hessian.toarray(), subset_by_index=[0, count - 1])
+        return values, vectors
+    # shift and invert just below zero: the Hessian itself is singular
+    shift = -1e-4 * hessian.diagonal().mean()
+    start = np.random.default_rng(0).normal(size=n)  # fixed, so that a repeated run gives the same numbers
+    values, vectors = eigsh(hessian, k=count, sigma=shift, which="LM", v0=start)
+    order = np.argsort(values)
+    return values[order], vectors[:, order]
+
+
+def _require_six_zeros(eigenvalues: Floats, hessian: sparse.csc_matrix, cutoff_A: float) -> None:
+    zeros = int(np.sum(eigenvalues < 1e-8 * hessian.diagonal().mean()))
+    if zeros != N_RIGID:
+        raise InputError(
+            f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: with a "
+            f"cutoff of {cutoff_A:.3g} Å parts of it hang loose; use a larger cutoff, larger blocks, or remove stray atoms"
+        )
+
+
+def _require_memory(n_atoms: int, n_pairs: int, cutoff_A: float, blocks: bool) -> None:
+    """InputError when the estimate of what the eigen-solver needs exceeds the machine's memory."""
+    strain_bytes = n_pairs * 12 * (12.0 if blocks else 6.0) * 2
+    # without blocks the factor of the 3N Hessian dominates; its fill, fitted to networks of 5,000 to 43,000 unknowns
+    entries, unknowns = 9.0 * (2 * n_pairs + n_atoms), 3.0 * n_atoms
+    factor_bytes = 0.0 if blocks else 24 * 3.5 * entries * max(unknowns / 5000, 1.0) ** 0.4
+    needed = strain_bytes + factor_bytes
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > 0.8 * memory:
+        remedy = "a smaller cutoff" if blocks else "blocks (--block-size 10) or a smaller cutoff"
+        raise InputError(
+            f"normal modes: {n_atoms} atoms with {n_pairs} springs of at most {cutoff_A:.3g} Å need about {needed / 1e9:.0f} GB, "
+            f"this machine has {memory / 1e9:.0f} GB; use {remedy}, or Cα and P atoms only"
+        )
