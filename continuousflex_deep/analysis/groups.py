@@ -1,0 +1,148 @@
+"""Groups of particles with similar conformations, selected in a landscape for reconstruction."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.analysis.expressions import evaluate_condition, parse_box
+from continuousflex_deep.analysis.landscape import Landscape, landscape_columns, read_landscape
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.options import GroupOptions
+from continuousflex_deep.particles import Particles, join
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What a group's particles fulfil, all of it: a condition, limits, a list of ids; see GroupOptions."""
+
+    expression: str = ""
+    box: str = ""
+    ids: tuple[int, ...] | None = None
+    keep_outliers: bool = False
+
+
+def landscape_names(landscape: Landscape) -> Columns:
+    """What conditions can name, as arrays (n,): pc1 …, q7 … [Å], q7_sd …, outlier, distance, source, id,
+    and where known score, ambiguous, angle_sd [°], shift_sd [Å], rot, tilt, psi [°], shift_x, shift_y [Å], defocus
+    [Å].
+    """
+    p = landscape.particles
+    names: Columns = {f"pc{i}": c for i, c in enumerate(landscape.coordinates.T, start=1)}
+    for prefix, values in (("", p.amplitudes), ("_sd", p.amplitudes_sd)):
+        if values is not None:
+            names |= {f"q{m}{prefix}": values[:, i] for i, m in enumerate(p.mode_ids)}
+    names |= {"outlier": landscape.outlier, "distance": landscape.distance, "source": landscape.source, "id": p.ids}
+    optional = {"score": p.score, "ambiguous": p.ambiguous, "angle_sd": p.angle_sd_deg, "shift_sd": p.shift_sd_A}
+    names |= {name: values for name, values in optional.items() if values is not None}
+    if p.euler_deg is not None:
+        names |= dict(zip(("rot", "tilt", "psi"), p.euler_deg.T, strict=True))
+    if p.shift_A is not None:
+        names |= dict(zip(("shift_x", "shift_y"), p.shift_A.T, strict=True))
+    if p.ctf is not None:
+        names["defocus"] = (p.ctf.defocus_u_A + p.ctf.defocus_v_A) / 2
+    return names
+
+
+def select_group(landscape: Landscape, criteria: Criteria) -> NDArray[np.int64]:
+    """Rows of the particles that fulfil all criteria, in the landscape's order.
+
+    Outliers are left out unless keep_outliers, or unless the condition or the box names `outlier` itself.
+    Raises InputError for unknown names and ids, and for an empty group, with the ranges of the columns it named.
+    """
+    columns = landscape_names(landscape)
+    mask = np.ones(len(landscape.particles), dtype=bool)
+    used: list[str] = []
+    if criteria.expression:
+        condition, used = evaluate_condition(criteria.expression, columns)
+        mask &= condition
+    if criteria.box:
+        limits = parse_box(criteria.box, columns)
+        for name, (low, high) in limits.items():
+            mask &= (columns[name] >= low) & (columns[name] <= high)
+        used += [name for name in limits if name not in used]
+    if criteria.ids is not None:
+        chosen = np.zeros(len(mask), dtype=bool)
+        chosen[landscape.particles.rows_of(np.array(criteria.ids, dtype=np.int64))] = True
+        mask &= chosen
+    fulfilled = int(mask.sum())
+    if not criteria.keep_outliers and "outlier" not in used:
+        mask &= ~landscape.outlier
+    if not mask.any():
+        raise InputError(_why_empty(criteria, columns, used, fulfilled))
+    return np.flatnonzero(mask)
+
+
+def _why_empty(criteria: Criteria, columns: Columns, used: list[str], fulfilled: int) -> str:
+    if fulfilled:
+        return f"all {fulfilled} particles that fulfil the condition are outliers; add --keep-outliers to take them"
+    ranges = ", ".join(f"{name} from {columns[name].min():g} to {columns[name].max():g}" for name in used)
+    parts = (criteria.expression, criteria.box, "the list of ids" if criteria.ids is not None else "")
+    asked = " and ".join(part for part in parts if part)
+    return f"no particle fulfils '{asked}'; in this landscape there is {ranges or 'no particle of that list'}"
+
+
+def group_particles(landscape: Landscape, rows: NDArray[np.int64], images: Particles | None = None) -> Particles:
+    """The group's particles with their coordinates as columns; with `images`, those images and optics."""
+    chosen = landscape.particles.select(rows)
+    coordinates = {name: column[rows] for name, column in landscape_columns(landscape).items()}
+    if images is not None:
+        chosen = join(images.select(images.rows_of(chosen.ids)), chosen)
+    return chosen.replace(extra=chosen.extra | coordinates)
+
+
+def centroid(landscape: Landscape, rows: NDArray[np.int64]) -> dict[str, Any]:
+    """Number of particles and their mean and deviation in amplitudes [Å] and components [Å]: the group's conformation."""
+    amplitudes = landscape.particles.require_amplitudes("a group's centroid")[rows]
+    coordinates = landscape.coordinates[rows]
+    return {
+        "particles": len(rows),
+        "mode_ids": list(landscape.particles.mode_ids),
+        "centroid_amplitudes": amplitudes.mean(axis=0).tolist(),
+        "sd_amplitudes": amplitudes.std(axis=0).tolist(),
+        "centroid_pcs": coordinates.mean(axis=0).tolist(),
+        "sd_pcs": coordinates.std(axis=0).tolist(),
+    }
+
+
+def read_ids(path: str | Path) -> tuple[int, ...]:
+    """Particle ids of a text file with one a line; blank lines and those starting with # are skipped."""
+    file = require_file(path, "list of ids")
+    ids = []
+    for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            try:
+                ids.append(int(text))
+            except ValueError as error:
+                raise FormatError(
+                    f"'{file}', line {number}: got '{text[:40]}', expected one particle id a line"
+                ) from error
+    if not ids:
+        raise FormatError(f"'{file}' has no ids; expected one particle id a line")
+    return tuple(dict.fromkeys(ids))
+
+
+def run(options: GroupOptions) -> None:
+    """The `group` command: write the group's particle file and, beside it as .json, its centroid and record."""
+    landscape = read_landscape(options.landscape)
+    ids = read_ids(options.ids) if options.ids else None
+    rows = select_group(landscape, Criteria(options.expression, options.box, ids, options.keep_outliers))
+    images = read_particles(options.images) if options.images else None
+    group = group_particles(landscape, rows, images)
+    facts = centroid(landscape, rows)
+    write_particles(group, options.output)
+    write_record(Path(options.output).with_suffix(".json"), "group", options, **facts)
+    modes = ", ".join(
+        f"q{m} {q:.1f} ± {s:.1f}"
+        for m, q, s in zip(facts["mode_ids"], facts["centroid_amplitudes"], facts["sd_amplitudes"], strict=True)
+    )
+    print(f"{len(rows)} of {len(landscape.particles)} particles; centroid: {modes} Å")
+    print(f"written: {options.output}")
