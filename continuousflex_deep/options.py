@@ -136,6 +136,7 @@ class TrainOptions(_Particles, _Compute):
     """Train the network on labelled particles."""
 
     output: str = required("folder for the model, its checkpoints and curves")
+    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
     recipe: Literal["default", "paper"] = option("default", "ours, or the article's to the letter")
     targets: Literal["all", "amplitudes", "angles", "shifts"] = option("all", "what the network learns; all is one joint network")
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = option("resnet34", "feature extractor; the article's is resnet34")
@@ -158,6 +159,7 @@ class InferOptions(_Particles, _Compute):
 
     model: tuple[str, ...] = required_list("model folder; repeat for networks trained separately")
     output: str = required("particle file with the predictions (.star or .xmd)")
+    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
     mode_list: str = option("", "modes that the prediction must be for, for example 7-9; by default those of the network")
     polish: bool = option(False, "refine each prediction by the HEMNMA engine")
     structure: str = option("", "structure, for polishing")
