@@ -1,0 +1,119 @@
+"""Phase flip, change of box, normalisation and inversion of particle images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.imaging.ctf import ctf_2d
+from continuousflex_deep.imaging.fourier import filter_images, resize
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.stacks import StackWriter, check_images, read_images
+from continuousflex_deep.options import PreprocessOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import progress_bar
+
+Images = NDArray[np.float32]
+_BACKGROUND_RADIUS = 0.45  # of the box: pixels farther from the centre are taken as background
+_BATCH_PIXELS = 2**23
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is done to images, in this order: phase flip, change to `box_px`, normalise, invert."""
+
+    box_px: int
+    phase_flip: bool = False
+    normalize: bool = False
+    invert: bool = False
+
+
+def run(options: PreprocessOptions) -> None:
+    """Write particles.mrcs, particles.star (same ids, poses and other columns) and record.json to options.output."""
+    particles = read_particles(options.particles, pixel_size_A=options.pixel_size_A or None)
+    check_images(particles)
+    steps = planned_steps(particles, options)
+    folder = Path(options.output)
+    stack = folder / "particles.mrcs"
+    if str(stack.absolute()) in set(particles.stacks):
+        raise InputError(f"'{stack}' is the stack that is read; choose another output folder")
+    done = describe_result(particles, steps, str(stack.absolute()))
+    batch = max(1, _BATCH_PIXELS // particles.box_px**2)
+    with (
+        StackWriter(stack, len(particles), done.box_px, done.pixel_size_A) as writer,
+        progress_bar("preprocess", len(particles)) as bar,
+    ):
+        for start in range(0, len(particles), batch):
+            part = particles.select(np.arange(start, min(start + batch, len(particles))))
+            writer.write(preprocess_images(read_images(part), part, steps))
+            bar.update(len(part))
+    write_particles(done, folder / "particles.star")
+    write_record(folder / "record.json", "preprocess", options, n_particles=len(particles))
+
+
+def planned_steps(particles: Particles, options: PreprocessOptions) -> Steps:
+    """The steps these particles need. Images that are flipped already are not flipped again; flipping needs a CTF."""
+    flip = options.phase_flip and not particles.phase_flipped
+    if flip:
+        particles.require_ctf("phase flipping")
+    box = options.box or particles.box_px
+    if box < 2:
+        raise InputError(f"option --box: got {box} px, expected 2 or more, or 0 to keep {particles.box_px} px")
+    return Steps(box_px=box, phase_flip=flip, normalize=options.normalize, invert=options.invert)
+
+
+def describe_result(particles: Particles, steps: Steps, stack: str) -> Particles:
+    """The particles after the steps, in a new stack in the order of their rows. Shifts are in Å and stay."""
+    return particles.replace(
+        stacks=np.array([stack] * len(particles), dtype=object),
+        indices=np.arange(len(particles), dtype=np.int64),
+        pixel_size_A=particles.pixel_size_A * particles.box_px / steps.box_px,
+        box_px=steps.box_px,
+        phase_flipped=particles.phase_flipped or steps.phase_flip,
+    )
+
+
+def preprocess_images(images: Images, particles: Particles, steps: Steps) -> Images:
+    """Images (n, d, d) of `particles` (n) after the steps, (n, steps.box_px, steps.box_px), float32."""
+    out = torch.as_tensor(images)
+    if steps.phase_flip:
+        out = phase_flip(out, particles)
+    out = resize(out, steps.box_px)
+    if steps.normalize:
+        out = normalize(out)
+    if steps.invert:
+        out = -out
+    return np.asarray(out.numpy(), dtype=np.float32)
+
+
+def phase_flip(images: Tensor, particles: Particles) -> Tensor:
+    """Images (n, d, d) whose contrast has the same sign at all frequencies: the sign it had at the lowest ones.
+
+    The transfer is −sign(CTF); as CTF(0) = −amplitude contrast, bright particles stay bright and dark ones dark.
+    """
+    ctf = ctf_2d(particles.require_ctf("phase flipping"), images.shape[-1], particles.pixel_size_A, images.device)
+    return filter_images(images, torch.where(ctf > 0, -1.0, 1.0))
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Images (n, d, d) with mean 0 and standard deviation 1 of the pixels farther than 0.45 boxes from the centre.
+
+    Raises InputError where those pixels are constant, as in noise-free images on an empty ground.
+    """
+    d = images.shape[-1]
+    axis = torch.arange(d, device=images.device) - d // 2
+    outside = torch.hypot(axis[:, None].float(), axis[None, :].float()) > _BACKGROUND_RADIUS * d
+    background = images[:, outside].double()
+    mean, deviation = background.mean(dim=1), background.std(dim=1)
+    flat = deviation <= 1e-6 * images.flatten(1).std(dim=1)
+    if flat.any():
+        raise InputError(
+            f"normalise: {int(flat.sum())} of {len(images)} images have a constant background (no noise outside the disc of "
+            f"radius {_BACKGROUND_RADIUS} boxes), which has no deviation to scale by; leave normalisation out"
+        )
+    return ((images - mean[:, None, None]) / deviation[:, None, None]).to(images.dtype)
