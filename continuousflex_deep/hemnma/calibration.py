@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.hemnma.levels import COARSE, FINE, MEDIUM, Kept, Level, coarse_resolution_A, disc_for, residue_groups
-from continuousflex_deep.hemnma.refine import Quadratic, Refiner, State, Whitened
+from continuousflex_deep.hemnma.refine import Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, information_limit
+from continuousflex_deep.progress import progress_bar
 
 # a coarse-grained model without a known transfer is taken to be blurred by this much (Gaussian deviation)
 _GENERIC_BLUR_A = 1.5
 # share of the calibration particles, the best correlated ones, that spectra are estimated from
 _TRUSTED_SHARE = 0.6
+# particles that decide the contrast sign
+_CONTRAST_PARTICLES = 32
 
 Start = Callable[["Band", Spectra], State]
 
@@ -94,16 +97,22 @@ def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: fl
     return Spectra(noise=noise, transfer=transfer, limit=disc.radius_px)
 
 
-def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> Spectra:
-    """Spectra from particles, aligning them from `start` coarse, medium, then twice fine, each with the estimates before."""
-    spectra, state = _signed_coarse(band, noise, maker, start)
-    spectra = reestimated(band, state, maker, spectra)
-    for level_name in ("medium", "fine", "fine"):
-        levels = maker.levels(fine_limit(band, state, maker, spectra))
-        level: Level = getattr(levels, level_name)
-        state, _ = level.run(band.whitened(spectra), state)
-        spectra = reestimated(band, _best(state), maker, spectra)
-    return spectra
+def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[Spectra, int]:
+    """Spectra from particles, aligned from `start` coarse, medium, then twice fine, each with the estimates before; and the finest ring."""
+    stages = ("contrast", "coarse", "medium", "fine", "finest")
+    with progress_bar("estimating noise and transfer", len(stages), unit="stage") as bar:
+        sign = contrast_sign(band, noise, maker, start)
+        bar.update(1)
+        spectra = generic_spectra(noise, maker.band, band.field_A, sign)
+        state, _ = maker.levels(maker.coarse_disc().radius_px).coarse.run(band.whitened(spectra), start(band, spectra))
+        spectra = reestimated(band, state, maker, spectra)
+        bar.update(1)
+        for name in ("medium", "fine", "fine"):
+            level: Level = getattr(maker.levels(fine_limit(band, state, maker, spectra)), name)
+            state, _ = level.run(band.whitened(spectra), state)
+            spectra = reestimated(band, state, maker, spectra)
+            bar.update(1)
+    return spectra, fine_limit(band, state, maker, spectra)
 
 
 def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> int:
@@ -123,18 +132,16 @@ def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra
     return estimate_spectra(band.data[best.particle[rows]], model[rows], band.disc)
 
 
-def _signed_coarse(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[Spectra, State]:
-    """The contrast sign with which a coarse alignment of a few particles gains more, and all particles aligned with it."""
+def contrast_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> float:
+    """+1 or −1: the sign of the transfer with which a coarse alignment of a few particles explains more of the data."""
     coarse = maker.levels(maker.coarse_disc().radius_px).coarse
-    few = band[slice(0, 32)]
+    few = band[slice(0, _CONTRAST_PARTICLES)]
     gains = {}
     for sign in (1.0, -1.0):
         spectra = generic_spectra(noise, maker.band, band.field_A, sign)
         _, quadratic = coarse.run(few.whitened(spectra), start(few, spectra))
         gains[sign] = float(quadratic.gain.sum())
-    spectra = generic_spectra(noise, maker.band, band.field_A, max(gains, key=lambda s: gains[s]))
-    state, _ = coarse.run(band.whitened(spectra), start(band, spectra))
-    return spectra, state
+    return max(gains, key=lambda s: gains[s])
 
 
 def _best(state: State) -> State:
@@ -152,5 +159,3 @@ def _modelled(band: Band, state: State, maker: ScheduleMaker, chunk: int = 32) -
         parts.append(p * band.ctf[s.particle])
     return torch.cat(parts)
 
-
-__all__ = ["Band", "Quadratic", "Schedule", "ScheduleMaker", "calibrate", "fine_limit", "reestimated"]

@@ -1,6 +1,7 @@
 """The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,13 +14,14 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, calibrate, fine_limit
 from continuousflex_deep.hemnma.engine import Engine
+from continuousflex_deep.hemnma.parts import Arrays, PartStore
 from continuousflex_deep.hemnma.refine import Quadratic, State
 from continuousflex_deep.hemnma.search import ReferenceLibrary
 from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.imaging.spectra import Spectra, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.stacks import check_images, read_images
+from continuousflex_deep.io.stacks import check_images, read_images, scan_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
@@ -37,6 +39,18 @@ class Calibration:
     spectra: Spectra
     fine_px: int
 
+    def arrays(self) -> Arrays:
+        """As arrays for a file."""
+        s = self.spectra
+        return {"noise": s.noise.cpu().numpy(), "transfer": s.transfer.cpu().numpy(), "limits": np.array([s.limit, self.fine_px])}
+
+    @staticmethod
+    def of(arrays: Arrays, device: torch.device) -> "Calibration":
+        """From what `arrays` gave."""
+        limit, fine_px = (int(v) for v in arrays["limits"])
+        noise, transfer = (torch.from_numpy(arrays[k]).to(device) for k in ("noise", "transfer"))
+        return Calibration(Spectra(noise, transfer, limit), fine_px)
+
 
 class EmbeddedEngine(Engine):
     """HEMNMA as batched nonlinear least squares on tensors, for one structure and its modes.
@@ -52,24 +66,40 @@ class EmbeddedEngine(Engine):
         self.model = PointModel.from_structure(structure, modes, self.device)
         self._residues = torch.as_tensor(structure.residue_index)
 
-    def align(self, particles: Particles) -> Particles:
-        """Poses and amplitudes of all particles, in memory; the align command adds files and resuming."""
+    def align(self, particles: Particles, store: PartStore | None = None) -> Particles:
+        """Poses, amplitudes and error bars of all particles; with a store, finished batches are kept there and not done again."""
         self.check(particles)
-        calibration = self.calibrate(particles)
+        calibration = self.calibration(particles, store)
+        parts = []
         with progress_bar("aligning", len(particles)) as bar:
-            parts = []
             for rows in self.batches(particles):
-                parts.append(self.align_batch(particles, rows, calibration))
+                name = f"part-{rows[0]:08d}"
+                kept = store.load(name) if store else None
+                part = BatchResult(**kept) if kept else self.align_batch(particles, rows, calibration)
+                if store and not kept:
+                    store.save(name, vars(part))
+                parts.append(part)
                 bar.update(len(rows))
         return merged_results(particles, self.mode_ids, parts)
+
+    def calibration(self, particles: Particles, store: PartStore | None = None) -> Calibration:
+        """The calibration kept in the store, or a new one."""
+        kept = store.load("calibration") if store else None
+        if kept:
+            return Calibration.of(kept, self.device)
+        calibration = self.calibrate(particles)
+        if store:
+            store.save("calibration", calibration.arrays())
+        return calibration
 
     def check(self, particles: Particles) -> None:
         """Find bad input before any long work: missing or short stacks, no poses for a local start, a box that is too small."""
         check_images(particles)
+        scan_images(particles)
         if self.options.init == "local":
             particles.require_poses("a local alignment (--init local)")
         if not particles.phase_flipped and particles.ctf is None:
-            print("note: the particles have no CTF; their images are taken as free of it")
+            print("note: the particles have no CTF; their images are taken as free of it", file=sys.stderr)
         field_A = particles.box_px * particles.pixel_size_A
         if field_A < 2 * self.model.radius_A * 0.75:
             raise InputError(
@@ -93,12 +123,7 @@ class EmbeddedEngine(Engine):
         band = self._band(chosen, images, maker.band)
         noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
         start = self._starter(chosen, maker)
-        with progress_bar("estimating noise and transfer", 1, unit="set") as bar:
-            spectra = calibrate(band, noise, maker, start)
-            state = start(band, spectra)
-            fine_px = fine_limit(band, state, maker, spectra)
-            bar.update(1)
-        return Calibration(spectra, fine_px)
+        return Calibration(*calibrate(band, noise, maker, start))
 
     def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> "BatchResult":
         """Poses, amplitudes and error bars of some rows."""
@@ -107,6 +132,15 @@ class EmbeddedEngine(Engine):
         band = self._band(chosen, torch.from_numpy(read_images(chosen)).to(self.device), maker.band)
         state = self._starter(chosen, maker)(band, calibration.spectra)
         return self._descend(band, state, maker.levels(calibration.fine_px), calibration.spectra)
+
+    def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
+        """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving them."""
+        chosen = particles.select(rows)
+        maker = self._maker(chosen)
+        band = self._band(chosen, torch.from_numpy(read_images(chosen)).to(self.device), maker.band)
+        refiner = maker.levels(calibration.fine_px).fine.refiner
+        images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
+        return refiner.evaluate(images, self._given(chosen, band)).covariance()
 
     def _descend(self, band: Band, state: State, levels: Schedule, spectra: Spectra) -> "BatchResult":
         images = band.whitened(spectra)
@@ -119,6 +153,17 @@ class EmbeddedEngine(Engine):
         gap = torch.where(torch.isfinite(final_gap), final_gap, gap)
         first = _first(state)
         return BatchResult.of(state[first], quadratic[first], gap)
+
+    def facts(self, aligned: Particles, calibration: Calibration) -> dict[str, object]:
+        """What the record of a run tells: contrast, finest resolution used, and how many particles are ambiguous."""
+        field_A = aligned.box_px * aligned.pixel_size_A
+        # without a CTF a positive transfer is bright; the CTF of imaging.ctf is negative at low resolution
+        bright = (calibration.spectra.transfer.sum() > 0) == (aligned.ctf is None)
+        return {
+            "contrast": "bright particles" if bright else "dark particles",
+            "finest_resolution_A": round(field_A / calibration.fine_px, 2),
+            "ambiguous": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
+        }
 
     def _maker(self, particles: Particles) -> ScheduleMaker:
         field_A = particles.box_px * particles.pixel_size_A

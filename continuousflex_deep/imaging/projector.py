@@ -9,10 +9,12 @@ motion inside it. The shape of atoms, blur and scattering factors are left to th
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.imaging.scattering import forward_scattering
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 
@@ -74,11 +76,14 @@ class PointModel:
 
     @staticmethod
     def from_structure(structure: Structure, modes: NormalModes, device: torch.device | str = "cpu") -> "PointModel":
-        """The all-atom model. Weights are normalised to sum 1."""
-        w = torch.as_tensor(structure.weights / structure.weights.sum(), dtype=torch.float32, device=device)
-        x = torch.as_tensor(structure.coords_A - structure.center_A, dtype=torch.float32, device=device)
-        v = torch.as_tensor(modes.vectors, dtype=torch.float32, device=device)
-        return PointModel(coords_A=x, weights=w, modes=v - torch.einsum("a,mad->md", w, v)[:, None])
+        """The all-atom model. Weights are the atoms' forward electron scattering, normalised to sum 1; the centre is Xmipp's,
+        weighted by atomic number."""
+        mass = structure.weights / structure.weights.sum()
+        density = forward_scattering(structure)
+        x = structure.coords_A - structure.center_A
+        v = modes.vectors - np.einsum("a,mad->md", mass, modes.vectors)[:, None]
+        tensors = (torch.as_tensor(a, dtype=torch.float32, device=device) for a in (x, density / density.sum(), v))
+        return PointModel(*tensors)
 
     def coarse_grained(self, group: Tensor) -> "PointModel":
         """One point per group (A,) of atoms (numbered from 0) at its weighted centre, moving as the centre does."""

@@ -55,6 +55,14 @@ def scatterers(structure: Structure) -> list[Scatterer]:
     return found
 
 
+def forward_scattering(structure: Structure) -> np.ndarray:
+    """What each atom (N,) scatters at zero angle, f(0) = Σ aᵢ in Å, times its weight per electron (1 for real atoms)."""
+    amounts = np.empty(len(structure))
+    for s in scatterers(structure):
+        amounts[s.rows.numpy()] = s.weights.numpy() * sum(s.a)
+    return amounts
+
+
 def project(atoms: list[Scatterer], xy_A: Tensor, box_px: int, pixel_size_A: float) -> Tensor:
     """Projection (d, d), float32, of atoms at image positions xy_A (N, 2) in Å from the centre pixel d//2.
 

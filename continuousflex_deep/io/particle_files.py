@@ -1,6 +1,7 @@
 """Particles from and to files: RELION STAR (3.0, 3.1 and later) and Xmipp xmd."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def read_particles(path: str | Path, pixel_size_A: float | None = None, mode_ids
     """Particles of a RELION `.star` or an Xmipp `.xmd` file.
 
     pixel_size_A: for files that do not carry it (Xmipp, bare stacks); one that contradicts the file is an error.
-    mode_ids: names of the amplitudes of an xmd file, which only numbers them; without it they are 7, 8, ….
+    mode_ids: names of the amplitudes of an xmd file of Xmipp, which only numbers them; without it they are 7, 8, ….
     Ids are cfdParticleId or itemId; else the position in the stack (one stack), else a hash of the image's name.
     Stack paths are resolved against the file's folder, then its parents, as RELION's project-relative names need.
     Raises InputError or FormatError naming the file, the column and what was expected.
@@ -46,6 +47,13 @@ def read_particles(path: str | Path, pixel_size_A: float | None = None, mode_ids
     blocks = read_star(path)
     xmipp = any("image" in t for t in blocks.values())
     return _read_xmipp(Path(path), blocks, pixel_size_A, mode_ids) if xmipp else _read_relion(Path(path), blocks, pixel_size_A)
+
+
+def require_particle_suffix(path: str | Path) -> Path:
+    """The path of an output particle file, if its suffix is one we write; else an InputError, before any work is done."""
+    if Path(path).suffix not in (".star", ".xmd"):
+        raise InputError(f"particle file '{path}': got suffix '{Path(path).suffix}', expected .star (RELION) or .xmd (Xmipp)")
+    return Path(path)
 
 
 def write_particles(particles: Particles, path: str | Path) -> None:
@@ -72,7 +80,7 @@ def _read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | Non
     modes = tuple(sorted(int(c.removeprefix("cfdAmplitude")) for c in table if c.removeprefix("cfdAmplitude").isdigit() and c.startswith("cfdA")))
     has_angles = all(f"rlnAngle{a}" in table for a in ("Rot", "Tilt", "Psi"))
     used = {"rlnImageName", "rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginX", "rlnOriginY", "cfdParticleId", "cfdAmbiguous"}
-    used |= set(_RELION_CTF) | set(_SCALARS) | set(optics) | {f"rlnAngle{a}" for a in ("Rot", "Tilt", "Psi")}
+    used |= set(_RELION_CTF) | set(_SCALARS) | (set(optics) - {"rlnOpticsGroup"}) | {f"rlnAngle{a}" for a in ("Rot", "Tilt", "Psi")}
     used |= {f"cfdAmplitude{m}{suffix}" for m in modes for suffix in ("", "Sd")} | {"rlnDetectorPixelSize", "rlnMagnification"}
     flipped = _constant(path, table, "rlnCtfDataArePhaseFlipped", "0")
     premultiplied = _constant(path, table, "rlnCtfDataAreCtfPremultiplied", "0")
@@ -148,6 +156,8 @@ def _relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     if p.ctf is not None:
         for column in _OPTICS_CTF:
             optics[column] = _text(getattr(p.ctf, _RELION_CTF[column][0])[first])
+    place = {group: i for i, group in enumerate(optics["rlnOpticsGroup"])}
+    group_of = np.array([place[str(g)] for g in groups], dtype=np.int64)
     constants = {
         "rlnImagePixelSize": f"{p.pixel_size_A:.6f}",
         "rlnImageSize": str(p.box_px),
@@ -159,8 +169,10 @@ def _relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     table: Table = {"rlnImageName": _written_names(p, path), "rlnOpticsGroup": groups, "cfdParticleId": _text(p.ids)}
     if p.ctf is not None:
         for column, (name, _) in _RELION_CTF.items():
-            if column not in _OPTICS_CTF:
-                table[column] = _text(getattr(p.ctf, name))
+            values = _text(getattr(p.ctf, name))
+            # what belongs to the optics stands there, and with the particles too where it differs within a group
+            if column not in _OPTICS_CTF or (values != optics[column][group_of]).any():
+                table[column] = values
     if p.euler_deg is not None:
         table |= {f"rlnAngle{a}": _text(p.euler_deg[:, i]) for i, a in enumerate(("Rot", "Tilt", "Psi"))}
     if p.shift_A is not None:
@@ -188,13 +200,19 @@ def _read_xmipp(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
     in_file = _floats(path, table, ["samplingRate"])[0, 0] if "samplingRate" in table else None
     pixel = _agreed_pixel_size(path, pixel_size_A, in_file, header_pixel)
     amplitudes, sd = None, None
+    if "cfdModes" in table and mode_ids is None:
+        mode_ids = tuple(int(m) for m in _constant(path, table, "cfdModes", "").split())
     if "nmaDisplacements" in table:
         amplitudes = _vectors(path, "nmaDisplacements", table["nmaDisplacements"])
         mode_ids = mode_ids or tuple(range(7, 7 + amplitudes.shape[1]))
         if len(mode_ids) != amplitudes.shape[1]:
             raise InputError(f"'{path}': nmaDisplacements has {amplitudes.shape[1]} values a particle, but {len(mode_ids)} modes were named: {list(mode_ids)}")
+    if "cfdAmplitudesSd" in table:
+        sd = _vectors(path, "cfdAmplitudesSd", table["cfdAmplitudesSd"])
     angles = ["angleRot", "angleTilt", "anglePsi"]
-    used = {"image", "itemId", "shiftX", "shiftY", "nmaDisplacements", "samplingRate", "cost"} | set(angles) | set(_XMIPP_CTF)
+    used = {"image", "itemId", "shiftX", "shiftY", "nmaDisplacements", "samplingRate", "cost", "ctfPhaseFlipped"}
+    used |= set(angles) | set(_XMIPP_CTF) | {"cfdModes", "cfdAmplitudesSd", "cfdAngleSd", "cfdShiftSd", "cfdAmbiguous"}
+    column = {name: _floats(path, table, [name])[:, 0] for name in ("cfdAngleSd", "cfdShiftSd", "cfdAmbiguous") if name in table}
     return Particles(
         ids=_ids(path, table.get("itemId"), table["image"], stacks, indices),
         stacks=stacks,
@@ -202,12 +220,16 @@ def _read_xmipp(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         pixel_size_A=pixel,
         box_px=box_px,
         ctf=_ctf(path, table, _XMIPP_CTF),
+        phase_flipped=_constant(path, table, "ctfPhaseFlipped", "0") not in ("0", "0.0"),
         euler_deg=_floats(path, table, angles) if all(a in table for a in angles) else None,
         shift_A=_floats(path, table, ["shiftX", "shiftY"]) * pixel if "shiftX" in table and "shiftY" in table else None,
         mode_ids=mode_ids if amplitudes is not None and mode_ids else (),
         amplitudes=amplitudes,
         amplitudes_sd=sd,
+        angle_sd_deg=column.get("cfdAngleSd"),
+        shift_sd_A=column.get("cfdShiftSd"),
         score=_floats(path, table, ["cost"])[:, 0] if "cost" in table else None,
+        ambiguous=column["cfdAmbiguous"] > 0.5 if "cfdAmbiguous" in column else None,
         extra={k: v for k, v in table.items() if k not in used},
     )
 
@@ -219,13 +241,19 @@ def _xmipp_table(p: Particles, path: Path) -> Table:
     if p.shift_A is not None:
         table |= {f"shift{a}": _text(p.shift_A[:, i] / p.pixel_size_A) for i, a in enumerate("XY")}
     if p.amplitudes is not None:
-        rows = np.empty(len(p), dtype=object)
-        rows[:] = [" " + " ".join(f"{v:.6f}" for v in row) + " " for row in p.amplitudes]
-        table["nmaDisplacements"] = rows
-    if p.score is not None:
-        table["cost"] = _text(p.score)
+        # Xmipp does not name the modes; it keeps columns that it does not know
+        table["nmaDisplacements"] = _vector_texts(p.amplitudes)
+        table["cfdModes"] = np.array([" ".join(map(str, p.mode_ids)) + " "] * len(p), dtype=object)
+    if p.amplitudes_sd is not None:
+        table["cfdAmplitudesSd"] = _vector_texts(p.amplitudes_sd)
+    scalars = {"cost": p.score, "cfdAngleSd": p.angle_sd_deg, "cfdShiftSd": p.shift_sd_A}
+    table |= {name: _text(values) for name, values in scalars.items() if values is not None}
+    if p.ambiguous is not None:
+        table["cfdAmbiguous"] = _text(p.ambiguous.astype(int))
     if p.ctf is not None:
         table |= {column: _text(getattr(p.ctf, name)) for column, (name, _) in _XMIPP_CTF.items()}
+    if p.phase_flipped:
+        table["ctfPhaseFlipped"] = _text(np.ones(len(p), dtype=int))
     table |= {"samplingRate": _text(np.full(len(p), p.pixel_size_A)), "itemId": _text(p.ids)}
     return table | {k: v for k, v in p.extra.items() if k not in table and not k.startswith("rln")}
 
@@ -244,6 +272,12 @@ def _floats(path: Path, table: Table, columns: list[str]) -> Floats:
         if len(bad):
             raise FormatError(f"'{path}', column {name}: {len(bad)} values are not finite, first in row {bad[0] + 1}; remove those particles")
     return out
+
+
+def _vector_texts(values: Floats) -> Column:
+    rows = np.empty(len(values), dtype=object)
+    rows[:] = [" " + " ".join(f"{v:.6f}" for v in row) + " " for row in values]
+    return rows
 
 
 def _vectors(path: Path, name: str, column: Column) -> Floats:
@@ -299,7 +333,7 @@ def _resolve(star: Path, stack: str) -> str:
     candidate = Path(stack)
     if candidate.is_absolute():
         return str(candidate)
-    folder = star.absolute().parent
+    folder = Path(os.path.abspath(star)).parent
     for base in (folder, *folder.parents):
         if (base / candidate).is_file():
             return str(base / candidate)
@@ -336,7 +370,7 @@ def _ids(path: Path, column: Column | None, names: Column, stacks: NDArray[np.ob
 
 
 def _written_names(p: Particles, path: Path) -> Column:
-    folder = path.absolute().parent
+    folder = Path(os.path.abspath(path)).parent
     shown = {s: _relative(Path(s), folder) for s in set(p.stacks)}
     names = np.empty(len(p), dtype=object)
     names[:] = [f"{i + 1:06d}@{shown[s]}" for i, s in zip(p.indices, p.stacks, strict=True)]
@@ -344,11 +378,11 @@ def _written_names(p: Particles, path: Path) -> Column:
 
 
 def _relative(stack: Path, folder: Path) -> str:
-    absolute = stack.absolute()
+    absolute = Path(os.path.abspath(stack))
     return str(absolute.relative_to(folder)) if absolute.is_relative_to(folder) else str(absolute)
 
 
-def _text(values: NDArray) -> Column:  # type: ignore[type-arg]
+def _text(values: NDArray) -> Column:
     out = np.empty(len(values), dtype=object)
     out[:] = [str(v) for v in values] if values.dtype.kind in "iu" else [f"{v:.9g}" for v in values]
     return out

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import progress_bar
 
 Images = NDArray[np.float32]
 _SPIDER = {".stk", ".spi", ".xmp", ".vol"}
@@ -47,15 +48,24 @@ def check_images(particles: Particles) -> None:
             raise InputError(f"'{stack}' has {info.n} images, but the particle file asks for image {highest}; stack and file do not belong together")
 
 
+def scan_images(particles: Particles, batch: int = 256) -> None:
+    """Read every image once, before long work, and raise an InputError that lists those that are constant or not finite."""
+    bad = np.zeros(len(particles), dtype=bool)
+    with progress_bar("checking images", len(particles)) as bar:
+        for start in range(0, len(particles), batch):
+            rows = np.arange(start, min(start + batch, len(particles)))
+            bad[rows] = read_images_marking_bad(particles, rows)[1]
+            bar.update(len(rows))
+    if bad.any():
+        raise _bad_images(particles.ids[bad])
+
+
 def read_images(particles: Particles, rows: ArrayLike | None = None) -> Images:
     """Images (k, d, d) of some rows (all by default), in their order. Raises InputError for NaN, infinite or constant images."""
     images, bad = read_images_marking_bad(particles, rows)
     if bad.any():
         ids = particles.ids if rows is None else particles.ids[np.asarray(rows)]
-        raise InputError(
-            f"{int(bad.sum())} images are constant or not finite (NaN), for example particles {ids[bad][:5].tolist()}; "
-            "remove them from the particle file"
-        )
+        raise _bad_images(ids[bad])
     return images
 
 
@@ -77,6 +87,13 @@ def read_images_marking_bad(particles: Particles, rows: ArrayLike | None = None)
     out[bad] = 0
     bad |= np.ptp(flat, axis=1) == 0
     return out, bad
+
+
+def _bad_images(ids: NDArray[np.int64]) -> InputError:
+    return InputError(
+        f"{len(ids)} images are constant or not finite (NaN), for example of particles {ids[:5].tolist()}; "
+        "remove them from the particle file"
+    )
 
 
 class StackWriter:
