@@ -90,7 +90,7 @@ def _why_empty(criteria: Criteria, columns: Columns, used: list[str], fulfilled:
 
 
 def group_particles(landscape: Landscape, rows: NDArray[np.int64], images: Particles | None = None) -> Particles:
-    """The group's particles with their coordinates as columns; with `images`, those images and optics."""
+    """The group's particles with their coordinates as columns; with `images`, theirs instead."""
     chosen = landscape.particles.select(rows)
     coordinates = {name: column[rows] for name, column in landscape_columns(landscape).items()}
     if images is not None:
@@ -99,7 +99,7 @@ def group_particles(landscape: Landscape, rows: NDArray[np.int64], images: Parti
 
 
 def centroid(landscape: Landscape, rows: NDArray[np.int64]) -> dict[str, Any]:
-    """Number of particles and their mean and deviation in amplitudes [Å] and components [Å]: the group's conformation."""
+    """Number of particles, their mean and deviation in amplitudes and components [Å]: the group's conformation."""
     amplitudes = landscape.particles.require_amplitudes("a group's centroid")[rows]
     coordinates = landscape.coordinates[rows]
     return {

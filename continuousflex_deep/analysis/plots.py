@@ -63,7 +63,7 @@ def _draw_plane(
 def _draw_variance(ax: Any, explained: Floats) -> None:
     number = np.arange(1, len(explained) + 1)
     ax.bar(number, 100 * explained, color="tab:blue", label="each")
-    ax.plot(number, 100 * np.cumsum(explained), "o-", color="tab:orange", label="together")
+    ax.plot(number, 100 * np.cumsum(explained), "o-", color="tab:orange", label="cumulative")
     ax.set_xlabel("principal component")
     ax.set_ylabel("variance explained [%]")
     ax.set_xticks(number)
