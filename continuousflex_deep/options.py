@@ -5,6 +5,7 @@ The command line, Scipion's forms, the JSON option files and their validation ar
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -281,6 +282,8 @@ def _convert(value: Any, hint: Any) -> Any:
     if hint is int and (isinstance(value, bool) or float(value) != int(value)):
         raise ValueError
     if hint is str and not isinstance(value, str):
+        raise ValueError
+    if hint is float and (isinstance(value, bool) or not math.isfinite(float(value))):
         raise ValueError
     return hint(value)
 

@@ -71,4 +71,9 @@ def write_star(path: str | Path, blocks: dict[str, Table], header: str = "") -> 
 
 def _quoted(column: Column) -> list[str]:
     texts = [str(v) for v in column]
-    return [f"'{t}'" if (not t or " " in t or "\t" in t or t[0] in "#_'\"[$;") else t for t in texts]
+    return [f"'{t}'" if _needs_quotes(t) else t for t in texts]
+
+
+def _needs_quotes(text: str) -> bool:
+    reserved = ("data_", "loop_", "save_", "stop_", "global_")
+    return not text or " " in text or "\t" in text or text[0] in "#_'\"[$;" or text.lower().startswith(reserved)
