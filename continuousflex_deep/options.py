@@ -142,6 +142,7 @@ class TrainOptions(_Particles, _Compute):
     targets: Literal["all", "amplitudes", "angles", "shifts"] = option("all", "what the network learns; all is one joint network")
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = option("resnet34", "feature extractor; the article's is resnet34")
     rotation: Literal["recipe", "quaternion", "matrix"] = option("recipe", "how the network expresses a rotation: 4 or 9 numbers")
+    augment: Literal["recipe", "on", "off"] = option("recipe", "train on mirrored, turned and displaced copies")
     box: int = option(0, "images are reduced to this box for the network; 0 keeps theirs", "px", low=0)
     epochs: int = option(0, "passes over the training set; 0 is the recipe's", low=0)
     batch: int = option(0, "images a step; 0 is the recipe's", low=0)

@@ -68,4 +68,6 @@ def recipe_of(options: TrainOptions) -> Recipe:
     changes: dict[str, Any] = {name: value for name, value in given.items() if value}
     if options.rotation != "recipe":
         changes["rotation"] = options.rotation
+    if options.augment != "recipe":
+        changes["augment"] = options.augment == "on"
     return replace(RECIPES[options.recipe], **changes)
