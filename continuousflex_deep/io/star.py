@@ -26,10 +26,10 @@ def read_star(path: str | Path) -> dict[str, Table]:
         raise FormatError(f"'{file}' is not a valid STAR file: {error}; was it cut off, or is it another format?") from error
     blocks: dict[str, Table] = {}
     for block in document:
-        table = _read_block(block)
-        if block.name in blocks:
-            raise FormatError(f"'{file}' has two data blocks named '{block.name}'; keep one")
-        blocks[block.name] = table
+        name = block.name.strip()  # gemmi names RELION 3.0's bare "data_" with a blank
+        if name in blocks:
+            raise FormatError(f"'{file}' has two data blocks named '{name}'; keep one")
+        blocks[name] = _read_block(block)
     if not blocks:
         raise FormatError(f"'{file}' has no data block; a STAR file begins its tables with 'data_'")
     return blocks

@@ -1,0 +1,168 @@
+"""Image stacks and maps: MRC and Spider."""
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pytest
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.stacks import (
+    StackWriter,
+    check_images,
+    read_images,
+    read_images_marking_bad,
+    read_volume,
+    stack_info,
+    write_stack,
+    write_volume,
+)
+from continuousflex_deep.particles import Particles
+
+
+def images(n: int = 5, box: int = 9, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, box, box)).astype(np.float32)
+
+
+def particles_of(path: Path, n: int, box: int) -> Particles:
+    names = np.array([str(path)] * n, dtype=object)
+    return Particles(ids=np.arange(1, n + 1), stacks=names, indices=np.arange(n), pixel_size_A=1.5, box_px=box)
+
+
+@pytest.mark.parametrize("box", [8, 9])
+def test_stack_round_trip(tmp_path: Path, box: int) -> None:
+    data = images(box=box)
+    write_stack(tmp_path / "s.mrcs", data, 1.5)
+    info = stack_info(tmp_path / "s.mrcs")
+    assert (info.n, info.box_px) == (5, box)
+    assert info.pixel_size_A == pytest.approx(1.5)
+    p = particles_of(tmp_path / "s.mrcs", 5, box)
+    np.testing.assert_array_equal(read_images(p), data)
+    np.testing.assert_array_equal(read_images(p, [3, 0, 3]), data[[3, 0, 3]])
+    np.testing.assert_array_equal(read_images(p.select([4, 1])), data[[4, 1]])
+
+
+def test_particles_of_several_stacks(tmp_path: Path) -> None:
+    first, second = images(seed=1), images(seed=2)
+    write_stack(tmp_path / "a.mrcs", first, 1.5)
+    write_stack(tmp_path / "b.mrcs", second, 1.5)
+    p = particles_of(tmp_path / "a.mrcs", 4, 9)
+    p = p.replace(stacks=np.array([str(tmp_path / f"{s}.mrcs") for s in "abba"], dtype=object), indices=np.array([2, 0, 4, 1]))
+    check_images(p)
+    np.testing.assert_array_equal(read_images(p), [first[2], second[0], second[4], first[1]])
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.float16, np.int8])
+def test_other_number_types(tmp_path: Path, dtype: type) -> None:
+    data = (images() * 20).astype(dtype)
+    with mrcfile.new(tmp_path / "s.mrcs") as mrc:
+        mrc.set_data(data)
+    np.testing.assert_allclose(read_images(particles_of(tmp_path / "s.mrcs", 5, 9)), data.astype(np.float32))
+
+
+def test_gold_spider_stack(shared_data: Path) -> None:
+    path = shared_data / "gold10" / "smallstack_img.stk"
+    info = stack_info(path)
+    assert (info.n, info.box_px, info.pixel_size_A) == (10, 128, None)
+    data = read_images(particles_of(path, 10, 128))
+    # noise-free projections of one bright particle on an empty ground: about equal mass, near the centre
+    mass = data.sum(axis=(1, 2))
+    assert mass.std() / mass.mean() < 0.02
+    axis = np.arange(128) - 64
+    center_x = (data.sum(axis=1) * axis).sum(axis=1) / mass
+    center_y = (data.sum(axis=2) * axis).sum(axis=1) / mass
+    assert np.abs([center_x, center_y]).max() < 8
+    assert data[:, :8].max() < 0.05 * data.max()
+
+
+def write_spider(path: Path, data: np.ndarray, order: str) -> None:
+    """A stack as Spider lays it out: a header of whole records for the file and one for each image."""
+    n, rows, columns = data.shape
+    length = columns * 4 * int(np.ceil(1024 / (columns * 4)))
+    head = np.zeros(length // 4, dtype=f"{order}f4")
+    head[[0, 1, 4, 11, 21]] = 1, rows, 1, columns, length
+    main = head.copy()
+    main[[23, 25]] = 1, n
+    body = b"".join(head.tobytes() + image.astype(f"{order}f4").tobytes() for image in data)
+    path.write_bytes(main.tobytes() + body)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_spider_of_both_byte_orders_and_odd_boxes(tmp_path: Path, order: str) -> None:
+    data = images(box=15)
+    write_spider(tmp_path / "s.stk", data, order)
+    np.testing.assert_array_equal(read_images(particles_of(tmp_path / "s.stk", 5, 15)), data)
+    whole = (tmp_path / "s.stk").read_bytes()
+    (tmp_path / "cut.stk").write_bytes(whole[:-100])
+    with pytest.raises(FormatError, match="cut off"):
+        stack_info(tmp_path / "cut.stk")
+
+
+def test_truncated_mrc_is_refused(tmp_path: Path) -> None:
+    write_stack(tmp_path / "s.mrcs", images(), 1.5)
+    (tmp_path / "cut.mrcs").write_bytes((tmp_path / "s.mrcs").read_bytes()[:-50])
+    with pytest.raises(FormatError, match="not a whole MRC file"):
+        stack_info(tmp_path / "cut.mrcs")
+    (tmp_path / "text.mrcs").write_text("no images here" * 200)
+    with pytest.raises(FormatError, match="not a whole MRC file"):
+        stack_info(tmp_path / "text.mrcs")
+
+
+def test_stack_and_table_that_do_not_belong_together(tmp_path: Path) -> None:
+    write_stack(tmp_path / "s.mrcs", images(), 1.5)
+    with pytest.raises(InputError, match="has 5 images, but the particle file asks for image 7"):
+        check_images(particles_of(tmp_path / "s.mrcs", 7, 9))
+    with pytest.raises(InputError, match="9 px, but other images of this set are 10 px"):
+        check_images(particles_of(tmp_path / "s.mrcs", 5, 10))
+    with pytest.raises(InputError, match="no such file"):
+        check_images(particles_of(tmp_path / "absent.mrcs", 5, 9))
+    with pytest.raises(FormatError, match="unknown kind"):
+        (tmp_path / "s.png").write_text("x")
+        stack_info(tmp_path / "s.png")
+    with mrcfile.new(tmp_path / "flat.mrcs") as mrc:
+        mrc.set_data(np.zeros((2, 8, 9), dtype=np.float32))
+    with pytest.raises(FormatError, match="9 × 8 px; expected square"):
+        stack_info(tmp_path / "flat.mrcs")
+
+
+def test_nan_and_constant_images_are_found(tmp_path: Path) -> None:
+    data = images()
+    data[1, 3, 3] = np.nan
+    data[2] = 7.0
+    data[4, 0, 0] = np.inf
+    write_stack(tmp_path / "s.mrcs", data, 1.5)
+    p = particles_of(tmp_path / "s.mrcs", 5, 9)
+    with pytest.raises(InputError, match=r"3 images are constant or not finite.*\[2, 3, 5\]"):
+        read_images(p)
+    found, bad = read_images_marking_bad(p)
+    assert bad.tolist() == [False, True, True, False, True]
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found[[0, 3]], data[[0, 3]])
+
+
+def test_writer_leaves_nothing_unfinished(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not the number announced"), StackWriter(tmp_path / "s.mrcs", 5, 9, 1.5) as writer:
+        writer.write(images(3))
+    with pytest.raises(ZeroDivisionError), StackWriter(tmp_path / "s.mrcs", 5, 9, 1.5) as writer:
+        writer.write(images(3))
+        1 / 0  # noqa: B018
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rewritten_stack_is_read_anew(tmp_path: Path) -> None:
+    p = particles_of(tmp_path / "s.mrcs", 5, 9)
+    for seed in (1, 2):
+        write_stack(tmp_path / "s.mrcs", images(seed=seed), 1.5)
+        np.testing.assert_array_equal(read_images(p), images(seed=seed))
+
+
+def test_volume_round_trip(tmp_path: Path) -> None:
+    volume = np.random.default_rng(0).normal(size=(7, 7, 7)).astype(np.float32)
+    write_volume(tmp_path / "v.mrc", volume, 2.5)
+    back, voxel = read_volume(tmp_path / "v.mrc")
+    np.testing.assert_array_equal(back, volume)
+    assert voxel == pytest.approx(2.5)
+    with mrcfile.new(tmp_path / "flat.mrc") as mrc:
+        mrc.set_data(volume[0])
+    with pytest.raises(FormatError, match="expected a 3D map"):
+        read_volume(tmp_path / "flat.mrc")
