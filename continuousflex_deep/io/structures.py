@@ -70,18 +70,20 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
     rows = []
     if len(model):
         for chain in model[0]:
-            for residue in chain:
+            for place, residue in enumerate(chain, start=1):
                 if residue.is_water():
                     continue
+                number_in_chain = place if residue.seqid.num is None else residue.seqid.num
                 taken: set[str] = set()
                 for atom in residue:
-                    if atom.name in taken or (atom.is_hydrogen() and not hydrogens):
+                    pseudo = atom.name == "DENS"  # its name reads as deuterium
+                    if atom.name in taken or (atom.is_hydrogen() and not hydrogens and not pseudo):
                         continue
-                    taken.add(atom.name) if atom.has_altloc() else None
-                    pseudo = atom.name == "DENS"
+                    if atom.has_altloc():
+                        taken.add(atom.name)
                     number = 6 if pseudo else max(atom.element.atomic_number, 1)
                     weight = atom.occ if pseudo else float(number)
-                    rows.append((atom.pos.tolist(), number, weight, atom.name, residue.name, residue.seqid.num, chain.name))
+                    rows.append((atom.pos.tolist(), number, weight, atom.name, residue.name, number_in_chain, chain.name))
     if not rows:
         raise FormatError(f"'{file}' has no atoms; expected ATOM records of a PDB or an atom_site table of an mmCIF file")
     columns = list(zip(*rows, strict=True))
