@@ -5,7 +5,7 @@ M = [Rᵀ | Rᵀ·s] with our R (docs/conventions.md) and the shift s in pixels,
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -176,20 +176,27 @@ def _ctf(items: list[Any], acquisition: Acquisition) -> Ctf | None:
 # --------------------------------------------------------------------------------------------- Particles -> Scipion
 
 
-def fill_set(output: SetOfParticlesFlex, particles: Particles, source: SetOfParticles | None = None) -> None:
+def fill_set(
+    output: SetOfParticlesFlex, particles: Particles, *sources: SetOfParticles, new_images: bool = False
+) -> None:
     """Append one item per particle to ``output``.
 
-    With ``source``, items are its items of the same ids, with everything Scipion knows of them, and only poses,
-    amplitudes and scores are taken from ``particles``; a particle that is not there is an InputError. Without it, items
-    are made from ``particles`` alone.
+    With ``sources``, items are their items of the same ids, with everything Scipion knows of them, and only poses,
+    amplitudes, scores and coordinates in a landscape are taken from ``particles``; a particle that is in none of them
+    is an InputError. With ``new_images`` the images, too, are those of ``particles``. Without sources, items are made
+    from ``particles`` alone.
     """
-    if source is None:
-        _describe_new_set(output, particles)
-        items: Iterable[Any] = (_new_item(particles, row) for row in range(len(particles)))
+    if sources:
+        output.copyInfo(sources[0])
+        output.setHasCTF(sources[0].hasCTF())
+        items = _items_of(sources, particles)
     else:
-        output.copyInfo(source)
-        output.setHasCTF(source.hasCTF())
-        items = _items_of(source, particles)
+        _describe_new_set(output, particles)
+        items = (_new_item(particles, row) for row in range(len(particles)))
+    if new_images:
+        output.setSamplingRate(particles.pixel_size_A)
+        output.setIsPhaseFlipped(particles.phase_flipped)
+    output.getFlexInfo().setProgName(PACKAGE)
     if particles.euler_deg is not None and particles.shift_A is not None:
         output.setAlignmentProj()
         # shifts in pixels of the images that the set shows, which may be other ones than the results were found on
@@ -200,26 +207,28 @@ def fill_set(output: SetOfParticlesFlex, particles: Particles, source: SetOfPart
     rows = {int(number): row for row, number in enumerate(particles.ids)}
     for item in items:
         row = rows[item.getObjId()]
+        if new_images:
+            _set_image(item, particles, row)
         if matrices is not None:
             item.setTransform(Transform(matrices[row]))
         _set_results(item, particles, row)
         output.append(item)
-    output.getFlexInfo().setProgName(PACKAGE)
 
 
-def _items_of(source: SetOfParticles, particles: Particles) -> Iterable[Any]:
+def _items_of(sources: Iterable[SetOfParticles], particles: Particles) -> Iterator[ParticleFlex]:
     wanted = set(particles.ids.tolist())
-    missing = wanted - {int(number) for number in source.getIdSet()}
+    missing = wanted - {int(number) for source in sources for number in source.getIdSet()}
     if missing:
         raise InputError(
             f"{len(missing)} of {len(wanted)} particle ids are not in the input set, for example "
             f"{sorted(missing)[:5]}; the result must come from that very set"
         )
-    for item in source.iterItems():
-        if item.getObjId() in wanted:
-            flexible = ParticleFlex(progName=PACKAGE)
-            flexible.copy(item)
-            yield flexible
+    for source in sources:
+        for item in source.iterItems():
+            if item.getObjId() in wanted:
+                flexible = ParticleFlex(progName=PACKAGE)
+                flexible.copy(item)
+                yield flexible
 
 
 def _describe_new_set(output: SetOfParticlesFlex, particles: Particles) -> None:
@@ -242,8 +251,7 @@ def _acquisition(ctf: Ctf, row: int) -> Acquisition:
 def _new_item(particles: Particles, row: int) -> ParticleFlex:
     item = ParticleFlex(progName=PACKAGE)
     item.setObjId(int(particles.ids[row]))
-    stack = os.path.relpath(particles.stacks[row])  # Scipion's paths are relative to the project
-    item.setLocation(int(particles.indices[row]) + 1, stack)
+    _set_image(item, particles, row)
     if particles.ctf is not None:
         model = CTFModel()
         c = particles.ctf
@@ -255,11 +263,20 @@ def _new_item(particles: Particles, row: int) -> ParticleFlex:
     return item
 
 
+def _set_image(item: ParticleFlex, particles: Particles, row: int) -> None:
+    stack = os.path.relpath(particles.stacks[row])  # Scipion's paths are relative to the project
+    item.setLocation(int(particles.indices[row]) + 1, stack)
+    item.setSamplingRate(particles.pixel_size_A)
+
+
 def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
     if particles.amplitudes is not None:
         setattr(item, AMPLITUDES_ATTRIBUTE, _csv(particles.amplitudes[row], float))
         setattr(item, MODE_IDS_ATTRIBUTE, _csv(particles.mode_ids, int))
         item.setZFlex([float(value) for value in particles.amplitudes[row]])
+    coordinates = [particles.extra[name][row] for name in _coordinate_columns(particles)]
+    if coordinates:
+        item.setZRed([float(value) for value in coordinates])
     if particles.amplitudes_sd is not None:
         setattr(item, AMPLITUDES_SD_ATTRIBUTE, _csv(particles.amplitudes_sd[row], float))
     for attribute, field in _NUMBERS.items():
@@ -268,6 +285,12 @@ def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
             setattr(item, attribute, Float(float(column[row])))
     if particles.ambiguous is not None:
         setattr(item, _AMBIGUOUS_ATTRIBUTE, Boolean(bool(particles.ambiguous[row])))
+
+
+def _coordinate_columns(particles: Particles) -> list[str]:
+    """Names of the columns that hold the particles' coordinates in a landscape, in order."""
+    names = [f"cfdPC{number}" for number in range(1, len(particles.extra) + 1)]
+    return [name for name in names if name in particles.extra]
 
 
 def _csv(values: Iterable[Any], kind: type) -> CsvList:

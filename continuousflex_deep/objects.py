@@ -1,7 +1,7 @@
 """Scipion objects for results that pwem has no class for."""
 
 from pwem.objects import EMFile
-from pyworkflow.object import CsvList, Float, Integer, Pointer, String
+from pyworkflow.object import Boolean, CsvList, Float, Integer, Pointer, String
 
 
 class CfdNetwork(EMFile):
@@ -13,13 +13,17 @@ class CfdNetwork(EMFile):
         self._modeIds = CsvList(pType=int)
         self._boxSize = Integer()
         self._samplingRate = Float()
+        self._phaseFlipped = Boolean()
 
-    def describe(self, targets: str, mode_ids: tuple[int, ...], box_px: int, pixel_size_A: float) -> None:
+    def describe(
+        self, targets: str, mode_ids: tuple[int, ...], box_px: int, pixel_size_A: float, phase_flipped: bool
+    ) -> None:
         """Say what the network predicts (all, amplitudes, angles or shifts), for which modes, from which images."""
         self._targets.set(targets)
         self._modeIds.set(list(mode_ids))
         self._boxSize.set(box_px)
         self._samplingRate.set(pixel_size_A)
+        self._phaseFlipped.set(phase_flipped)
 
     def getTargets(self) -> str:
         return self._targets.get()
@@ -36,6 +40,9 @@ class CfdNetwork(EMFile):
 
     def getSamplingRate(self) -> float:
         return self._samplingRate.get()
+
+    def isPhaseFlipped(self) -> bool:
+        return self._phaseFlipped.get()
 
     def __str__(self) -> str:
         modes = f", modes {' '.join(map(str, self.getModeIds()))}" if self.getModeIds() else ""

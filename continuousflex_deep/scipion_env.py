@@ -21,7 +21,10 @@ _DEFAULTS = {
 
 
 def scipion_variables(home: Path) -> dict[str, str]:
-    """The environment variables of a Scipion whose configuration, projects and logs all lie under ``home``."""
+    """The environment variables of a Scipion whose configuration, projects and logs all lie under ``home``.
+
+    Only the domain and the two network settings are the user's, where the environment has them.
+    """
     config = home / "config" / "scipion.conf"
     return {
         "SCIPION_HOME": str(home),
@@ -30,6 +33,7 @@ def scipion_variables(home: Path) -> dict[str, str]:
         "SCIPION_HOSTS": str(config.with_name("hosts.conf")),
         "SCIPION_USER_DATA": str(home / "user_data"),
         "SCIPION_TESTS_OUTPUT": str(home / "user_data" / "Tests"),
+        **{name: os.environ.get(name, value) for name, value in _DEFAULTS.items()},
     }
 
 
@@ -48,8 +52,6 @@ def prepare_scipion_environment(home: str | Path) -> Path:
             f"expected {folder}; prepare the environment before anything imports pyworkflow, or set SCIPION_HOME to it"
         )
     os.environ.update(scipion_variables(folder))
-    for name, value in _DEFAULTS.items():
-        os.environ.setdefault(name, value)
     # Scipion calls bare `python` and `emprogram`
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     os.environ.pop("PYTHONPATH", None)
@@ -89,8 +91,7 @@ def create_project(name: str) -> Any:
 
 def open_command(home: Path, project_name: str) -> str:
     """The shell command with which a user opens the project in Scipion's window."""
-    names = ("SCIPION_HOME", "SCIPION_CONFIG", "SCIPION_LOCAL_CONFIG", "SCIPION_HOSTS", "SCIPION_USER_DATA")
-    variables = {name: value for name, value in scipion_variables(home).items() if name in names}
-    settings = [f"{name}={shlex.quote(value)}" for name, value in {**variables, **_DEFAULTS}.items()]
+    variables = scipion_variables(home)
+    settings = [f"{name}={shlex.quote(value)}" for name, value in variables.items() if "TEST" not in name]
     settings.append(f'PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     return " ".join([*settings, shlex.quote(sys.executable), "-m", "scipion", "project", shlex.quote(project_name)])

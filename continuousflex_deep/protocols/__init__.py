@@ -1,6 +1,23 @@
 """The protocols: each is one command of the package."""
 
 from continuousflex_deep.protocols.protocol_align import CfdProtAlign
+from continuousflex_deep.protocols.protocol_group import CfdProtGroup
+from continuousflex_deep.protocols.protocol_infer import CfdProtInfer
+from continuousflex_deep.protocols.protocol_landscape import CfdProtLandscape
 from continuousflex_deep.protocols.protocol_nma import CfdProtNma
+from continuousflex_deep.protocols.protocol_preprocess import CfdProtPreprocess
+from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
+from continuousflex_deep.protocols.protocol_synthesize import CfdProtSynthesize
+from continuousflex_deep.protocols.protocol_train import CfdProtTrain
 
-__all__ = ["CfdProtAlign", "CfdProtNma"]
+__all__ = [
+    "CfdProtAlign",
+    "CfdProtGroup",
+    "CfdProtInfer",
+    "CfdProtLandscape",
+    "CfdProtNma",
+    "CfdProtPreprocess",
+    "CfdProtReconstruct",
+    "CfdProtSynthesize",
+    "CfdProtTrain",
+]

@@ -30,6 +30,19 @@ def add_options(form: Any, options_class: type, names: Iterable[str], expert: It
             form.addParam(name, param_class, **(_arguments(fields[name], hints[name]) | given))
 
 
+def add_other_options(form: Any, options_class: type, filled: Iterable[str], **overrides) -> None:
+    """Add, for advanced users, what the form does not offer yet; all but ``filled`` and options of a single choice."""
+    hints, beside = get_type_hints(options_class), set(filled)
+    names = [
+        f.name
+        for f in dataclasses.fields(options_class)
+        if f.name not in beside
+        and not (form.hasParam(f.name) or form.hasParam(f"{f.name}_min"))
+        and not (get_origin(hints[f.name]) is Literal and len(get_args(hints[f.name])) == 1)
+    ]
+    add_options(form, options_class, names, expert=names, **overrides)
+
+
 def read_options(protocol: Any, options_class: type, **values: Any) -> Any:
     """The options that a protocol's form holds, with ``values`` for what the form does not ask (files, for example).
 

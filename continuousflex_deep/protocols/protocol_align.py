@@ -46,16 +46,15 @@ class CfdProtAlign(CfdProtBase):
         add_options(
             form,
             AlignOptions,
-            [
-                "init", "n_hypotheses", "amplitude_prior", "angular_step_deg", "max_shift_percent",
-                "calibration_particles", "batch",
-            ],
-            expert=["n_hypotheses", "amplitude_prior", "angular_step_deg", "calibration_particles", "batch"],
+            ["init", "max_shift_percent"],
             init={"label": "Start from"},
-            n_hypotheses={"label": "Hypotheses per particle"},
             max_shift_percent={"label": "Largest shift (% of the box)"},
+        )
+        self._addOtherOptions(
+            form,
+            n_hypotheses={"label": "Hypotheses per particle"},
             calibration_particles={"label": "Particles for calibration"},
-        )  # fmt: skip
+        )
         self._addComputeParams(form, gpu=True)
 
     def _writeInputs(self) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import subprocess
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pwem.protocols import EMProtocol
@@ -10,11 +12,18 @@ from pyworkflow.protocol import GPU_LIST, USE_GPU, params
 
 from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import modes_to_folder, particles_from_set
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.options import write_options_file
-from continuousflex_deep.protocols.form_options import read_options
+from continuousflex_deep.protocols.form_options import add_other_options, read_options
 
+# options that no form asks for: files that steps write, Scipion's own parameters, and what sets of particles tell
+FILLED = frozenset(
+    {
+        "particles", "structure", "modes", "output", "model", "landscape", "images", "reference", "threads", "device",
+        "pixel_size_A", "resume",
+    }
+)  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran
 _LATER = "written by the protocol"
 
@@ -46,6 +55,10 @@ class CfdProtBase(EMProtocol):
             )
             form.addHidden(GPU_LIST, params.StringParam, default="0", label="GPU", help="Number of the GPU to use.")
         form.addParallelSection(threads=len(os.sched_getaffinity(0)), mpi=0)
+
+    def _addOtherOptions(self, form: Any, **overrides) -> None:
+        """What the command can be told beyond what the form offers so far."""
+        add_other_options(form, self.OPTIONS, FILLED, **overrides)
 
     @staticmethod
     def _addModesParams(form: Any) -> None:
@@ -79,7 +92,10 @@ class CfdProtBase(EMProtocol):
         program, first = Plugin.getProgram(self.COMMAND)
         environ = Plugin.getEnviron(self._devices())
         arguments = f"{first} --options {shlex.quote(self._optionsFile())}"
-        self.runJob(program, arguments, env=environ, numberOfMpi=1, numberOfThreads=1)
+        try:
+            self.runJob(program, arguments, env=environ, numberOfMpi=1, numberOfThreads=1)
+        except subprocess.CalledProcessError as failure:  # Scipion shows the exception's text to the user
+            raise DeepError(self._commandsLastError() or str(failure)) from failure
 
     # -------------------------- information ---------------------------------
     def _validate(self) -> list[str]:
@@ -103,6 +119,11 @@ class CfdProtBase(EMProtocol):
     def _outputFolder(self) -> str:
         """Where the command writes."""
         return self._getExtraPath(self.COMMAND)
+
+    def _commandsLastError(self) -> str:
+        """What the command said when it failed; empty where it said nothing."""
+        lines = Path(self.getStderrLog()).read_text(errors="replace").splitlines()
+        return next((line for line in reversed(lines) if line.startswith("error: ")), "")
 
     def _options(self, **values: Any) -> Any:
         if self._takes("threads") and "threads" not in values:

@@ -54,6 +54,7 @@ class CfdProtGroup(CfdProtBase):
             expression={"label": "Condition"},
             ids={"label": "File of ids", "paramClass": params.FileParam},
         )
+        self._addOtherOptions(form)
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"landscape": self.inputLandscape.get().getFileName(), "output": self._getExtraPath("group.star")}

@@ -67,7 +67,7 @@ class CfdProtInfer(CfdProtBase):
             label="Structure (optional)",
             help="The structure that the modes were computed from. Empty: the one that the set of modes names.",
         )
-        add_options(form, InferOptions, ["batch", "workers"], expert=["batch", "workers"])
+        self._addOtherOptions(form, mode_list={"label": "Modes to predict"})
         self._addComputeParams(form, gpu=True)
 
     def _networks(self) -> list[CfdNetwork]:
@@ -90,15 +90,8 @@ class CfdProtInfer(CfdProtBase):
         self._defineTransformRelation(self.inputParticles, output)
 
     def _validateInputs(self) -> list[str]:
-        errors = []
-        pixel_size_A = self.inputParticles.get().getSamplingRate()
         predicted = {kind for network in self._networks() for kind in network.getPredicted()}
-        for network in self._networks():
-            if abs(network.getSamplingRate() / pixel_size_A - 1) > 0.01:
-                errors.append(
-                    f"The network was trained on images of {network.getSamplingRate():g} Å/px, the particles have "
-                    f"{pixel_size_A:g} Å/px; resample them first."
-                )
+        errors = [error for network in self._networks() for error in self._unlikeTraining(network)]
         if self.polish.get() and self.inputModes.get() is None:
             errors.append("Polishing needs the normal modes.")
         elif self.polish.get():
@@ -107,6 +100,21 @@ class CfdProtInfer(CfdProtBase):
             if missing := {"amplitudes", "angles", "shifts"} - predicted:
                 errors.append(f"Polishing needs predictions of {', '.join(sorted(missing))} too; add those networks.")
         return errors
+
+    def _unlikeTraining(self, network: CfdNetwork) -> list[str]:
+        """How the particles differ from those that a network was trained on, as far as it minds."""
+        particles = self.inputParticles.get()
+        facts = [
+            ("box", network.getBoxSize(), particles.getXDim(), "px"),
+            ("pixel size", round(network.getSamplingRate(), 3), round(particles.getSamplingRate(), 3), "Å"),
+            ("phase flipping", network.isPhaseFlipped(), particles.isPhaseFlipped(), ""),
+        ]
+        return [
+            f"{network.getObjLabel() or 'The network'} was trained on particles with {name} {trained} {unit}, these "
+            f"have {here} {unit}; preprocess them in the same way."
+            for name, trained, here, unit in facts
+            if trained != here
+        ]
 
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdInferOutputs.outputParticles.name):

@@ -1,12 +1,14 @@
 """The conformational landscape of one or several particle sets."""
 
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from pwem.objects import SetOfParticlesFlex
 from pyworkflow.protocol import params
 
-from continuousflex_deep.convert import fill_set, mode_ids_of, particles_from_set
+from continuousflex_deep.convert import fill_set, mode_ids_of
+from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.objects import CfdLandscape
 from continuousflex_deep.options import LandscapeOptions
 from continuousflex_deep.protocols.form_options import add_options
@@ -47,6 +49,7 @@ class CfdProtLandscape(CfdProtBase):
             n_components={"label": "Dimensions"},
             outlier_distance={"label": "Outlier distance"},
         )
+        self._addOtherOptions(form)
 
     def _sets(self) -> list[Any]:
         return [pointer.get() for pointer in self.inputSets]
@@ -64,8 +67,7 @@ class CfdProtLandscape(CfdProtBase):
 
     def createOutputStep(self) -> None:
         output = SetOfParticlesFlex.create(self._getPath())
-        for image_set in self._sets():
-            fill_set(output, particles_from_set(image_set), image_set)
+        fill_set(output, read_particles(Path(self._outputFolder()) / "landscape.star"), *self._sets())
         landscape = CfdLandscape(self._outputFolder())
         landscape.setParticles(self, CfdLandscapeOutputs.outputParticles.name, output.getSize())
         self._defineOutputs(

@@ -37,14 +37,8 @@ class CfdProtNma(CfdProtBase):
             important=True,
             help="Atomic structure or pseudoatoms.",
         )
-        add_options(
-            form,
-            NmaOptions,
-            ["n_modes", "cutoff_A", "cutoff_percent", "block_size", "collectivity_threshold", "hydrogens"],
-            expert=["cutoff_percent", "block_size", "collectivity_threshold", "hydrogens"],
-            n_modes={"label": "Number of modes"},
-            cutoff_percent={"label": "Cutoff by distance distribution (%)"},
-        )
+        add_options(form, NmaOptions, ["n_modes", "cutoff_A"], n_modes={"label": "Number of modes"})
+        self._addOtherOptions(form, cutoff_percent={"label": "Cutoff by distance distribution (%)"})
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"structure": self.inputStructure.get().getFileName(), "output": self._outputFolder()}

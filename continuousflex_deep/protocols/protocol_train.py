@@ -1,7 +1,6 @@
 """Training of the network on aligned particles."""
 
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from pyworkflow.protocol import params
@@ -48,34 +47,33 @@ class CfdProtTrain(CfdProtBase):
             outlier_distance={"label": "Outlier distance"},
         )
         form.addSection(label="Training")
-        add_options(
-            form,
-            TrainOptions,
-            ["box", "batch", "learning_rate", "validation_percent", "seed", "workers"],
-            expert=["batch", "learning_rate", "validation_percent", "seed", "workers"],
+        add_options(form, TrainOptions, ["box", "backbone"])
+        self._addOtherOptions(
+            form, rotation={"label": "Rotations as"}, validation_percent={"label": "Held out for validation (%)"}
         )
         self._addComputeParams(form, gpu=True)
 
     def _options(self, **values: Any) -> Any:
-        return super()._options(resume=self._canResume(), **values)
+        # a restarted run's folder is empty, and where there is no checkpoint the training begins anew
+        return super()._options(resume=True, **values)
 
-    def _canResume(self) -> bool:
-        """A continued run finds the checkpoint of the stopped one; a restarted run's folder is empty."""
-        return self._getWorkingDirExists() and any(Path(self._outputFolder()).glob("last*"))
-
-    def _getWorkingDirExists(self) -> bool:
-        return bool(self.workingDir.get()) and Path(self._getExtraPath()).is_dir()
-
-    def runCommandStep(self) -> None:
-        # the options were written when the run began; whether there is a checkpoint is known only now
-        self.convertInputStep()
-        super().runCommandStep()
+    def getModelFolder(self) -> str:
+        """Where the model and the training curves are, also before the training ends."""
+        return self._outputFolder()
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"particles": self._writeParticles(self.inputParticles.get()), "output": self._outputFolder()}
 
     def createOutputStep(self) -> None:
-        network = CfdNetwork(self._outputFolder())
+        network = CfdNetwork(self.getModelFolder())
+        particles, targets = self.inputParticles.get(), self.getEnumText("targets")
+        network.describe(
+            targets,
+            mode_ids=mode_ids_of(particles) if targets in ("all", "amplitudes") else (),
+            box_px=particles.getXDim(),
+            pixel_size_A=particles.getSamplingRate(),
+            phase_flipped=particles.isPhaseFlipped(),
+        )
         self._defineOutputs(**{CfdTrainOutputs.outputNetwork.name: network})
         self._defineSourceRelation(self.inputParticles, network)
 

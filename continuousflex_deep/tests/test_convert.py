@@ -50,10 +50,10 @@ def particles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Particles:
     )
 
 
-def make_set(folder: Path, particles: Particles, source: SetOfParticles | None = None) -> SetOfParticlesFlex:
+def make_set(folder: Path, particles: Particles, *sources: SetOfParticles) -> SetOfParticlesFlex:
     folder.mkdir(exist_ok=True)
     output = SetOfParticlesFlex.create(str(folder))
-    convert.fill_set(output, particles, source)
+    convert.fill_set(output, particles, *sources)
     output.write()
     output.close()
     reread = SetOfParticlesFlex(filename=str(folder / "particlesflex.sqlite"))  # as another process sees it
@@ -172,3 +172,19 @@ def test_modes_become_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     Path("mode_8.txt").unlink()
     with pytest.raises(InputError, match="normal mode 8"):
         convert.modes_to_folder(modes, tmp_path / "links")
+
+
+def test_new_images_keep_the_rest_of_the_source(particles: Particles, tmp_path: Path) -> None:
+    """Reduced images: new stack, box, pixel size and flip; ids, CTF and poses as before, shifts the same in Å."""
+    stack = tmp_path / "Runs" / "reduced.mrcs"
+    write_stack(stack, np.zeros((8, 8, 8), dtype=np.float32), 5.0)
+    source = make_set(tmp_path / "source", particles.replace(phase_flipped=False))
+    reduced = particles.replace(stacks=np.array([str(stack)] * 8, dtype=object), pixel_size_A=5.0, box_px=8)
+    output = SetOfParticlesFlex.create(str(tmp_path))
+    convert.fill_set(output, reduced, source, new_images=True)
+    back = convert.particles_from_set(output)
+    assert (back.pixel_size_A, back.box_px, back.phase_flipped) == (5.0, 8, True)
+    assert set(back.stacks) == {str(stack)}
+    np.testing.assert_allclose(back.shift_A, particles.shift_A[particles.rows_of(back.ids)], atol=1e-5)
+    expected = particles.ctf.defocus_u_A[particles.rows_of(back.ids)]
+    np.testing.assert_allclose(back.ctf.defocus_u_A, expected, rtol=1e-6)

@@ -1,0 +1,92 @@
+"""Scipion's forms against the options they derive from, and what they refuse."""
+
+import dataclasses
+from typing import get_args, get_origin, get_type_hints
+
+import pytest
+
+pytest.importorskip("pwem", reason="Scipion is not installed")
+
+import pwem
+from pyworkflow.protocol import Protocol
+
+from continuousflex_deep.options import REQUIRED, SimulateOptions, TrainOptions
+from continuousflex_deep.protocols import __all__ as names
+from continuousflex_deep.protocols.form_options import option_label, read_options
+from continuousflex_deep.protocols.protocol_base import FILLED
+
+pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
+
+
+def protocol_of(name: str) -> Protocol:
+    return pwem.Domain.getProtocols()[name]()
+
+
+@pytest.mark.parametrize("name", names)
+def test_form_offers_every_option_with_its_own_default(name: str) -> None:
+    protocol = protocol_of(name)
+    hints = get_type_hints(protocol.OPTIONS)
+    missing = set()
+    for f in dataclasses.fields(protocol.OPTIONS):
+        offered = protocol.getParam(f.name) or protocol.getParam(f"{f.name}_min")
+        if offered is None and len(get_args(hints[f.name])) != 1:
+            missing.add(f.name)
+        elif offered is None:
+            assert get_args(hints[f.name]) == (f.default,)
+        elif get_origin(hints[f.name]) is not tuple:
+            assert offered.help.get().lower().startswith(f.metadata["help"][:20].lower())
+    assert missing <= FILLED
+    given = {f.name: "file" for f in dataclasses.fields(protocol.OPTIONS) if f.default == REQUIRED}
+    given |= {f.name: ["file"] for f in dataclasses.fields(protocol.OPTIONS) if f.metadata.get("required")}
+    assert read_options(protocol, protocol.OPTIONS, **given) == protocol.OPTIONS(
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+    )
+
+
+@pytest.mark.parametrize("name", names)
+def test_parameters_do_not_shadow_protocol_attributes(name: str) -> None:
+    """A parameter called like a method of Scipion's Protocol would replace it in silence."""
+    protocol = protocol_of(name)
+    inherited = {n for n in dir(pwem.protocols.EMProtocol) if not n.startswith("__")}
+    assert not inherited & {n for n, _ in protocol.iterDefinitionAttributes()} - {"numberOfThreads", "numberOfMpi"}
+
+
+def test_form_values_reach_the_options() -> None:
+    protocol = protocol_of("CfdProtSynthesize")
+    protocol.conformations.set(1)
+    protocol.rot_range_deg_max.set(90)
+    protocol.mode_list.set(" 7 9 ")
+    options = read_options(protocol, SimulateOptions, structure="s", modes="m", output="o")
+    assert (options.conformations, options.rot_range_deg, options.mode_list) == ("uniform", (0.0, 90.0), "7 9")
+
+
+def test_out_of_bounds_is_refused_in_the_form() -> None:
+    protocol = protocol_of("CfdProtTrain")
+    low = next(f for f in dataclasses.fields(TrainOptions) if f.name == "validation_percent").metadata["low"]
+    protocol.validation_percent.set(low / 2)
+    errors = protocol.getParam("validation_percent").validate(protocol.validation_percent.get())
+    assert errors == [f"must be at least {low} %"]
+
+
+def test_names_of_options() -> None:
+    assert option_label("cutoff_A", "Å") == "Cutoff (Å)"
+    assert option_label("keep_outliers", "") == "Keep outliers"
+
+
+def test_every_protocol_is_found_and_in_the_tree() -> None:
+    from pyworkflow import Config
+    from pyworkflow.gui.project.viewprotocols_extra import ProtocolTreeConfig
+
+    trees = ProtocolTreeConfig.load(Config.getDomain(), "no file of the site")
+
+    def values(node) -> set[str]:
+        own = {str(node.value)} if str(node.tag).startswith("protocol") else set()
+        return own.union(*[values(child) for child in node.childs])
+
+    assert set(names) <= values(trees["Continuous flexibility (deep)"])
+    assert {"CfdProtAlign", "CfdProtInfer", "CfdProtLandscape"} <= values(trees["Flexibility Hub"])
+    assert set(names) <= set(pwem.Domain.getProtocols())
+
+
+def test_class_names_are_not_continuousflexs() -> None:
+    assert not [name for name in names if name.startswith("FlexProt")]
