@@ -2,8 +2,9 @@
 
 CTF(f) = −sin(χ(f) + w), χ = π λ z(θ) f² − π/2 Cs λ³ f⁴ + phase shift with defocus z positive for underfocus and
 w = asin(amplitude contrast); signs so that CTF(0) = −amplitude contrast: dark particles on a bright ground
-(Mindell & Grigorieff, J Struct Biol 2003, 142:334; the convention of RELION and CTFFIND). Whether a data set's particles
-are dark or bright is left to the contrast sign, which the engine detects.
+(Mindell & Grigorieff, J Struct Biol 2003, 142:334). RELION's and Xmipp's CTF is the same with the opposite overall sign:
+they expect images with bright particles. Whether a data set's particles are dark or bright is left to the contrast sign,
+which the engine detects.
 """
 
 from dataclasses import fields
@@ -16,15 +17,16 @@ from continuousflex_deep.particles import Ctf
 
 
 def electron_wavelength_A(voltage_kV: Tensor) -> Tensor:
-    """Relativistic de Broglie wavelength in Å; at 300 kV 0.01969 Å (Reimer & Kohl, Transmission Electron Microscopy)."""
+    """Relativistic de Broglie wavelength in Å; 0.01969 Å at 300 kV (Reimer & Kohl, Transmission Electron Microscopy)."""
     volts = voltage_kV * 1e3
     return 12.2642598 / torch.sqrt(volts * (1 + 0.978475598e-6 * volts))
 
 
 def ctf_at(ctf: Ctf, frequency_x: Tensor, frequency_y: Tensor) -> Tensor:
-    """CTF values (n, ...) of n particles at spatial frequencies (...) in 1/Å (x along columns, y along rows of the image).
+    """CTF values (n, ...) of n particles at spatial frequencies (...) in 1/Å (x along columns, y along rows).
 
-    The defocus angle is measured from the x axis towards y, as in RELION. Computed in double precision, returned as float32.
+    The defocus angle is measured from the x axis towards y, as in RELION. Computed in double precision, returned as
+    float32.
     """
     u = {f.name: torch.as_tensor(np.asarray(getattr(ctf, f.name)), dtype=torch.float64) for f in fields(ctf)}
     u = {k: v.to(frequency_x.device).reshape(-1, *([1] * frequency_x.ndim)) for k, v in u.items()}
