@@ -39,7 +39,10 @@ def run(options: DoctorOptions) -> None:
         print(line)
     started = time.perf_counter()
     deviation = self_check()
-    print(f"self-check: projection of a shifted structure agrees to {deviation:.1e} in {time.perf_counter() - started:.2f} s")
+    print(
+        f"self-check: projection of a shifted structure agrees to {deviation:.1e} in "
+        f"{time.perf_counter() - started:.2f} s"
+    )
 
 
 def self_check() -> float:
@@ -54,13 +57,17 @@ def self_check() -> float:
 
     rng, n, box_px, pixel_size_A = np.random.default_rng(0), 50, 49, 1.5
     carbon, name = np.full(n, 6), np.array(["C"] * n, dtype=object)
-    structure = Structure(rng.normal(scale=6, size=(n, 3)), carbon, carbon.astype(float), name, name, np.arange(n), name)
+    structure = Structure(
+        rng.normal(scale=6, size=(n, 3)), carbon, carbon.astype(float), name, name, np.arange(n), name
+    )
     atoms, xy = scatterers(structure), torch.as_tensor(structure.coords_A[:, :2])
     still = project(atoms, xy, box_px, pixel_size_A)
     moved = project(atoms, xy + pixel_size_A * torch.tensor([3.0, -2.0]), box_px, pixel_size_A)
     deviation = float((moved - still.roll((-2, 3), dims=(0, 1))).abs().max() / still.abs().max())
     if not deviation < 1e-3:
-        raise DeepError(f"self-check failed: projections deviate by {deviation:.2g}, expected below 0.001; reinstall torch")
+        raise DeepError(
+            f"self-check failed: projections deviate by {deviation:.2g}, expected below 0.001; reinstall torch"
+        )
     return deviation
 
 
@@ -78,7 +85,10 @@ def _devices() -> list[str]:
     import torch
 
     if not torch.cuda.is_available():
-        return [f"no GPU for torch (built for CUDA {torch.version.cuda or 'none'}); computing on {torch.get_num_threads()} CPU threads"]
+        return [
+            f"no GPU for torch (built for CUDA {torch.version.cuda or 'none'}); computing on {torch.get_num_threads()} "
+            "CPU threads"
+        ]
     names = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     return [f"GPU {i}: {p.name}, {p.total_memory / 1e9:.0f} GB" for i, p in enumerate(names)]
 

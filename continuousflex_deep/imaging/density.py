@@ -16,7 +16,8 @@ def structure_to_map(
 
     The weighted centre of the atoms comes to voxel d//2 (center=False: the origin of their coordinates does), as the
     engine and the simulation re-centre every conformation. resolution_A: ideal low-pass at that resolution; 0 keeps all
-    up to the Nyquist frequency. Values are scattering amplitude per volume in 1/Å² (Peng et al. 1996; imaging/scattering).
+    up to the Nyquist frequency. Values are scattering amplitude per volume in 1/Å² (Peng et al. 1996;
+    imaging/scattering).
     Raises InputError when the structure does not fit into the box.
     """
     coords = structure.coords_A - (structure.center_A if center else 0.0)
@@ -35,6 +36,6 @@ def require_fits(extent_A: float, box_px: int, pixel_size_A: float) -> None:
     half_A = box_px * pixel_size_A / 2
     if extent_A > half_A:
         raise InputError(
-            f"the structure reaches {extent_A:.1f} Å from its centre, a box of {box_px} px of {pixel_size_A:g} Å holds only "
-            f"{half_A:.1f} Å; use a larger box or larger pixels"
+            f"the structure reaches {extent_A:.1f} Å from its centre, a box of {box_px} px of {pixel_size_A:g} Å holds "
+            f"only {half_A:.1f} Å; use a larger box or larger pixels"
         )

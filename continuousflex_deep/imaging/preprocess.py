@@ -113,7 +113,7 @@ def normalize(images: Tensor) -> Tensor:
     flat = deviation <= 1e-6 * images.flatten(1).std(dim=1)
     if flat.any():
         raise InputError(
-            f"normalise: {int(flat.sum())} of {len(images)} images have a constant background (no noise outside the disc of "
-            f"radius {_BACKGROUND_RADIUS} boxes), which has no deviation to scale by; leave normalisation out"
+            f"normalise: {int(flat.sum())} of {len(images)} images have a constant background (no noise outside the "
+            f"disc of radius {_BACKGROUND_RADIUS} boxes), which has no deviation to scale by; leave normalisation out"
         )
     return ((images - mean[:, None, None]) / deviation[:, None, None]).to(images.dtype)

@@ -1,9 +1,9 @@
 """Projected electron scattering of atoms, exact in Fourier space.
 
-An element's scattering factor is a sum of five Gaussians, f(k) = Σ aᵢ exp(−bᵢ k²/4) with k in 1/Å and f in Å (Peng, Ren,
-Dudarev & Whelan, Acta Cryst A 1996, 52:257; the table of gemmi). The transform of a projection is therefore
-F(k) = Σ_atoms f(|k|) exp(−2πi k·x), evaluated at the discrete frequencies of the image for atoms at any position: nothing
-is interpolated and nothing aliases; the image is the projection band-limited at its Nyquist frequency.
+An element's scattering factor is a sum of five Gaussians, f(k) = Σ aᵢ exp(−bᵢ k²/4) with k in 1/Å and f in Å (Peng,
+Ren, Dudarev & Whelan, Acta Cryst A 1996, 52:257; the table of gemmi). The transform of a projection is therefore F(k) =
+Σ_atoms f(|k|) exp(−2πi k·x), evaluated at the discrete frequencies of the image for atoms at any position: nothing is
+interpolated and nothing aliases; the image is the projection band-limited at its Nyquist frequency.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,9 @@ def scatterers(structure: Structure) -> list[Scatterer]:
         element = gemmi.Element(int(number))
         table = element.c4322
         if table is None or not any(table.a):
-            raise InputError(f"no electron scattering factors for element {element.name} (Z = {number}); remove those atoms")
+            raise InputError(
+                f"no electron scattering factors for element {element.name} (Z = {number}); remove those atoms"
+            )
         rows = np.flatnonzero(structure.atomic_number == number)
         found.append(
             Scatterer(
@@ -56,7 +58,7 @@ def scatterers(structure: Structure) -> list[Scatterer]:
 
 
 def forward_scattering(structure: Structure) -> np.ndarray:
-    """What each atom (N,) scatters at zero angle, f(0) = Σ aᵢ in Å, times its weight per electron (1 for real atoms)."""
+    """What each atom (N,) scatters at zero angle, f(0) = Σ aᵢ in Å, times its weight per electron (real atoms: 1)."""
     amounts = np.empty(len(structure))
     for s in scatterers(structure):
         amounts[s.rows.numpy()] = s.weights.numpy() * sum(s.a)
@@ -68,7 +70,9 @@ def project(atoms: list[Scatterer], xy_A: Tensor, box_px: int, pixel_size_A: flo
 
     Values are projected scattering amplitude per area, in 1/Å; the sum over pixels times the pixel's area is Σ f(0).
     """
-    return torch.fft.fftshift(torch.fft.irfft2(projection_transform(atoms, xy_A, box_px, pixel_size_A), s=(box_px, box_px)))
+    return torch.fft.fftshift(
+        torch.fft.irfft2(projection_transform(atoms, xy_A, box_px, pixel_size_A), s=(box_px, box_px))
+    )
 
 
 def projection_transform(atoms: list[Scatterer], xy_A: Tensor, box_px: int, pixel_size_A: float) -> Tensor:
@@ -112,7 +116,7 @@ def waves(frequency: Tensor, position_A: Tensor) -> Tensor:
 
 
 def _without_nyquist(transform: Tensor, box_px: int) -> Tensor:
-    """The Nyquist lines of an even box have no partner of opposite sign, so an off-centre atom cannot be represented there."""
+    """The Nyquist lines of an even box have no partner of opposite sign: atoms off the centre have no value there."""
     if box_px % 2 == 0:
         transform[..., box_px // 2, :] = 0
         transform[..., :, box_px // 2] = 0

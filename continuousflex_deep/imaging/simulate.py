@@ -7,8 +7,8 @@ Choices that the article leaves open:
 * Protein is bright: images are multiplied by −CTF (CTF(0) = −amplitude contrast), which is how Xmipp simulates.
 * SNR is the variance of the signal after the CTF over that of all noise, both over the whole image as simulated. Noise
   has one level in all images, that which gives the SNR on average; signal is averaged over 32 images of the same kind.
-* The share of noise added before the CTF counts by its variance after the CTF, so the total does not depend on the share
-  (two noise terms as in Sorzano et al., J Struct Biol 2007, 160:249).
+* The share of noise added before the CTF counts by its variance after the CTF, so the total does not depend on the
+  share (two noise terms as in Sorzano et al., J Struct Biol 2007, 160:249).
 Each image has random numbers of its own, from the seed and its number: an image does not depend on how many are made.
 """
 
@@ -87,7 +87,9 @@ def prepare(options: SimulateOptions) -> Simulator:
             raise InputError(f"option --{name.replace('_', '-')}: the range {low} to {high} is upside down")
     final = options.final_box_px
     if final and (final > options.box_px or final < 2):
-        raise InputError(f"the final box is {final} px, expected 2 to {options.box_px} px, the box of the images as simulated")
+        raise InputError(
+            f"the final box is {final} px, expected 2 to {options.box_px} px, the box of the images as simulated"
+        )
     extent = np.linalg.norm(structure.coords_A - structure.center_A, axis=1).max()
     require_fits(float(extent) + options.shift_range_px * options.pixel_size_A, options.box_px, options.pixel_size_A)
     return Simulator(structure, modes, scatterers(structure))
@@ -155,7 +157,7 @@ def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: i
 
 
 def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
-    """Standard deviation of all noise per pixel as simulated, 0 without noise: by the SNR and the mean variance of signal."""
+    """Standard deviation of all noise per pixel as simulated, from the SNR and the mean variance of the signal."""
     if options.snr == 0:
         return 0.0
     truth = draw_truth(options, simulator.modes.mode_ids, "", pilot=True)
@@ -168,7 +170,7 @@ def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
 
 
 def simulate_image(simulator: Simulator, truth: Particles, row: int, level: float, options: SimulateOptions) -> Tensor:
-    """One image (d, d), float32, at the final box: signal, CTF and noise of standard deviation `level`, flipped and reduced."""
+    """One image (d, d), float32, at the final box, with noise of standard deviation `level` (0 for none)."""
     d = options.box_px
     contrast = _contrast(truth, row, options)
     transform = signal_transform(simulator, truth, row, d, options.pixel_size_A)

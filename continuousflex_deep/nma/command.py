@@ -26,7 +26,9 @@ def mode_table(modes: NormalModes, collectivity_threshold: float) -> str:
     lines = ["mode  eigenvalue  collectivity  score"]
     if modes.eigenvalues is None or modes.collectivity is None or modes.score is None:
         return "\n".join([*lines, *(f"{m:4d}" for m in modes.mode_ids)])
-    for mode, value, kappa, score in zip(modes.mode_ids, modes.eigenvalues, modes.collectivity, modes.score, strict=True):
+    for mode, value, kappa, score in zip(
+        modes.mode_ids, modes.eigenvalues, modes.collectivity, modes.score, strict=True
+    ):
         remark = "  not recommended: moves few atoms" if kappa < collectivity_threshold else ""
         lines.append(f"{mode:4d}  {value:10.4g}  {kappa:12.3f}  {score:5.3f}{remark}")
     return "\n".join(lines)

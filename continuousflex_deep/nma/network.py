@@ -1,9 +1,10 @@
 """Normal modes of an elastic network, with rigid blocks of residues (RTB) or without.
 
-Atoms closer than a cutoff are joined by equal springs (Tirion, Phys Rev Lett 1996, 77:1905). For a spring of direction u
-between atoms i and j the energy is ½ (u·(v_j − v_i))², so with one such row per spring in a sparse matrix D the Hessian is
-DᵀD. Rigid blocks (Durand, Trinquier & Sanejouand 1994; Tama et al., Proteins 2000, 41:1) restrict v to P·b, the
-translations and rotations of the blocks: the block Hessian is (DP)ᵀ(DP), never larger than it must be. All masses are 1.
+Atoms closer than a cutoff are joined by equal springs (Tirion, Phys Rev Lett 1996, 77:1905). For a spring of direction
+u between atoms i and j the energy is ½ (u·(v_j − v_i))², so with one such row per spring in a sparse matrix D the
+Hessian is DᵀD. Rigid blocks (Durand, Trinquier & Sanejouand 1994; Tama et al., Proteins 2000, 41:1) restrict v to P·b,
+the translations and rotations of the blocks: the block Hessian is (DP)ᵀ(DP), never larger than it must be. All masses
+are 1.
 """
 
 import os
@@ -29,8 +30,8 @@ _NEIGHBOURS = 3  # per atom, in the histogram of distances behind a relative cut
 def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
     """Modes 7 to options.n_modes of a structure: vectors of unit norm over 3N, eigenvalues (spring constant 1), facts.
 
-    collectivity: see `collectivity`; score: see `mode_scores`. Vectors are orthonormal and free of rigid-body motion, and
-    signed so that the largest component is positive.
+    collectivity: see `collectivity`; score: see `mode_scores`. Vectors are orthonormal and free of rigid-body motion,
+    and signed so that the largest component is positive.
     Raises InputError, before long work, when the network falls apart, is too small for so many modes, or too large for
     the memory; and afterwards when parts of it still move freely (more than six zero eigenvalues).
     """
@@ -62,7 +63,7 @@ def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
 
 
 def collectivity(vectors: Floats) -> Floats:
-    """Share of atoms (M,) that move with each mode (M, N, 3): exp(−Σ p ln p)/N with p an atom's share of the squared norm.
+    """Share of atoms (M,) moving with each mode (M, N, 3): exp(−Σ p ln p)/N, p an atom's share of the squared norm.
 
     Brüschweiler, J Chem Phys 1995, 102:3396, for equal masses: 1 when all atoms move alike, 1/N when one moves alone.
     """
@@ -75,8 +76,8 @@ def collectivity(vectors: Floats) -> Floats:
 def mode_scores(kappa: Floats) -> Floats:
     """Score (M,) in (0, 1] of modes given in order of frequency by their collectivity (M,): low is good.
 
-    As HEMNMA ranks modes for selection: (place by frequency + place by collectivity, the most collective first) / 2M with
-    places from 1. A slow, collective mode is what functional motions are made of.
+    As HEMNMA ranks modes for selection: (place by frequency + place by collectivity, the most collective first) / 2M
+    with places from 1. A slow, collective mode is what functional motions are made of.
     """
     by_frequency = np.arange(1, len(kappa) + 1)
     by_collectivity = np.empty(len(kappa), dtype=np.int64)
@@ -85,7 +86,7 @@ def mode_scores(kappa: Floats) -> Floats:
 
 
 def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
-    """The cutoff in Å: as given, or the percentile cutoff_percent of the distances from each atom to its 3 nearest ones."""
+    """The cutoff in Å: as given, or the percentile cutoff_percent of all atoms' distances to their 3 nearest ones."""
     if options.cutoff_percent <= 0:
         return options.cutoff_A
     distances, _ = cKDTree(coords_A).query(coords_A, k=min(_NEIGHBOURS + 1, len(coords_A)))
@@ -93,7 +94,7 @@ def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
 
 
 def block_numbers(structure: Structure, block_size: int) -> Integers:
-    """(N,) block of each atom: block_size consecutive residues of one chain; each atom is its own block for block_size 0."""
+    """(N,) block of each atom: block_size consecutive residues of one chain; with block_size 0 each atom is its own."""
     if block_size == 0:
         return np.arange(len(structure))
     residue = structure.residue_index
@@ -115,8 +116,9 @@ def _springs(coords_A: Floats, cutoff_A: float, options: NmaOptions) -> Integers
     n_parts, part = sparse.csgraph.connected_components(links, directed=False)
     if n_parts > 1:
         raise InputError(
-            f"normal modes: with a cutoff of {cutoff_A:.3g} Å the network falls into {n_parts} parts that are not joined "
-            f"(the smallest has {np.bincount(part).min()} of {len(coords_A)} atoms); use a larger cutoff, or remove what lies apart"
+            f"normal modes: with a cutoff of {cutoff_A:.3g} Å the network falls into {n_parts} parts that are not "
+            f"joined (the smallest has {np.bincount(part).min()} of {len(coords_A)} atoms); use a larger cutoff, or "
+            "remove what lies apart"
         )
     return pairs
 
@@ -178,8 +180,9 @@ def _require_six_zeros(eigenvalues: Floats, hessian: sparse.csc_matrix, cutoff_A
     zeros = int(np.sum(eigenvalues < 1e-8 * hessian.diagonal().mean()))
     if zeros != N_RIGID:
         raise InputError(
-            f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: with a "
-            f"cutoff of {cutoff_A:.3g} Å parts of it hang loose; use a larger cutoff, larger blocks, or remove stray atoms"
+            f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: "
+            f"with a cutoff of {cutoff_A:.3g} Å parts of it hang loose; use a larger cutoff, larger blocks, or remove "
+            "stray atoms"
         )
 
 
@@ -194,6 +197,6 @@ def _require_memory(n_atoms: int, n_pairs: int, cutoff_A: float, blocks: bool) -
     if needed > 0.8 * memory:
         remedy = "a smaller cutoff" if blocks else "blocks (--block-size 10) or a smaller cutoff"
         raise InputError(
-            f"normal modes: {n_atoms} atoms with {n_pairs} springs of at most {cutoff_A:.3g} Å need about {needed / 1e9:.0f} GB, "
-            f"this machine has {memory / 1e9:.0f} GB; use {remedy}, or Cα and P atoms only"
+            f"normal modes: {n_atoms} atoms with {n_pairs} springs of at most {cutoff_A:.3g} Å need about "
+            f"{needed / 1e9:.0f} GB, this machine has {memory / 1e9:.0f} GB; use {remedy}, or Cα and P atoms only"
         )

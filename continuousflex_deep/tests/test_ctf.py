@@ -15,7 +15,15 @@ from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.particles import Ctf
 
 
-def ctf(u: float = 10_000, v: float | None = None, angle: float = 0, kV: float = 300, cs: float = 2.7, q0: float = 0.1, phase: float = 0) -> Ctf:
+def ctf(
+    u: float = 10_000,
+    v: float | None = None,
+    angle: float = 0,
+    kV: float = 300,
+    cs: float = 2.7,
+    q0: float = 0.1,
+    phase: float = 0,
+) -> Ctf:
     values = (u, u if v is None else v, angle, kV, cs, q0, phase)
     return Ctf(*(np.array([value], dtype=float) for value in values))
 
@@ -27,7 +35,9 @@ def line(parameters: Ctf, frequency: torch.Tensor, degrees: float = 0) -> torch.
 
 @pytest.mark.parametrize(("kV", "wavelength"), [(100, 0.037014), (200, 0.025079), (300, 0.019687)])
 def test_wavelength(kV: float, wavelength: float) -> None:
-    assert electron_wavelength_A(torch.tensor(float(kV), dtype=torch.float64)).item() == pytest.approx(wavelength, rel=1e-4)
+    assert electron_wavelength_A(torch.tensor(float(kV), dtype=torch.float64)).item() == pytest.approx(
+        wavelength, rel=1e-4
+    )
 
 
 def test_value_at_zero_is_minus_amplitude_contrast() -> None:
@@ -86,7 +96,9 @@ def test_torch_ctf_agrees(kV: float, cs: float, q0: float, phase: float) -> None
 
 
 def test_each_particle_has_its_own() -> None:
-    both = Ctf(*(np.concatenate([getattr(a, f), getattr(b, f)]) for a, b in [(ctf(u=9_000), ctf(u=15_000))] for f in vars(a)))
+    both = Ctf(
+        *(np.concatenate([getattr(a, f), getattr(b, f)]) for a, b in [(ctf(u=9_000), ctf(u=15_000))] for f in vars(a))
+    )
     grid = ctf_2d(both, 16, 1.5)
     assert torch.equal(grid[0], ctf_2d(ctf(u=9_000), 16, 1.5)[0])
     assert torch.equal(grid[1], ctf_2d(ctf(u=15_000), 16, 1.5)[0])
@@ -99,8 +111,8 @@ def test_relion_agrees(tmp_path: Path) -> None:
     box, pixel = 64, 2.0
     write_volume(tmp_path / "v.mrc", np.random.default_rng(0).normal(size=(box, box, box)).astype(np.float32), pixel)
     columns = {
-        "ImageName": "1@x.mrcs", "Voltage": 300, "DefocusU": 15_000, "DefocusV": 9_000, "DefocusAngle": 30, "SphericalAberration": 2.7,
-        "DetectorPixelSize": 2.0, "Magnification": 10_000, "AmplitudeContrast": 0.1,
+        "ImageName": "1@x.mrcs", "Voltage": 300, "DefocusU": 15_000, "DefocusV": 9_000, "DefocusAngle": 30,
+        "SphericalAberration": 2.7, "DetectorPixelSize": 2.0, "Magnification": 10_000, "AmplitudeContrast": 0.1,
         "AngleRot": 0, "AngleTilt": 0, "AnglePsi": 0, "OriginX": 0, "OriginY": 0,
     }  # fmt: skip
     names = "\n".join(f"_rln{name}" for name in columns)

@@ -10,7 +10,9 @@ from continuousflex_deep.imaging.fourier import filter_images, low_pass, radius_
 BOXES = [(32, 16), (32, 17), (33, 16), (33, 17), (16, 32), (17, 33), (16, 33), (100, 37)]
 
 
-def gaussian(box: int, field_A: float = 64.0, at_A: tuple[float, float] = (0.0, 0.0), sigma_A: float = 5.0) -> torch.Tensor:
+def gaussian(
+    box: int, field_A: float = 64.0, at_A: tuple[float, float] = (0.0, 0.0), sigma_A: float = 5.0
+) -> torch.Tensor:
     """A blob at_A (x, y) from the centre pixel box//2 in a field of view of field_A."""
     axis = (torch.arange(box, dtype=torch.float64) - box // 2) * field_A / box
     x, y = axis[None, :] - at_A[0], axis[:, None] - at_A[1]

@@ -91,7 +91,7 @@ def test_random_rotations_are_uniform() -> None:
     rotations = random_rotations(20_000, np.random.default_rng(1))
     np.testing.assert_allclose(np.linalg.det(rotations), 1)
     assert np.abs(rotations.mean(axis=0)).max() < 0.02
-    # the angle of uniform rotations has density (1 − cos a)/π; its mean is 90° + 360°/π² · ½·… = π/2 + 2/π
+    # the angle of uniform rotations has density (1 − cos a)/π on 0 to π: its mean is π/2 + 2/π
     angle = np.radians(rotation_distance_deg(rotations, np.eye(3)))
     assert angle.mean() == pytest.approx(np.pi / 2 + 2 / np.pi, abs=0.02)
     below_90 = np.mean(angle < np.pi / 2)

@@ -12,7 +12,9 @@ from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_mode
 def some_modes(ids: tuple[int, ...] = (7, 8, 9), atoms: int = 5) -> NormalModes:
     q, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3 * atoms, len(ids))))
     m = len(ids)
-    return NormalModes(ids, q.T.reshape(m, atoms, 3), np.arange(1.0, m + 1), np.linspace(0.2, 0.9, m), np.linspace(0.9, 0.2, m))
+    return NormalModes(
+        ids, q.T.reshape(m, atoms, 3), np.arange(1.0, m + 1), np.linspace(0.2, 0.9, m), np.linspace(0.9, 0.2, m)
+    )
 
 
 def test_round_trip_with_facts(tmp_path: Path) -> None:

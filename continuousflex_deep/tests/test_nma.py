@@ -17,17 +17,18 @@ from continuousflex_deep.options import NmaOptions
 
 
 def options(**changes: object) -> NmaOptions:
-    return NmaOptions(**{"structure": "s", "output": "o"} | changes)  # type: ignore[arg-type]
+    return NmaOptions(**{"structure": "s", "output": "o"} | changes)
 
 
 def helix(residues: int = 60, chains: int = 1) -> Structure:
     """Chains of Cα helices side by side: a small, well-connected molecule."""
     t = np.arange(residues)
     one = np.stack([2.3 * np.cos(1.75 * t), 2.3 * np.sin(1.75 * t), 1.5 * t], axis=1)
-    coords = np.concatenate([one + [9.0 * k, 0, 0] for k in range(chains)])
+    coords = np.concatenate([one + np.array([9.0 * k, 0, 0]) for k in range(chains)])
     n = len(coords)
     return Structure(
-        coords_A=coords, atomic_number=np.full(n, 6), weights=np.full(n, 6.0), atom_names=np.array(["CA"] * n, dtype=object),
+        coords_A=coords, atomic_number=np.full(n, 6), weights=np.full(n, 6.0),
+        atom_names=np.array(["CA"] * n, dtype=object),
         residue_names=np.array(["ALA"] * n, dtype=object), residue_numbers=np.tile(t + 1, chains),
         chain_ids=np.repeat(np.array([chr(65 + k) for k in range(chains)], dtype=object), residues),
     )  # fmt: skip
@@ -135,7 +136,9 @@ def test_collectivity_of_known_motions() -> None:
 
 
 def test_scores_prefer_slow_and_collective_modes() -> None:
-    np.testing.assert_allclose(mode_scores(np.array([0.2, 0.9, 0.5, 0.1])), [(1 + 3) / 8, (2 + 1) / 8, (3 + 2) / 8, 1.0])
+    np.testing.assert_allclose(
+        mode_scores(np.array([0.2, 0.9, 0.5, 0.1])), [(1 + 3) / 8, (2 + 1) / 8, (3 + 2) / 8, 1.0]
+    )
 
 
 def test_relative_cutoff_follows_the_spacing() -> None:
@@ -151,7 +154,11 @@ def test_relative_cutoff_follows_the_spacing() -> None:
         (helix(40), {"cutoff_A": 2.5}, r"network falls into 40 parts .* larger cutoff"),
         (helix(30, chains=2), {"cutoff_A": 4.0, "block_size": 5}, "falls into 2 parts"),
         (helix(20), {"cutoff_A": 5.0, "block_size": 0}, "motions without energy, expected the 6"),
-        (helix(20), {"cutoff_A": 10.0, "block_size": 10, "n_modes": 20}, "have only 12; ask for fewer modes or use smaller blocks"),
+        (
+            helix(20),
+            {"cutoff_A": 10.0, "block_size": 10, "n_modes": 20},
+            "have only 12; ask for fewer modes or use smaller blocks",
+        ),
         (helix(20, chains=2).replace_coords(np.tile(helix(20).coords_A, (2, 1))), {"cutoff_A": 10.0}, "same place"),
     ],
 )
@@ -171,9 +178,21 @@ def test_what_exceeds_the_memory_is_refused_before_the_work(monkeypatch: pytest.
 def test_command_writes_modes_facts_and_record(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["nma", "--structure", str(shared_data / "gold10" / "AK.pdb"), "--output", str(tmp_path / "m"), "--n-modes", "10"]
+    arguments = [
+        "nma",
+        "--structure",
+        str(shared_data / "gold10" / "AK.pdb"),
+        "--output",
+        str(tmp_path / "m"),
+        "--n-modes",
+        "10",
+    ]
     assert cli.main(arguments) == 0
-    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == ["modes.json", "record.json", *(f"vec.{m}" for m in (10, 7, 8, 9))]
+    assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
+        "modes.json",
+        "record.json",
+        *(f"vec.{m}" for m in (10, 7, 8, 9)),
+    ]
     modes = read_modes(tmp_path / "m")
     np.testing.assert_allclose(np.linalg.norm(modes.vectors, axis=(1, 2)), 1)
     assert modes.collectivity is not None

@@ -43,7 +43,7 @@ def test_help_names_units_and_defaults(name: str, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("name", list(cli.COMMANDS))
 def test_options_survive_json(name: str, tmp_path: Path) -> None:
     cls = cli.COMMANDS[name][0]
-    options = opt.from_mapping(cls, complete(cls))
+    options: object = opt.from_mapping(cls, complete(cls))
     opt.write_options_file(tmp_path / "o.json", options)
     assert opt.from_mapping(cls, opt.read_options_file(tmp_path / "o.json")) == options
 

@@ -25,14 +25,17 @@ def full_particles(folder: Path) -> Particles:
     """Everything a particle can know, in rows that are not in the order of their ids."""
     rng = np.random.default_rng(1)
     ctf = Ctf(
-        defocus_u_A=rng.uniform(5e3, 2e4, N), defocus_v_A=rng.uniform(5e3, 2e4, N), defocus_angle_deg=rng.uniform(0, 180, N),
-        voltage_kV=np.full(N, 300.0), cs_mm=np.full(N, 2.7), amplitude_contrast=np.full(N, 0.07), phase_shift_deg=rng.uniform(0, 90, N),
+        defocus_u_A=rng.uniform(5e3, 2e4, N), defocus_v_A=rng.uniform(5e3, 2e4, N),
+        defocus_angle_deg=rng.uniform(0, 180, N), voltage_kV=np.full(N, 300.0),
+        cs_mm=np.full(N, 2.7), amplitude_contrast=np.full(N, 0.07),
+        phase_shift_deg=rng.uniform(0, 90, N),
     )  # fmt: skip
     return Particles(
         ids=np.array([40, 10, 30, 20]), stacks=np.array([str(folder / "s.mrcs")] * N, dtype=object),
         indices=np.array([3, 0, 2, 1]), pixel_size_A=PIXEL, box_px=BOX, ctf=ctf, phase_flipped=True,
         euler_deg=rng.uniform(-180, 180, (N, 3)), shift_A=rng.normal(size=(N, 2)), mode_ids=(7, 8, 11),
-        amplitudes=rng.normal(scale=100, size=(N, 3)), amplitudes_sd=rng.uniform(1, 2, (N, 3)), angle_sd_deg=rng.uniform(size=N),
+        amplitudes=rng.normal(scale=100, size=(N, 3)), amplitudes_sd=rng.uniform(1, 2, (N, 3)),
+        angle_sd_deg=rng.uniform(size=N),
         shift_sd_A=rng.uniform(size=N), score=rng.uniform(size=N), ambiguous=np.array([True, False, False, True]),
         extra={"rlnMicrographName": np.array(["data_1.mrc", "two words.mrc", "m3.mrc", "m4.mrc"], dtype=object)},
     )  # fmt: skip
@@ -226,10 +229,16 @@ def swap(old: str, new: str) -> Callable[[str], str]:
         (swap("5000 5000 7", "5000 5000 3"), r"optics groups \['3'\], the optics table has \['1', '7'\]"),
         (swap("_rlnDefocusV", "_rlnOther"), "there is a CTF, but its column rlnDefocusV is missing"),
         (swap("0.07 1.25", "0.07 2.5"), "images of different pixel sizes"),
-        (swap("1.25 11", "2.5 11"), r"contradictory pixel sizes: the particle file says 2.5 Å, the image stack's header says 1.25 Å"),
+        (
+            swap("1.25 11", "2.5 11"),
+            r"contradictory pixel sizes: the particle file says 2.5 Å, the image stack's header says 1.25 Å",
+        ),
         (swap("_rlnImageName", "_rlnName"), "no table with a rlnImageName or image column"),
         (swap("_rlnOpticsGroup\n_rlnOriginX", "_rlnOther\n_rlnOriginX"), "rlnOpticsGroup is missing"),
-        (swap("000003@s.mrcs 5000 5000 7 1.5 0.5 2\n000001@s.mrcs 6000 6000 1 2.5 1.5 1\n", ""), "no particles|not a valid STAR"),
+        (
+            swap("000003@s.mrcs 5000 5000 7 1.5 0.5 2\n000001@s.mrcs 6000 6000 1 2.5 1.5 1\n", ""),
+            "no particles|not a valid STAR",
+        ),
     ],
 )
 def test_bad_tables_are_explained(folder: Path, change: Callable[[str], str], message: str) -> None:
@@ -252,7 +261,11 @@ def test_pixel_size_given_found_or_missing(folder: Path) -> None:
 
 
 def test_premultiplied_images_are_refused(folder: Path) -> None:
-    text = RELION_31.replace("_rlnMtfFileName", "_rlnCtfDataAreCtfPremultiplied").replace('"my mtf.star"', "1").replace("k2.star", "1")
+    text = (
+        RELION_31.replace("_rlnMtfFileName", "_rlnCtfDataAreCtfPremultiplied")
+        .replace('"my mtf.star"', "1")
+        .replace("k2.star", "1")
+    )
     (folder / "p.star").write_text(text)
     with pytest.raises(InputError, match="premultiplied"):
         read_particles(folder / "p.star")

@@ -28,15 +28,16 @@ def particles_in(folder: Path, n: int = 7, box: int = BOX) -> Particles:
     ctf = Ctf(*(np.full(n, v) for v in (0.0, 0.0, 20.0, 300.0, 2.7, 0.1, 0.0)))
     ctf = replace(ctf, defocus_u_A=np.linspace(9e3, 2e4, n), defocus_v_A=np.linspace(8e3, 2e4, n))
     return Particles(
-        ids=np.arange(n) * 10 + 5, stacks=np.array([str(folder / "raw.mrcs")] * n, dtype=object), indices=np.arange(n)[::-1].copy(),
-        pixel_size_A=PIXEL, box_px=box, ctf=ctf, euler_deg=rng.uniform(0, 90, (n, 3)), shift_A=rng.normal(size=(n, 2)),
+        ids=np.arange(n) * 10 + 5, stacks=np.array([str(folder / "raw.mrcs")] * n, dtype=object),
+        indices=np.arange(n)[::-1].copy(), pixel_size_A=PIXEL, box_px=box, ctf=ctf,
+        euler_deg=rng.uniform(0, 90, (n, 3)), shift_A=rng.normal(size=(n, 2)),
         extra={"rlnMicrographName": np.array([f"m{i}.mrc" for i in range(n)], dtype=object)},
     )  # fmt: skip
 
 
 def run(folder: Path, particles: Particles, **settings: object) -> Particles:
     write_particles(particles, folder / "in.star")
-    options = PreprocessOptions(particles=str(folder / "in.star"), output=str(folder / "out"), **settings)  # type: ignore[arg-type]
+    options = PreprocessOptions(particles=str(folder / "in.star"), output=str(folder / "out"), **settings)
     preprocess.run(options)
     return read_particles(folder / "out" / "particles.star")
 
@@ -145,7 +146,13 @@ def test_bad_images_end_without_a_half_written_stack(tmp_path: Path) -> None:
 
 def test_output_onto_its_own_input_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, particles_in(tmp_path), box=20)
-    arguments = ["preprocess", "--particles", str(tmp_path / "out" / "particles.star"), "--output", str(tmp_path / "out")]
+    arguments = [
+        "preprocess",
+        "--particles",
+        str(tmp_path / "out" / "particles.star"),
+        "--output",
+        str(tmp_path / "out"),
+    ]
     assert cli.main([*arguments, "--box", "10"]) == 2
     assert read_images(done).shape == (7, 20, 20)
 

@@ -117,5 +117,5 @@ def test_bad_files_are_explained(tmp_path: Path) -> None:
         with pytest.raises(FormatError, match=name):
             read_structure(tmp_path / name)
     (tmp_path / "nan.pdb").write_text(PDB.replace("  11.000", "     nan"))
-    with pytest.raises(FormatError, match="not finite|not a readable"):
+    with pytest.raises(FormatError, match=r"not finite|not a readable"):
         read_structure(tmp_path / "nan.pdb")
