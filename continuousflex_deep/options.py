@@ -67,7 +67,9 @@ class NmaOptions:
     )
     block_size: int = option(10, "residues in a rigid block; 0 for no blocks", low=0)
     n_modes: int = option(20, "number of modes, the six rigid-body ones included", low=7)
-    collectivity_threshold: float = option(0.15, "modes below this collectivity are marked as not recommended", low=0.0, high=1.0)
+    collectivity_threshold: float = option(
+        0.15, "modes below this collectivity are marked as not recommended", low=0.0, high=1.0
+    )
     hydrogens: bool = option(False, "keep hydrogens")
 
 
@@ -78,12 +80,18 @@ class SimulateOptions(_Flexible):
     output: str = required("folder for images and truth")
     count: int = option(1000, "number of images", low=1)
     conformations: Literal["trajectory", "uniform", "gaussian", "linear"] = option(
-        "trajectory", "how amplitudes are drawn: the paper's Eq. 1 (three modes), or uniform, Gaussian or linear (one path) over the range"
+        "trajectory",
+        "how amplitudes are drawn: the paper's Eq. 1 (three modes), or uniform, Gaussian or linear (one path) over the "
+        "range",
     )
-    amplitude_range: float = option(200.0, "largest amplitude (uniform, linear, trajectory) or two standard deviations (gaussian)", "Å")
+    amplitude_range: float = option(
+        200.0, "largest amplitude (uniform, linear, trajectory) or two standard deviations (gaussian)", "Å"
+    )
     box_px: int = option(256, "box of the images as simulated", "px", low=16)
     pixel_size_A: float = option(0.325, "pixel size of the images as simulated", "Å", low=0.05)
-    shift_range_px: float = option(5.0, "shifts are uniform between minus and plus this, in pixels of the simulated box", "px", low=0.0)
+    shift_range_px: float = option(
+        5.0, "shifts are uniform between minus and plus this, in pixels of the simulated box", "px", low=0.0
+    )
     rot_range_deg: tuple[float, float] = option((0.0, 360.0), "range of rot", "°")
     tilt_range_deg: tuple[float, float] = option((0.0, 180.0), "range of tilt", "°")
     psi_range_deg: tuple[float, float] = option((0.0, 360.0), "range of psi", "°")
@@ -96,10 +104,18 @@ class SimulateOptions(_Flexible):
     defocus_A: tuple[float, float] = option((5000.0, 5000.0), "range of defocus, positive for underfocus", "Å")
     astigmatism_A: float = option(0.0, "largest difference of the two defoci", "Å", low=0.0)
     ctf: bool = option(True, "apply the CTF")
-    snr: float = option(0.1, "signal-to-noise ratio: variance of the signal after the CTF over that of all noise; 0 for no noise", low=0.0)
-    noise_before_ctf: float = option(0.5, "share of the noise's variance that is added before the CTF", low=0.0, high=1.0)
+    snr: float = option(
+        0.1,
+        "signal-to-noise ratio: variance of the signal after the CTF over that of all noise; 0 for no noise",
+        low=0.0,
+    )
+    noise_before_ctf: float = option(
+        0.5, "share of the noise's variance that is added before the CTF", low=0.0, high=1.0
+    )
     phase_flip: bool = option(True, "phase flip the images")
-    final_box_px: int = option(128, "box after low-pass filtering and reduction; 0 keeps the simulated one", "px", low=0)
+    final_box_px: int = option(
+        128, "box after low-pass filtering and reduction; 0 keeps the simulated one", "px", low=0
+    )
     seed: int = option(0, "random seed")
     threads: int = option(0, "CPU threads; 0 takes all cores that this process may use", low=0)
 
@@ -112,7 +128,9 @@ class PreprocessOptions(_Particles):
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
     box: int = option(0, "new box; the field of view stays, the pixel size grows; 0 keeps the box", "px", low=0)
     phase_flip: bool = option(False, "phase flip (only where the images are not flipped yet)")
-    normalize: bool = option(False, "mean 0 and deviation 1 of the pixels outside the particle (a centred disc of radius 0.45 boxes)")
+    normalize: bool = option(
+        False, "mean 0 and deviation 1 of the pixels outside the particle (a centred disc of radius 0.45 boxes)"
+    )
     invert: bool = option(False, "invert the contrast")
 
 
@@ -122,13 +140,21 @@ class AlignOptions(_Flexible, _Particles, _Compute):
 
     output: str = required("particle file with poses and amplitudes (.star or .xmd)")
     engine: Literal["embedded"] = option("embedded", "which engine aligns")
-    init: Literal["global", "local"] = option("global", "search all orientations, or start from those in the particle file")
+    init: Literal["global", "local"] = option(
+        "global", "search all orientations, or start from those in the particle file"
+    )
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
     n_hypotheses: int = option(16, "orientations per particle that are refined after the search", low=1)
-    amplitude_prior: float = option(150.0, "standard deviation of the prior on amplitudes at coarse resolution", "Å", low=1.0)
+    amplitude_prior: float = option(
+        150.0, "standard deviation of the prior on amplitudes at coarse resolution", "Å", low=1.0
+    )
     angular_step_deg: float = option(12.0, "step of the orientation search", "°", low=4.0, high=30.0)
-    max_shift_percent: float = option(10.0, "largest shift that is searched, in percent of the box", "%", low=0.0, high=40.0)
-    calibration_particles: int = option(256, "particles from which noise, transfer and contrast sign are estimated", low=1)
+    max_shift_percent: float = option(
+        10.0, "largest shift that is searched, in percent of the box", "%", low=0.0, high=40.0
+    )
+    calibration_particles: int = option(
+        256, "particles from which noise, transfer and contrast sign are estimated", low=1
+    )
     batch: int = option(0, "particles at a time; 0 chooses by the memory available", low=0)
 
 
@@ -139,17 +165,30 @@ class TrainOptions(_Particles, _Compute):
     output: str = required("folder for the model, its checkpoints and curves")
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
     recipe: Literal["default", "paper"] = option("default", "ours, or the article's to the letter")
-    targets: Literal["all", "amplitudes", "angles", "shifts"] = option("all", "what the network learns; all is one joint network")
-    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = option("resnet34", "feature extractor; the article's is resnet34")
-    rotation: Literal["recipe", "quaternion", "matrix"] = option("recipe", "how the network expresses a rotation: 4 or 9 numbers")
+    targets: Literal["all", "amplitudes", "angles", "shifts"] = option(
+        "all", "what the network learns; all is one joint network"
+    )
+    backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = option(
+        "resnet34", "feature extractor; the article's is resnet34"
+    )
+    rotation: Literal["recipe", "quaternion", "matrix"] = option(
+        "recipe", "how the network expresses a rotation: 4 or 9 numbers"
+    )
     augment: Literal["recipe", "on", "off"] = option("recipe", "train on mirrored, turned and displaced copies")
     box: int = option(0, "images are reduced to this box for the network; 0 keeps theirs", "px", low=0)
     epochs: int = option(0, "passes over the training set; 0 is the recipe's", low=0)
     batch: int = option(0, "images a step; 0 is the recipe's", low=0)
     learning_rate: float = option(0.0, "Adam's step; 0 is the recipe's", low=0.0)
     validation_percent: float = option(10.0, "share of particles held out for validation", "%", low=1.0, high=50.0)
-    outlier_distance: float = option(3.2, "labels farther than this Mahalanobis distance in amplitude are left out; 0 keeps all", low=0.0)
-    keep_ambiguous: bool = option(False, "also train on particles marked ambiguous, whose labels may be wrong by a whole orientation")
+    outlier_distance: float = option(
+        3.2, "labels farther than this Mahalanobis distance in amplitude are left out; 0 keeps all", low=0.0
+    )
+    keep_ambiguous: bool = option(
+        False, "also train on particles marked ambiguous, whose labels may be wrong by a whole orientation"
+    )
+    checkpoint_seconds: float = option(
+        60.0, "time between checkpoints; a killed training loses at most this", "s", low=0.0
+    )
     resume: bool = option(False, "go on from the last checkpoint in the output folder, where there is one")
     seed: int = option(0, "random seed")
     workers: int = option(0, "processes that load images", low=0)
@@ -162,7 +201,9 @@ class InferOptions(_Particles, _Compute):
     model: tuple[str, ...] = required_list("model folder; repeat for networks trained separately")
     output: str = required("particle file with the predictions (.star or .xmd)")
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
-    mode_list: str = option("", "modes that the prediction must be for, for example 7-9; by default those of the network")
+    mode_list: str = option(
+        "", "modes that the prediction must be for, for example 7-9; by default those of the network"
+    )
     polish: bool = option(False, "refine each prediction by the HEMNMA engine")
     structure: str = option("", "structure, for polishing")
     modes: str = option("", "folder of normal modes, for polishing")
@@ -178,7 +219,9 @@ class LandscapeOptions:
     output: str = required("folder for the landscape")
     method: Literal["pca"] = option("pca", "how dimensions are reduced")
     n_components: int = option(0, "dimensions kept; 0 keeps as many as there are modes, at most 10", low=0)
-    outlier_distance: float = option(3.2, "particles farther than this Mahalanobis distance are left out of the fit and marked; 0 keeps all", low=0.0)
+    outlier_distance: float = option(
+        3.2, "particles farther than this Mahalanobis distance are left out of the fit and marked; 0 keeps all", low=0.0
+    )
 
 
 @dataclass(frozen=True)
@@ -187,11 +230,15 @@ class GroupOptions:
 
     landscape: str = required("folder that the landscape command wrote")
     output: str = required("particle file of the group (.star or .xmd)")
-    expression: str = option("", "condition such as 'pc1 > 100 and abs(pc2) < 50'; also q7, score, angle_sd, outlier, source, …")
+    expression: str = option(
+        "", "condition such as 'pc1 > 100 and abs(pc2) < 50'; also q7, score, angle_sd, outlier, source, …"
+    )
     box: str = option("", "box such as 'pc1:-100:100,pc2:0:50'")
     ids: str = option("", "text file with one particle id a line")
     keep_outliers: bool = option(False, "also select particles marked as outliers")
-    images: str = option("", "particle file with the same ids whose images (say, at original size) the group should name")
+    images: str = option(
+        "", "particle file with the same ids whose images (say, at original size) the group should name"
+    )
 
 
 @dataclass(frozen=True)
@@ -201,7 +248,9 @@ class ReconstructOptions(_Particles, _Compute):
     output: str = required("folder for maps and FSC curves")
     images: str = option("", "particle file with the same ids whose images (say, at original size) are used instead")
     reference: str = option("", "map to compare with (.mrc)")
-    mask_diameter_A: float = option(0.0, "diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box", "Å", low=0.0)
+    mask_diameter_A: float = option(
+        0.0, "diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box", "Å", low=0.0
+    )
     symmetry: str = option("c1", "point group: c1, c2, …, d2, …")
     ctf: bool = option(True, "weight by the CTF")
     batch: int = option(64, "images at a time", low=1)
@@ -222,7 +271,7 @@ class DoctorOptions:
 
 
 def from_mapping(cls: type[T], values: dict[str, Any]) -> T:
-    """Options from names and values, checked: unknown names, wrong kinds, values out of bounds and missing ones raise InputError."""
+    """Options from names and values. Unknown names, wrong kinds, values out of bounds and missing ones: InputError."""
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:

@@ -17,6 +17,7 @@ from continuousflex_deep.nn.model import PoseNetwork
 from continuousflex_deep.nn.targets import TargetCoder
 from continuousflex_deep.particles import Particles
 
+Weights = dict[str, Tensor]
 BEST, LAST = "best.pt", "last.pt"
 _FORMAT, _FORMAT_VERSION = "continuousflex_deep network", 1
 
@@ -34,7 +35,7 @@ class Checkpoint:
     coder: TargetCoder
     backbone: str
     dropout: float
-    weights: dict[str, Tensor]
+    weights: Weights
     recipe: dict[str, Any]
     options: dict[str, Any]
     history: list[dict[str, float]]

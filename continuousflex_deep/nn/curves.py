@@ -1,4 +1,4 @@
-"""The course of a training: a table and a picture, rewritten after every epoch."""
+"""The course of a training: a table and a picture."""
 
 import csv
 from pathlib import Path
@@ -19,16 +19,15 @@ ERRORS = {
 
 
 def write_curves(folder: str | Path, history: History) -> None:
-    """Write curves.csv (one row an epoch, columns as in the history) and curves.png."""
+    """Write curves.csv: one row an epoch, columns as in the history."""
     with atomic_path(Path(folder) / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
         table = csv.DictWriter(out, fieldnames=list(history[0]))
         table.writeheader()
         table.writerows({k: int(v) if k == "epoch" else f"{v:.8g}" for k, v in row.items()} for row in history)
-    with atomic_path(Path(folder) / PICTURE) as temporary:
-        _draw(history).savefig(temporary, dpi=120)
 
 
-def _draw(history: History) -> Figure:
+def draw_curves(folder: str | Path, history: History) -> None:
+    """Write curves.png: losses, and the validation errors in physical units."""
     errors = [name for name in ERRORS if name in history[0]]
     figure = Figure(figsize=(4 * (1 + len(errors)), 3.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -41,4 +40,5 @@ def _draw(history: History) -> Figure:
     for panel, name in zip(panels[1:], errors, strict=True):
         panel.plot(epochs, [row[name] for row in history], color="tab:orange")
         panel.set(title=ERRORS[name], xlabel="epoch", ylim=(0, None))
-    return figure
+    with atomic_path(Path(folder) / PICTURE) as temporary:
+        figure.savefig(temporary, dpi=120)

@@ -56,7 +56,7 @@ RECIPES = {
         rotation="quaternion", sign_free=False, augment=False,
     ),
     "default": Recipe(
-        epochs=100, batch=32, learning_rate=1e-3, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
+        epochs=100, batch=32, learning_rate=3e-4, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
         rotation="matrix", sign_free=True, augment=True, gradient_norm=1.0, mixed_precision=True,
     ),
 }  # fmt: skip

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
-from continuousflex_deep.nn.checkpoint import BEST, LAST, Checkpoint, load_checkpoint, save_checkpoint
-from continuousflex_deep.nn.curves import History, write_curves
+from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint
+from continuousflex_deep.nn.curves import History
 from continuousflex_deep.nn.data import Preprocess, image_batches, require_usable_images, split_particles
+from continuousflex_deep.nn.keeper import Keeper
 from continuousflex_deep.nn.labels import Labels, labels_of
 from continuousflex_deep.nn.model import PoseNetwork
 from continuousflex_deep.nn.recipes import Recipe, recipe_of
@@ -56,7 +58,7 @@ class Training:
 
 
 def run(options: TrainOptions) -> None:
-    """Train, writing best.pt, last.pt, curves.csv and curves.png after every epoch, and train.json at the end."""
+    """Train, writing curves.csv after every epoch, best.pt, last.pt and curves.png now and then, and train.json at the end."""
     training = prepare(options)
     torch.manual_seed(options.seed)
     network = PoseNetwork(options.backbone, training.coder.outputs, training.recipe.dropout)
@@ -65,16 +67,20 @@ def run(options: TrainOptions) -> None:
     history = _resume(training, network, optimizer) if options.resume else []
     print(f"training on {len(training.train_rows)} particles, validating on {len(training.validation_rows)}, {training.device}")
 
-    images = (training.recipe.epochs - len(history)) * len(training.train_rows)
-    with progress_bar("Training", images, unit="image") as bar:
-        for epoch in range(len(history) + 1, training.recipe.epochs + 1):
-            started = time.monotonic()
-            train_loss = train_epoch(training, network, optimizer, epoch, bar.update)
-            row = {"epoch": epoch, "train_loss": train_loss, **validate(training, network)}
-            row |= {"learning_rate": optimizer.param_groups[0]["lr"], "seconds": time.monotonic() - started}
-            history.append(row)
-            save_epoch(training, network, optimizer, history)
-            bar.set_postfix_str(f"epoch {epoch}/{training.recipe.epochs}, loss {train_loss:.4g}, validation {row['validation_loss']:.4g}")
+    keeper = Keeper(Path(options.output), partial(describe, training), options.checkpoint_seconds)
+    epochs = training.recipe.epochs
+    try:
+        with progress_bar("Training", (epochs - len(history)) * len(training.train_rows), unit="image") as bar:
+            for epoch in range(len(history) + 1, epochs + 1):
+                started = time.monotonic()
+                train_loss = train_epoch(training, network, optimizer, epoch, bar.update)
+                row = {"epoch": epoch, "train_loss": train_loss, **validate(training, network)}
+                row |= {"learning_rate": optimizer.param_groups[0]["lr"], "seconds": time.monotonic() - started}
+                history.append(row)
+                keeper.after_epoch(network, optimizer, history, final=epoch == epochs)
+                bar.set_postfix_str(f"epoch {epoch}/{epochs}, loss {train_loss:.4g}, validation {row['validation_loss']:.4g}")
+    finally:
+        keeper.write_best()
 
     best = min(history, key=lambda r: r["validation_loss"])
     write_record(Path(options.output) / "train.json", "train", options, recipe=training.recipe.to_dict(), best=best)
@@ -155,8 +161,8 @@ def train_epoch(training: Training, network: PoseNetwork, optimizer: torch.optim
         value = loss.item()
         if not math.isfinite(value):
             raise DeepError(
-                f"training diverged: the loss is {value} in epoch {epoch}, step {step + 1}; the weights of epoch {epoch - 1} are kept in "
-                f"'{training.options.output}'. Train again with a smaller --learning-rate than {recipe.learning_rate:g}"
+                f"training diverged: the loss is {value} in epoch {epoch}, step {step + 1}; the best weights before it "
+                f"are kept in '{training.options.output}'. Train again with a smaller --learning-rate than {recipe.learning_rate:g}"
             )
         total, seen = total + value * len(rows), seen + len(rows)
         done(len(rows))
@@ -189,25 +195,21 @@ def prediction_errors(prediction: Prediction, truth: Particles) -> dict[str, flo
     return errors
 
 
-def save_epoch(training: Training, network: PoseNetwork, optimizer: torch.optim.Optimizer, history: History) -> None:
-    """Write the checkpoint to resume from, the best one if this epoch is it, and the curves."""
-    folder = Path(training.options.output)
-    fields: dict[str, Any] = {
-        "preprocess": training.preprocess,
-        "coder": training.coder,
-        "backbone": training.options.backbone,
-        "dropout": training.recipe.dropout,
-        "weights": {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()},
-        "recipe": training.recipe.to_dict(),
-        "options": asdict(training.options),
-        "history": history,
-        "training_ids": torch.from_numpy(training.particles.ids[training.train_rows]),
-        "validation_ids": torch.from_numpy(training.particles.ids[training.validation_rows]),
-    }
-    if history[-1]["validation_loss"] <= min(row["validation_loss"] for row in history):
-        save_checkpoint(folder / BEST, Checkpoint(**fields))
-    save_checkpoint(folder / LAST, Checkpoint(**fields, optimizer=optimizer.state_dict()))
-    write_curves(folder, history)
+def describe(training: Training, weights: Weights, history: History, optimizer: dict[str, Any] | None = None) -> Checkpoint:
+    """The checkpoint of a state of this training."""
+    return Checkpoint(
+        preprocess=training.preprocess,
+        coder=training.coder,
+        backbone=training.options.backbone,
+        dropout=training.recipe.dropout,
+        weights=weights,
+        recipe=training.recipe.to_dict(),
+        options=asdict(training.options),
+        history=history,
+        training_ids=torch.from_numpy(training.particles.ids[training.train_rows]),
+        validation_ids=torch.from_numpy(training.particles.ids[training.validation_rows]),
+        optimizer=optimizer or {},
+    )
 
 
 def _optimizer(network: PoseNetwork, recipe: Recipe) -> torch.optim.Optimizer:

@@ -15,9 +15,11 @@ from continuousflex_deep.particles import Particles
 PIXEL_A = 4.0
 MODE_IDS = (7, 8)
 _RNG = np.random.default_rng(42)
+WEIGHTS = _RNG.integers(50, 150, size=9) / 100  # a PDB file's occupancy has two decimals
 BLOBS_A = _RNG.normal(scale=14.0, size=(9, 3))
-WEIGHTS = _RNG.uniform(0.5, 1.5, size=9)
+BLOBS_A = np.round(BLOBS_A - WEIGHTS @ BLOBS_A / WEIGHTS.sum(), 3)
 MODES = _RNG.normal(size=(2, 9, 3))
+MODES -= (WEIGHTS @ MODES / WEIGHTS.sum())[:, None]  # the weighted centre stays, as in the engine
 MODES /= np.linalg.norm(MODES, axis=(1, 2), keepdims=True)
 
 

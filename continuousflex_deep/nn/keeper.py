@@ -1,0 +1,46 @@
+"""Keeps what a training has reached: the best weights in memory at once, checkpoints on disk every so often."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from continuousflex_deep.nn.checkpoint import BEST, LAST, Checkpoint, Weights, save_checkpoint
+from continuousflex_deep.nn.curves import History, draw_curves, write_curves
+
+
+class Keeper:
+    """Writes best.pt, last.pt and the curves into `folder`; `describe` makes a checkpoint of (weights, history, optimiser state).
+
+    Checkpoints are some hundred megabytes, so they are written only when `seconds` have passed since the last time. What a
+    killed training loses is at most that; curves.csv is written after every epoch.
+    """
+
+    def __init__(self, folder: Path, describe: Callable[..., Checkpoint], seconds: float) -> None:
+        self.folder, self.describe, self.seconds = folder, describe, seconds
+        self._best: Checkpoint | None = None
+        self._written = time.monotonic()
+
+    def after_epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, history: History, final: bool) -> None:
+        """Take note of an epoch that ended well."""
+        if history[-1]["validation_loss"] <= min(row["validation_loss"] for row in history):
+            self._best = self.describe(_copied(network), list(history))
+        write_curves(self.folder, history)
+        if final or time.monotonic() - self._written >= self.seconds:
+            self.write_best()
+            save_checkpoint(self.folder / LAST, self.describe(_copied(network), history, optimizer.state_dict()))
+            draw_curves(self.folder, history)
+            self._written = time.monotonic()
+
+    def write_best(self) -> None:
+        """Write the best weights, if they are not on disk yet."""
+        if self._best is not None:
+            save_checkpoint(self.folder / BEST, self._best)
+        self._best = None
+
+
+def _copied(network: nn.Module) -> Weights:
+    """Weights on the CPU that go on being what they are while the network learns."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.state_dict().items()}
