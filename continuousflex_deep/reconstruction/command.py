@@ -1,0 +1,197 @@
+"""The `reconstruct` command: half maps, the map of all particles, and their Fourier shell correlations.
+
+Writes half1.mrc and half2.mrc (least squares, not filtered), map.mrc (all particles, Wiener filtered by the half maps'
+FSC), fsc.csv, fsc.json, fsc.png, slices.png and record.json. The density of the particle is positive in all maps,
+whether the images show it bright or dark; record.json says what was found.
+"""
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from continuousflex_deep.devices import choose_device
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.records import write_json, write_record
+from continuousflex_deep.io.stacks import check_images, read_images, write_volume
+from continuousflex_deep.options import ReconstructOptions
+from continuousflex_deep.particles import Particles, join
+from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.reconstruction.fourier import SliceAccumulator
+from continuousflex_deep.reconstruction.fsc import (
+    fourier_shell_correlation,
+    masked_fsc,
+    resolution_A,
+    shell_frequencies,
+    signal_to_noise,
+    spherical_mask,
+)
+from continuousflex_deep.reconstruction.halves import half_sets
+from continuousflex_deep.reconstruction.maps import contrast_sign, read_reference
+from continuousflex_deep.reconstruction.plots import draw_fsc, draw_slices
+from continuousflex_deep.reconstruction.symmetry import point_group
+
+Map = NDArray[np.float32]
+Floats = NDArray[np.float64]
+THRESHOLDS = (0.143, 0.5)
+
+
+@dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """Maps (d, d, d) of both halves and of all particles, and FSC curves (d//2 + 1,) by name.
+
+    sign: −1 where the images show the particle dark after CTF correction, so that the maps were inverted, else +1.
+    """
+
+    half1: Map
+    half2: Map
+    map: Map
+    pixel_size_A: float
+    curves: dict[str, Floats]
+    sign: int
+    sign_rule: str
+    half_sets: str
+
+    @property
+    def frequency(self) -> Floats:
+        """Spatial frequencies (d//2 + 1,) of the curves, in 1/Å."""
+        return shell_frequencies(len(self.map), self.pixel_size_A)
+
+    def resolutions_A(self) -> dict[str, dict[str, float]]:
+        """Resolution in Å by curve and threshold; infinity where a curve is below it from the start."""
+        return {
+            name: {f"{t:g}": resolution_A(self.frequency, curve, t) for t in THRESHOLDS}
+            for name, curve in self.curves.items()
+        }
+
+
+def reconstruct(
+    particles: Particles,
+    ctf: bool = True,
+    symmetry: str = "c1",
+    mask_diameter_A: float = 0.0,
+    reference: Map | None = None,
+    batch: int = 64,
+    device: torch.device | str = "cpu",
+) -> Reconstruction:
+    """Reconstruct particles with poses; see the module's description. reference (d, d, d) is at the images' sampling.
+
+    Raises InputError without poses, without a CTF where it is asked for, for too few particles and unreadable images.
+    """
+    particles.require_poses("a reconstruction")
+    if ctf:
+        particles.require_ctf("a reconstruction with CTF weighting (--no-ctf turns it off)")
+    first, second, how = half_sets(particles)
+    operations = point_group(symmetry)
+    check_images(particles)
+    box, pixel = particles.box_px, particles.pixel_size_A
+    diameter_px = (mask_diameter_A or 0.9 * box * pixel) / pixel
+    if diameter_px > box:
+        raise InputError(f"--mask-diameter-A: got {mask_diameter_A:g} Å, the box is only {box * pixel:g} Å wide")
+    mask = spherical_mask(box, diameter_px - box * 0.05, box * 0.05)
+    sums = []
+    with progress_bar("reconstruction", len(particles)) as bar:
+        for rows in (first, second):
+            sums.append(SliceAccumulator(box, pixel, operations, device))
+            for start in range(0, len(rows), batch):
+                _add(sums[-1], particles.select(rows[start : start + batch]), ctf)
+                bar.update(len(rows[start : start + batch]))
+    half1, half2 = sums[0].volume(), sums[1].volume()
+    halves = masked_fsc(half1, half2, mask)
+    whole = sums[0].plus(sums[1]).volume(signal_to_noise(halves.corrected))
+    sign, rule = contrast_sign(whole, mask, reference)
+    curves = {
+        "half maps": halves.unmasked,
+        "half maps, masked": halves.masked,
+        "half maps, corrected": halves.corrected,
+    }
+    if reference is not None:
+        curves["reference"] = fourier_shell_correlation(sign * whole, reference)
+        curves["reference, masked"] = fourier_shell_correlation(sign * whole * mask, reference * mask)
+    return Reconstruction(sign * half1, sign * half2, sign * whole, pixel, curves, sign, rule, how)
+
+
+def _add(sums: SliceAccumulator, batch: Particles, ctf: bool) -> None:
+    euler_deg, shift_A = batch.require_poses("a reconstruction")
+    images = torch.from_numpy(read_images(batch))
+    sums.add(images, euler_to_matrix(euler_deg), shift_A, batch.ctf if ctf else None, batch.phase_flipped)
+
+
+def run(options: ReconstructOptions) -> None:
+    """The `reconstruct` command."""
+    particles = read_particles(options.particles)
+    particles.require_poses("a reconstruction")
+    if options.images:
+        particles = with_images(particles, read_particles(options.images))
+    reference = (
+        read_reference(options.reference, particles.box_px, particles.pixel_size_A) if options.reference else None
+    )
+    device = choose_device(options.device, options.threads)
+    result = reconstruct(
+        particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device
+    )
+    folder = Path(options.output)
+    write_reconstruction(folder, result, reference)
+    facts: dict[str, Any] = {
+        "particles": len(particles),
+        "half_sets": result.half_sets,
+        "maps_inverted": result.sign < 0,
+        "contrast_found_by": result.sign_rule,
+        "resolution_A": _finite(result.resolutions_A()),
+    }
+    write_record(folder / "record.json", "reconstruct", options, **facts)
+    print(format_reconstruction(result, len(particles)))
+    print(f"written: {folder}")
+
+
+def with_images(particles: Particles, images: Particles) -> Particles:
+    """The particles' poses, amplitudes and half sets on other images of the same ids, say those at original size."""
+    joined = join(images.select(images.rows_of(particles.ids)), particles)
+    subset = particles.extra.get("rlnRandomSubset")
+    return joined if subset is None else joined.replace(extra=joined.extra | {"rlnRandomSubset": subset})
+
+
+def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | None = None) -> None:
+    """Write maps, curves and pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, volume in (("half1", result.half1), ("half2", result.half2), ("map", result.map)):
+        write_volume(folder / f"{name}.mrc", volume, result.pixel_size_A)
+    with atomic_path(folder / "fsc.csv") as temporary, open(temporary, "w", newline="") as out:
+        table = csv.writer(out)
+        table.writerow(["frequency_per_A", *result.curves])
+        for row in zip(result.frequency, *result.curves.values(), strict=True):
+            table.writerow([f"{v:.6f}" for v in row])
+    write_json(folder / "fsc.json", {"thresholds": list(THRESHOLDS), "resolution_A": _finite(result.resolutions_A())})
+    draw_fsc(folder / "fsc.png", result.frequency, result.curves)
+    maps = {"map": result.map} if reference is None else {"map": result.map, "reference": reference}
+    draw_slices(folder / "slices.png", maps, result.pixel_size_A)
+
+
+def format_reconstruction(result: Reconstruction, n: int) -> str:
+    """Summary that the command prints."""
+    nyquist = 2 * result.pixel_size_A
+    contrast = "inverted" if result.sign < 0 else "kept"
+    lines = [f"{n} particles, halves by {result.half_sets}, contrast {contrast} ({result.sign_rule})"]
+    for name, values in result.resolutions_A().items():
+        told = []
+        for threshold, value in values.items():
+            limit = "not reached" if math.isinf(value) else f"{value:.2f} Å"
+            limit += " (Nyquist)" if value <= nyquist * 1.03 else ""
+            told.append(f"FSC {threshold}: {limit}")
+        lines.append(f"  {name}: {', '.join(told)}")
+    return "\n".join(lines)
+
+
+def _finite(resolutions: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
+    """The same with None for infinity, for which JSON has no word."""
+    return {
+        name: {t: v if math.isfinite(v) else None for t, v in values.items()} for name, values in resolutions.items()
+    }

@@ -1,0 +1,36 @@
+"""Two halves of a particle set that are reconstructed independently."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.particles import Particles
+
+_COLUMN = "rlnRandomSubset"
+_LEAST = 2  # particles per half
+
+
+def half_sets(particles: Particles) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+    """Row numbers of both halves and how they were told apart.
+
+    By rlnRandomSubset where the particles carry it, so that halves refined apart stay apart; else every other particle
+    in the order of ids, which is the same in every run. Raises InputError when a half has fewer than 2 particles or
+    the column holds anything but 1 and 2.
+    """
+    subset = particles.extra.get(_COLUMN)
+    if subset is not None:
+        values = sorted(set(subset))
+        if not set(values) <= {"1", "2"}:
+            raise InputError(
+                f"column {_COLUMN}: got values {values[:5]}, expected 1 and 2; correct or remove the column"
+            )
+        first, second, how = np.flatnonzero(subset == "1"), np.flatnonzero(subset == "2"), _COLUMN
+    else:
+        order = np.argsort(particles.ids)
+        first, second, how = np.sort(order[::2]), np.sort(order[1::2]), "every other id"
+    if min(len(first), len(second)) < _LEAST:
+        raise InputError(
+            f"half maps need at least {_LEAST} particles each, got {len(first)} and {len(second)} of {len(particles)} "
+            f"(by {how}); take a larger group"
+        )
+    return first, second, how
