@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options_class, target = COMMANDS[command]
     try:
         values = opt.read_options_file(options_file) if options_file else {}
-        options = opt.from_mapping(options_class, values | {k: v for k, v in given.items() if v is not None})
+        options: Any = opt.from_mapping(options_class, values | {k: v for k, v in given.items() if v is not None})
         module, function = target.split(":")
         getattr(importlib.import_module(module), function)(options)
     except DeepError as error:
@@ -49,13 +49,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands, derived from their options."""
-    parser = argparse.ArgumentParser(prog="python -m continuousflex_deep", description="HEMNMA and DeepHEMNMA for cryo-EM particles.")
+    parser = argparse.ArgumentParser(
+        prog="python -m continuousflex_deep", description="HEMNMA and DeepHEMNMA for cryo-EM particles."
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (options_class, _) in COMMANDS.items():
         text = (options_class.__doc__ or "").strip()
         sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument("--options", metavar="FILE.json", help="read options from a JSON file; those on the command line win")
+        sub.add_argument(
+            "--options", metavar="FILE.json", help="read options from a JSON file; those on the command line win"
+        )
         for f in dataclasses.fields(options_class):
             _add_argument(sub, f, get_type_hints(options_class)[f.name])
     return parser

@@ -1,8 +1,8 @@
 """Rotations: Xmipp/RELION Euler angles, matrices, quaternions, distances, uniform samplings.
 
-Convention (docs/conventions.md): R = Rz(psi) · Ry(tilt) · Rz(rot) with
-Rz(a) = [[cos a, sin a, 0], [−sin a, cos a, 0], [0, 0, 1]] and Ry(b) = [[cos b, 0, −sin b], [0, 1, 0], [sin b, 0, cos b]],
-and an atom at model position X is seen at the first two components of R·X. All angles are in degrees.
+Convention (docs/conventions.md): R = Rz(psi) · Ry(tilt) · Rz(rot) with Rz(a) = [[cos a, sin a, 0], [−sin a, cos a, 0],
+[0, 0, 1]] and Ry(b) = [[cos b, 0, −sin b], [0, 1, 0], [sin b, 0, cos b]], and an atom at model position X is seen at
+the first two components of R·X. All angles are in degrees.
 """
 
 import numpy as np
@@ -18,7 +18,9 @@ def euler_to_matrix(euler_deg: ArrayLike) -> Array:
     """Rotation matrices (..., 3, 3) of Euler angles (..., 3) = rot, tilt, psi in degrees."""
     angles = np.radians(np.asarray(euler_deg, dtype=np.float64))
     if angles.shape[-1] != 3:
-        raise InputError(f"Euler angles: got an array of shape {angles.shape}, expected (..., 3) = rot, tilt, psi in degrees")
+        raise InputError(
+            f"Euler angles: got an array of shape {angles.shape}, expected (..., 3) = rot, tilt, psi in degrees"
+        )
     c, s = np.cos(angles), np.sin(angles)
     (c_rot, c_tilt, c_psi), (s_rot, s_tilt, s_psi) = np.moveaxis(c, -1, 0), np.moveaxis(s, -1, 0)
     rows = [
@@ -30,16 +32,18 @@ def euler_to_matrix(euler_deg: ArrayLike) -> Array:
 
 
 def matrix_to_euler(matrix: ArrayLike) -> Array:
-    """Euler angles (..., 3) = rot, tilt, psi in degrees of rotations (..., 3, 3); tilt in [0, 180], rot and psi in (−180, 180].
+    """Euler angles (..., 3) = rot, tilt, psi in degrees of rotations (..., 3, 3).
 
-    Where tilt is 0 or 180 only rot ± psi is defined; rot is then returned as 0.
+    tilt is in [0, 180], rot and psi are in (−180, 180]. Where tilt is 0 or 180 only rot ± psi is defined; rot is then
+    returned as 0.
     """
     m = np.asarray(matrix, dtype=np.float64)
     sin_tilt = np.hypot(m[..., 2, 0], m[..., 2, 1])
     tilt = np.arctan2(sin_tilt, m[..., 2, 2])
     regular = sin_tilt > 1e-9
     rot = np.where(regular, np.arctan2(m[..., 2, 1], m[..., 2, 0]), 0.0)
-    # at tilt 0 R = Rz(rot + psi), at tilt 180 R = Rz(psi)·Ry(180)·Rz(rot): both read psi off R's first two rows with rot = 0
+    # at tilt 0 R = Rz(rot + psi), at tilt 180 R = Rz(psi)·Ry(180)·Rz(rot): both read psi off R's first two rows with
+    # rot = 0
     psi_pole = np.arctan2(-m[..., 1, 0] * np.sign(m[..., 2, 2]), m[..., 1, 1])
     psi = np.where(regular, np.arctan2(m[..., 1, 2], -m[..., 0, 2]), psi_pole)
     return np.degrees(np.stack([rot, tilt, psi], axis=-1))
@@ -55,12 +59,14 @@ def matrix_to_quaternion(matrix: ArrayLike) -> Array:
 
 
 def quaternion_to_matrix(quaternion: ArrayLike) -> Array:
-    """Rotation matrices (..., 3, 3) of quaternions (..., 4) = w, x, y, z; they are normalised first, zero is an error."""
+    """Rotation matrices (..., 3, 3) of quaternions (..., 4) = w, x, y, z, normalised first; zero is an error."""
     q = np.asarray(quaternion, dtype=np.float64)
     if np.any(np.linalg.norm(q, axis=-1) < 1e-12):
         raise InputError("quaternion of length zero has no rotation; got a zero vector, expected w, x, y, z")
     flat = q.reshape(-1, 4)
-    return Rotation.from_quat(np.concatenate([flat[:, 1:], flat[:, :1]], axis=1)).as_matrix().reshape(*q.shape[:-1], 3, 3)
+    return (
+        Rotation.from_quat(np.concatenate([flat[:, 1:], flat[:, :1]], axis=1)).as_matrix().reshape(*q.shape[:-1], 3, 3)
+    )
 
 
 def rotation_distance_deg(first: ArrayLike, second: ArrayLike) -> Array:
@@ -96,7 +102,7 @@ def fibonacci_directions(count: int) -> Array:
 
 
 def so3_grid(step_deg: float) -> Array:
-    """Quasi-uniform rotations (n, 3, 3): Fibonacci view directions about step_deg apart, times in-plane steps of step_deg."""
+    """Quasi-uniform rotations (n, 3, 3): Fibonacci view directions and in-plane angles, both about step_deg apart."""
     if not 1 <= step_deg <= 90:
         raise InputError(f"angular step: got {step_deg}°, expected between 1° and 90°")
     n_directions = int(np.ceil(4 * np.pi / np.radians(step_deg) ** 2))

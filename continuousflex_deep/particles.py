@@ -111,8 +111,8 @@ class Particles:
         absent = wanted[self.ids[found] != wanted] if len(self) else wanted
         if len(absent):
             raise InputError(
-                f"{len(absent)} of {len(wanted)} particle ids are not in the other set, for example {absent[:5].tolist()}; "
-                "both files must come from the same particles"
+                f"{len(absent)} of {len(wanted)} particle ids are not in the other set, for example "
+                f"{absent[:5].tolist()}; both files must come from the same particles"
             )
         return np.asarray(found, dtype=np.int64)
 
@@ -128,7 +128,9 @@ class Particles:
     def require_poses(self, purpose: str) -> tuple[Floats, Floats]:
         """(euler_deg, shift_A), or an InputError that says why they are needed."""
         if self.euler_deg is None or self.shift_A is None:
-            raise InputError(f"{purpose} needs angles and shifts, but the particles have none; align or predict them first")
+            raise InputError(
+                f"{purpose} needs angles and shifts, but the particles have none; align or predict them first"
+            )
         return self.euler_deg, self.shift_A
 
     def require_amplitudes(self, purpose: str) -> Floats:
@@ -158,7 +160,10 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
     for p in parts[1:]:
         for name in ("box_px", "mode_ids", "phase_flipped"):
             if getattr(p, name) != getattr(first, name):
-                raise InputError(f"cannot merge particle sets: {name} is {getattr(first, name)} in one and {getattr(p, name)} in another")
+                raise InputError(
+                    f"cannot merge particle sets: {name} is {getattr(first, name)} in one and {getattr(p, name)} in "
+                    "another"
+                )
         if abs(p.pixel_size_A / first.pixel_size_A - 1) > 1e-3:
             raise InputError(f"cannot merge particle sets: pixel sizes are {first.pixel_size_A} and {p.pixel_size_A} Å")
     changes: dict[str, Any] = {}
@@ -179,7 +184,7 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
 
 
 def join(base: Particles, results: Particles) -> Particles:
-    """`base` (its images, optics and extra columns) with the poses, amplitudes and scores that `results` has for its ids.
+    """`base` (its images, optics, extra columns) with the poses, amplitudes and scores that `results` has for its ids.
 
     Every id of `base` must be in `results`; rows are matched by id, never by position. Shifts are in Å, so the two may
     have different pixel sizes: this is how poses found on reduced images go back to the originals.

@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def progress(items: Iterable[T], description: str, total: int | None = None, unit: str = "it") -> Iterator[T]:
-    """Iterate over `items` while showing how far it is; at most one line a second, plain lines when stderr is a file."""
+    """Iterate over `items` while showing how far it is, at most once a second; plain lines when stderr is a file."""
     yield from tqdm(items, desc=description, total=total, unit=unit, mininterval=1.0, dynamic_ncols=True)
 
 

@@ -1,9 +1,9 @@
 """The contrast transfer function of the microscope.
 
-CTF(f) = −sin(χ(f) + w), χ = π λ z(θ) f² − π/2 Cs λ³ f⁴ + phase shift with defocus z positive for underfocus and
-w = asin(amplitude contrast); signs so that CTF(0) = −amplitude contrast: dark particles on a bright ground
-(Mindell & Grigorieff, J Struct Biol 2003, 142:334). RELION's and Xmipp's CTF is the same with the opposite overall sign:
-they expect images with bright particles. Whether a data set's particles are dark or bright is left to the contrast sign,
+CTF(f) = −sin(χ(f) + w), χ = π λ z(θ) f² − π/2 Cs λ³ f⁴ + phase shift with defocus z positive for underfocus and w =
+asin(amplitude contrast); signs so that CTF(0) = −amplitude contrast: dark particles on a bright ground (Mindell &
+Grigorieff, J Struct Biol 2003, 142:334). RELION's and Xmipp's CTF is the same with the opposite overall sign: they
+expect images with bright particles. Whether a data set's particles are dark or bright is left to the contrast sign,
 which the engine detects.
 """
 
@@ -17,7 +17,7 @@ from continuousflex_deep.particles import Ctf
 
 
 def electron_wavelength_A(voltage_kV: Tensor) -> Tensor:
-    """Relativistic de Broglie wavelength in Å; 0.01969 Å at 300 kV (Reimer & Kohl, Transmission Electron Microscopy)."""
+    """Relativistic de Broglie wavelength in Å: 0.01969 at 300 kV (Reimer & Kohl, Transmission Electron Microscopy)."""
     volts = voltage_kV * 1e3
     return 12.2642598 / torch.sqrt(volts * (1 + 0.978475598e-6 * volts))
 

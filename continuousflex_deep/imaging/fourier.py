@@ -14,14 +14,17 @@ def radius_px(box_px: int, device: torch.device | str = "cpu") -> Tensor:
 
 
 def resize(images: Tensor, box_px: int) -> Tensor:
-    """Images (..., d, d) resampled to (..., box_px, box_px) over the same field of view by cropping or padding their transform.
+    """Images (..., d, d) to (..., box_px, box_px) over the same field of view by cropping or padding their transform.
 
-    Mean and amplitudes are kept; cropping is the ideal low-pass filter at the new Nyquist frequency. The image centre moves
-    from pixel d//2 to box_px//2 exactly, also between even and odd boxes.
+    Mean and amplitudes are kept; cropping is the ideal low-pass filter at the new Nyquist frequency. The image centre
+    moves from pixel d//2 to box_px//2 exactly, also between even and odd boxes.
     """
     old = images.shape[-1]
     if images.shape[-2] != old or box_px < 2:
-        raise InputError(f"resize: got images of shape {tuple(images.shape)} to box {box_px}; expected square images and a box of 2 or more")
+        raise InputError(
+            f"resize: got images of shape {tuple(images.shape)} to box {box_px}; expected square images and a box of 2 "
+            "or more"
+        )
     if old == box_px:
         return images
     transform = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))

@@ -39,4 +39,3 @@ def require_file(path: str | Path, what: str) -> Path:
     if p.stat().st_size == 0:
         raise FormatError(f"{what}: '{p}' is empty; it was probably cut off while being written")
     return p
-

@@ -18,9 +18,10 @@ _FACTS = "modes.json"
 
 @dataclass(frozen=True, eq=False)
 class NormalModes:
-    """M modes of N atoms: mode_ids (1-based, 7 is the first non-rigid one), vectors (M, N, 3) of unit norm over all 3·N numbers.
+    """M modes of N atoms: mode_ids (1-based, 7 is the first non-rigid one) and vectors (M, N, 3).
 
-    eigenvalues, collectivity and score are arrays (M,) or None where the source does not say.
+    Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity and score are arrays (M,) or None
+    where the source does not say.
     """
 
     mode_ids: tuple[int, ...]
@@ -38,7 +39,10 @@ class NormalModes:
         if missing:
             raise InputError(f"modes {missing} are not among the available ones {list(self.mode_ids)}")
         rows = [self.mode_ids.index(m) for m in mode_ids]
-        pick = {k: None if getattr(self, k) is None else getattr(self, k)[rows] for k in ("eigenvalues", "collectivity", "score")}
+        pick = {
+            k: None if getattr(self, k) is None else getattr(self, k)[rows]
+            for k in ("eigenvalues", "collectivity", "score")
+        }
         return NormalModes(mode_ids=tuple(mode_ids), vectors=self.vectors[rows], **pick)
 
 
@@ -54,7 +58,10 @@ def parse_mode_list(text: str) -> tuple[int, ...]:
         raise InputError(f"mode list '{text}' names no mode; give for example 7-9")
     rigid = [m for m in modes if m < 7]
     if rigid:
-        raise InputError(f"mode list '{text}': modes {rigid} are rigid-body motions (1-6), which the pose already describes; choose from 7 on")
+        raise InputError(
+            f"mode list '{text}': modes {rigid} are rigid-body motions (1-6), which the pose already describes; choose "
+            "from 7 on"
+        )
     if len(set(modes)) < len(modes):
         raise InputError(f"mode list '{text}' names a mode twice")
     return tuple(modes)
@@ -63,7 +70,8 @@ def parse_mode_list(text: str) -> tuple[int, ...]:
 def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> NormalModes:
     """Modes of a folder of `vec.N` files, those named or (by default) all from 7 on that are there.
 
-    Raises InputError when the folder or a mode is missing and FormatError when files disagree in length or a vector's norm is not 1.
+    Raises InputError when the folder or a mode is missing and FormatError when files disagree in length or a vector's
+    norm is not 1.
     """
     base = Path(folder)
     if not base.is_dir():
@@ -72,7 +80,9 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
     chosen = mode_ids if mode_ids is not None else tuple(m for m in available if m >= 7)
     missing = [m for m in chosen if m not in available]
     if missing or not chosen:
-        raise InputError(f"normal modes: '{base}' has no file vec.N for modes {missing or '7 and up'}; it has modes {available}")
+        raise InputError(
+            f"normal modes: '{base}' has no file vec.N for modes {missing or '7 and up'}; it has modes {available}"
+        )
     vectors = [_read_vector(base / f"vec.{m}") for m in chosen]
     lengths = {len(v) for v in vectors}
     if len(lengths) > 1:
@@ -94,7 +104,8 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
             np.savetxt(temporary, vector, fmt="% .9E")
     columns = {k: getattr(modes, k) for k in ("eigenvalues", "collectivity", "score")}
     rows = [
-        {"mode": m, **{k: float(v[i]) for k, v in columns.items() if v is not None}} for i, m in enumerate(modes.mode_ids)
+        {"mode": m, **{k: float(v[i]) for k, v in columns.items() if v is not None}}
+        for i, m in enumerate(modes.mode_ids)
     ]
     write_json(base / _FACTS, rows)
 
@@ -114,10 +125,14 @@ def _read_vector(path: Path) -> Floats:
     except ValueError as error:
         raise FormatError(f"'{path}': expected rows of three numbers ({error})") from error
     if vector.ndim != 2 or vector.shape[1] != 3 or not np.isfinite(vector).all():
-        raise FormatError(f"'{path}': got an array of shape {vector.shape}, expected one row 'dx dy dz' of finite numbers an atom")
+        raise FormatError(
+            f"'{path}': got an array of shape {vector.shape}, expected one row 'dx dy dz' of finite numbers an atom"
+        )
     norm = np.linalg.norm(vector)
     if abs(norm - 1) > 0.01:
-        raise FormatError(f"'{path}': the mode's norm is {norm:.4g}, expected 1 over all 3·N numbers; amplitudes would not be in Å")
+        raise FormatError(
+            f"'{path}': the mode's norm is {norm:.4g}, expected 1 over all 3·N numbers; amplitudes would not be in Å"
+        )
     return np.asarray(vector / norm)
 
 
@@ -127,7 +142,9 @@ def _listed_modes(path: Path) -> list[int]:
     try:
         return [int(row["mode"]) for row in json.loads(path.read_text())]
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"'{path}' is not the list of modes that the nma command writes ({error}); choose another folder") from error
+        raise FormatError(
+            f"'{path}' is not the list of modes that the nma command writes ({error}); choose another folder"
+        ) from error
 
 
 def _read_facts(path: Path, chosen: tuple[int, ...]) -> dict[str, Any]:

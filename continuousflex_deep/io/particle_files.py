@@ -35,7 +35,9 @@ _OPTICS_CTF = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _SCALARS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A", "cfdScore": "score"}
 
 
-def read_particles(path: str | Path, pixel_size_A: float | None = None, mode_ids: tuple[int, ...] | None = None) -> Particles:
+def read_particles(
+    path: str | Path, pixel_size_A: float | None = None, mode_ids: tuple[int, ...] | None = None
+) -> Particles:
     """Particles of a RELION `.star` or an Xmipp `.xmd` file.
 
     pixel_size_A: for files that do not carry it (Xmipp, bare stacks); one that contradicts the file is an error.
@@ -46,18 +48,24 @@ def read_particles(path: str | Path, pixel_size_A: float | None = None, mode_ids
     """
     blocks = read_star(path)
     xmipp = any("image" in t for t in blocks.values())
-    return _read_xmipp(Path(path), blocks, pixel_size_A, mode_ids) if xmipp else _read_relion(Path(path), blocks, pixel_size_A)
+    return (
+        _read_xmipp(Path(path), blocks, pixel_size_A, mode_ids)
+        if xmipp
+        else _read_relion(Path(path), blocks, pixel_size_A)
+    )
 
 
 def require_particle_suffix(path: str | Path) -> Path:
-    """The path of an output particle file, if its suffix is one we write; else an InputError, before any work is done."""
+    """The path of an output particle file, if its suffix is one we write; else an InputError, before any work."""
     if Path(path).suffix not in (".star", ".xmd"):
-        raise InputError(f"particle file '{path}': got suffix '{Path(path).suffix}', expected .star (RELION) or .xmd (Xmipp)")
+        raise InputError(
+            f"particle file '{path}': got suffix '{Path(path).suffix}', expected .star (RELION) or .xmd (Xmipp)"
+        )
     return Path(path)
 
 
 def write_particles(particles: Particles, path: str | Path) -> None:
-    """Write a `.star` (RELION 3.1 with our cfd columns) or `.xmd` (Xmipp) file, atomically; image paths relative to it."""
+    """Write a `.star` (RELION 3.1 with our columns) or `.xmd` (Xmipp) file, atomically; image paths relative to it."""
     if Path(path).suffix == ".xmd":
         write_star(path, {"noname": _xmipp_table(particles, Path(path))}, header="# XMIPP_STAR_1 * \n# ")
     else:
@@ -70,22 +78,49 @@ def write_particles(particles: Particles, path: str | Path) -> None:
 def _read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None) -> Particles:
     main = next((t for t in blocks.values() if "rlnImageName" in t), None)
     if main is None:
-        raise FormatError(f"'{path}': no table with a rlnImageName or image column; got blocks {list(blocks)}; is it a particle file?")
+        raise FormatError(
+            f"'{path}': no table with a rlnImageName or image column; got blocks {list(blocks)}; is it a particle file?"
+        )
     optics = _relion_optics(path, blocks, main)
     table = {**optics, **main}
     stacks, indices = _image_names(path, table["rlnImageName"])
     box_px, header_pixel = _stack_facts(stacks[0])
     pixel = _relion_pixel_size(path, table, pixel_size_A, header_pixel)
     shifts = _relion_shifts(path, table, pixel)
-    modes = tuple(sorted(int(c.removeprefix("cfdAmplitude")) for c in table if c.removeprefix("cfdAmplitude").isdigit() and c.startswith("cfdA")))
+    modes = tuple(
+        sorted(
+            int(c.removeprefix("cfdAmplitude"))
+            for c in table
+            if c.removeprefix("cfdAmplitude").isdigit() and c.startswith("cfdA")
+        )
+    )
     has_angles = all(f"rlnAngle{a}" in table for a in ("Rot", "Tilt", "Psi"))
-    used = {"rlnImageName", "rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginX", "rlnOriginY", "cfdParticleId", "cfdAmbiguous"}
-    used |= set(_RELION_CTF) | set(_SCALARS) | (set(optics) - {"rlnOpticsGroup"}) | {f"rlnAngle{a}" for a in ("Rot", "Tilt", "Psi")}
-    used |= {f"cfdAmplitude{m}{suffix}" for m in modes for suffix in ("", "Sd")} | {"rlnDetectorPixelSize", "rlnMagnification"}
+    used = {
+        "rlnImageName",
+        "rlnOriginXAngst",
+        "rlnOriginYAngst",
+        "rlnOriginX",
+        "rlnOriginY",
+        "cfdParticleId",
+        "cfdAmbiguous",
+    }
+    used |= (
+        set(_RELION_CTF)
+        | set(_SCALARS)
+        | (set(optics) - {"rlnOpticsGroup"})
+        | {f"rlnAngle{a}" for a in ("Rot", "Tilt", "Psi")}
+    )
+    used |= {f"cfdAmplitude{m}{suffix}" for m in modes for suffix in ("", "Sd")} | {
+        "rlnDetectorPixelSize",
+        "rlnMagnification",
+    }
     flipped = _constant(path, table, "rlnCtfDataArePhaseFlipped", "0")
     premultiplied = _constant(path, table, "rlnCtfDataAreCtfPremultiplied", "0")
     if premultiplied not in ("0", "0.0"):
-        raise InputError(f"'{path}': the images are premultiplied by their CTF (rlnCtfDataAreCtfPremultiplied); extract them without that option")
+        raise InputError(
+            f"'{path}': the images are premultiplied by their CTF (rlnCtfDataAreCtfPremultiplied); extract them "
+            "without that option"
+        )
     return Particles(
         ids=_ids(path, table.get("cfdParticleId"), table["rlnImageName"], stacks, indices),
         stacks=stacks,
@@ -98,7 +133,9 @@ def _read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | Non
         shift_A=shifts,
         mode_ids=modes,
         amplitudes=_floats(path, table, [f"cfdAmplitude{m}" for m in modes]) if modes else None,
-        amplitudes_sd=_floats(path, table, [f"cfdAmplitude{m}Sd" for m in modes]) if modes and f"cfdAmplitude{modes[0]}Sd" in table else None,
+        amplitudes_sd=_floats(path, table, [f"cfdAmplitude{m}Sd" for m in modes])
+        if modes and f"cfdAmplitude{modes[0]}Sd" in table
+        else None,
         ambiguous=_floats(path, table, ["cfdAmbiguous"])[:, 0] > 0.5 if "cfdAmbiguous" in table else None,
         extra={k: v for k, v in main.items() if k not in used},
         optics_extra={k: v for k, v in optics.items() if k not in _OPTICS_WRITTEN},
@@ -107,8 +144,8 @@ def _read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | Non
 
 
 _OPTICS_WRITTEN = {
-    "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize", "rlnImageSize",
-    "rlnImageDimensionality", "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied",
+    "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize",
+    "rlnImageSize", "rlnImageDimensionality", "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied",
 }  # fmt: skip
 
 
@@ -118,11 +155,15 @@ def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
     if optics is None:
         return {}
     if "rlnOpticsGroup" not in main or "rlnOpticsGroup" not in optics:
-        raise FormatError(f"'{path}': there is an optics table, but the column rlnOpticsGroup is missing in it or in the particles")
+        raise FormatError(
+            f"'{path}': there is an optics table, but the column rlnOpticsGroup is missing in it or in the particles"
+        )
     place = {group: i for i, group in enumerate(optics["rlnOpticsGroup"])}
     unknown = sorted({g for g in main["rlnOpticsGroup"] if g not in place})
     if unknown:
-        raise FormatError(f"'{path}': particles refer to optics groups {unknown[:5]}, the optics table has {list(place)}")
+        raise FormatError(
+            f"'{path}': particles refer to optics groups {unknown[:5]}, the optics table has {list(place)}"
+        )
     rows = np.array([place[g] for g in main["rlnOpticsGroup"]], dtype=np.int64)
     return {name: column[rows] for name, column in optics.items()}
 
@@ -130,13 +171,17 @@ def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
 def _relion_pixel_size(path: Path, table: Table, given: float | None, header: float | None) -> float:
     if "rlnImagePixelSize" in table:
         values = _floats(path, table, ["rlnImagePixelSize"])[:, 0]
-    elif "rlnDetectorPixelSize" in table and "rlnMagnification" in table:  # RELION 3.0: µm at the detector over magnification
+    elif "rlnDetectorPixelSize" in table and "rlnMagnification" in table:
+        # RELION 3.0: µm at the detector over magnification
         pair = _floats(path, table, ["rlnDetectorPixelSize", "rlnMagnification"])
         values = pair[:, 0] * 1e4 / pair[:, 1]
     else:
         values = np.array([])
     if len(values) and np.ptp(values) > 1e-3 * values[0]:
-        raise InputError(f"'{path}': images of different pixel sizes ({values.min():g} to {values.max():g} Å); rescale them to one size first")
+        raise InputError(
+            f"'{path}': images of different pixel sizes ({values.min():g} to {values.max():g} Å); rescale them to one "
+            "size first"
+        )
     return _agreed_pixel_size(path, given, float(values[0]) if len(values) else None, header)
 
 
@@ -193,7 +238,9 @@ def _relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
 # ---------------------------------------------------------------------------------------------------------------- Xmipp
 
 
-def _read_xmipp(path: Path, blocks: dict[str, Table], pixel_size_A: float | None, mode_ids: tuple[int, ...] | None) -> Particles:
+def _read_xmipp(
+    path: Path, blocks: dict[str, Table], pixel_size_A: float | None, mode_ids: tuple[int, ...] | None
+) -> Particles:
     table = next(t for t in blocks.values() if "image" in t)
     stacks, indices = _image_names(path, table["image"])
     box_px, header_pixel = _stack_facts(stacks[0])
@@ -206,13 +253,20 @@ def _read_xmipp(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         amplitudes = _vectors(path, "nmaDisplacements", table["nmaDisplacements"])
         mode_ids = mode_ids or tuple(range(7, 7 + amplitudes.shape[1]))
         if len(mode_ids) != amplitudes.shape[1]:
-            raise InputError(f"'{path}': nmaDisplacements has {amplitudes.shape[1]} values a particle, but {len(mode_ids)} modes were named: {list(mode_ids)}")
+            raise InputError(
+                f"'{path}': nmaDisplacements has {amplitudes.shape[1]} values a particle, but {len(mode_ids)} modes "
+                f"were named: {list(mode_ids)}"
+            )
     if "cfdAmplitudesSd" in table:
         sd = _vectors(path, "cfdAmplitudesSd", table["cfdAmplitudesSd"])
     angles = ["angleRot", "angleTilt", "anglePsi"]
     used = {"image", "itemId", "shiftX", "shiftY", "nmaDisplacements", "samplingRate", "cost", "ctfPhaseFlipped"}
     used |= set(angles) | set(_XMIPP_CTF) | {"cfdModes", "cfdAmplitudesSd", "cfdAngleSd", "cfdShiftSd", "cfdAmbiguous"}
-    column = {name: _floats(path, table, [name])[:, 0] for name in ("cfdAngleSd", "cfdShiftSd", "cfdAmbiguous") if name in table}
+    column = {
+        name: _floats(path, table, [name])[:, 0]
+        for name in ("cfdAngleSd", "cfdShiftSd", "cfdAmbiguous")
+        if name in table
+    }
     return Particles(
         ids=_ids(path, table.get("itemId"), table["image"], stacks, indices),
         stacks=stacks,
@@ -235,7 +289,10 @@ def _read_xmipp(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
 
 
 def _xmipp_table(p: Particles, path: Path) -> Table:
-    table: Table = {"image": _written_names(p, path), "enabled": p.extra.get("enabled", _text(np.ones(len(p), dtype=int)))}
+    table: Table = {
+        "image": _written_names(p, path),
+        "enabled": p.extra.get("enabled", _text(np.ones(len(p), dtype=int))),
+    }
     if p.euler_deg is not None:
         table |= {f"angle{a}": _text(p.euler_deg[:, i]) for i, a in enumerate(("Rot", "Tilt", "Psi"))}
     if p.shift_A is not None:
@@ -270,7 +327,10 @@ def _floats(path: Path, table: Table, columns: list[str]) -> Floats:
             raise FormatError(f"'{path}', column {name}: expected numbers, got one that is not ({error})") from error
         bad = np.flatnonzero(~np.isfinite(out[:, i]))
         if len(bad):
-            raise FormatError(f"'{path}', column {name}: {len(bad)} values are not finite, first in row {bad[0] + 1}; remove those particles")
+            raise FormatError(
+                f"'{path}', column {name}: {len(bad)} values are not finite, first in row {bad[0] + 1}; remove those "
+                "particles"
+            )
     return out
 
 
@@ -308,7 +368,9 @@ def _ctf(path: Path, table: Table, columns: dict[str, tuple[str, float | None]])
         elif default is not None:
             values[name] = np.full(n, default)
         else:
-            raise FormatError(f"'{path}': there is a CTF, but its column {column} is missing; add it, or remove the defocus columns")
+            raise FormatError(
+                f"'{path}': there is a CTF, but its column {column} is missing; add it, or remove the defocus columns"
+            )
     return Ctf(**values)
 
 
@@ -321,7 +383,9 @@ def _image_names(path: Path, names: Column) -> tuple[NDArray[np.object_], NDArra
     for row, name in enumerate(names):
         position, at, stack = name.rpartition("@")
         if at and not (position.isdigit() and int(position) > 0):
-            raise FormatError(f"'{path}', row {row + 1}: image name '{name}'; expected NUMBER@STACK with a number from 1")
+            raise FormatError(
+                f"'{path}', row {row + 1}: image name '{name}'; expected NUMBER@STACK with a number from 1"
+            )
         indices[row] = int(position) - 1 if at else 0
         if stack not in known:
             known[stack] = _resolve(path, stack)
@@ -346,7 +410,7 @@ def _stack_facts(stack: str) -> tuple[int, float | None]:
 
 
 def _agreed_pixel_size(path: Path, given: float | None, in_file: float | None, header: float | None) -> float:
-    """The pixel size in Å, from the caller, the particle file or the stack's header, if those that speak agree to 1%."""
+    """The pixel size in Å, from the caller, the particle file or the stack's header, where they agree to 1%."""
     sources = {"the given value": given, "the particle file": in_file, "the image stack's header": header}
     known = {k: v for k, v in sources.items() if v is not None and v > 0}
     if not known:
@@ -358,7 +422,9 @@ def _agreed_pixel_size(path: Path, given: float | None, in_file: float | None, h
     return values[0]
 
 
-def _ids(path: Path, column: Column | None, names: Column, stacks: NDArray[np.object_], indices: NDArray[np.int64]) -> NDArray[np.int64]:
+def _ids(
+    path: Path, column: Column | None, names: Column, stacks: NDArray[np.object_], indices: NDArray[np.int64]
+) -> NDArray[np.int64]:
     if column is not None:
         try:
             return column.astype(np.int64)
@@ -366,7 +432,9 @@ def _ids(path: Path, column: Column | None, names: Column, stacks: NDArray[np.ob
             raise FormatError(f"'{path}': particle ids must be whole numbers ({error})") from error
     if len(set(stacks)) == 1:
         return indices + 1
-    return np.array([int.from_bytes(hashlib.blake2b(n.encode(), digest_size=8).digest(), "big") >> 2 for n in names], dtype=np.int64)
+    return np.array(
+        [int.from_bytes(hashlib.blake2b(n.encode(), digest_size=8).digest(), "big") >> 2 for n in names], dtype=np.int64
+    )
 
 
 def _written_names(p: Particles, path: Path) -> Column:

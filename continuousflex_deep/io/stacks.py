@@ -42,14 +42,20 @@ def check_images(particles: Particles) -> None:
     for stack in sorted(set(particles.stacks)):
         info = stack_info(stack)
         if info.box_px != particles.box_px:
-            raise InputError(f"'{stack}': images are {info.box_px} px, but other images of this set are {particles.box_px} px; rescale them")
+            raise InputError(
+                f"'{stack}': images are {info.box_px} px, but other images of this set are {particles.box_px} px; "
+                "rescale them"
+            )
         highest = int(particles.indices[particles.stacks == stack].max()) + 1
         if highest > info.n:
-            raise InputError(f"'{stack}' has {info.n} images, but the particle file asks for image {highest}; stack and file do not belong together")
+            raise InputError(
+                f"'{stack}' has {info.n} images, but the particle file asks for image {highest}; stack and file do not "
+                "belong together"
+            )
 
 
 def scan_images(particles: Particles, batch: int = 256) -> None:
-    """Read every image once, before long work, and raise an InputError that lists those that are constant or not finite."""
+    """Read every image once, before long work; InputError with a list of those that are constant or not finite."""
     bad = np.zeros(len(particles), dtype=bool)
     with progress_bar("checking images", len(particles)) as bar:
         for start in range(0, len(particles), batch):
@@ -61,7 +67,7 @@ def scan_images(particles: Particles, batch: int = 256) -> None:
 
 
 def read_images(particles: Particles, rows: ArrayLike | None = None) -> Images:
-    """Images (k, d, d) of some rows (all by default), in their order. Raises InputError for NaN, infinite or constant images."""
+    """Images (k, d, d) of some rows (all by default), in order. InputError for NaN, infinite or constant images."""
     images, bad = read_images_marking_bad(particles, rows)
     if bad.any():
         ids = particles.ids if rows is None else particles.ids[np.asarray(rows)]
@@ -78,7 +84,10 @@ def read_images_marking_bad(particles: Particles, rows: ArrayLike | None = None)
         here = np.flatnonzero(stacks == stack)
         data, _ = _open_stack(stack)
         if data.shape[1:] != out.shape[1:]:
-            raise InputError(f"'{stack}': images are {data.shape[2]} × {data.shape[1]} px, expected {out.shape[2]} × {out.shape[1]} px")
+            raise InputError(
+                f"'{stack}': images are {data.shape[2]} × {data.shape[1]} px, expected {out.shape[2]} × {out.shape[1]} "
+                "px"
+            )
         if indices[here].max() >= len(data):
             raise InputError(f"'{stack}' has {len(data)} images, but image {indices[here].max() + 1} is asked for")
         out[here] = data[indices[here]]
@@ -115,7 +124,9 @@ class StackWriter:
     def __enter__(self) -> "StackWriter":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         complete = kind is None and self._next == len(self._mrc.data)
         self._mrc.close()
         if complete:
@@ -196,6 +207,9 @@ def _open_spider(file: Path) -> NDArray[np.float32]:
     n, start = (int(head[25]), header_bytes) if stacked else (1, 0)
     record = header_bytes + rows * columns * 4
     if len(raw) < start + n * record:
-        raise FormatError(f"'{file}' is cut off: {n} images of {columns} × {rows} px need {start + n * record} bytes, it has {len(raw)}")
+        raise FormatError(
+            f"'{file}' is cut off: {n} images of {columns} × {rows} px need {start + n * record} bytes, it has "
+            f"{len(raw)}"
+        )
     records = raw[start : start + n * record].reshape(n, record)[:, header_bytes:]
     return records.view(f"{order}f4").reshape(n, rows, columns)

@@ -23,7 +23,9 @@ def read_star(path: str | Path) -> dict[str, Table]:
     try:
         document = gemmi.cif.read_file(str(file))
     except (ValueError, RuntimeError, UnicodeDecodeError) as error:
-        raise FormatError(f"'{file}' is not a valid STAR file: {error}; was it cut off, or is it another format?") from error
+        raise FormatError(
+            f"'{file}' is not a valid STAR file: {error}; was it cut off, or is it another format?"
+        ) from error
     blocks: dict[str, Table] = {}
     for block in document:
         name = block.name.strip()  # gemmi names RELION 3.0's bare "data_" with a blank

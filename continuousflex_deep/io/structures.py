@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """N atoms: coords_A (N, 3), atomic_number (N,), and for naming atom_names, residue_names, residue_numbers, chain_ids (N,).
+    """N atoms: coords_A (N, 3), atomic_number, atom_names, residue_names, residue_numbers and chain_ids (N,).
 
     weights (N,) is what an atom contributes to the projected density: its atomic number, or a pseudoatom's own weight.
     """
@@ -51,15 +51,18 @@ class Structure:
     @property
     def residue_index(self) -> NDArray[np.int64]:
         """(N,) number of each atom's residue, counted from 0 along the file."""
-        key = np.array([f"{c}|{n}|{r}" for c, n, r in zip(self.chain_ids, self.residue_numbers, self.residue_names, strict=True)])
+        key = np.array(
+            [f"{c}|{n}|{r}" for c, n, r in zip(self.chain_ids, self.residue_numbers, self.residue_names, strict=True)]
+        )
         changes = np.concatenate([[False], key[1:] != key[:-1]])
         return np.cumsum(changes).astype(np.int64)
 
 
 def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
-    """First model of a PDB or mmCIF file, without water, alternative locations beyond the first, and (by default) hydrogens.
+    """First model of a PDB or mmCIF file.
 
-    Pseudoatoms (atom name DENS, as Xmipp writes them) take their occupancy as weight.
+    Water, alternative locations beyond the first and (by default) hydrogens are left out. Pseudoatoms (atom name
+    DENS, as Xmipp writes them) take their occupancy as weight.
     Raises InputError for a missing file, FormatError for one without atoms or with coordinates that are not finite.
     """
     file = require_file(path, "structure")
@@ -83,13 +86,19 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
                         taken.add(atom.name)
                     number = 6 if pseudo else max(atom.element.atomic_number, 1)
                     weight = atom.occ if pseudo else float(number)
-                    rows.append((atom.pos.tolist(), number, weight, atom.name, residue.name, number_in_chain, chain.name))
+                    rows.append(
+                        (atom.pos.tolist(), number, weight, atom.name, residue.name, number_in_chain, chain.name)
+                    )
     if not rows:
-        raise FormatError(f"'{file}' has no atoms; expected ATOM records of a PDB or an atom_site table of an mmCIF file")
+        raise FormatError(
+            f"'{file}' has no atoms; expected ATOM records of a PDB or an atom_site table of an mmCIF file"
+        )
     columns = list(zip(*rows, strict=True))
     coords = np.array(columns[0], dtype=np.float64)
     if not np.isfinite(coords).all():
-        raise FormatError(f"'{file}': {int((~np.isfinite(coords)).any(axis=1).sum())} atoms have coordinates that are not finite")
+        raise FormatError(
+            f"'{file}': {int((~np.isfinite(coords)).any(axis=1).sum())} atoms have coordinates that are not finite"
+        )
     return Structure(
         coords_A=coords,
         atomic_number=np.array(columns[1], dtype=np.int64),
@@ -102,7 +111,7 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
 
 
 def write_structure(path: str | Path, structure: Structure, models_A: list[Floats] | None = None) -> None:
-    """Write a PDB (or, by its suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3) as MODEL records."""
+    """Write a PDB (or, by suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3), one MODEL each."""
     out = gemmi.Structure()
     for number, coords in enumerate(models_A if models_A is not None else [structure.coords_A], start=1):
         out.add_model(_gemmi_model(structure, coords, number))
@@ -135,5 +144,10 @@ def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.M
 
 
 def _format(file: Path) -> gemmi.CoorFormat:
-    known = {".pdb": gemmi.CoorFormat.Pdb, ".ent": gemmi.CoorFormat.Pdb, ".cif": gemmi.CoorFormat.Mmcif, ".mmcif": gemmi.CoorFormat.Mmcif}
+    known = {
+        ".pdb": gemmi.CoorFormat.Pdb,
+        ".ent": gemmi.CoorFormat.Pdb,
+        ".cif": gemmi.CoorFormat.Mmcif,
+        ".mmcif": gemmi.CoorFormat.Mmcif,
+    }
     return known.get(file.suffix.lower(), gemmi.CoorFormat.Detect)
