@@ -5,7 +5,7 @@ M = [Rᵀ | Rᵀ·s] with our R (docs/conventions.md) and the shift s in pixels,
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,9 @@ AMPLITUDES_SD_ATTRIBUTE = "_cfdAmplitudesSd"
 # attribute of a Scipion particle -> field of Particles, for single numbers
 _NUMBERS = {"_cfdAngleSd": "angle_sd_deg", "_cfdShiftSd": "shift_sd_A", "_cfdScore": "score"}
 _AMBIGUOUS_ATTRIBUTE = "_cfdAmbiguous"
+_RESULT_ATTRIBUTES = {
+    AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE, *_NUMBERS,
+}  # fmt: skip
 
 
 # --------------------------------------------------------------------------------------------------------------- poses
@@ -215,7 +218,7 @@ def fill_set(
         output.append(item)
 
 
-def _items_of(sources: Iterable[SetOfParticles], particles: Particles) -> Iterator[ParticleFlex]:
+def _items_of(sources: Sequence[SetOfParticles], particles: Particles) -> Iterator[ParticleFlex]:
     wanted = set(particles.ids.tolist())
     missing = wanted - {int(number) for source in sources for number in source.getIdSet()}
     if missing:
@@ -223,12 +226,21 @@ def _items_of(sources: Iterable[SetOfParticles], particles: Particles) -> Iterat
             f"{len(missing)} of {len(wanted)} particle ids are not in the input set, for example "
             f"{sorted(missing)[:5]}; the result must come from that very set"
         )
-    for source in sources:
+    names = [_attribute_names(source.getFirstItem()) for source in sources]
+    for source, own in zip(sources, names, strict=True):
+        # one table holds all items, so what only some of the sources know cannot be kept
+        unshared = own - set.intersection(*names)
         for item in source.iterItems():
             if item.getObjId() in wanted:
                 flexible = ParticleFlex(progName=PACKAGE)
-                flexible.copy(item)
+                flexible.copy(item)  # the iteration hands out one object again and again
+                for name in unshared:
+                    delattr(flexible, name)
                 yield flexible
+
+
+def _attribute_names(item: Any) -> set[str]:
+    return {name for name, _ in item.getAttributes()}
 
 
 def _describe_new_set(output: SetOfParticlesFlex, particles: Particles) -> None:
@@ -270,6 +282,10 @@ def _set_image(item: ParticleFlex, particles: Particles, row: int) -> None:
 
 
 def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
+    for name in _RESULT_ATTRIBUTES & _attribute_names(item):
+        delattr(item, name)  # they described the result that this one replaces
+    item.setZFlex([])
+    item.setZRed([])
     if particles.amplitudes is not None:
         setattr(item, AMPLITUDES_ATTRIBUTE, _csv(particles.amplitudes[row], float))
         setattr(item, MODE_IDS_ATTRIBUTE, _csv(particles.mode_ids, int))

@@ -10,6 +10,7 @@ import pytest
 from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion_variables
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+_SCIPION_TESTS = "test_protocols_"  # modules that need neither pytest nor this file
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # pyworkflow reads its home when it is imported, which test modules do; the folder goes when the tests end
@@ -32,6 +33,19 @@ def scipion_home() -> Path:
     if importlib.util.find_spec("pyworkflow") is None:
         pytest.skip("Scipion is not installed (pip install -e .[scipion])")
     return prepare_scipion_environment(_SCIPION_HOME.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _scipion_for_its_own_tests(request: pytest.FixtureRequest) -> None:
+    """Scipion's test classes, which Scipion runs without pytest, cannot ask for the fixture themselves."""
+    if request.module.__name__.rpartition(".")[2].startswith(_SCIPION_TESTS):
+        request.getfixturevalue("scipion_home")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.name.startswith(_SCIPION_TESTS):
+            item.add_marker("scipion")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -65,7 +65,7 @@ class CfdLandscapeViewer(ProtocolViewer):
         self.infoMessage(f"The group is made by the protocol '{protocol.getRunName()}'.", "Group").show()
 
 
-def make_group(project: Any, landscape_protocol: Any, view: LandscapeFigure) -> CfdProtGroup:
+def make_group(project: Any, landscape_protocol: Any, view: LandscapeFigure, wait: bool = False) -> CfdProtGroup:
     """Write the chosen ids beside the landscape and launch the protocol that makes a group of them."""
     number = 1 + len(list(Path(landscape_protocol._getExtraPath()).glob("group_*.txt")))
     ids_file = landscape_protocol._getExtraPath(f"group_{number}.txt")
@@ -75,5 +75,5 @@ def make_group(project: Any, landscape_protocol: Any, view: LandscapeFigure) -> 
     )
     protocol.inputLandscape.set(landscape_protocol)
     protocol.inputLandscape.setExtended("outputLandscape")
-    project.launchProtocol(protocol)
+    project.launchProtocol(protocol, wait=wait)
     return protocol

