@@ -1,8 +1,8 @@
 """torchvision's ResNets, also beside a torch that was built for CPUs only.
 
-The usual torchvision wheel registers fake kernels for its operators nms and qnms while it is imported; beside a CPU-only
-torch its compiled operators cannot be loaded, and the import fails with "operator torchvision::nms does not exist".
-Declaring the schemas of the two operators before the import is enough: the ResNets use neither.
+The usual torchvision wheel registers fake kernels for its operators nms and qnms while it is imported; beside a
+CPU-only torch its compiled operators cannot be loaded, and the import fails with "operator torchvision::nms does not
+exist". Declaring the schemas of the two operators before the import is enough: the ResNets use neither.
 """
 
 import importlib
@@ -27,7 +27,9 @@ def resnet_models() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "torchvision":
             raise
-        raise MissingDependencyError("the network needs torchvision, which is not installed; pip install torchvision") from error
+        raise MissingDependencyError(
+            "the network needs torchvision, which is not installed; pip install torchvision"
+        ) from error
     except RuntimeError as error:
         if "torchvision::nms" not in str(error) or _declared:
             raise

@@ -3,15 +3,16 @@
 A particle at position p = (R·X)xy − shift of an image is moved to p' = A·M·p + d, where
 
 * M mirrors x. A projection along z does not see the sign of z, so diag(−1, 1)·(R·X)xy = (Ry(180°)·R·X)xy: the mirrored
-  image of a projection is, exactly, the projection of the same structure (same hand, same conformation) from the opposite
+  image of a projection is, exactly, the projection of the same structure (same hand, same conformation) from the other
   side. The label becomes R' = Ry(180°)·R with the shift mirrored; amplitudes stay.
-* A = [[cos a, sin a], [−sin a, cos a]] turns the image plane: R' = Rz(a)·R, that is psi + a, and the shift turns with it.
+* A = [[cos a, sin a], [−sin a, cos a]] turns the image plane: R' = Rz(a)·R, that is psi + a, and the shift turns with
+  it.
 * d displaces: shift' = shift − d.
 
-Interpolation would soften the copies' noise, and with it tell the network which images are copies. So a turn is an exact
-permutation of pixels by a multiple of 90° (and the mirror), and the rest, at most 45°, three shears by Fourier phases
-(Paeth 1986; Unser, Thévenaz & Yaroslavsky 1995), which keep the spectrum. Images are periodic: what leaves on one side
-enters on the other, which only concerns the corners.
+Interpolation would soften the copies' noise, and with it tell the network which images are copies. So a turn is an
+exact permutation of pixels by a multiple of 90° (and the mirror), and the rest, at most 45°, three shears by Fourier
+phases (Paeth 1986; Unser, Thévenaz & Yaroslavsky 1995), which keep the spectrum. Images are periodic: what leaves on
+one side enters on the other, which only concerns the corners.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A trained network in one file that says what it is for: loadable on any device, without running code from the file."""
+"""A trained network in one file that says what it is for; it loads on any device and runs no code from the file."""
 
 import pickle
 from collections.abc import Mapping
@@ -26,9 +26,9 @@ _FORMAT, _FORMAT_VERSION = "continuousflex_deep network", 1
 class Checkpoint:
     """A network after some epoch of its training.
 
-    preprocess and coder: what its input must be and what its output means; backbone, dropout: its shape; weights: state_dict;
-    recipe, options: how it is trained; history: one row an epoch (curves.py); training_ids, validation_ids: the particles;
-    optimizer: the optimiser's state_dict, only in checkpoints to resume from.
+    preprocess and coder: what its input must be and what its output means; backbone, dropout: its shape; weights:
+    state_dict; recipe, options: how it is trained; history: one row an epoch (curves.py); training_ids, validation_ids:
+    the particles; optimizer: the optimiser's state_dict, only in checkpoints to resume from.
     """
 
     preprocess: Preprocess
@@ -65,31 +65,48 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """A checkpoint with its tensors on the CPU. InputError when it is missing, FormatError when it is not one of ours."""
+    """A checkpoint with its tensors on the CPU.
+
+    InputError when it is missing, FormatError when it is not one of ours.
+    """
     file = require_file(path, "trained network")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise FormatError(f"'{file}' is not a checkpoint that can be read safely: {str(error).splitlines()[0]}; train again or copy it again") from error
+        raise FormatError(
+            f"'{file}' is not a checkpoint that can be read safely: {str(error).splitlines()[0]}; train again or "
+            "copy it again"
+        ) from error
     if not isinstance(content, Mapping) or content.get("format") != _FORMAT:
-        raise FormatError(f"'{file}' is not a network trained by this program; give the folder that the train command wrote")
+        raise FormatError(
+            f"'{file}' is not a network trained by this program; give the folder that the train command wrote"
+        )
     if content["format_version"] != _FORMAT_VERSION:
         raise FormatError(
-            f"'{file}' has checkpoint format {content['format_version']} (written by version {content.get('program_version')}), this is version "
+            f"'{file}' has checkpoint format {content['format_version']} (written by version "
+            f"{content.get('program_version')}), this is version "
             f"{__version__}, which reads format {_FORMAT_VERSION}; use that version or train again"
         )
     missing = sorted(set(Checkpoint.__dataclass_fields__) - set(content))
     if missing:
         raise FormatError(f"'{file}' is incomplete: {missing} missing; train again or copy it again")
     values = {name: content[name] for name in Checkpoint.__dataclass_fields__}
-    return Checkpoint(**{**values, "preprocess": Preprocess(**content["preprocess"]), "coder": TargetCoder.from_dict(content["coder"])})
+    return Checkpoint(
+        **{
+            **values,
+            "preprocess": Preprocess(**content["preprocess"]),
+            "coder": TargetCoder.from_dict(content["coder"]),
+        }
+    )
 
 
 def load_model(folder: str | Path) -> Checkpoint:
     """The best checkpoint of a folder that the train command wrote, or a checkpoint file."""
     path = Path(folder)
     if path.is_dir() and not (path / BEST).is_file():
-        raise InputError(f"model: '{path}' has no {BEST}; give a folder that the train command wrote, after its first epoch")
+        raise InputError(
+            f"model: '{path}' has no {BEST}; give a folder that the train command wrote, after its first epoch"
+        )
     return load_checkpoint(path / BEST if path.is_dir() else path)
 
 
@@ -102,8 +119,12 @@ def require_same_modes(checkpoint: Checkpoint, model: str, particles: Particles,
     if not trained or not wanted or trained == wanted:
         return
     if requested:
-        raise InputError(f"network '{model}' was trained for modes {list(trained)}, asked for {list(wanted)}; train a network on labels for those modes")
+        raise InputError(
+            f"network '{model}' was trained for modes {list(trained)}, asked for {list(wanted)}; train a network on "
+            "labels for those modes"
+        )
     raise InputError(
-        f"network '{model}' was trained for modes {list(trained)}, but the particles carry amplitudes of modes {list(wanted)}; train a network for "
+        f"network '{model}' was trained for modes {list(trained)}, but the particles carry amplitudes of modes "
+        f"{list(wanted)}; train a network for "
         f"those modes, or give --mode-list '{' '.join(map(str, trained))}' to replace the particles' amplitudes"
     )

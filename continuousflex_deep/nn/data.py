@@ -24,8 +24,8 @@ _PIXEL_TOLERANCE = 0.01
 class Preprocess:
     """From images as they are in the stack to the network's input; the same in training, validation and inference.
 
-    box_px, pixel_size_A, phase_flipped: what the stacks must be; network_box_px: the images are reduced to it over the same
-    field of view. Each image is then brought to mean 0 and deviation 1, so no statistics of the set are needed.
+    box_px, pixel_size_A, phase_flipped: what the stacks must be; network_box_px: the images are reduced to it over the
+    same field of view. Each image is then brought to mean 0 and deviation 1, so no statistics of the set are needed.
     """
 
     box_px: int
@@ -38,9 +38,14 @@ class Preprocess:
         """The preprocess for these particles; network_box_px 0 keeps their box."""
         box = network_box_px or particles.box_px
         if box > particles.box_px:
-            raise InputError(f"option --box: got {box} px, but the images have {particles.box_px} px; the network's box can only be smaller")
+            raise InputError(
+                f"option --box: got {box} px, but the images have {particles.box_px} px; the network's box can only "
+                "be smaller"
+            )
         if box < SMALLEST_BOX_PX:
-            raise InputError(f"the network needs images of at least {SMALLEST_BOX_PX} px, got {box} px; use a larger box")
+            raise InputError(
+                f"the network needs images of at least {SMALLEST_BOX_PX} px, got {box} px; use a larger box"
+            )
         return Preprocess(particles.box_px, particles.pixel_size_A, particles.phase_flipped, box)
 
     @property
@@ -64,19 +69,27 @@ class Preprocess:
         """InputError, saying what to do, unless the particles' images are like those the network was trained on."""
         if particles.box_px != self.box_px:
             raise InputError(
-                f"network '{model}' was trained on images of {self.box_px} px ({self.pixel_size_A:g} Å/px), these are {particles.box_px} px "
-                f"({particles.pixel_size_A:g} Å/px); bring them to the same size (preprocess --box {self.box_px}) or train a network for them"
+                f"network '{model}' was trained on images of {self.box_px} px ({self.pixel_size_A:g} Å/px), these "
+                f"are {particles.box_px} px "
+                f"({particles.pixel_size_A:g} Å/px); bring them to the same size (preprocess --box {self.box_px}) or "
+                "train a network for them"
             )
         if abs(particles.pixel_size_A / self.pixel_size_A - 1) > _PIXEL_TOLERANCE:
             raise InputError(
-                f"network '{model}' was trained at {self.pixel_size_A:g} Å/px, these images have {particles.pixel_size_A:g} Å/px; "
+                f"network '{model}' was trained at {self.pixel_size_A:g} Å/px, these images have "
+                f"{particles.pixel_size_A:g} Å/px; "
                 "rescale them to that pixel size or train a network for them"
             )
         if particles.phase_flipped != self.phase_flipped:
             words = {True: "phase flipped", False: "not phase flipped"}
-            remedy = "preprocess these with --phase-flip" if self.phase_flipped else "use the images as they were before phase flipping"
+            remedy = (
+                "preprocess these with --phase-flip"
+                if self.phase_flipped
+                else "use the images as they were before phase flipping"
+            )
             raise InputError(
-                f"network '{model}' was trained on images that are {words[self.phase_flipped]}, these are {words[particles.phase_flipped]}; "
+                f"network '{model}' was trained on images that are {words[self.phase_flipped]}, these are "
+                f"{words[particles.phase_flipped]}; "
                 f"{remedy}, or train a network for them"
             )
 
@@ -99,15 +112,21 @@ class ParticleImages(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(rows), torch.from_numpy(read_images(self.particles, rows))
 
 
-def image_batches(particles: Particles, rows: NDArray[np.int64], batch: int, workers: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (rows (B,) on the CPU, images (B, d, d) on the device) in the given order, never more than a few batches at a time."""
+def image_batches(
+    particles: Particles, rows: NDArray[np.int64], batch: int, workers: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield (rows (B,) on the CPU, images (B, d, d) on the device) in the given order, never more than a few batches at
+    a time.
+    """
     dataset = ParticleImages(particles, [rows[i : i + batch] for i in range(0, len(rows), batch)])
     loader = DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda")
     for read, images in loader:
         yield read, images.to(device, non_blocking=True)
 
 
-def split_particles(ids: NDArray[np.int64], validation_percent: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_particles(
+    ids: NDArray[np.int64], validation_percent: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of the training and of the validation particles, both sorted by id.
 
     The choice depends on the ids and the seed, not on the order of rows.

@@ -62,7 +62,9 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
         require_same_modes(model.checkpoint, model.source, particles, requested)
         for target in model.targets:
             if target in told:
-                raise InputError(f"'{told[target]}' and '{model.source}' both predict {target}; give one network for each")
+                raise InputError(
+                    f"'{told[target]}' and '{model.source}' both predict {target}; give one network for each"
+                )
             told[target] = model.source
     check_images(particles)
     if options.polish:
@@ -70,7 +72,9 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
 
 
 @torch.inference_mode()
-def predict(models: list[Model], particles: Particles, device: torch.device, batch: int, workers: int = 0) -> Prediction:
+def predict(
+    models: list[Model], particles: Particles, device: torch.device, batch: int, workers: int = 0
+) -> Prediction:
     """Predictions of all particles, in their order. Images are read once, a batch at a time, for all networks."""
     networks = [m.checkpoint.network(device) for m in models]
     parts: list[list[Prediction]] = [[] for _ in models]
@@ -132,7 +136,10 @@ def _require_polishable(predicted: set[str], models: list[Model], particles: Par
     known |= {"shifts"} if particles.shift_A is not None else set()
     missing = [t for t in TARGETS["all"] if t not in known]
     if missing:
-        raise InputError(f"--polish starts from amplitudes, angles and shifts; {' and '.join(missing)} are neither predicted nor in the particle file: add a --model")
+        raise InputError(
+            f"--polish starts from amplitudes, angles and shifts; {' and '.join(missing)} are neither predicted nor "
+            "in the particle file: add a --model"
+        )
     mode_ids = next((m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets), particles.mode_ids)
     structure, modes = read_structure(options.structure), read_modes(options.modes, mode_ids)
     require_same_atoms(modes, len(structure), options.structure, options.modes)

@@ -12,10 +12,11 @@ from continuousflex_deep.nn.curves import History, draw_curves, write_curves
 
 
 class Keeper:
-    """Writes best.pt, last.pt and the curves into `folder`; `describe` makes a checkpoint of (weights, history, optimiser state).
+    """Writes best.pt, last.pt and the curves into `folder`; `describe` makes a checkpoint of (weights, history,
+    optimiser state).
 
-    Checkpoints are some hundred megabytes, so they are written only when `seconds` have passed since the last time. What a
-    killed training loses is at most that; curves.csv is written after every epoch.
+    Checkpoints are some hundred megabytes, so they are written only when `seconds` have passed since the last time.
+    What a killed training loses is at most that; curves.csv is written after every epoch.
     """
 
     def __init__(self, folder: Path, describe: Callable[..., Checkpoint], seconds: float) -> None:

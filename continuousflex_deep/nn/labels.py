@@ -19,7 +19,9 @@ TARGETS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """Float32 tensors, None for what is not learned: amplitudes (n, M) in Å, unit quaternions (n, 4) w, x, y, z, shifts (n, 2) in Å."""
+    """Float32 tensors, None for what is not learned: amplitudes (n, M) in Å, unit quaternions (n, 4) w, x, y, z, shifts
+    (n, 2) in Å.
+    """
 
     amplitudes: Tensor | None = None
     quaternion: Tensor | None = None
@@ -31,11 +33,19 @@ class Labels:
 
     def to(self, device: torch.device) -> "Labels":
         """The same on another device."""
-        return Labels(*(None if t is None else t.to(device, non_blocking=True) for t in (self.amplitudes, self.quaternion, self.shift_A)))
+        return Labels(
+            *(
+                None if t is None else t.to(device, non_blocking=True)
+                for t in (self.amplitudes, self.quaternion, self.shift_A)
+            )
+        )
 
 
 def labels_of(particles: Particles, targets: str) -> Labels:
-    """The labels that `targets` (a key of TARGETS) needs. InputError where the particles lack them or they are not finite."""
+    """The labels that `targets` (a key of TARGETS) needs.
+
+    InputError where the particles lack them or they are not finite.
+    """
     names, out = TARGETS[targets], {}
     purpose = f"training (targets {targets})"
     if "amplitudes" in names:

@@ -12,9 +12,9 @@ SMALLEST_BOX_PX = 32  # the ResNet halves the image five times
 class PoseNetwork(nn.Module):
     """Images (B, 1, d, d) to numbers (B, outputs).
 
-    A torchvision ResNet (He et al., 2016) from random weights, its first convolution for one channel and its last layer of
-    1000 nodes being the first of the perceptron: 1000, 512, 128, outputs, with ReLU and dropout after each but the last
-    (Hamitouche & Jonic 2022, Figure 3).
+    A torchvision ResNet (He et al., 2016) from random weights, its first convolution for one channel and its last layer
+    of 1000 nodes being the first of the perceptron: 1000, 512, 128, outputs, with ReLU and dropout after each but the
+    last (Hamitouche & Jonic 2022, Figure 3).
     """
 
     def __init__(self, backbone: str, outputs: int, dropout: float) -> None:
@@ -26,7 +26,12 @@ class PoseNetwork(nn.Module):
         self.resnet.conv1 = nn.Conv2d(1, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False)
         nn.init.kaiming_normal_(self.resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
         self.perceptron = nn.Sequential(
-            *_hidden(dropout), nn.Linear(1000, 512), *_hidden(dropout), nn.Linear(512, 128), *_hidden(dropout), nn.Linear(128, outputs)
+            *_hidden(dropout),
+            nn.Linear(1000, 512),
+            *_hidden(dropout),
+            nn.Linear(512, 128),
+            *_hidden(dropout),
+            nn.Linear(128, outputs),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -11,11 +11,11 @@ from continuousflex_deep.options import TrainOptions
 class Recipe:
     """Everything that decides how weights change.
 
-    epochs; batch: images a step; learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs, 'cosine' warms
-    up over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2 term as in the article,
-    or AdamW's; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; augment: train on moved copies;
-    shift_percent: their largest displacement, in percent of the box; gradient_norm: gradients are clipped to it, 0 for never;
-    mixed_precision: bfloat16 on a GPU.
+    epochs; batch: images a step; learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs,
+    'cosine' warms up over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2
+    term as in the article, or AdamW's; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder;
+    augment: train on moved copies; shift_percent: their largest displacement, in percent of the box; gradient_norm:
+    gradients are clipped to it, 0 for never; mixed_precision: bfloat16 on a GPU.
     """
 
     epochs: int
@@ -50,7 +50,8 @@ class Recipe:
 
 
 RECIPES = {
-    # Hamitouche & Jonic 2022: mean absolute error, Adam, weight decay 1e-5, 1e-5 divided by 10 each 80 epochs, 400 epochs of batches of 2
+    # Hamitouche & Jonic 2022: mean absolute error, Adam, weight decay 1e-5, 1e-5 divided by 10 each 80 epochs, 400
+    # epochs of batches of 2
     "paper": Recipe(
         epochs=400, batch=2, learning_rate=1e-5, schedule="step", weight_decay=1e-5, decoupled=False, dropout=0.5,
         rotation="quaternion", sign_free=False, augment=False,

@@ -1,12 +1,12 @@
 """The network's output numbers: how labels become targets, outputs become predictions, and what a wrong output costs.
 
-Columns stand in the order amplitudes (standardised by the training set's mean and deviation), rotation, shifts (divided by
-one scale). The rotation is one of two representations:
+Columns stand in the order amplitudes (standardised by the training set's mean and deviation), rotation, shifts (divided
+by one scale). The rotation is one of two representations:
 
-* quaternion: w, x, y, z. As published with w ≥ 0 and an absolute error, which punishes a prediction near −q although it is
-  the same rotation; with `sign_free` the error is the smaller of those to q and −q.
-* matrix: the nine entries of R, made a rotation by the nearest one (SVD). It has no sign, and unlike four numbers it can
-  follow all orientations without a jump (Levinson et al., NeurIPS 2020).
+* quaternion: w, x, y, z. As published with w ≥ 0 and an absolute error, which punishes a prediction near −q although it
+  is the same rotation; with `sign_free` the error is the smaller of those to q and −q.
+* matrix: the nine entries of R, made a rotation by the nearest one (SVD). It has no sign, and unlike four numbers it
+  can follow all orientations without a jump (Levinson et al., NeurIPS 2020).
 """
 
 from dataclasses import asdict, dataclass
@@ -72,7 +72,9 @@ class TargetCoder:
         if labels.quaternion is not None:
             q = labels.quaternion
             matrix = self.rotation == "matrix"
-            out["angles"] = label_tools.quaternion_to_matrix(q).flatten(1) if matrix else torch.where(q[:, :1] < 0, -q, q)
+            out["angles"] = (
+                label_tools.quaternion_to_matrix(q).flatten(1) if matrix else torch.where(q[:, :1] < 0, -q, q)
+            )
         if labels.shift_A is not None:
             out["shifts"] = labels.shift_A / self.shift_scale_A
         return out
@@ -121,13 +123,19 @@ class TargetCoder:
 
 
 def fit_coder(
-    labels: Labels, targets: str, mode_ids: tuple[int, ...], rotation: str, sign_free: bool, pixel_size_A: float, added_shift_A: float = 0.0
+    labels: Labels,
+    targets: str,
+    mode_ids: tuple[int, ...],
+    rotation: str,
+    sign_free: bool,
+    pixel_size_A: float,
+    added_shift_A: float = 0.0,
 ) -> TargetCoder:
     """The coder with the statistics of training labels.
 
-    A mode whose amplitudes do not vary gets the deviation 1 Å: its target is 0 and its prediction the constant. Shifts are
-    divided by their deviation, that of the displacements which augmentation adds (uniform ± added_shift_A) included, and by
-    no less than a tenth of a pixel.
+    A mode whose amplitudes do not vary gets the deviation 1 Å: its target is 0 and its prediction the constant. Shifts
+    are divided by their deviation, that of the displacements which augmentation adds (uniform ± added_shift_A)
+    included, and by no less than a tenth of a pixel.
     """
     mean, sd = np.zeros(0), np.ones(0)
     if labels.amplitudes is not None:
@@ -157,6 +165,8 @@ def _nearest_rotation(flat: Floats) -> Floats:
 
 
 def _rotation_of_quaternion(quaternion: Floats) -> Floats:
-    """Rotations (n, 3, 3) of quaternions (n, 4) of any length; one of (nearly) no length, which names none, is taken as identity."""
+    """Rotations (n, 3, 3) of quaternions (n, 4) of any length; one of (nearly) no length, which names none, is taken as
+    identity.
+    """
     none = np.linalg.norm(quaternion, axis=1) < 1e-6
     return quaternion_to_matrix(np.where(none[:, None], [1.0, 0.0, 0.0, 0.0], quaternion))

@@ -52,20 +52,27 @@ class Training:
 
     @property
     def batches_per_epoch(self) -> int:
-        """Steps an epoch; a last batch of one image is left out, for batch normalisation has nothing to normalise it by."""
+        """Steps an epoch; a last batch of one image is left out, for batch normalisation has nothing to normalise it
+        by.
+        """
         whole, rest = divmod(len(self.train_rows), self.recipe.batch)
         return whole + (rest > 1)
 
 
 def run(options: TrainOptions) -> None:
-    """Train, writing curves.csv after every epoch, best.pt, last.pt and curves.png now and then, and train.json at the end."""
+    """Train, writing curves.csv after every epoch, best.pt, last.pt and curves.png now and then, and train.json at the
+    end.
+    """
     training = prepare(options)
     torch.manual_seed(options.seed)
     network = PoseNetwork(options.backbone, training.coder.outputs, training.recipe.dropout)
     network = network.to(training.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = _optimizer(network, training.recipe)
     history = _resume(training, network, optimizer) if options.resume else []
-    print(f"training on {len(training.train_rows)} particles, validating on {len(training.validation_rows)}, {training.device}")
+    print(
+        f"training on {len(training.train_rows)} particles, validating on {len(training.validation_rows)}, "
+        f"{training.device}"
+    )
 
     keeper = Keeper(Path(options.output), partial(describe, training), options.checkpoint_seconds)
     epochs = training.recipe.epochs
@@ -78,7 +85,9 @@ def run(options: TrainOptions) -> None:
                 row |= {"learning_rate": optimizer.param_groups[0]["lr"], "seconds": time.monotonic() - started}
                 history.append(row)
                 keeper.after_epoch(network, optimizer, history, final=epoch == epochs)
-                bar.set_postfix_str(f"epoch {epoch}/{epochs}, loss {train_loss:.4g}, validation {row['validation_loss']:.4g}")
+                bar.set_postfix_str(
+                    f"epoch {epoch}/{epochs}, loss {train_loss:.4g}, validation {row['validation_loss']:.4g}"
+                )
     finally:
         keeper.write_best()
 
@@ -101,12 +110,15 @@ def prepare(options: TrainOptions) -> Training:
     labels = labels_of(particles, options.targets)
     train_rows, validation_rows = split_particles(particles.ids, options.validation_percent, options.seed)
     if recipe.batch < 2:
-        raise InputError(f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image")
+        raise InputError(
+            f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
+        )
     require_usable_images(particles)
     added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment else 0.0
     coder = fit_coder(
         labels.select(torch.from_numpy(train_rows)),
-        options.targets, particles.mode_ids, recipe.rotation, recipe.sign_free, preprocess.network_pixel_size_A, added_shift_A,
+        options.targets, particles.mode_ids, recipe.rotation, recipe.sign_free, preprocess.network_pixel_size_A,
+        added_shift_A,
     )  # fmt: skip
     return Training(options, recipe, particles, labels, train_rows, validation_rows, preprocess, coder, device)
 
@@ -121,20 +133,31 @@ def trustworthy(particles: Particles, options: TrainOptions) -> Particles:
         amplitudes = particles.require_amplitudes("training")
         far = np.zeros(len(particles), dtype=bool)
         far[keep] = is_outlier(amplitudes[keep], options.outlier_distance)
-        print(f"{int(far.sum())} of {len(particles)} particles are outliers in amplitude (Mahalanobis > {options.outlier_distance:g}) and are left out")
+        print(
+            f"{int(far.sum())} of {len(particles)} particles are outliers in amplitude (Mahalanobis > "
+            f"{options.outlier_distance:g}) and are left out"
+        )
         keep &= ~far
     if keep.sum() < _FEWEST_PARTICLES:
         raise InputError(
-            f"'{options.particles}': {int(keep.sum())} of {len(particles)} particles can be used for training, expected at least "
+            f"'{options.particles}': {int(keep.sum())} of {len(particles)} particles can be used for training, "
+            "expected at least "
             f"{_FEWEST_PARTICLES} (and hundreds for a useful network); label more particles"
         )
     return particles.select(keep)
 
 
-def train_epoch(training: Training, network: PoseNetwork, optimizer: torch.optim.Optimizer, epoch: int, done: Callable[[int], object]) -> float:
+def train_epoch(
+    training: Training,
+    network: PoseNetwork,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    done: Callable[[int], object],
+) -> float:
     """One pass over the training particles in random order; returns their mean loss.
 
-    All that is random follows from the seed and the epoch, so a training that was interrupted goes on as if it had not been.
+    All that is random follows from the seed and the epoch, so a training that was interrupted goes on as if it had not
+    been.
     """
     recipe, device = training.recipe, training.device
     torch.manual_seed(training.options.seed * 1_000_003 + epoch)
@@ -143,7 +166,9 @@ def train_epoch(training: Training, network: PoseNetwork, optimizer: torch.optim
     steps = training.batches_per_epoch
     total, seen = 0.0, 0
     network.train()
-    batches = image_batches(training.particles, order[: steps * recipe.batch], recipe.batch, training.options.workers, device)
+    batches = image_batches(
+        training.particles, order[: steps * recipe.batch], recipe.batch, training.options.workers, device
+    )
     for step, (rows, raw) in enumerate(batches):
         images, labels = training.preprocess(raw), training.labels.select(rows).to(device)
         if recipe.augment:
@@ -162,7 +187,8 @@ def train_epoch(training: Training, network: PoseNetwork, optimizer: torch.optim
         if not math.isfinite(value):
             raise DeepError(
                 f"training diverged: the loss is {value} in epoch {epoch}, step {step + 1}; the best weights before it "
-                f"are kept in '{training.options.output}'. Train again with a smaller --learning-rate than {recipe.learning_rate:g}"
+                f"are kept in '{training.options.output}'. Train again with a smaller --learning-rate than "
+                f"{recipe.learning_rate:g}"
             )
         total, seen = total + value * len(rows), seen + len(rows)
         done(len(rows))
@@ -171,31 +197,42 @@ def train_epoch(training: Training, network: PoseNetwork, optimizer: torch.optim
 
 @torch.no_grad()
 def validate(training: Training, network: PoseNetwork) -> dict[str, float]:
-    """Loss and errors in physical units on the validation particles, as they are and with the network as in inference."""
+    """Loss and errors in physical units on the validation particles as they are, the network as in inference."""
     network.eval()
     rows = training.validation_rows
     outputs = [
         network(training.preprocess(raw).contiguous(memory_format=torch.channels_last)).float().cpu()
-        for _, raw in image_batches(training.particles, rows, max(training.recipe.batch, 32), training.options.workers, training.device)
+        for _, raw in image_batches(
+            training.particles, rows, max(training.recipe.batch, 32), training.options.workers, training.device
+        )
     ]
     together = torch.cat(outputs)
     loss = training.coder.loss(together, training.labels.select(torch.from_numpy(rows)))
-    return {"validation_loss": float(loss), **prediction_errors(training.coder.decode(together), training.particles.select(rows))}
+    return {
+        "validation_loss": float(loss),
+        **prediction_errors(training.coder.decode(together), training.particles.select(rows)),
+    }
 
 
 def prediction_errors(prediction: Prediction, truth: Particles) -> dict[str, float]:
-    """The article's measures: mean absolute error of amplitudes and of shifts (Å), mean distance of rotated axes (°)."""
+    """The article's measures: mean absolute error of amplitudes and shifts (Å), mean distance of rotated axes (°)."""
     errors = {}
     if prediction.amplitudes is not None:
-        errors["amplitude_error_A"] = float(np.abs(prediction.amplitudes - truth.require_amplitudes("validation")).mean())
+        errors["amplitude_error_A"] = float(
+            np.abs(prediction.amplitudes - truth.require_amplitudes("validation")).mean()
+        )
     if prediction.rotation is not None:
-        errors["angle_error_deg"] = float(axes_distance_deg(prediction.rotation, euler_to_matrix(truth.require_poses("validation")[0])).mean())
+        errors["angle_error_deg"] = float(
+            axes_distance_deg(prediction.rotation, euler_to_matrix(truth.require_poses("validation")[0])).mean()
+        )
     if prediction.shift_A is not None:
         errors["shift_error_A"] = float(np.abs(prediction.shift_A - truth.require_poses("validation")[1]).mean())
     return errors
 
 
-def describe(training: Training, weights: Weights, history: History, optimizer: dict[str, Any] | None = None) -> Checkpoint:
+def describe(
+    training: Training, weights: Weights, history: History, optimizer: dict[str, Any] | None = None
+) -> Checkpoint:
     """The checkpoint of a state of this training."""
     return Checkpoint(
         preprocess=training.preprocess,
@@ -234,7 +271,8 @@ def _resume(training: Training, network: PoseNetwork, optimizer: torch.optim.Opt
     different = [name for name, equal in same.items() if not equal]
     if different:
         raise InputError(
-            f"cannot resume '{path}': it was trained with other {'; other '.join(different)}. Give the same options and particles, or train "
+            f"cannot resume '{path}': it was trained with other {'; other '.join(different)}. Give the same options "
+            "and particles, or train "
             "into another folder"
         )
     network.load_state_dict(last.weights)

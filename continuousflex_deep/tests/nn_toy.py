@@ -1,6 +1,8 @@
-"""A toy particle for the network's tests: a few chiral blobs along two modes, drawn by Gaussians straight from their coordinates.
+"""A toy particle for the network's tests: a few chiral blobs along two modes, drawn by Gaussians straight from their
+coordinates.
 
-The renderer shares no code with the package: position p of a blob is Π·R·(X + Σ q_m V_m) − shift, at pixel d//2 + p / pixel size.
+The renderer shares no code with the package: position p of a blob is Π·R·(X + Σ q_m V_m) − shift, at pixel d//2 + p /
+pixel size.
 """
 
 from pathlib import Path
@@ -33,7 +35,10 @@ def render(rotation, shift_A, amplitudes, box_px, pixel_size_A=PIXEL_A, sigma_A=
 
 
 def toy_particles(folder: Path, n=40, box_px=32, noise=0.0, seed=0, name="toy", **changes) -> tuple[str, Particles]:
-    """Path of a particle file with labels, and its particles, of n images written to `folder`. Ids are not row numbers."""
+    """Path of a particle file with labels, and its particles, of n images written to `folder`.
+
+    Ids are not row numbers.
+    """
     rng = np.random.default_rng(seed)
     rotation, shift = random_rotations(n, rng), rng.uniform(-6, 6, size=(n, 2))
     amplitudes = rng.uniform(-25, 25, size=(n, 2))
@@ -44,10 +49,11 @@ def toy_particles(folder: Path, n=40, box_px=32, noise=0.0, seed=0, name="toy", 
     write_stack(stack, images, pixel)
     stacks = np.empty(n, dtype=object)
     stacks[:] = str(stack)
-    values = dict(
-        ids=1000 + 7 * np.arange(n), stacks=stacks, indices=np.arange(n), pixel_size_A=pixel, box_px=box_px, mode_ids=MODE_IDS,
-        euler_deg=matrix_to_euler(rotation), shift_A=shift, amplitudes=amplitudes,
-    )  # fmt: skip
+    values = {
+        "ids": 1000 + 7 * np.arange(n), "stacks": stacks, "indices": np.arange(n), "pixel_size_A": pixel,
+        "box_px": box_px, "mode_ids": MODE_IDS, "euler_deg": matrix_to_euler(rotation), "shift_A": shift,
+        "amplitudes": amplitudes,
+    }  # fmt: skip
     particles = Particles(**{**values, **changes})
     path = folder / f"{name}.star"
     write_particles(particles, path)

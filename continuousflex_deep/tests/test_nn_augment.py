@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from continuousflex_deep.geometry import quaternion_to_matrix, random_rotations
-from continuousflex_deep.geometry import matrix_to_quaternion
+from continuousflex_deep.geometry import matrix_to_quaternion, quaternion_to_matrix, random_rotations
 from continuousflex_deep.nn.augment import Motion, draw_motion, move_images, move_labels
 from continuousflex_deep.nn.labels import Labels
 from continuousflex_deep.nn.labels import quaternion_to_matrix as tensor_quaternion_to_matrix
@@ -46,7 +45,13 @@ def test_moved_image_is_the_projection_at_the_moved_label(kind, box_px):
     images = torch.from_numpy(render(rotation, shift, amplitudes, box_px, pixel)).double().unsqueeze(1)
     moved = move_images(images, motion).squeeze(1).numpy()
     labels = move_labels(labels_from(rotation, shift, amplitudes), motion, box_px * pixel)
-    expected = render(quaternion_to_matrix(labels.quaternion.numpy()), labels.shift_A.numpy(), labels.amplitudes.numpy(), box_px, pixel)
+    expected = render(
+        quaternion_to_matrix(labels.quaternion.numpy()),
+        labels.shift_A.numpy(),
+        labels.amplitudes.numpy(),
+        box_px,
+        pixel,
+    )
     assert np.abs(moved - expected).max() < 2e-3 * expected.max()
     if kind != "nothing":  # the test can fail: the untransported label does not describe the moved image
         assert np.abs(moved - images.squeeze(1).numpy()).max() > 0.2 * expected.max()

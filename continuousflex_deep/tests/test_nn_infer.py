@@ -1,4 +1,4 @@
-"""Inference: by id, independent of order and batches, merged from several networks, refused where it cannot be right."""
+"""Inference: by id, whatever the order and batches, merged from several networks, refused where it cannot be right."""
 
 import numpy as np
 import pytest
@@ -22,23 +22,31 @@ N = 20
 def trained(tmp_path_factory):
     """A folder with labelled particles and networks: one for everything, and one each for amplitudes and angles."""
     folder = tmp_path_factory.mktemp("trained")
-    path, particles = toy_particles(folder, n=N, noise=0.3, extra={"rlnMicrographName": np.array([f"m{i}.mrc" for i in range(N)], dtype=object)})
+    path, particles = toy_particles(
+        folder, n=N, noise=0.3, extra={"rlnMicrographName": np.array([f"m{i}.mrc" for i in range(N)], dtype=object)}
+    )
     for targets in ("all", "amplitudes", "angles"):
         train.run(TrainOptions(
-            particles=path, output=str(folder / targets), targets=targets, backbone="resnet18", epochs=1, batch=9, threads=1, device="cpu",
+            particles=path, output=str(folder / targets), targets=targets, backbone="resnet18", epochs=1, batch=9,
+            threads=1, device="cpu",
         ))  # fmt: skip
     return folder, path, particles
 
 
 def predicted(trained, output, *models, **changes):
     folder, path, _ = trained
-    values = dict(particles=path, model=tuple(str(folder / m) for m in models), output=str(output), threads=1, device="cpu")
+    values = {
+        "particles": path, "model": tuple(str(folder / m) for m in models), "output": str(output), "threads": 1,
+        "device": "cpu",
+    }  # fmt: skip
     infer.run(InferOptions(**{**values, **changes}))
     return read_particles(output)
 
 
 def test_command_line_from_labels_to_predictions_by_id(tmp_path):
-    """Train and predict by the commands; the predicted file's rows are shuffled, and every row gets its own particle's prediction."""
+    """Train and predict by the commands; the predicted file's rows are shuffled, and every row gets its own particle's
+    prediction.
+    """
     path, particles = toy_particles(tmp_path, n=N, noise=0.3)
     model, straight, shuffled = (str(tmp_path / name) for name in ("model", "straight.star", "shuffled.star"))
     arguments = ["--backbone", "resnet18", "--epochs", "1", "--batch", "9", "--threads", "1", "--device", "cpu"]
@@ -108,7 +116,7 @@ def test_two_networks_for_one_thing_are_refused(trained, tmp_path):
 
 
 def test_other_modes_are_refused(trained, tmp_path):
-    folder, path, particles = trained
+    _, _, particles = trained
     with pytest.raises(InputError, match=r"trained for modes \[7, 8\], asked for \[7, 9\]"):
         predicted(trained, tmp_path / "o.star", "all", mode_list="7 9")
     write_particles(particles.replace(mode_ids=(7, 9)), tmp_path / "other.star")
@@ -130,7 +138,7 @@ def test_files_that_are_no_network_are_refused(trained, tmp_path):
     with pytest.raises(InputError, match=f"has no {BEST}"):
         load_model(tmp_path)
     (tmp_path / BEST).write_bytes(b"not a checkpoint")
-    with pytest.raises(FormatError, match="cannot|not a checkpoint"):
+    with pytest.raises(FormatError, match=r"cannot|not a checkpoint"):
         load_model(tmp_path)
     torch.save({"weights": {}}, tmp_path / BEST)
     with pytest.raises(FormatError, match="not a network trained by this program"):
@@ -150,7 +158,7 @@ class Dangerous:
 
 def test_no_code_from_the_file_is_run(tmp_path, capsys):
     torch.save({"format": Dangerous()}, tmp_path / BEST)
-    with pytest.raises(FormatError, match="cannot be read|read safely"):
+    with pytest.raises(FormatError, match="read safely"):
         load_model(tmp_path)
     assert "was run" not in capsys.readouterr().out
 
@@ -159,17 +167,17 @@ def toy_structure(folder):
     """The toy as pseudoatoms and modes in files."""
     names = lambda text: np.array([text] * len(BLOBS_A), dtype=object)  # noqa: E731
     structure = Structure(
-        coords_A=BLOBS_A, atomic_number=np.full(9, 6), weights=WEIGHTS, atom_names=names("DENS"), residue_names=names("DEN"),
-        residue_numbers=np.arange(1, 10), chain_ids=names("A"),
+        coords_A=BLOBS_A, atomic_number=np.full(9, 6), weights=WEIGHTS, atom_names=names("DENS"),
+        residue_names=names("DEN"), residue_numbers=np.arange(1, 10), chain_ids=names("A"),
     )  # fmt: skip
     write_structure(folder / "toy.pdb", structure)
     write_modes(folder / "modes", NormalModes(MODE_IDS, MODES))
-    return dict(structure=str(folder / "toy.pdb"), modes=str(folder / "modes"))
+    return {"structure": str(folder / "toy.pdb"), "modes": str(folder / "modes")}
 
 
 def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
-    """From 8°, 3 Å and 8 Å off, as a good network would be, to nearly nothing."""
-    path, truth = toy_particles(tmp_path, n=12, box_px=48, noise=0.3)
+    """From 5°, 1.3 Å and 5 Å off (medians), as a good network would be, to nearly nothing."""
+    path, truth = toy_particles(tmp_path, n=12, box_px=48, noise=0.1)
     rng = np.random.default_rng(1)
     off = truth.replace(
         euler_deg=truth.euler_deg + rng.normal(scale=4, size=(12, 3)),
@@ -177,13 +185,23 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
         amplitudes=truth.amplitudes + rng.normal(scale=8, size=(12, 2)),
     )
     options = InferOptions(
-        particles=path, model=("m",), output=str(tmp_path / "o.star"), polish=True, threads=1, device="cpu", **toy_structure(tmp_path)
+        particles=path,
+        model=("m",),
+        output=str(tmp_path / "o.star"),
+        polish=True,
+        threads=1,
+        device="cpu",
+        **toy_structure(tmp_path),
     )
     polished = infer.polish(off, options)
 
     def errors(p):
         angle = rotation_distance_deg(euler_to_matrix(p.euler_deg), euler_to_matrix(truth.euler_deg))
-        return np.median(angle), np.median(np.abs(p.shift_A - truth.shift_A)), np.median(np.abs(p.amplitudes - truth.amplitudes))
+        return (
+            np.median(angle),
+            np.median(np.abs(p.shift_A - truth.shift_A)),
+            np.median(np.abs(p.amplitudes - truth.amplitudes)),
+        )
 
     assert np.array_equal(polished.ids, truth.ids)
     assert polished.mode_ids == MODE_IDS
@@ -197,7 +215,9 @@ def test_polish_needs_structure_modes_and_a_whole_prediction(trained, tmp_path):
     bare = trained[2].replace(shift_A=None, euler_deg=None)
     write_particles(bare, tmp_path / "bare.star")
     with pytest.raises(InputError, match="angles and shifts are neither predicted"):
-        predicted(trained, tmp_path / "o.star", "amplitudes", polish=True, particles=str(tmp_path / "bare.star"), **files)
+        predicted(
+            trained, tmp_path / "o.star", "amplitudes", polish=True, particles=str(tmp_path / "bare.star"), **files
+        )
     np.savetxt(tmp_path / "modes" / "vec.7", MODES[0][:8] / np.linalg.norm(MODES[0][:8]))
     np.savetxt(tmp_path / "modes" / "vec.8", MODES[1][:8] / np.linalg.norm(MODES[1][:8]))
     with pytest.raises(InputError, match="8 atoms"):

@@ -39,7 +39,7 @@ def test_backbones_are_those_of_the_options():
 
 
 def test_import_in_a_fresh_process():
-    """The import that fails with 'operator torchvision::nms does not exist' beside a CPU-only torch must work, twice."""
+    """Beside a CPU-only torch the plain import fails: operator torchvision::nms does not exist. Ours works, twice."""
     code = (
         "from continuousflex_deep.nn._torchvision import resnet_models as r; r().resnet18(weights=None); r();"
         "import torchvision; print(torchvision.__version__)"
@@ -69,6 +69,14 @@ def test_default_schedule_warms_up_and_falls_to_zero():
 
 
 def test_options_overrule_the_recipe():
-    options = TrainOptions(particles="p", output="o", epochs=3, batch=5, learning_rate=0.5, rotation="quaternion", augment="off")
+    options = TrainOptions(
+        particles="p", output="o", epochs=3, batch=5, learning_rate=0.5, rotation="quaternion", augment="off"
+    )
     recipe = recipe_of(options)
-    assert (recipe.epochs, recipe.batch, recipe.learning_rate, recipe.rotation, recipe.augment) == (3, 5, 0.5, "quaternion", False)
+    assert (recipe.epochs, recipe.batch, recipe.learning_rate, recipe.rotation, recipe.augment) == (
+        3,
+        5,
+        0.5,
+        "quaternion",
+        False,
+    )

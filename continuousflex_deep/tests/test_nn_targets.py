@@ -37,7 +37,9 @@ def test_round_trip(particles, rotation):
     assert coder.loss(outputs, labels).item() == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize(("targets", "sizes"), [("amplitudes", (2,)), ("angles", (4,)), ("shifts", (2,)), ("all", (2, 4, 2))])
+@pytest.mark.parametrize(
+    ("targets", "sizes"), [("amplitudes", (2,)), ("angles", (4,)), ("shifts", (2,)), ("all", (2, 4, 2))]
+)
 def test_each_type_alone_or_all(particles, targets, sizes):
     coder, labels = coder_for(particles, targets, rotation="quaternion")
     assert tuple(coder.sizes.values()) == sizes
@@ -80,7 +82,9 @@ def test_published_rotation_loss_is_the_absolute_error_of_the_canonical_quaterni
     q = labels.quaternion
     canonical = torch.where(q[:, :1] < 0, -q, q)
     outputs = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
-    assert coder.loss(outputs, Labels(quaternion=-q)).item() == pytest.approx((outputs - canonical).abs().mean().item(), rel=1e-6)
+    assert coder.loss(outputs, Labels(quaternion=-q)).item() == pytest.approx(
+        (outputs - canonical).abs().mean().item(), rel=1e-6
+    )
     assert coder.loss(-canonical, labels).item() > 0.5
 
 
@@ -113,10 +117,10 @@ def test_coder_survives_plain_values(particles):
 @pytest.mark.parametrize(
     ("missing", "targets", "words"),
     [
-        (dict(amplitudes=None, mode_ids=()), "all", "amplitudes"),
-        (dict(amplitudes=None, mode_ids=()), "amplitudes", "amplitudes"),
-        (dict(euler_deg=None), "angles", "angles and shifts"),
-        (dict(shift_A=None), "shifts", "angles and shifts"),
+        ({"amplitudes": None, "mode_ids": ()}, "all", "amplitudes"),
+        ({"amplitudes": None, "mode_ids": ()}, "amplitudes", "amplitudes"),
+        ({"euler_deg": None}, "angles", "angles and shifts"),
+        ({"shift_A": None}, "shifts", "angles and shifts"),
     ],
 )
 def test_missing_labels_are_named(particles, missing, targets, words):

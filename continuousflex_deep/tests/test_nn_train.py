@@ -19,13 +19,20 @@ from continuousflex_deep.tests.nn_toy import toy_particles
 
 def small(path, output, **changes):
     """Options for a training of seconds."""
-    values = dict(backbone="resnet18", epochs=2, batch=8, threads=1, device="cpu", particles=str(path), output=str(output))
+    values = {
+        "backbone": "resnet18", "epochs": 2, "batch": 8, "threads": 1, "device": "cpu", "particles": str(path),
+        "output": str(output),
+    }  # fmt: skip
     return TrainOptions(**{**values, **changes})
 
 
 @pytest.fixture
 def toy(tmp_path):
     return toy_particles(tmp_path, n=20, noise=0.3)
+
+
+def table_of(folder):
+    return list(csv.DictReader((folder / "curves.csv").read_text().splitlines()))
 
 
 def rows_of(history):
@@ -40,7 +47,9 @@ def test_it_learns_by_heart(tmp_path):
     assert last.history[-1]["train_loss"] < last.history[0]["train_loss"] / 10
     learned = particles.select(particles.rows_of(last.training_ids.numpy()))
     training = train.prepare(small(path, tmp_path / "again", epochs=60, augment="off"))
-    raw = torch.cat([raw for _, raw in train.image_batches(learned, np.arange(len(learned)), 8, 0, torch.device("cpu"))])
+    raw = torch.cat(
+        [raw for _, raw in train.image_batches(learned, np.arange(len(learned)), 8, 0, torch.device("cpu"))]
+    )
     with torch.inference_mode():
         prediction = last.coder.decode(last.network(torch.device("cpu"))(training.preprocess(raw)))
     assert np.median(rotation_distance_deg(prediction.rotation, euler_to_matrix(learned.euler_deg))) < 10
@@ -58,16 +67,17 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(toy, tmp_path, monke
         if len(history) == 2:
             raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Keeper, "after_epoch", killed_after_two)
+    monkeypatch.setattr(Keeper, "after_epoch", killed_after_two)
+    with pytest.raises(KeyboardInterrupt):
         train.run(small(path, tmp_path / "resumed", epochs=4, checkpoint_seconds=0.0))
+    monkeypatch.undo()
     assert len(load_checkpoint(tmp_path / "resumed" / LAST).history) == 2
     train.run(small(path, tmp_path / "resumed", epochs=4, resume=True))
 
     straight, resumed = (load_checkpoint(tmp_path / name / LAST) for name in ("straight", "resumed"))
     assert rows_of(resumed.history) == rows_of(straight.history)
     assert all(torch.equal(resumed.weights[k], straight.weights[k]) for k in straight.weights)
-    tables = [list(csv.DictReader(open(tmp_path / name / "curves.csv"))) for name in ("straight", "resumed")]
+    tables = [table_of(tmp_path / name) for name in ("straight", "resumed")]
     assert rows_of(tables[0]) == rows_of(tables[1])
     assert len(tables[0]) == 4
 
@@ -93,7 +103,7 @@ def test_an_earlier_training_is_not_overwritten(toy, tmp_path):
 def test_what_is_written(toy, tmp_path):
     path, particles = toy
     train.run(small(path, tmp_path / "m", epochs=3))
-    rows = list(csv.DictReader(open(tmp_path / "m" / "curves.csv")))
+    rows = table_of(tmp_path / "m")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     errors = {"amplitude_error_A", "angle_error_deg", "shift_error_A"}
     assert set(rows[0]) == {"epoch", "train_loss", "validation_loss", "learning_rate", "seconds"} | errors
@@ -109,7 +119,8 @@ def test_what_is_written(toy, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("targets", "error"), [("amplitudes", "amplitude_error_A"), ("angles", "angle_error_deg"), ("shifts", "shift_error_A")]
+    ("targets", "error"),
+    [("amplitudes", "amplitude_error_A"), ("angles", "angle_error_deg"), ("shifts", "shift_error_A")],
 )
 def test_each_type_separately_by_the_published_recipe(toy, tmp_path, targets, error):
     train.run(small(toy[0], tmp_path / "m", recipe="paper", targets=targets, epochs=1))
@@ -132,7 +143,12 @@ def test_validation_is_never_augmented_and_leaves_the_network_alone(toy, tmp_pat
 def test_only_training_images_are_moved(toy, tmp_path, monkeypatch):
     moved = []
     original = train.move_images
-    monkeypatch.setattr(train, "move_images", lambda images, motion: moved.append(len(images)) or original(images, motion))
+
+    def counted(images, motion):
+        moved.append(len(images))
+        return original(images, motion)
+
+    monkeypatch.setattr(train, "move_images", counted)
     train.run(small(toy[0], tmp_path / "m", epochs=1))
     assert sum(moved) == 18
     moved.clear()
@@ -165,14 +181,16 @@ def test_labels_far_from_the_others_and_ambiguous_ones_are_left_out(tmp_path):
     assert everything - kept() == set(particles.ids[[4, 8, 9]].tolist())
     assert everything - kept(keep_ambiguous=True) == {int(particles.ids[4])}
     assert kept(keep_ambiguous=True, outlier_distance=0.0) == everything
-    assert kept(keep_ambiguous=True, targets="angles") == everything, "amplitudes do not matter when they are not learned"
+    assert kept(keep_ambiguous=True, targets="angles") == everything, (
+        "amplitudes do not matter when they are not learned"
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (dict(amplitudes=None, mode_ids=()), "needs normal-mode amplitudes"),
-        (dict(euler_deg=None, shift_A=None), "needs angles and shifts"),
+        ({"amplitudes": None, "mode_ids": ()}, "needs normal-mode amplitudes"),
+        ({"euler_deg": None, "shift_A": None}, "needs angles and shifts"),
     ],
 )
 def test_particles_without_labels(tmp_path, changes, words):
