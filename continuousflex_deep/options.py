@@ -104,13 +104,16 @@ class SimulateOptions(_Flexible):
     defocus_A: tuple[float, float] = option((5000.0, 5000.0), "range of defocus, positive for underfocus", "Å")
     astigmatism_A: float = option(0.0, "largest difference of the two defoci", "Å", low=0.0)
     ctf: bool = option(True, "apply the CTF")
+    b_factor_A2: float = option(
+        50.0, "B-factor that blurs the atoms; 50 gives the sharpness of images that Xmipp simulates", "Å²", low=0.0
+    )
     snr: float = option(
         0.1,
         "signal-to-noise ratio: variance of the signal after the CTF over that of all noise; 0 for no noise",
         low=0.0,
     )
     noise_before_ctf: float = option(
-        0.5, "share of the noise's variance that is added before the CTF", low=0.0, high=1.0
+        0.5, "share of the added noise's variance that is added before the CTF", low=0.0, high=1.0
     )
     phase_flip: bool = option(True, "phase flip the images")
     final_box_px: int = option(
@@ -144,7 +147,7 @@ class AlignOptions(_Flexible, _Particles, _Compute):
         "global", "search all orientations, or start from those in the particle file"
     )
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
-    n_hypotheses: int = option(16, "orientations per particle that are refined after the search", low=1)
+    n_hypotheses: int = option(32, "orientations per particle that are refined after the search", low=1)
     amplitude_prior: float = option(
         150.0, "standard deviation of the prior on amplitudes at coarse resolution", "Å", low=1.0
     )

@@ -10,19 +10,24 @@ from continuousflex_deep.io.structures import Structure
 
 
 def structure_to_map(
-    structure: Structure, box_px: int, pixel_size_A: float, resolution_A: float = 0.0, center: bool = True
+    structure: Structure,
+    box_px: int,
+    pixel_size_A: float,
+    resolution_A: float = 0.0,
+    center: bool = True,
+    b_factor_A2: float = 0.0,
 ) -> NDArray[np.float32]:
     """Map (d, d, d) in zyx order of a structure's electron scattering, as the simulated images project it.
 
     The weighted centre of the atoms comes to voxel d//2 (center=False: the origin of their coordinates does), as the
     engine and the simulation re-centre every conformation. resolution_A: ideal low-pass at that resolution; 0 keeps all
-    up to the Nyquist frequency. Values are scattering amplitude per volume in 1/Å² (Peng et al. 1996;
-    imaging/scattering).
+    up to the Nyquist frequency. b_factor_A2 blurs all atoms alike. Values are scattering amplitude per volume in 1/Å²
+    (Peng et al. 1996; imaging/scattering).
     Raises InputError when the structure does not fit into the box.
     """
     coords = structure.coords_A - (structure.center_A if center else 0.0)
     require_fits(np.abs(coords).max(), box_px, pixel_size_A)
-    volume = density(scatterers(structure), torch.as_tensor(coords), box_px, pixel_size_A)
+    volume = density(scatterers(structure, b_factor_A2), torch.as_tensor(coords), box_px, pixel_size_A)
     if resolution_A > 0:
         k = torch.fft.fftfreq(box_px, pixel_size_A)
         kx = torch.fft.rfftfreq(box_px, pixel_size_A)

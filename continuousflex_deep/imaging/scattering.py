@@ -32,10 +32,10 @@ class Scatterer:
         return torch.stack(list(terms)).sum(dim=0)
 
 
-def scatterers(structure: Structure) -> list[Scatterer]:
+def scatterers(structure: Structure, b_factor_A2: float = 0.0) -> list[Scatterer]:
     """A structure's atoms by element. A pseudoatom scatters as carbon, times its own weight.
 
-    Raises InputError for an element that the table lacks.
+    b_factor_A2 blurs all atoms alike: f(k) exp(−B k²/4). Raises InputError for an element that the table lacks.
     """
     found = []
     for number in np.unique(structure.atomic_number):
@@ -51,7 +51,7 @@ def scatterers(structure: Structure) -> list[Scatterer]:
                 rows=torch.as_tensor(rows),
                 weights=torch.as_tensor(structure.weights[rows] / number),
                 a=tuple(table.a),
-                b=tuple(table.b),
+                b=tuple(b + b_factor_A2 for b in table.b),
             )
         )
     return found

@@ -5,10 +5,13 @@ random poses; shift; white noise; CTF; white noise; phase flip; ideal low-pass a
 
 Choices that the article leaves open:
 * Protein is bright: images are multiplied by −CTF (CTF(0) = −amplitude contrast), which is how Xmipp simulates.
-* SNR is the variance of the signal after the CTF over that of all noise, both over the whole image as simulated. Noise
-  has one level in all images, that which gives the SNR on average; signal is averaged over 32 images of the same kind.
-* The share of noise added before the CTF counts by its variance after the CTF, so the total does not depend on the
-  share (two noise terms as in Sorzano et al., J Struct Biol 2007, 160:249).
+* SNR is the variance of the signal after the CTF over that of all noise as it is in the image, both over the whole
+  image as simulated. Noise has one level in all images, that which gives the SNR on average (over 32 images of the
+  same kind).
+* Noise is white where it is added, before and after the CTF (Sorzano et al., J Struct Biol 2007, 160:249), by default
+  with the same variance in both places.
+* Atoms are blurred by a B-factor of 50 Å² by default.
+SNR, split and blur are those found in images that Xmipp made of AK in the article's way at a nominal SNR of 0.1.
 Each image has random numbers of its own, from the seed and its number: an image does not depend on how many are made.
 """
 
@@ -92,7 +95,7 @@ def prepare(options: SimulateOptions) -> Simulator:
         )
     extent = np.linalg.norm(structure.coords_A - structure.center_A, axis=1).max()
     require_fits(float(extent) + options.shift_range_px * options.pixel_size_A, options.box_px, options.pixel_size_A)
-    return Simulator(structure, modes, scatterers(structure))
+    return Simulator(structure, modes, scatterers(structure, options.b_factor_A2))
 
 
 def draw_truth(options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, pilot: bool = False) -> Particles:
@@ -157,20 +160,24 @@ def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: i
 
 
 def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
-    """Standard deviation of all noise per pixel as simulated, from the SNR and the mean variance of the signal."""
+    """Standard deviation per pixel of all noise where it is added, from the SNR and the mean variance of the signal."""
     if options.snr == 0:
         return 0.0
     truth = draw_truth(options, simulator.modes.mode_ids, "", pilot=True)
     d = options.box_px
-    variances = []
+    signal, passed = [], []
     for row in range(len(truth)):
-        transform = signal_transform(simulator, truth, row, d, options.pixel_size_A) * _contrast(truth, row, options)
-        variances.append(torch.fft.irfft2(transform, s=(d, d)).var(correction=0).item())
-    return float(np.sqrt(np.mean(variances) / options.snr))
+        contrast = _contrast(truth, row, options)
+        transform = signal_transform(simulator, truth, row, d, options.pixel_size_A) * contrast
+        signal.append(torch.fft.irfft2(transform, s=(d, d)).var(correction=0).item())
+        # white noise of variance s² has s²·mean(CTF²) after the CTF
+        passed.append(torch.fft.irfft2(contrast.to(torch.complex64), s=(d, d)).square().sum().item())
+    share = options.noise_before_ctf
+    return float(np.sqrt(np.mean(signal) / options.snr / (share * np.mean(passed) + 1 - share)))
 
 
 def simulate_image(simulator: Simulator, truth: Particles, row: int, level: float, options: SimulateOptions) -> Tensor:
-    """One image (d, d), float32, at the final box, with noise of standard deviation `level` (0 for none)."""
+    """One image (d, d), float32, at the final box; level: standard deviation of all added noise, 0 for none."""
     d = options.box_px
     contrast = _contrast(truth, row, options)
     transform = signal_transform(simulator, truth, row, d, options.pixel_size_A)
@@ -179,10 +186,7 @@ def simulate_image(simulator: Simulator, truth: Particles, row: int, level: floa
         rng = np.random.default_rng([options.seed, _NOISE, row])
         before, after = rng.standard_normal((2, d, d), dtype=np.float32)
     share = options.noise_before_ctf
-    # white noise of variance s² has s²·mean(CTF²) after the CTF
-    gain = torch.fft.irfft2(contrast.to(torch.complex64), s=(d, d)).square().sum().sqrt().item()
-    before_level = level * np.sqrt(share) / gain
-    transform = (transform + torch.fft.rfft2(torch.as_tensor(before)) * before_level) * contrast
+    transform = (transform + torch.fft.rfft2(torch.as_tensor(before)) * (level * np.sqrt(share))) * contrast
     transform = transform + torch.fft.rfft2(torch.as_tensor(after)) * (level * np.sqrt(1 - share))
     image = torch.fft.fftshift(torch.fft.irfft2(transform, s=(d, d)))
     if truth.phase_flipped:
