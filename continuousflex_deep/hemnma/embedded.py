@@ -29,7 +29,7 @@ from continuousflex_deep.progress import progress_bar
 
 # two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
 _AMBIGUOUS_BELOW = 5.0
-_HYPOTHESES_APART_DEG = 20.0
+_HYPOTHESES_APART_DEG = 14.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +184,7 @@ class EmbeddedEngine(Engine):
         if self.options.init == "local":
             return lambda band, spectra: self._given(particles, band)
         library = self._library(maker)
-        apart = max(_HYPOTHESES_APART_DEG, self.options.angular_step_deg * 1.2)
+        apart = max(_HYPOTHESES_APART_DEG, self.options.angular_step_deg * 1.15)
 
         def search(band: Band, spectra: Spectra) -> State:
             return library.best(band.whitened(spectra).prefix(len(library.disc)), self.options.n_hypotheses, apart)
@@ -197,7 +197,7 @@ class EmbeddedEngine(Engine):
             o = self.options
             shift = o.max_shift_percent / 100 * maker.field_A
             disc = maker.coarse_disc()
-            self._kept_library = ReferenceLibrary(maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift, o.amplitude_prior / 1.5)
+            self._kept_library = ReferenceLibrary(maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift, o.amplitude_prior)
             self._library_key = key
         return self._kept_library
 

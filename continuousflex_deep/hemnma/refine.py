@@ -69,6 +69,17 @@ class Quadratic:
         """With some rows replaced."""
         return Quadratic(*(mine.index_copy(0, rows, new) for mine, new in zip(vars(self).values(), vars(values).values(), strict=True)))
 
+    def step(self, damping: Tensor) -> Tensor:
+        """The damped Gauss–Newton step (h, p); damping (h,) is relative to the matrix's diagonal."""
+        scale = self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
+        unit = self.matrix * scale[:, :, None] * scale[:, None, :]
+        unit = unit + torch.diag_embed(damping[:, None].expand_as(scale) + 1e-6)
+        return scale * torch.linalg.solve(unit, scale * self.gradient)
+
+    def expected_gain(self) -> Tensor:
+        """By how much (h,) the undamped step lowers the cost, were it quadratic."""
+        return (self.gradient * self.step(torch.zeros_like(self.cost))).sum(dim=1)
+
     def covariance(self) -> Tensor:
         """Cramér–Rao covariance (h, p, p) of rotation vector (rad), displacement (Å), amplitudes (Å), the prior included."""
         p = self.matrix.shape[-1]
@@ -79,7 +90,10 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class Descent:
-    """How to descend: at most `steps`, from a damping, until a step gains less than `tolerance` in the cost (in units of the noise)."""
+    """How to descend: at most `steps`, from a damping, until a full Gauss–Newton step would gain less than `tolerance` in the cost.
+
+    The cost is in units of the noise, so a tolerance of 0.01 leaves parameters within a tenth of their deviation.
+    """
 
     steps: int
     damping: float
@@ -128,24 +142,15 @@ class Refiner:
             if not len(active):
                 break
             current, quadratic = state[active], here[active]
-            trial = current.moved(_damped_step(quadratic, damping[active]))
+            trial = current.moved(quadratic.step(damping[active]))
             there = self.evaluate(images, trial)
-            gained = quadratic.cost - there.cost
-            better = gained > 0
+            better = there.cost < quadratic.cost
             rows = active[better]
             state, here = state.put(rows, trial[better]), here.put(rows, there[better])
             damping[active] *= torch.where(better, 0.3, 6.0)
-            going = torch.where(better, gained > descent.tolerance, damping[active] < 1e4)
-            active = active[going]
+            expected = here[active].expected_gain()
+            active = active[(expected > descent.tolerance) & (damping[active] < 1e5)]
         return state, here
-
-
-def _damped_step(quadratic: Quadratic, damping: Tensor) -> Tensor:
-    diagonal = quadratic.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30)
-    scale = diagonal.rsqrt()
-    unit = quadratic.matrix * scale[:, :, None] * scale[:, None, :]
-    unit = unit + torch.diag_embed(damping[:, None].expand_as(scale) + 1e-6)
-    return scale * torch.linalg.solve(unit, scale * quadratic.gradient)
 
 
 def _real(values: Tensor) -> Tensor:

@@ -12,6 +12,9 @@ from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.hemnma.refine import State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 
+# deformed conformations in the library, beside the reference
+_CONFORMATIONS = 24
+
 
 class ReferenceLibrary:
     """Projections of the reference and of a few deformed conformations over a grid of orientations."""
@@ -71,9 +74,14 @@ class ReferenceLibrary:
 
 
 def _conformations(modes: int, amplitude_sd_A: float) -> Tensor:
-    """The reference, and one standard deviation each way along every mode: (1 + 2·modes, modes)."""
-    single = torch.eye(modes) * amplitude_sd_A
-    return torch.cat([torch.zeros(1, modes), single, -single])
+    """Amplitudes (n, modes) to search with: the reference, then quasi-random ones of the prior's Gaussian.
+
+    Descending from the reference alone ends in local minima where particles are deformed by several Å; a few tens of
+    conformations, shared out evenly (Sobol's sequence), put every particle near a start.
+    """
+    uniform = torch.quasirandom.SobolEngine(modes, scramble=True, seed=0).draw(_CONFORMATIONS)
+    normal = torch.special.ndtri(uniform.clamp(0.01, 0.99)) * amplitude_sd_A
+    return torch.cat([torch.zeros(1, modes), normal])
 
 
 def _shift_grid(max_shift_A: float, step_A: float) -> Tensor:

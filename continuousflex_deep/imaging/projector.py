@@ -136,11 +136,25 @@ def project_with_jacobian(
 
 
 def _waves(position_A: Tensor, disc: FrequencyDisc, field_A: float) -> tuple[Tensor, Tensor]:
-    """Cosines then sines (B, 2·(K+1), A) of 2π k x / L for k = 0 … K, for x and for y."""
-    k = torch.arange(disc.radius_px + 1, device=position_A.device, dtype=position_A.dtype)
-    phase = (2 * torch.pi / field_A) * k[:, None] * position_A.movedim(-1, 0)[:, :, None, :]
-    waves = torch.cat([torch.cos(phase), torch.sin(phase)], dim=2)
-    return waves[0], waves[1]
+    """Cosines then sines (B, 2·(K+1), A) of 2π k x / L for k = 0 … K, for x and for y.
+
+    Only k = 1 is evaluated; the others are its powers, doubled at each turn, which is several times faster.
+    """
+    phase = (2 * torch.pi / field_A) * position_A.movedim(-1, 0)
+    axes, batch, atoms = phase.shape
+    waves = phase.new_empty(axes, batch, 2, disc.radius_px + 1, atoms)
+    cosine, sine = waves[:, :, 0], waves[:, :, 1]
+    cosine[:, :, 0], sine[:, :, 0] = 1, 0
+    cosine[:, :, 1], sine[:, :, 1] = torch.cos(phase), torch.sin(phase)
+    have = 1
+    while have < disc.radius_px:
+        fresh = min(have, disc.radius_px - have)
+        low, top, new = slice(1, fresh + 1), slice(have, have + 1), slice(have + 1, have + 1 + fresh)
+        cosine[:, :, new] = cosine[:, :, low] * cosine[:, :, top] - sine[:, :, low] * sine[:, :, top]
+        sine[:, :, new] = cosine[:, :, low] * sine[:, :, top] + sine[:, :, low] * cosine[:, :, top]
+        have += fresh
+    x, y = waves.flatten(2, 3)
+    return x, y
 
 
 def _products(weighted_y: Tensor, wave_x: Tensor, disc: FrequencyDisc, count: int | None = None) -> Tensor:
