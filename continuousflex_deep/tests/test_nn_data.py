@@ -6,6 +6,7 @@ import torch
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.stacks import read_images, write_stack
+from continuousflex_deep.nn import data
 from continuousflex_deep.nn.data import Preprocess, image_batches, require_usable_images, split_particles
 from continuousflex_deep.tests.nn_toy import render, toy_particles
 
@@ -102,3 +103,19 @@ def test_other_images_are_refused_with_what_to_do(tmp_path):
         trained.require_same_images(particles.replace(pixel_size_A=4.2), "M")
     with pytest.raises(InputError, match="not phase flipped, these are phase flipped"):
         trained.require_same_images(particles.replace(phase_flipped=True), "M")
+
+
+def test_never_more_than_a_batch_is_read_at_once(tmp_path, monkeypatch):
+    _, particles = toy_particles(tmp_path, n=20)
+    sizes = []
+
+    def counted(particles, rows):
+        sizes.append(len(rows))
+        return read_images(particles, rows)
+
+    monkeypatch.setattr(data, "read_images", counted)
+    batches = image_batches(particles, np.arange(20), 6, 0, CPU)
+    next(batches)
+    assert sizes == [6], "the second batch is not read before it is asked for"
+    assert len(list(batches)) == 3
+    assert sizes == [6, 6, 6, 2]

@@ -94,6 +94,14 @@ def test_resuming_another_training_is_refused(toy, tmp_path):
         train.run(small(tmp_path / "fewer.star", tmp_path / "m", resume=True))
 
 
+def test_resuming_a_finished_training_changes_nothing(toy, tmp_path, capsys):
+    train.run(small(toy[0], tmp_path / "m"))
+    before = (tmp_path / "m" / LAST).read_bytes(), (tmp_path / "m" / BEST).read_bytes()
+    train.run(small(toy[0], tmp_path / "m", resume=True))
+    assert ((tmp_path / "m" / LAST).read_bytes(), (tmp_path / "m" / BEST).read_bytes()) == before
+    assert "resuming after epoch 2" in capsys.readouterr().out
+
+
 def test_an_earlier_training_is_not_overwritten(toy, tmp_path):
     train.run(small(toy[0], tmp_path / "m"))
     with pytest.raises(InputError, match="already holds a training"):
