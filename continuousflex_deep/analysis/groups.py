@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.analysis.expressions import evaluate_condition, parse_box
 from continuousflex_deep.analysis.landscape import Landscape, landscape_columns, read_landscape
+from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import GroupOptions
-from continuousflex_deep.particles import Particles, join
+from continuousflex_deep.particles import Particles
 
 Columns = dict[str, NDArray[Any]]
 
@@ -94,7 +95,7 @@ def group_particles(landscape: Landscape, rows: NDArray[np.int64], images: Parti
     chosen = landscape.particles.select(rows)
     coordinates = {name: column[rows] for name, column in landscape_columns(landscape).items()}
     if images is not None:
-        chosen = join(images.select(images.rows_of(chosen.ids)), chosen)
+        chosen = with_images(chosen, images)
     return chosen.replace(extra=chosen.extra | coordinates)
 
 

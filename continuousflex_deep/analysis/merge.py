@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.particles import Particles, concatenate
+from continuousflex_deep.particles import Particles, concatenate, join
 
 _OPTICS = ("voltage_kV", "cs_mm", "amplitude_contrast")
 _OPTIONAL = ("euler_deg", "shift_A", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "ctf")
@@ -30,6 +30,16 @@ def merge_sets(sets: Sequence[Particles], names: Sequence[str]) -> tuple[Particl
     merged = concatenate(sets)
     source = np.concatenate([np.full(len(p), i, dtype=np.int64) for i, p in enumerate(sets, start=1)])
     return _with_distinct_optics(merged), source, _dropped(sets, merged)
+
+
+def with_images(particles: Particles, images: Particles) -> Particles:
+    """The particles' poses, amplitudes and half sets on other images of the same ids, say those at original size.
+
+    Ids that `images` lacks are an InputError; those it has besides are left out.
+    """
+    joined = join(images.select(images.rows_of(particles.ids)), particles)
+    subset = {k: v for k, v in particles.extra.items() if k == "rlnRandomSubset"}
+    return joined.replace(extra=joined.extra | subset)
 
 
 def _dropped(sets: Sequence[Particles], merged: Particles) -> list[str]:

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
@@ -23,7 +24,7 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_json, write_record
 from continuousflex_deep.io.stacks import check_images, read_images, write_volume
 from continuousflex_deep.options import ReconstructOptions
-from continuousflex_deep.particles import Particles, join
+from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import (
@@ -150,13 +151,6 @@ def run(options: ReconstructOptions) -> None:
     write_record(folder / "record.json", "reconstruct", options, **facts)
     print(format_reconstruction(result, len(particles)))
     print(f"written: {folder}")
-
-
-def with_images(particles: Particles, images: Particles) -> Particles:
-    """The particles' poses, amplitudes and half sets on other images of the same ids, say those at original size."""
-    joined = join(images.select(images.rows_of(particles.ids)), particles)
-    subset = particles.extra.get("rlnRandomSubset")
-    return joined if subset is None else joined.replace(extra=joined.extra | {"rlnRandomSubset": subset})
 
 
 def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | None = None) -> None:

@@ -169,10 +169,12 @@ class SliceAccumulator:
         transform = torch.zeros(self._shape, dtype=torch.complex64, device=self.device)
         for planes, data, weight, shell in self._slabs():
             transform[planes] = data / torch.maximum(weight, floor[shell]).add_(added[shell])
-        full = torch.fft.fftshift(torch.fft.irfftn(transform, s=(self.padded_px,) * 3))
-        d, low = self.box_px, self.padded_px // 2 - self.box_px // 2
-        cropped = full[low : low + d, low : low + d, low : low + d]
-        envelope = torch.sinc((torch.arange(d, device=self.device) - d // 2) / self.padded_px) ** 2
+        full = torch.fft.irfftn(transform, s=(self.padded_px,) * 3)
+        offset = torch.arange(self.box_px, device=self.device) - self.box_px // 2
+        cropped = full
+        for axis in range(3):  # the transform's origin is the particle's centre
+            cropped = cropped.index_select(axis, offset % self.padded_px)
+        envelope = torch.sinc(offset / self.padded_px) ** 2
         cropped = cropped / (envelope[:, None, None] * envelope[None, :, None] * envelope[None, None, :])
         return np.asarray(cropped.cpu().numpy(), dtype=np.float32)
 

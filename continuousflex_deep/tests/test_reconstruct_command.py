@@ -104,7 +104,10 @@ def test_poses_go_to_images_of_another_size(particles: Particles, tmp_path: Path
     big = write_images(tmp_path / "big.mrcs", particles, 40, 2.4)
     order = np.random.default_rng(3).permutation(N)
     write_particles(big.select(order).replace(euler_deg=None, shift_A=None), tmp_path / "big.star")
-    assert main(arguments(tmp_path, particles, "--no-ctf", "--images", str(tmp_path / "big.star"))) == 0
+    halves = np.array(["2", "1", "1", "1"] * (N // 4), dtype=object)
+    with_halves = particles.replace(extra={"rlnRandomSubset": halves})
+    assert main(arguments(tmp_path, with_halves, "--no-ctf", "--images", str(tmp_path / "big.star"))) == 0
+    assert json.loads((tmp_path / "out" / "record.json").read_text())["half_sets"] == "rlnRandomSubset"
     volume, voxel = read_volume(tmp_path / "out" / "map.mrc")
     assert volume.shape == (40,) * 3
     assert voxel == pytest.approx(2.4)
