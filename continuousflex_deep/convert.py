@@ -73,6 +73,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
     pixel_size_A = float(image_set.getSamplingRate())
     poses = _poses(items) if image_set.hasAlignmentProj() else None
     mode_ids, amplitudes = _amplitudes(items)
+    numbers: dict[str, Any] = {field: _column(items, attribute, float) for attribute, field in _NUMBERS.items()}
     return Particles(
         ids=np.array([item.getObjId() for item in items], dtype=np.int64),
         stacks=np.array([os.path.abspath(item.getFileName()) for item in items], dtype=object),
@@ -87,7 +88,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         amplitudes=amplitudes,
         amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
         ambiguous=_column(items, _AMBIGUOUS_ATTRIBUTE, bool),
-        **{field: _column(items, attribute, float) for attribute, field in _NUMBERS.items()},
+        **numbers,
     )
 
 
@@ -227,14 +228,13 @@ def _items_of(sources: Sequence[SetOfParticles], particles: Particles) -> Iterat
             f"{sorted(missing)[:5]}; the result must come from that very set"
         )
     names = [_attribute_names(source.getFirstItem()) for source in sources]
+    shared = names[0].intersection(*names[1:])
     for source, own in zip(sources, names, strict=True):
-        # one table holds all items, so what only some of the sources know cannot be kept
-        unshared = own - set.intersection(*names)
         for item in source.iterItems():
             if item.getObjId() in wanted:
                 flexible = ParticleFlex(progName=PACKAGE)
                 flexible.copy(item)  # the iteration hands out one object again and again
-                for name in unshared:
+                for name in own - shared:  # one table holds all items, so what only some sources know cannot be kept
                     delattr(flexible, name)
                 yield flexible
 

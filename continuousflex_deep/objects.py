@@ -1,5 +1,7 @@
 """Scipion objects for results that pwem has no class for."""
 
+from typing import Any
+
 from pwem.objects import EMFile
 from pyworkflow.object import Boolean, CsvList, Float, Integer, Pointer, String
 
@@ -7,7 +9,7 @@ from pyworkflow.object import Boolean, CsvList, Float, Integer, Pointer, String
 class CfdNetwork(EMFile):
     """A trained network: the folder of its model, and what images and modes it was trained for."""
 
-    def __init__(self, filename: str | None = None, **kwargs) -> None:
+    def __init__(self, filename: str | None = None, **kwargs: Any) -> None:
         super().__init__(filename, **kwargs)
         self._targets = String()
         self._modeIds = CsvList(pType=int)
@@ -52,18 +54,18 @@ class CfdNetwork(EMFile):
 class CfdLandscape(EMFile):
     """A conformational landscape: the folder that the landscape command wrote, and the particles it maps."""
 
-    def __init__(self, filename: str | None = None, **kwargs) -> None:
+    def __init__(self, filename: str | None = None, **kwargs: Any) -> None:
         super().__init__(filename, **kwargs)
         self._particles = Pointer()
         self._size = Integer(0)
 
-    def setParticles(self, owner, output_name: str, size: int) -> None:
+    def setParticles(self, owner: Any, output_name: str, size: int) -> None:
         """Name the set of the mapped particles as an output of the protocol ``owner``."""
         self._particles.set(owner)
         self._particles.setExtended(output_name)
         self._size.set(size)
 
-    def getParticles(self):
+    def getParticles(self) -> Any:
         return self._particles.get()
 
     def __str__(self) -> str:

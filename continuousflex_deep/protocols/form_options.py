@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from pyworkflow.protocol import params
 
@@ -95,9 +95,9 @@ def _arguments(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
 
 
 def _add_pair(form: Any, f: "dataclasses.Field[Any]", given: dict[str, Any]) -> None:
-    arguments = _arguments(f, float)
+    arguments, defaults = _arguments(f, float), cast(tuple[float, float], f.default)
     line = form.addLine(arguments["label"], help=arguments["help"], **given)
-    for end, default in zip(("min", "max"), f.default, strict=True):
+    for end, default in zip(("min", "max"), defaults, strict=True):
         line.addParam(f"{f.name}_{end}", params.FloatParam, default=default, label=end, validators=_validators(f))
 
 

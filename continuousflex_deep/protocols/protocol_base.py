@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pwem.objects import AtomStruct
 from pwem.protocols import EMProtocol
 from pyworkflow.constants import BETA
 from pyworkflow.protocol import GPU_LIST, USE_GPU, params
@@ -35,7 +36,7 @@ class CfdProtBase(EMProtocol):
     options that name them, ``createOutputStep`` turns what it wrote into Scipion's objects.
     """
 
-    _label = None
+    _label: ClassVar[str | None] = None
     _devStatus = BETA
     COMMAND: ClassVar[str]
     OPTIONS: ClassVar[type]
@@ -154,8 +155,8 @@ class CfdProtBase(EMProtocol):
 
     def _structure(self) -> Any:
         structure = self.inputStructure.get() or self.inputModes.get().getPdb()
-        if structure is None:
-            raise InputError("the set of modes names no structure; give it as 'Structure'")
+        if not isinstance(structure, AtomStruct):
+            raise InputError("the set of modes names no structure that could be found; give it as 'Structure'")
         return structure
 
     def _validateModes(self, mode_ids: tuple[int, ...]) -> list[str]:

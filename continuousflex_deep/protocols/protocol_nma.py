@@ -46,7 +46,7 @@ class CfdProtNma(CfdProtBase):
     def createOutputStep(self) -> None:
         modes = SetOfNormalModes.create(self._getPath())
         fill_modes(modes, self._outputFolder())
-        modes.setPdb(self.inputStructure.get())
+        modes._pdbPointer.copy(self.inputStructure, copyId=False)  # setPdb would keep an id that other runs lack
         self._defineOutputs(**{CfdNmaOutputs.outputModes.name: modes})
         self._defineSourceRelation(self.inputStructure, modes)
 

@@ -29,14 +29,20 @@ def particles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Particles:
     stack = tmp_path / "Runs" / "images.mrcs"
     stack.parent.mkdir()
     write_stack(stack, RNG.normal(size=(n, 16, 16)).astype(np.float32), 2.5)
-    u, v = RNG.uniform(10000, 20000, n), RNG.uniform(5000, 9000, n)
+    optics = {name: np.full(n, x) for name, x in (("voltage_kV", 300.0), ("cs_mm", 2.7), ("amplitude_contrast", 0.07))}
     return Particles(
         ids=np.array([41, 7, 12, 3, 90, 55, 23, 68]),
         stacks=np.array([str(stack)] * n, dtype=object),
         indices=np.arange(n)[::-1].copy(),
         pixel_size_A=2.5,
         box_px=16,
-        ctf=Ctf(u, v, RNG.uniform(0, 179, n), *(np.full(n, x) for x in (300.0, 2.7, 0.07)), RNG.uniform(10, 90, n)),
+        ctf=Ctf(
+            defocus_u_A=RNG.uniform(10000, 20000, n),
+            defocus_v_A=RNG.uniform(5000, 9000, n),
+            defocus_angle_deg=RNG.uniform(0, 179, n),
+            phase_shift_deg=RNG.uniform(10, 90, n),
+            **optics,
+        ),
         phase_flipped=True,
         euler_deg=convert.matrix_to_euler(random_rotations(n, RNG)),
         shift_A=RNG.normal(size=(n, 2)) * 5,

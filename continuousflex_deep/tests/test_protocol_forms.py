@@ -1,7 +1,7 @@
 """Scipion's forms against the options they derive from, and what they refuse."""
 
 import dataclasses
-from typing import get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_form_offers_every_option_with_its_own_default(name: str) -> None:
         elif get_origin(hints[f.name]) is not tuple:
             assert offered.help.get().lower().startswith(f.metadata["help"][:20].lower())
     assert missing <= FILLED
-    given = {f.name: "file" for f in dataclasses.fields(protocol.OPTIONS) if f.default == REQUIRED}
+    given: dict[str, Any] = {f.name: "file" for f in dataclasses.fields(protocol.OPTIONS) if f.default == REQUIRED}
     given |= {f.name: ["file"] for f in dataclasses.fields(protocol.OPTIONS) if f.metadata.get("required")}
     assert read_options(protocol, protocol.OPTIONS, **given) == protocol.OPTIONS(
         **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}

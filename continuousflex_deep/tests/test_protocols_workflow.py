@@ -14,11 +14,14 @@ if importlib.util.find_spec("pyworkflow") is None:
     raise unittest.SkipTest("Scipion is not installed (pip install -e .[scipion])")
 
 import numpy as np
+import pwem
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pwem.protocols import ProtImportPdb, ProtSubSet
+from pyworkflow.object import Pointer
 from pyworkflow.template import LocalTemplate
 from pyworkflow.tests import BaseTest, setupTestProject
+from pyworkflow.viewer import DESKTOP_TKINTER
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import mode_ids_of, particles_from_set
@@ -81,9 +84,17 @@ class TestCfdWorkflow(BaseTest):
         if hasattr(protocol, "numberOfThreads"):
             protocol.numberOfThreads.set(THREADS)
         for name, value in values.items():
-            if name not in plain:
-                getattr(protocol, name).set(value)
+            if isinstance(value, list):
+                getattr(protocol, name).set([cls.pointer_to(item) for item in value])
+            elif name not in plain:
+                getattr(protocol, name).copy(cls.pointer_to(value), copyId=False)
         return protocol
+
+    @classmethod
+    def pointer_to(cls, output: Any) -> Pointer:
+        """What the form's input selector makes of an output: a pointer to its protocol, and the output's name."""
+        owner = cls.proj.getProtocol(output.getObjParentId())
+        return Pointer(owner, extended=output.getLastName())
 
     @classmethod
     def run_protocol(cls, protocol_class: type, **values: Any) -> Any:
@@ -140,6 +151,7 @@ class TestCfdWorkflow(BaseTest):
         )  # fmt: skip
         network = training.outputNetwork
         self.assertEqual((network.getModeIds(), network.getBoxSize(), network.getTargets()), ((7, 8), BOX_PX, "all"))
+        self.check_viewer(training, "training curves", "_visualize")
         self.assertEqual(read_curves(Path(training.getModelFolder()) / "curves.csv")["epoch"], [1, 2])
         predicted = self.run_protocol(
             cfd.CfdProtInfer, inputParticles=unlabelled, inputNetworks=[network]
@@ -157,7 +169,19 @@ class TestCfdWorkflow(BaseTest):
         pc1 = dict(zip(data.ids.tolist(), data.columns["PC 1"], strict=True))
         for item in protocol.outputParticles:  # FlexHub's tools read coordinates there
             self.assertAlmostEqual(item.getZRed()[0], pc1[item.getObjId()], places=3)
+        self.check_viewer(protocol, "landscape", "_show")
         return protocol
+
+    def check_viewer(self, protocol: Any, label: str, show: str) -> None:
+        """Scipion finds our viewer for the protocol, and it draws."""
+        found = [v for v in pwem.Domain.findViewers(protocol, DESKTOP_TKINTER) if v.getName() == label]
+        self.assertEqual(len(found), 1, f"viewers called {label}")
+        viewer = found[0](project=self.proj, protocol=protocol)
+        if hasattr(viewer, "setProtocol"):
+            viewer.setProtocol(protocol)
+        drawn = viewer._visualize(protocol) if show == "_visualize" else getattr(viewer, show)()
+        self.assertEqual([type(view).__name__ for view in drawn], ["EmPlotter"])
+        self.assertTrue(drawn[0].getFigure().axes[0].has_data())
 
     def check_groups(self, landscape: Any, ids: set[int]) -> None:
         """By condition, and by drawing in the viewer; then a map with the images at another size."""
@@ -187,6 +211,8 @@ class TestCfdWorkflow(BaseTest):
         self.assertEqual(len(volume.getHalfMaps(asList=True)), 2)
         self.assertIn("half maps", reconstruction.getResolutions())
         self.assertGreaterEqual(reconstruction.outputFSCs.getSize(), 3)
+        self.check_viewer(reconstruction, "reconstruction", "_showFsc")
+        self.check_viewer(reconstruction, "reconstruction", "_showSlices")
 
     def test_3_training_on_truth_is_possible(self) -> None:
         """Labels need not come from an alignment: any set with poses and amplitudes will do."""
@@ -227,7 +253,7 @@ class TestCfdWorkflow(BaseTest):
         self.assertEqual((record["command"], record["options"]["count"]), ("simulate", IMAGES))
 
     def test_7_template_links_every_input(self) -> None:
-        """Scipion's own reading of the workflow template: all protocols appear, with their inputs and no default lost."""
+        """As Scipion reads the workflow template: all protocols appear, with their inputs and no default lost."""
         path = Path(cfd.__file__).parents[1] / "templates" / "deephemnma_synthetic.json.template"
         template = LocalTemplate("continuousflex_deep", str(path))
         template.replaceEnvVariables()

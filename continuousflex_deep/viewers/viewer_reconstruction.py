@@ -64,7 +64,8 @@ def draw_slices(volume: np.ndarray, figure: Figure) -> None:
     centre = len(volume) // 2
     slices = {"z": volume[centre], "y": volume[:, centre], "x": volume[:, :, centre]}
     low, high = np.percentile(volume, [1, 99.9])
-    for axes, (name, image) in zip(figure.subplots(1, 3), slices.items(), strict=True):
+    panels = figure.subplots(1, 3, squeeze=False)[0]
+    for axes, (name, image) in zip(panels, slices.items(), strict=True):
         axes.imshow(image, cmap="gray", origin="lower", vmin=low, vmax=high)
         axes.set_title(f"across {name}")
         axes.set_axis_off()
