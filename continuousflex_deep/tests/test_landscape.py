@@ -13,6 +13,7 @@ from continuousflex_deep.analysis.pca import PCA
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.particles import Ctf
 from continuousflex_deep.tests.landscape_data import make_particles
 
 
@@ -85,13 +86,17 @@ def test_sets_are_merged_by_id(tmp_path: Path) -> None:
 
 
 def test_merging_keeps_different_optics_apart(tmp_path: Path) -> None:
-    first, second = make_particles(tmp_path, 4), make_particles(tmp_path, 3, first_id=5, name="more")
-    second = second.replace(
-        ctf=second.ctf.__class__(*(np.full(3, v) for v in (9000.0, 9000.0, 0.0, 200.0, 2.0, 0.1, 0.0)))
-    )
-    merged, _, _ = merge_sets([first, second], ["a", "b"])
+    sets = []
+    for name, n, first_id, voltage in (("krios", 4, 1, 300.0), ("glacios", 3, 5, 200.0)):
+        p = make_particles(tmp_path, n, first_id=first_id, name=name)
+        ctf = Ctf(*(np.full(n, v) for v in (9000.0, 9000.0, 0.0, voltage, 2.0, 0.1, 0.0)))
+        group, names = np.full(n, "1", dtype=object), np.full(n, name, dtype=object)
+        sets.append(p.replace(ctf=ctf, extra={"rlnOpticsGroup": group}, optics_extra={"rlnOpticsGroupName": names}))
+    merged, _, _ = merge_sets(sets, ["a", "b"])
     write_particles(merged, tmp_path / "m.star")
-    np.testing.assert_array_equal(read_particles(tmp_path / "m.star").ctf.voltage_kV, [300] * 4 + [200] * 3)
+    again = read_particles(tmp_path / "m.star")
+    np.testing.assert_array_equal(again.ctf.voltage_kV, [300] * 4 + [200] * 3)
+    assert again.optics_extra["rlnOpticsGroupName"].tolist() == ["krios"] * 4 + ["glacios"] * 3
 
 
 def test_command_writes_what_it_promises(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
