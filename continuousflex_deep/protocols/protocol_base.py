@@ -137,10 +137,12 @@ class CfdProtBase(EMProtocol):
         return option in self.OPTIONS.__dataclass_fields__  # type: ignore[attr-defined]
 
     def _devices(self) -> list[int] | None:
-        """The GPUs that the command may see; None for commands that know none."""
+        """The GPUs that the command may see; None leaves that to the environment."""
         if not self._takes("device"):
             return None
-        return self.getGpuList() if self.usesGpu() else []
+        if not self.usesGpu():
+            return []
+        return None if self.useQueue() else self.getGpuList()  # a queue hands out its GPUs itself
 
     def _writeParticles(self, image_set: Any, name: str = "input_particles.star") -> str:
         path = self._getExtraPath(name)

@@ -90,3 +90,16 @@ def test_every_protocol_is_found_and_in_the_tree() -> None:
 
 def test_class_names_are_not_continuousflexs() -> None:
     assert not [name for name in names if name.startswith("FlexProt")]
+
+
+def test_devices_of_a_run() -> None:
+    """The form's GPUs, none where it says so, and the queue's own choice where a queue runs the command."""
+    protocol = protocol_of("CfdProtAlign")
+    paths = dict.fromkeys(protocol.PATHS, "file")
+    protocol.gpuList.set("1,3")
+    assert (protocol._devices(), protocol._options(**paths).device) == ([1, 3], "auto")
+    protocol._useQueue.set(True)
+    assert protocol._devices() is None
+    protocol.useGpu.set(False)
+    assert (protocol._devices(), protocol._options(**paths).device) == ([], "cpu")
+    assert protocol_of("CfdProtNma")._devices() is None
