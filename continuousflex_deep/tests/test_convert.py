@@ -9,7 +9,8 @@ import pytest
 pytest.importorskip("pwem", reason="Scipion is not installed")
 
 from pwem.convert.transformations import euler_matrix
-from pwem.objects import NormalMode, SetOfNormalModes, SetOfParticles, SetOfParticlesFlex
+from pwem.objects import NormalMode, Particle, SetOfNormalModes, SetOfParticles, SetOfParticlesFlex
+from pyworkflow.object import CsvList
 
 from continuousflex_deep import convert
 from continuousflex_deep.errors import InputError
@@ -209,3 +210,23 @@ def test_sets_of_different_kinds_are_joined_by_what_they_share(particles: Partic
     assert back.score is None
     assert back.amplitudes_sd is None
     assert [item.getZRed().tolist() for item in output] == [[float(row)] for row in particles.rows_of(back.ids)]
+
+
+def test_continuousflexs_sets_are_read(particles: Particles, tmp_path: Path) -> None:
+    """Plain particles with Xmipp's attribute alone, as ContinuousFlex's HEMNMA makes them: modes 7, 8, 9."""
+    output = SetOfParticles.create(str(tmp_path))
+    for item in make_set(tmp_path / "source", particles):
+        plain = Particle(location=item.getLocation())
+        plain.setObjId(item.getObjId())
+        plain._xmipp_nmaDisplacements = CsvList()  # Xmipp's vectors come as text
+        plain._xmipp_nmaDisplacements.set([f"{value:.6f}" for value in item.getZFlex()])
+        plain.setTransform(item.getTransform().clone())
+        output.append(plain)
+    output.setAlignmentProj()
+    output.setSamplingRate(2.5)
+    back = convert.particles_from_set(output)
+    rows = particles.rows_of(back.ids)
+    assert back.mode_ids == (7, 8, 9)
+    np.testing.assert_allclose(back.amplitudes, particles.amplitudes[rows], atol=1e-5)
+    np.testing.assert_allclose(back.shift_A, particles.shift_A[rows], atol=1e-5)
+    assert back.ctf is None
