@@ -1,5 +1,6 @@
 """Phase flip, change of box, normalisation and inversion of particle images."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +39,11 @@ def run(options: PreprocessOptions) -> None:
     particles = read_particles(options.particles, pixel_size_A=options.pixel_size_A or None)
     check_images(particles)
     steps = planned_steps(particles, options)
-    folder = Path(options.output)
+    folder = Path(os.path.abspath(options.output))
     stack = folder / "particles.mrcs"
-    if str(stack.absolute()) in set(particles.stacks):
+    if str(stack) in set(particles.stacks):
         raise InputError(f"'{stack}' is the stack that is read; choose another output folder")
-    done = describe_result(particles, steps, str(stack.absolute()))
+    done = describe_result(particles, steps, str(stack))
     batch = max(1, _BATCH_PIXELS // particles.box_px**2)
     with (
         StackWriter(stack, len(particles), done.box_px, done.pixel_size_A) as writer,

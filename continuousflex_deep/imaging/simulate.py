@@ -15,6 +15,10 @@ SNR, split and blur are those found in images that Xmipp made of AK in the artic
 Each image has random numbers of its own, from the seed and its number: an image does not depend on how many are made.
 """
 
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,18 +49,17 @@ _TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth doe
 
 def run(options: SimulateOptions) -> None:
     """Write particles.mrcs, particles.star (optics only), truth.star (with poses and amplitudes) and record.json."""
-    if options.threads:
-        torch.set_num_threads(options.threads)
     simulator = prepare(options)
-    folder = Path(options.output)
-    truth = draw_truth(options, simulator.modes.mode_ids, str((folder / "particles.mrcs").absolute()))
-    level = noise_level(simulator, options)
+    folder = Path(os.path.abspath(options.output))
+    truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"))
     with (
+        _one_thread_per_image(),
         StackWriter(folder / "particles.mrcs", options.count, truth.box_px, truth.pixel_size_A) as writer,
         progress_bar("simulate", options.count, unit="image") as bar,
     ):
-        for row in range(options.count):
-            writer.write(simulate_image(simulator, truth, row, level, options)[None].numpy())
+        level = noise_level(simulator, options)
+        for image in _images_in_order(simulator, truth, level, options):
+            writer.write(image[None].numpy())
             bar.update(1)
     unknown = truth.replace(euler_deg=None, shift_A=None, mode_ids=(), amplitudes=None)
     write_particles(unknown, folder / "particles.star")
@@ -192,6 +195,28 @@ def simulate_image(simulator: Simulator, truth: Particles, row: int, level: floa
     if truth.phase_flipped:
         image = filter_images(image, torch.where(contrast < 0, -1.0, 1.0))
     return resize(image, truth.box_px).float()
+
+
+def _images_in_order(
+    simulator: Simulator, truth: Particles, level: float, options: SimulateOptions
+) -> Iterator[Tensor]:
+    """Images one after another, made several at a time; a bounded number is in memory."""
+    threads = options.threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(truth), 8 * threads):
+            rows = range(start, min(start + 8 * threads, len(truth)))
+            yield from pool.map(lambda row: simulate_image(simulator, truth, row, level, options), rows)
+
+
+@contextmanager
+def _one_thread_per_image() -> Iterator[None]:
+    """An image's arrays are small: threads that share one mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _contrast(truth: Particles, row: int, options: SimulateOptions) -> Tensor:
