@@ -95,3 +95,47 @@ def open_command(home: Path, project_name: str) -> str:
     settings = [f"{name}={shlex.quote(value)}" for name, value in variables.items() if "TEST" not in name]
     settings.append(f'PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
     return " ".join([*settings, shlex.quote(sys.executable), "-m", "scipion", "project", shlex.quote(project_name)])
+
+
+class ProjectDriver:
+    """Runs protocols in a project one after another, as a user would at the forms."""
+
+    def __init__(self, project: Any) -> None:
+        self.project = project
+        self.threads = len(os.sched_getaffinity(0))
+
+    def run(self, label: str, protocol_class: type, **values: Any) -> Any:
+        """Launch a protocol and wait for it. Values are parameters; outputs of other runs (or lists of them) are its inputs.
+
+        Raises InputError with the protocol's own message when it fails.
+        """
+        print(f"▸ {label}", flush=True)
+        protocol = self.make(protocol_class, **values)
+        protocol.setObjLabel(label)
+        self.project.launchProtocol(protocol, wait=True)
+        if not protocol.isFinished():
+            raise InputError(f"run '{label}' failed: {protocol.getErrorMessage()}; its log is {protocol.getStderrLog()}")
+        return protocol
+
+    def make(self, protocol_class: type, **values: Any) -> Any:
+        """The protocol with its parameters, not launched."""
+        plain = {name: value for name, value in values.items() if isinstance(value, int | float | str)}
+        protocol = self.project.newProtocol(protocol_class, **plain)
+        if hasattr(protocol, "numberOfThreads"):
+            protocol.numberOfThreads.set(self.threads)
+        for name, value in values.items():
+            if isinstance(value, list):
+                getattr(protocol, name).set([self.pointer(item) for item in value])
+            elif name not in plain:
+                getattr(protocol, name).copy(self.pointer(value), copyId=False)
+        return protocol
+
+    def pointer(self, output: Any) -> Any:
+        """What the form's input selector makes of an output: a pointer to its protocol, and the output's name."""
+        from pyworkflow.object import Pointer
+
+        return Pointer(self.owner(output), extended=output.getLastName())
+
+    def owner(self, output: Any) -> Any:
+        """The protocol that made an output."""
+        return self.project.getProtocol(output.getObjParentId())

@@ -8,6 +8,7 @@ one failed search among hundreds can carry a mean.
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_mode
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.options import EvaluateOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.options import AlignOptions, EvaluateOptions
+from continuousflex_deep.particles import Particles, join
 
 Floats = NDArray[np.float64]
 
@@ -194,10 +195,12 @@ def _ratio(name: str, error: Floats, deviation: Floats) -> dict[str, float]:
     return {name: float(np.sqrt(((error[known] / deviation[known]) ** 2).mean()))} if known.any() else {}
 
 
-def format_comparison(evaluations: dict[str, Evaluation], found_only: bool = False) -> str:
+def format_comparison(
+    evaluations: dict[str, Evaluation], found_only: bool = False, bound: dict[str, float] | None = None
+) -> str:
     """The article's Tables 1 and 2 as text, one line per named evaluation: mean ± standard deviation.
 
-    found_only: over the particles that are not lost, rather than all.
+    found_only: over the particles that are not lost, rather than all. bound: a last line of expected errors by name.
     """
     labels = {
         "amplitude": "q mean [Å]",
@@ -215,6 +218,8 @@ def format_comparison(evaluations: dict[str, Evaluation], found_only: bool = Fal
         figures = evaluation.found if found_only else evaluation.overall
         cells = [_cell(figures.get(column)) for column in present]
         rows.append([name, str(evaluation.n), str(evaluation.n_lost), *cells])
+    if bound is not None:
+        rows.append(["Cramér-Rao bound", "", "", *(f"{bound[c]:.3g}" if c in bound else "–" for c in present)])
     return format_rows(head, rows)
 
 
@@ -247,9 +252,40 @@ def run(options: EvaluateOptions) -> None:
     structure = read_structure(options.structure)
     modes = read_modes(options.modes, mode_ids)
     require_same_atoms(modes, len(structure), options.structure, options.modes)
-    particles = read_particles(options.particles, mode_ids=mode_ids)
-    result = evaluate(particles, read_particles(options.truth, mode_ids=mode_ids), structure, modes, options.lost_deg)
-    print(format_evaluation(result))
+    truth = read_particles(options.truth, mode_ids=mode_ids)
+    sets = {name: read_particles(path, mode_ids=mode_ids) for name, path in _named(options.particles).items()}
+    results = {name: evaluate(p, truth, structure, modes, options.lost_deg) for name, p in sets.items()}
+    first = next(iter(sets.values()))
+    bound = _bound(join(first, truth), structure, modes, options) if options.bound else None
+    _print_results(results, bound)
     if options.output:
-        write_record(options.output, "evaluate", options, **result.as_dict())
+        facts = {name: result.as_dict() for name, result in results.items()}
+        write_record(options.output, "evaluate", options, results=facts, bound=bound)
         print(f"written: {options.output}")
+
+
+def _print_results(results: dict[str, Evaluation], bound: dict[str, float] | None) -> None:
+    if len(results) == 1 and bound is None:
+        print(format_evaluation(next(iter(results.values()))))
+        return
+    lost_deg = next(iter(results.values())).lost_deg
+    print(f"all particles:\n{format_comparison(results, bound=bound)}")
+    print(f"\nparticles within {lost_deg:g}° of their true orientation:")
+    print(format_comparison(results, found_only=True, bound=bound))
+
+
+def _named(paths: tuple[str, ...]) -> dict[str, str]:
+    """The files by their names without suffix, or by their paths where names repeat."""
+    stems = [Path(p).stem for p in paths]
+    return dict(zip(stems if len(set(stems)) == len(stems) else paths, paths, strict=True))
+
+
+def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: EvaluateOptions) -> dict[str, float]:
+    """Expected absolute errors at the Cramér–Rao bound, by the names of errors."""
+    # the only part of this module that needs torch and images
+    from continuousflex_deep.hemnma.bound import cramer_rao_bound
+    from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+
+    settings = AlignOptions(init="local", device=options.device, threads=options.threads)
+    engine = EmbeddedEngine(structure, modes, settings)
+    return cramer_rao_bound(engine, truth, engine.calibration(truth)).as_errors()

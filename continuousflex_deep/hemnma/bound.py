@@ -22,6 +22,13 @@ class Bound:
     amplitude_each_A: tuple[float, ...]
     angle_deg: float
     shift_A: float
+    mode_ids: tuple[int, ...]
+
+    def as_errors(self) -> dict[str, float]:
+        """By the names that the evaluate command gives errors."""
+        each = {f"amplitude_{m}": v for m, v in zip(self.mode_ids, self.amplitude_each_A, strict=True)}
+        shifts = dict.fromkeys(("shift_A", "shift_x_A", "shift_y_A"), self.shift_A)
+        return {"amplitude": self.amplitude_A, **each, "angle_deg": self.angle_deg, **shifts}
 
 
 def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Calibration) -> Bound:
@@ -42,6 +49,7 @@ def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Cali
         amplitude_each_A=tuple(float(v) for v in absolute[5:]),
         angle_deg=float(torch.rad2deg(_mean_axes_angle(covariance[:, :3, :3]))),
         shift_A=float(absolute[3:5].mean()),
+        mode_ids=engine.mode_ids,
     )
 
 

