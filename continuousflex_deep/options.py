@@ -151,7 +151,7 @@ class AlignOptions(_Flexible, _Particles, _Compute):
     amplitude_prior: float = option(
         150.0, "standard deviation of the prior on amplitudes at coarse resolution", "Å", low=1.0
     )
-    angular_step_deg: float = option(12.0, "step of the orientation search", "°", low=4.0, high=30.0)
+    angular_step_deg: float = option(15.0, "step of the orientation search", "°", low=4.0, high=30.0)
     max_shift_percent: float = option(
         10.0, "largest shift that is searched, in percent of the box", "%", low=0.0, high=40.0
     )

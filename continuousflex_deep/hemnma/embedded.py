@@ -29,7 +29,6 @@ from continuousflex_deep.progress import progress_bar
 
 # two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
 _AMBIGUOUS_BELOW = 5.0
-_HYPOTHESES_APART_DEG = 14.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +156,7 @@ class EmbeddedEngine(Engine):
     def facts(self, aligned: Particles, calibration: Calibration) -> dict[str, object]:
         """What the record of a run tells: contrast, finest resolution used, and how many particles are ambiguous."""
         field_A = aligned.box_px * aligned.pixel_size_A
-        # without a CTF a positive transfer is bright; the CTF of imaging.ctf is negative at low resolution
-        bright = (calibration.spectra.transfer.sum() > 0) == (aligned.ctf is None)
+        bright = bool(calibration.spectra.transfer.sum() > 0)
         return {
             "contrast": "bright particles" if bright else "dark particles",
             "finest_resolution_A": round(field_A / calibration.fine_px, 2),
@@ -177,17 +175,16 @@ class EmbeddedEngine(Engine):
             ctf = torch.ones(data.shape, device=self.device)
         else:
             ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
-            ctf = -ctf.abs() if particles.phase_flipped else ctf
+            ctf = ctf.abs() if particles.phase_flipped else ctf
         return Band(data, ctf, disc, field_A)
 
     def _starter(self, particles: Particles, maker: ScheduleMaker):  # type: ignore[no-untyped-def]
         if self.options.init == "local":
             return lambda band, spectra: self._given(particles, band)
         library = self._library(maker)
-        apart = max(_HYPOTHESES_APART_DEG, self.options.angular_step_deg * 1.15)
 
         def search(band: Band, spectra: Spectra) -> State:
-            return library.best(band.whitened(spectra).prefix(len(library.disc)), self.options.n_hypotheses, apart)
+            return library.best(band.whitened(spectra).prefix(len(library.disc)), self.options.n_hypotheses, 1.15 * self.options.angular_step_deg)
 
         return search
 

@@ -1,10 +1,9 @@
 """The contrast transfer function of the microscope.
 
-CTF(f) = −sin(χ(f) + w), χ = π λ z(θ) f² − π/2 Cs λ³ f⁴ + phase shift with defocus z positive for underfocus and w =
-asin(amplitude contrast); signs so that CTF(0) = −amplitude contrast: dark particles on a bright ground (Mindell &
-Grigorieff, J Struct Biol 2003, 142:334). RELION's and Xmipp's CTF is the same with the opposite overall sign: they
-expect images with bright particles. Whether a data set's particles are dark or bright is left to the contrast sign,
-which the engine detects.
+CTF(f) = sin(χ(f) + w), χ = π λ z(θ) f² − π/2 Cs λ³ f⁴ + phase shift with defocus z positive for underfocus and w =
+asin(amplitude contrast) (Mindell & Grigorieff, J Struct Biol 2003, 142:334, with the overall sign of RELION and Xmipp, whose
+particles are bright: CTF(0) = amplitude contrast). Whether a data set's particles are bright or dark is left to the contrast
+sign, which the engine detects.
 """
 
 from dataclasses import fields
@@ -38,7 +37,7 @@ def ctf_at(ctf: Ctf, frequency_x: Tensor, frequency_y: Tensor) -> Tensor:
     wavelength = electron_wavelength_A(u["voltage_kV"])
     chi = torch.pi * wavelength * f2 * defocus - torch.pi / 2 * u["cs_mm"] * 1e7 * wavelength**3 * f2**2
     chi = chi + torch.deg2rad(u["phase_shift_deg"]) + torch.asin(u["amplitude_contrast"])
-    return (-torch.sin(chi)).float()
+    return torch.sin(chi).float()
 
 
 def ctf_2d(ctf: Ctf, box_px: int, pixel_size_A: float, device: torch.device | str = "cpu") -> Tensor:

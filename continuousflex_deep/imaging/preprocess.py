@@ -95,10 +95,10 @@ def preprocess_images(images: Images, particles: Particles, steps: Steps) -> Ima
 def phase_flip(images: Tensor, particles: Particles) -> Tensor:
     """Images (n, d, d) whose contrast has the same sign at all frequencies: the sign it had at the lowest ones.
 
-    The transfer is −sign(CTF); as CTF(0) = −amplitude contrast, bright particles stay bright and dark ones dark.
+    The transfer is sign(CTF), which is positive at the origin: bright particles stay bright and dark ones dark.
     """
     ctf = ctf_2d(particles.require_ctf("phase flipping"), images.shape[-1], particles.pixel_size_A, images.device)
-    return filter_images(images, torch.where(ctf > 0, -1.0, 1.0))
+    return filter_images(images, torch.where(ctf < 0, -1.0, 1.0))
 
 
 def normalize(images: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ Conformations along normal modes, re-centred on their weighted centre; projectio
 random poses; shift; white noise; CTF; white noise; phase flip; ideal low-pass and reduction.
 
 Choices that the article leaves open:
-* Protein is bright: images are multiplied by −CTF (CTF(0) = −amplitude contrast), which is how Xmipp simulates.
+* Protein is bright, as in Xmipp's simulations: the CTF is positive at the origin.
 * SNR is the variance of the signal after the CTF over that of all noise as it is in the image, both over the whole
   image as simulated. Noise has one level in all images, that which gives the SNR on average (over 32 images of the
   same kind).
@@ -220,11 +220,11 @@ def _one_thread_per_image() -> Iterator[None]:
 
 
 def _contrast(truth: Particles, row: int, options: SimulateOptions) -> Tensor:
-    """What multiplies the projection's transform (d, d//2+1): −CTF, so that protein is bright; 1 without CTF."""
+    """What multiplies the projection's transform (d, d//2+1): the CTF, which leaves protein bright; 1 without CTF."""
     d = options.box_px
     if truth.ctf is None:
         return torch.ones(d, d // 2 + 1)
-    return -ctf_2d(truth.ctf.select(np.array([row])), d, options.pixel_size_A)[0]
+    return ctf_2d(truth.ctf.select(np.array([row])), d, options.pixel_size_A)[0]
 
 
 def _draw_amplitudes(options: SimulateOptions, n_modes: int, rng: np.random.Generator) -> Floats:

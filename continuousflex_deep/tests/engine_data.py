@@ -56,7 +56,7 @@ def toy_particles(folder, count=24, snr=1.0, amplitude_sd=20.0, contrast=1.0, se
         constant = {"defocus_angle_deg": 30, "voltage_kV": 200, "cs_mm": 2, "amplitude_contrast": 0.1, "phase_shift_deg": 0}
         defocus = rng.uniform(8000, 15000, count)
         parameters = Ctf(defocus, defocus + 500, **{k: np.full(count, float(v)) for k, v in constant.items()})
-        images = filter_images(images, -ctf_2d(parameters, BOX_PX, PIXEL_A))
+        images = filter_images(images, ctf_2d(parameters, BOX_PX, PIXEL_A))
     images = contrast * images
     noise = float(images.var()) ** 0.5 / np.sqrt(snr) * rng.normal(size=images.shape)
     stack = folder / "toy.mrcs"

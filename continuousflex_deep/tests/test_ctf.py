@@ -40,8 +40,8 @@ def test_wavelength(kV: float, wavelength: float) -> None:
     )
 
 
-def test_value_at_zero_is_minus_amplitude_contrast() -> None:
-    assert ctf_2d(ctf(q0=0.07), 16, 2.0)[0, 0, 0].item() == pytest.approx(-0.07)
+def test_value_at_zero_is_the_amplitude_contrast() -> None:
+    assert ctf_2d(ctf(q0=0.07), 16, 2.0)[0, 0, 0].item() == pytest.approx(0.07)
 
 
 def test_zeros_are_where_theory_puts_them() -> None:
@@ -51,18 +51,18 @@ def test_zeros_are_where_theory_puts_them() -> None:
     zeros = torch.sqrt(n / (wavelength * 10_000))
     assert line(ctf(cs=0, q0=0), zeros).abs().max() < 1e-5
     between = torch.sqrt((n - 0.5) / (wavelength * 10_000))
-    np.testing.assert_allclose(line(ctf(cs=0, q0=0), between), [-1, 1, -1, 1, -1], atol=1e-5)
+    np.testing.assert_allclose(line(ctf(cs=0, q0=0), between), [1, -1, 1, -1, 1], atol=1e-5)
 
 
 def test_underfocus_counteracts_spherical_aberration() -> None:
     # at Scherzer's frequency f² = 2z/(Cs λ²) the two terms cancel and the CTF is back to its value at zero
     wavelength = electron_wavelength_A(torch.tensor(300.0, dtype=torch.float64)).item()
     f = torch.tensor([np.sqrt(2 * 1000 / (2.7e7 * wavelength**2))], dtype=torch.float64)
-    assert line(ctf(u=1000), f).item() == pytest.approx(-0.1, abs=1e-4)
+    assert line(ctf(u=1000), f).item() == pytest.approx(0.1, abs=1e-4)
 
 
 def test_phase_plate_shifts_the_phase() -> None:
-    assert ctf_2d(ctf(q0=0, phase=90), 8, 2.0)[0, 0, 0].item() == pytest.approx(-1)
+    assert ctf_2d(ctf(q0=0, phase=90), 8, 2.0)[0, 0, 0].item() == pytest.approx(1)
 
 
 def test_astigmatism_has_u_along_its_angle() -> None:
@@ -92,7 +92,7 @@ def test_torch_ctf_agrees(kV: float, cs: float, q0: float, phase: float) -> None
         amplitude_contrast=q0, phase_shift=phase, pixel_size=pixel, image_shape=(box, box), rfft=True, fftshift=False,
     )  # fmt: skip
     ours = ctf_2d(ctf(u, v, angle, kV, cs, q0, phase), box, pixel)[0]
-    np.testing.assert_allclose(ours, -torch.as_tensor(theirs).reshape(ours.shape), atol=2e-3)  # theirs is +A at zero
+    np.testing.assert_allclose(ours, torch.as_tensor(theirs).reshape(ours.shape), atol=2e-3)
 
 
 def test_each_particle_has_its_own() -> None:
@@ -126,4 +126,4 @@ def test_relion_agrees(tmp_path: Path) -> None:
     inside = radius_px(box).numpy() < 0.4 * box
     theirs = (transforms[1] / transforms[0]).real[inside]
     ours = ctf_2d(ctf(u=15_000, v=9_000, angle=30), box, pixel)[0].numpy()[inside]
-    np.testing.assert_allclose(ours, -theirs, atol=2e-3)  # RELION's particles are bright
+    np.testing.assert_allclose(ours, theirs, atol=2e-3)

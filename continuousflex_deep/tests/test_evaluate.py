@@ -194,7 +194,10 @@ def test_command(
     arguments += ["--structure", str(tmp_path / "s.pdb"), "--modes", str(tmp_path / "modes")]
     assert main([*arguments, "--output", str(tmp_path / "table.json")]) == 0
     table = json.loads((tmp_path / "table.json").read_text())
-    assert table["particles"] == 30
-    assert 1 < table["all"]["amplitude"]["mean"] < 8
+    assert table["results"]["out"]["particles"] == 30
+    assert 1 < table["results"]["out"]["all"]["amplitude"]["mean"] < 8
     assert "q7" in capsys.readouterr().out
+    assert main([*arguments, "--particles", str(tmp_path / "truth.star")]) == 0
+    rows = capsys.readouterr().out.splitlines()
+    assert any(r.split()[0] == "truth" and r.split()[1:3] == ["30", "0"] for r in rows if r.strip())
     assert main([*arguments, "--mode-list", "7-10"]) == 2

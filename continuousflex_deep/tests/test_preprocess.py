@@ -80,7 +80,7 @@ def test_flip_twice_is_no_flip_and_signs_are_right(tmp_path: Path, box: int) -> 
     before, once, twice = (torch.fft.rfft2(i) for i in (images, flipped, phase_flip(flipped, p)))
     np.testing.assert_allclose(twice[inside], before[inside], atol=1e-3)
     ratio = once / before
-    np.testing.assert_allclose(ratio.real[inside], torch.where(ctf > 0, -1.0, 1.0)[inside], atol=0.02)
+    np.testing.assert_allclose(ratio.real[inside], torch.where(ctf < 0, -1.0, 1.0)[inside], atol=0.02)
     np.testing.assert_allclose(flipped.mean(dim=(1, 2)), images.mean(dim=(1, 2)), atol=1e-5)  # contrast is kept
 
 
@@ -89,7 +89,7 @@ def test_flip_restores_a_blob_seen_through_the_ctf() -> None:
     blob = torch.exp(-(axis[:, None] ** 2 + axis[None, :] ** 2) / 8)[None]
     ctf = Ctf(*(np.array([v]) for v in (25_000.0, 25_000.0, 0.0, 300.0, 2.7, 0.1, 0.0)))
     p = Particles(np.array([1]), np.array(["x"], dtype=object), np.array([0]), 2.0, 65, ctf=ctf)
-    seen = torch.fft.irfft2(torch.fft.rfft2(blob) * -ctf_2d(ctf, 65, 2.0), s=(65, 65))
+    seen = torch.fft.irfft2(torch.fft.rfft2(blob) * ctf_2d(ctf, 65, 2.0), s=(65, 65))
 
     def likeness(image: torch.Tensor) -> float:
         return float(np.corrcoef(image.flatten().numpy(), blob.flatten().numpy())[0, 1])

@@ -233,9 +233,9 @@ def test_phase_flip_leaves_no_negative_transfer(base: SimulateOptions) -> None:
     raw, *_ = image_of(replace(settings, phase_flip=False), 0.0)
     ctf = ctf_2d(truth_of(settings).require_ctf("test"), 64, 1.0)[0]
     transforms = [torch.fft.rfft2(i) for i in (plain, flipped, raw)]
-    np.testing.assert_allclose(transforms[2], -ctf * transforms[0], atol=2e-3)
+    np.testing.assert_allclose(transforms[2], ctf * transforms[0], atol=2e-3)
     np.testing.assert_allclose(transforms[1], ctf.abs() * transforms[0], atol=2e-3)
-    assert (ctf > 0).float().mean() > 0.3  # the flip had something to do
+    assert (ctf < 0).float().mean() > 0.3  # the flip had something to do
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -327,7 +327,7 @@ def xmipp_images(shared_data: Path) -> tuple[torch.Tensor, torch.Tensor, torch.T
     )
     simulator = simulate.prepare(settings)
     ctf = ctf_2d(truth.require_ctf("test"), box, pixel)
-    ours = [simulate.signal_transform(simulator, truth, row, box, pixel) * -ctf[row] for row in range(len(truth))]
+    ours = [simulate.signal_transform(simulator, truth, row, box, pixel) * ctf[row] for row in range(len(truth))]
     theirs = torch.fft.rfft2(torch.fft.ifftshift(torch.as_tensor(read_images(truth)), dim=(-2, -1)))
     return theirs, torch.stack(ours), ctf[0].square()
 
