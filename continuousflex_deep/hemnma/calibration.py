@@ -1,7 +1,7 @@
 """Noise spectrum, transfer from model to data, and contrast sign, learned from some of the particles by aligning them.
 
-Nothing is asked of the user: the noise begins as what lies outside the particle, the transfer as a generic blur with both signs
-tried; a coarse alignment gives better estimates of both, and finer ones better still.
+Nothing is asked of the user: the noise begins as what lies outside the particle, the transfer as a generic blur with
+both signs tried; a coarse alignment gives better estimates of both, and finer ones better still.
 """
 
 from collections.abc import Callable
@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from continuousflex_deep.hemnma.levels import COARSE, FINE, MEDIUM, Kept, Level, coarse_resolution_A, disc_for, residue_groups
+from continuousflex_deep.hemnma.levels import (
+    COARSE,
+    FINE,
+    MEDIUM,
+    Kept,
+    Level,
+    coarse_resolution_A,
+    disc_for,
+    residue_groups,
+)
 from continuousflex_deep.hemnma.refine import Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, information_limit
@@ -65,7 +74,9 @@ class ScheduleMaker:
     step_deg: float
 
     @staticmethod
-    def of(model: PointModel, residue_index: Tensor, box_px: int, field_A: float, prior_sd_A: float, step_deg: float) -> "ScheduleMaker":
+    def of(
+        model: PointModel, residue_index: Tensor, box_px: int, field_A: float, prior_sd_A: float, step_deg: float
+    ) -> "ScheduleMaker":
         """For a model whose atoms belong to residues (A,), in images of box_px pixels."""
         device = model.weights.device
         band = disc_for(2.0, field_A, box_px, device)
@@ -98,7 +109,8 @@ def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: fl
 
 
 def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[Spectra, int]:
-    """Spectra from particles, aligned from `start` coarse, medium, then twice fine, each with the estimates before; and the finest ring."""
+    """Spectra from particles, aligned from `start` coarse, medium, then twice fine, each with the estimates before;
+    and the finest ring."""
     stages = ("contrast", "coarse", "medium", "fine", "finest")
     with progress_bar("estimating noise and transfer", len(stages), unit="stage") as bar:
         sign = contrast_sign(band, noise, maker, start)
@@ -158,4 +170,3 @@ def _modelled(band: Band, state: State, maker: ScheduleMaker, chunk: int = 32) -
         p = project(maker.model, band.disc, band.field_A, s.rotation, s.displacement_A, s.amplitudes)
         parts.append(p * band.ctf[s.particle])
     return torch.cat(parts)
-

@@ -12,7 +12,7 @@ from torch import Tensor
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, calibrate, fine_limit
+from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, calibrate
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.parts import Arrays, PartStore
 from continuousflex_deep.hemnma.refine import Quadratic, State
@@ -41,7 +41,11 @@ class Calibration:
     def arrays(self) -> Arrays:
         """As arrays for a file."""
         s = self.spectra
-        return {"noise": s.noise.cpu().numpy(), "transfer": s.transfer.cpu().numpy(), "limits": np.array([s.limit, self.fine_px])}
+        return {
+            "noise": s.noise.cpu().numpy(),
+            "transfer": s.transfer.cpu().numpy(),
+            "limits": np.array([s.limit, self.fine_px]),
+        }
 
     @staticmethod
     def of(arrays: Arrays, device: torch.device) -> "Calibration":
@@ -59,14 +63,18 @@ class EmbeddedEngine(Engine):
 
     def __init__(self, structure: Structure, modes: NormalModes, options: AlignOptions) -> None:
         if modes.vectors.shape[1] != len(structure):
-            raise InputError(f"modes have {modes.vectors.shape[1]} atoms, the structure has {len(structure)}; compute the modes from it")
+            raise InputError(
+                f"modes have {modes.vectors.shape[1]} atoms, the structure has {len(structure)}; "
+                "compute the modes from it"
+            )
         self.options, self.mode_ids = options, modes.mode_ids
         self.device = choose_device(options.device, options.threads)
         self.model = PointModel.from_structure(structure, modes, self.device)
         self._residues = torch.as_tensor(structure.residue_index)
 
     def align(self, particles: Particles, store: PartStore | None = None) -> Particles:
-        """Poses, amplitudes and error bars of all particles; with a store, finished batches are kept there and not done again."""
+        """Poses, amplitudes and error bars of all particles; with a store, finished batches are kept there and not
+        done again."""
         self.check(particles)
         calibration = self.calibration(particles, store)
         parts = []
@@ -92,7 +100,8 @@ class EmbeddedEngine(Engine):
         return calibration
 
     def check(self, particles: Particles) -> None:
-        """Find bad input before any long work: missing or short stacks, no poses for a local start, a box that is too small."""
+        """Find bad input before any long work: missing or short stacks, no poses for a local start, a box that is too
+        small."""
         check_images(particles)
         scan_images(particles)
         if self.options.init == "local":
@@ -102,8 +111,9 @@ class EmbeddedEngine(Engine):
         field_A = particles.box_px * particles.pixel_size_A
         if field_A < 2 * self.model.radius_A * 0.75:
             raise InputError(
-                f"the box of {particles.box_px} px × {particles.pixel_size_A:g} Å = {field_A:.0f} Å does not hold the structure, whose "
-                f"farthest atom is {self.model.radius_A:.0f} Å from its centre; check the pixel size or extract a larger box"
+                f"the box of {particles.box_px} px × {particles.pixel_size_A:g} Å = {field_A:.0f} Å does not hold the "
+                f"structure, whose farthest atom is {self.model.radius_A:.0f} Å from its centre; check the pixel size "
+                "or extract a larger box"
             )
 
     def batches(self, particles: Particles) -> Iterator[np.ndarray]:
@@ -133,7 +143,8 @@ class EmbeddedEngine(Engine):
         return self._descend(band, state, maker.levels(calibration.fine_px), calibration.spectra)
 
     def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
-        """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving them."""
+        """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
+        them."""
         chosen = particles.select(rows)
         maker = self._maker(chosen)
         band = self._band(chosen, torch.from_numpy(read_images(chosen)).to(self.device), maker.band)
@@ -166,7 +177,9 @@ class EmbeddedEngine(Engine):
     def _maker(self, particles: Particles) -> ScheduleMaker:
         field_A = particles.box_px * particles.pixel_size_A
         o = self.options
-        return ScheduleMaker.of(self.model, self._residues, particles.box_px, field_A, o.amplitude_prior, o.angular_step_deg)
+        return ScheduleMaker.of(
+            self.model, self._residues, particles.box_px, field_A, o.amplitude_prior, o.angular_step_deg
+        )
 
     def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc) -> Band:
         field_A = particles.box_px * particles.pixel_size_A
@@ -184,7 +197,11 @@ class EmbeddedEngine(Engine):
         library = self._library(maker)
 
         def search(band: Band, spectra: Spectra) -> State:
-            return library.best(band.whitened(spectra).prefix(len(library.disc)), self.options.n_hypotheses, 1.15 * self.options.angular_step_deg)
+            return library.best(
+                band.whitened(spectra).prefix(len(library.disc)),
+                self.options.n_hypotheses,
+                1.15 * self.options.angular_step_deg,
+            )
 
         return search
 
@@ -194,7 +211,9 @@ class EmbeddedEngine(Engine):
             o = self.options
             shift = o.max_shift_percent / 100 * maker.field_A
             disc = maker.coarse_disc()
-            self._kept_library = ReferenceLibrary(maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift, o.amplitude_prior)
+            self._kept_library = ReferenceLibrary(
+                maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift, o.amplitude_prior
+            )
             self._library_key = key
         return self._kept_library
 
@@ -209,13 +228,17 @@ class EmbeddedEngine(Engine):
                     q[:, i] = particles.amplitudes[:n, particles.mode_ids.index(mode)]
         as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32, device=self.device)  # noqa: E731
         return State(
-            as_tensor(euler_to_matrix(euler[:n])), as_tensor(-shift[:n]), as_tensor(q), torch.arange(n, device=self.device)
+            as_tensor(euler_to_matrix(euler[:n])),
+            as_tensor(-shift[:n]),
+            as_tensor(q),
+            torch.arange(n, device=self.device),
         )
 
 
 @dataclass(frozen=True, eq=False)
 class BatchResult:
-    """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M), angle_sd_deg, shift_sd_A, score, gap (k,)."""
+    """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M),
+    angle_sd_deg, shift_sd_A, score, gap (k,)."""
 
     euler_deg: np.ndarray
     shift_A: np.ndarray

@@ -6,11 +6,13 @@ from continuousflex_deep.particles import Particles
 
 
 class Engine(ABC):
-    """Finds pose and normal-mode amplitudes of particles; made from a structure, its modes and the options of `align`."""
+    """Finds pose and normal-mode amplitudes of particles; made from a structure, its modes and the options of
+    `align`."""
 
     @abstractmethod
     def align(self, particles: Particles) -> Particles:
-        """The particles with euler_deg, shift_A, amplitudes and scores (and error bars where the engine knows them), by id.
+        """The particles with euler_deg, shift_A, amplitudes and scores (and error bars where the engine knows them),
+        by id.
 
         Raises InputError for particles that cannot be aligned: images missing, no poses for a local start.
         """

@@ -1,4 +1,5 @@
-"""From coarse to fine: which frequencies, which atoms and how many hypotheses each level of the alignment works with."""
+"""From coarse to fine: which frequencies, which atoms and how many hypotheses each level of the alignment works
+with."""
 
 from dataclasses import dataclass
 
@@ -36,7 +37,8 @@ class Level:
 
 
 def keep_best(state: State, quadratic: Quadratic, kept: Kept, same_deg: float = 3.0) -> tuple[State, Quadratic]:
-    """Sort each particle's hypotheses by cost, drop repetitions (within same_deg of a better one) and those far behind."""
+    """Sort each particle's hypotheses by cost, drop repetitions (within same_deg of a better one) and those far
+    behind."""
     order = torch.argsort(quadratic.cost, stable=True)
     order = order[torch.argsort(state.particle[order], stable=True)]
     particle, cost = state.particle[order], quadratic.cost[order]
@@ -63,7 +65,8 @@ def residue_groups(residue_index: Tensor, n_atoms: int, most: int = 4000) -> Ten
 
 
 def coarse_resolution_A(model: PointModel, step_deg: float) -> float:
-    """The resolution at which a grid of this step is fine enough: half a step moves the rim by half a period at most; 8 Å or worse."""
+    """The resolution at which a grid of this step is fine enough: half a step moves the rim by half a period at most;
+    8 Å or worse."""
     return max(8.0, float(np.radians(step_deg)) * model.radius_A)
 
 

@@ -15,7 +15,8 @@ Arrays = dict[str, np.ndarray]
 
 
 class PartStore:
-    """A folder of finished parts of one run, told apart from other runs by a fingerprint of what determines their content.
+    """A folder of finished parts of one run, told apart from other runs by a fingerprint of what determines their
+    content.
 
     Parts left by a run with another fingerprint are removed, and said so: they belong to other options or particles.
     """
@@ -41,7 +42,7 @@ class PartStore:
     def save(self, name: str, arrays: Arrays) -> None:
         """Keep a finished part."""
         with atomic_path(self.folder / f"{name}.npz") as temporary:
-            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+            np.savez(temporary, **arrays)
 
     def remove(self) -> None:
         """Forget all parts, once the whole is written."""

@@ -1,8 +1,8 @@
 """Levenberg–Marquardt on poses and amplitudes: batched nonlinear least squares of whitened images.
 
-For a whitened image y and model m(θ) the intensity scale s is eliminated in closed form (variable projection, Golub & Pereyra 1973):
-minimise −(y·m)²/(m·m) + |q|²/σ_q², whose Gauss–Newton matrix is s²·Jᵀ(1 − m mᵀ/m·m)J. In units of the noise, half the cost is a
-negative log-likelihood, and the inverse of the matrix is the Cramér–Rao covariance.
+For a whitened image y and model m(θ) the intensity scale s is eliminated in closed form (variable projection, Golub &
+Pereyra 1973): minimise −(y·m)²/(m·m) + |q|²/σ_q², whose Gauss–Newton matrix is s²·Jᵀ(1 − m mᵀ/m·m)J. In units of the
+noise, half the cost is a negative log-likelihood, and the inverse of the matrix is the Cramér–Rao covariance.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,8 @@ class Whitened:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Hypotheses: rotation (h, 3, 3), displacement_A (h, 2), amplitudes (h, M), and the particle (h,) each belongs to."""
+    """Hypotheses: rotation (h, 3, 3), displacement_A (h, 2), amplitudes (h, M), and the particle (h,) each belongs
+    to."""
 
     rotation: Tensor
     displacement_A: Tensor
@@ -48,12 +49,14 @@ class State:
     def put(self, rows: Tensor, values: "State") -> "State":
         """With some rows replaced."""
         names = ("rotation", "displacement_A", "amplitudes")
-        return State(*(getattr(self, n).index_copy(0, rows, getattr(values, n)) for n in names), self.particle)
+        fields = {n: getattr(self, n).index_copy(0, rows, getattr(values, n)) for n in names}
+        return State(**fields, particle=self.particle)
 
 
 @dataclass(frozen=True, eq=False)
 class Quadratic:
-    """The cost and its local quadratic model at each hypothesis: gain (h,), cost (h,), gradient (h, p), matrix (h, p, p), scale, correlation (h,)."""
+    """The cost and its local quadratic model at each hypothesis: gain (h,), cost (h,), gradient (h, p), matrix (h, p,
+    p), scale, correlation (h,)."""
 
     gain: Tensor
     cost: Tensor
@@ -67,7 +70,12 @@ class Quadratic:
 
     def put(self, rows: Tensor, values: "Quadratic") -> "Quadratic":
         """With some rows replaced."""
-        return Quadratic(*(mine.index_copy(0, rows, new) for mine, new in zip(vars(self).values(), vars(values).values(), strict=True)))
+        return Quadratic(
+            *(
+                mine.index_copy(0, rows, new)
+                for mine, new in zip(vars(self).values(), vars(values).values(), strict=True)
+            )
+        )
 
     def step(self, damping: Tensor) -> Tensor:
         """The damped Gauss–Newton step (h, p); damping (h,) is relative to the matrix's diagonal."""
@@ -81,16 +89,20 @@ class Quadratic:
         return (self.gradient * self.step(torch.zeros_like(self.cost))).sum(dim=1)
 
     def covariance(self) -> Tensor:
-        """Cramér–Rao covariance (h, p, p) of rotation vector (rad), displacement (Å), amplitudes (Å), the prior included."""
+        """Cramér–Rao covariance (h, p, p) of rotation vector (rad), displacement (Å), amplitudes (Å), the prior
+        included."""
         p = self.matrix.shape[-1]
-        scale = self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()  # unit diagonal first: parameters differ in unit
+        scale = (
+            self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
+        )  # unit diagonal first: parameters differ in unit
         unit = self.matrix * scale[:, :, None] * scale[:, None, :] + 1e-6 * torch.eye(p, device=scale.device)
         return torch.linalg.inv(unit.double()).float() * scale[:, :, None] * scale[:, None, :]
 
 
 @dataclass(frozen=True)
 class Descent:
-    """How to descend: at most `steps`, from a damping, until a full Gauss–Newton step would gain less than `tolerance` in the cost.
+    """How to descend: at most `steps`, from a damping, until a full Gauss–Newton step would gain less than `tolerance`
+    in the cost.
 
     The cost is in units of the noise, so a tolerance of 0.01 leaves parameters within a tenth of their deviation.
     """
@@ -103,7 +115,9 @@ class Descent:
 class Refiner:
     """Levenberg–Marquardt of one model in one frequency disc."""
 
-    def __init__(self, model: PointModel, disc: FrequencyDisc, field_A: float, prior_sd_A: float, memory_bytes: int = 1 << 28) -> None:
+    def __init__(
+        self, model: PointModel, disc: FrequencyDisc, field_A: float, prior_sd_A: float, memory_bytes: int = 1 << 28
+    ) -> None:
         self.model, self.disc, self.field_A = model, disc, field_A
         self.prior = torch.zeros(5 + len(model.modes), device=model.weights.device)
         self.prior[5:] = prior_sd_A**-2
@@ -122,7 +136,8 @@ class Refiner:
         w, y = images.filter[state.particle], _real(images.data[state.particle])
         m, jm = _real(p * w), _real(jacobian * w[:, None])
         mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
-        # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter holds
+        # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter
+        # holds
         scale = (ym / mm).abs()
         jy, jmm = (jm @ y[:, :, None])[..., 0], (jm @ m[:, :, None])[..., 0]
         gain = ym * ym.abs() / mm

@@ -20,7 +20,13 @@ class ReferenceLibrary:
     """Projections of the reference and of a few deformed conformations over a grid of orientations."""
 
     def __init__(
-        self, model: PointModel, disc: FrequencyDisc, field_A: float, step_deg: float, max_shift_A: float, amplitude_sd_A: float
+        self,
+        model: PointModel,
+        disc: FrequencyDisc,
+        field_A: float,
+        step_deg: float,
+        max_shift_A: float,
+        amplitude_sd_A: float,
     ) -> None:
         self.disc, self.field_A = disc, field_A
         device = model.weights.device
@@ -39,10 +45,18 @@ class ReferenceLibrary:
         return torch.cat(parts)
 
     def best(self, images: Whitened, count: int, apart_deg: float) -> State:
-        """The `count` best orientations of each particle, at least apart_deg from each other, with shift and conformation."""
+        """The `count` best orientations of each particle, at least apart_deg from each other, with shift and
+        conformation."""
         step = max(1, (1 << 26) // (len(self.references) * len(self.shifts_A)))
-        parts = [self._best(images, start, start + step, count, apart_deg) for start in range(0, len(images.data), step)]
-        return State(*(torch.cat([getattr(p, n) for p in parts]) for n in ("rotation", "displacement_A", "amplitudes", "particle")))
+        parts = [
+            self._best(images, start, start + step, count, apart_deg) for start in range(0, len(images.data), step)
+        ]
+        return State(
+            *(
+                torch.cat([getattr(p, n) for p in parts])
+                for n in ("rotation", "displacement_A", "amplitudes", "particle")
+            )
+        )
 
     def _best(self, images: Whitened, start: int, stop: int, count: int, apart_deg: float) -> State:
         y, w = images.data[start:stop], images.filter[start:stop]
@@ -59,7 +73,12 @@ class ReferenceLibrary:
         conformation = conformation.T[row, chosen]
         shift = shift.reshape(len(self.amplitudes), -1, k)[conformation, chosen, row]
         flat = chosen.flatten()
-        return State(self.rotation[flat], self.shifts_A[shift.flatten()], self.amplitudes[conformation.flatten()], (row + start).flatten())
+        return State(
+            self.rotation[flat],
+            self.shifts_A[shift.flatten()],
+            self.amplitudes[conformation.flatten()],
+            (row + start).flatten(),
+        )
 
     def _spread(self, gain: Tensor, count: int, apart_deg: float) -> Tensor:
         """Greedy maxima (k, count) of gain (k, orientations), each at least apart_deg from those before it."""

@@ -1,9 +1,10 @@
 """The engine's forward model: projections of point atoms, and their derivatives, straight in Fourier space.
 
-A projection's transform is P(k) = Σ_a w_a exp(−2πi (kx x_a + ky y_a) / L) with k in Fourier pixels and L the field of view
-in Å. The exponential is separable, so all k of a band come from one matrix product over the atoms, without pixels, aliasing or
-interpolation, for even and odd boxes alike. A derivative multiplies by −2πi k/L outside the sum and weights the atoms by their
-motion inside it. The shape of atoms, blur and scattering factors are left to the radial transfer estimated from the data.
+A projection's transform is P(k) = Σ_a w_a exp(−2πi (kx x_a + ky y_a) / L) with k in Fourier pixels and L the field of
+view in Å. The exponential is separable, so all k of a band come from one matrix product over the atoms, without
+pixels, aliasing or interpolation, for even and odd boxes alike. A derivative multiplies by −2πi k/L outside the sum
+and weights the atoms by their motion inside it. The shape of atoms, blur and scattering factors are left to the radial
+transfer estimated from the data.
 """
 
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class FrequencyDisc:
 class PointModel:
     """Atoms that move along modes: coords_A (A, 3) about the weighted centre, weights (A,), modes (M, A, 3).
 
-    Modes have their net translation removed, so a deformed model stays on its weighted centre, as Xmipp's --centerPDB does.
+    Modes have their net translation removed, so a deformed model stays on its weighted centre, as Xmipp's --centerPDB
+    does.
     """
 
     coords_A: Tensor
@@ -76,8 +78,8 @@ class PointModel:
 
     @staticmethod
     def from_structure(structure: Structure, modes: NormalModes, device: torch.device | str = "cpu") -> "PointModel":
-        """The all-atom model. Weights are the atoms' forward electron scattering, normalised to sum 1; the centre is Xmipp's,
-        weighted by atomic number."""
+        """The all-atom model. Weights are the atoms' forward electron scattering, normalised to sum 1; the centre is
+        Xmipp's, weighted by atomic number."""
         mass = structure.weights / structure.weights.sum()
         density = forward_scattering(structure)
         x = structure.coords_A - structure.center_A
@@ -94,7 +96,9 @@ class PointModel:
             summed = values.new_zeros(n, 3).index_add_(0, group, values * self.weights[:, None])
             return summed / weights[:, None]
 
-        return PointModel(coords_A=centre(self.coords_A), weights=weights, modes=torch.stack([centre(v) for v in self.modes]))
+        return PointModel(
+            coords_A=centre(self.coords_A), weights=weights, modes=torch.stack([centre(v) for v in self.modes])
+        )
 
     @property
     def radius_A(self) -> float:
@@ -106,7 +110,9 @@ class PointModel:
         return self.coords_A + torch.einsum("bm,mad->bad", amplitudes, self.modes)
 
 
-def project(model: PointModel, disc: FrequencyDisc, field_A: float, rotation: Tensor, shift_A: Tensor, amplitudes: Tensor) -> Tensor:
+def project(
+    model: PointModel, disc: FrequencyDisc, field_A: float, rotation: Tensor, shift_A: Tensor, amplitudes: Tensor
+) -> Tensor:
     """Transforms (B, n) complex of the model rotated by (B, 3, 3), deformed by (B, M) and displaced by (B, 2) Å.
 
     The displacement is where the particle is: minus the shift of conventions.md, which moves it back.
@@ -119,7 +125,8 @@ def project(model: PointModel, disc: FrequencyDisc, field_A: float, rotation: Te
 def project_with_jacobian(
     model: PointModel, disc: FrequencyDisc, field_A: float, rotation: Tensor, shift_A: Tensor, amplitudes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`project`, and its derivatives (B, 5 + M, n) complex by rotation vector (rad, applied from the left), displacement (Å), amplitudes."""
+    """`project`, and its derivatives (B, 5 + M, n) complex by rotation vector (rad, applied from the left),
+    displacement (Å), amplitudes."""
     seen = torch.einsum("bij,baj->bai", rotation, model.deformed(amplitudes))
     moved = torch.einsum("bij,maj->bmai", rotation[:, :2], model.modes)
     wave_x, wave_y = _waves(seen[..., :2] + shift_A[:, None], disc, field_A)
@@ -131,7 +138,9 @@ def project_with_jacobian(
     one, sx, sy, sz = sums[:, :4].unbind(dim=1)
     ux, uy = sums[:, 4:].chunk(2, dim=1)
     kx, ky = disc.kx, disc.ky
-    inner = torch.cat([torch.stack([-ky * sz, kx * sz, ky * sx - kx * sy, kx * one, ky * one], dim=1), kx * ux + ky * uy], dim=1)
+    inner = torch.cat(
+        [torch.stack([-ky * sz, kx * sz, ky * sx - kx * sy, kx * one, ky * one], dim=1), kx * ux + ky * uy], dim=1
+    )
     return one, inner * (-2j * torch.pi / field_A)
 
 
@@ -158,7 +167,8 @@ def _waves(position_A: Tensor, disc: FrequencyDisc, field_A: float) -> tuple[Ten
 
 
 def _products(weighted_y: Tensor, wave_x: Tensor, disc: FrequencyDisc, count: int | None = None) -> Tensor:
-    """Σ over atoms of exp(−i(ky y + kx x)) on the disc: (B, n), or (B, count, n) for `count` weightings of the y waves."""
+    """Σ over atoms of exp(−i(ky y + kx x)) on the disc: (B, n), or (B, count, n) for `count` weightings of the y
+    waves."""
     side = disc.radius_px + 1
     p = torch.bmm(weighted_y, wave_x.transpose(1, 2)).reshape(len(wave_x), -1, 2, side, 2, side)
     cc, cs, sc, ss = p[:, :, 0, :, 0], p[:, :, 0, :, 1], p[:, :, 1, :, 0], p[:, :, 1, :, 1]

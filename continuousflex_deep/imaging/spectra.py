@@ -1,8 +1,8 @@
 """Radial spectra of noise and transfer, estimated from the particles themselves.
 
 noise (K+1,): standard deviation of each real component of a particle's Fourier coefficient, ring by ring.
-transfer (K+1,): τ, the factor from point-atom model times CTF to data; it holds atomic shape, blur, B-factor, the intensity
-scale, and the contrast's sign (negative where the data's contrast is opposite to the CTF's).
+transfer (K+1,): τ, the factor from point-atom model times CTF to data; it holds atomic shape, blur, B-factor, the
+intensity scale, and the contrast's sign (negative where the data's contrast is opposite to the CTF's).
 """
 
 from dataclasses import dataclass, replace
@@ -40,8 +40,8 @@ class Spectra:
 def noise_outside_particle(images: Tensor, disc: FrequencyDisc, radius_px: float) -> Tensor:
     """First estimate of the noise (K+1,) from the region of images (k, d, d) farther than radius_px from the centre.
 
-    Where the particle leaves less than 15% of the box, the whole image is used: signal then adds to the noise, which makes
-    the first search more cautious at low resolution and is mended by the residuals later.
+    Where the particle leaves less than 15% of the box, the whole image is used: signal then adds to the noise, which
+    makes the first search more cautious at low resolution and is mended by the residuals later.
     """
     d = images.shape[-1]
     axis = torch.arange(d, device=images.device) - d // 2
@@ -58,8 +58,8 @@ def noise_outside_particle(images: Tensor, disc: FrequencyDisc, radius_px: float
 def estimate_spectra(data: Tensor, model: Tensor, disc: FrequencyDisc) -> Spectra:
     """Transfer and noise from data (k, n) and CTF-weighted model coefficients (k, n) of aligned particles.
 
-    τ = Re⟨F·M*⟩ / ⟨|M|²⟩ on rings, smoothed over neighbouring rings; σ² is half the residuals' mean square. Above the last
-    ring where τ exceeds twice its own standard deviation it is set to zero.
+    τ = Re⟨F·M*⟩ / ⟨|M|²⟩ on rings, smoothed over neighbouring rings; σ² is half the residuals' mean square. Above the
+    last ring where τ exceeds twice its own standard deviation it is set to zero.
     """
     cross, power = disc.ring_mean((data * model.conj()).real), disc.ring_mean(model.abs() ** 2)
     count = len(data) * torch.bincount(disc.ring, minlength=disc.radius_px + 1).clamp(min=1)
@@ -87,7 +87,8 @@ def information_limit(spectra: Spectra, model_power: Tensor, disc: FrequencyDisc
 
 
 def _smoothed(values: Tensor, count: Tensor, total: bool = False) -> Tensor:
-    """Mean over rings weighted by coefficients and a Gaussian of one ring; with total, the sum of the weights instead."""
+    """Mean over rings weighted by coefficients and a Gaussian of one ring; with total, the sum of the weights
+    instead."""
     rings = torch.arange(len(values), device=values.device, dtype=values.dtype)
     weight = torch.exp(-((rings[:, None] - rings[None, :]) ** 2) / 2) * count
     weight[:, 0] = 0

@@ -39,8 +39,9 @@ def toy_modes(structure: Structure) -> NormalModes:
     return NormalModes(mode_ids=(7, 8), vectors=q.T.reshape(2, -1, 3))
 
 
-def toy_particles(folder, count=24, snr=1.0, amplitude_sd=20.0, contrast=1.0, seed=0, ctf=True) -> Particles:  # type: ignore[no-untyped-def]
-    """Particles with their true poses and amplitudes, and images of Gaussian atoms summed in real space (not the engine's projector)."""
+def toy_particles(folder, count=24, snr=1.0, amplitude_sd=20.0, contrast=1.0, seed=0, ctf=True) -> Particles:
+    """Particles with their true poses and amplitudes, and images of Gaussian atoms summed in real space (not the
+    engine's projector)."""
     rng = np.random.default_rng(seed)
     structure = toy_structure()
     modes = toy_modes(structure)
@@ -53,7 +54,13 @@ def toy_particles(folder, count=24, snr=1.0, amplitude_sd=20.0, contrast=1.0, se
     images = torch.as_tensor(np.einsum("nay,nax->nyx", gy, gx), dtype=torch.float32)
     parameters = None
     if ctf:
-        constant = {"defocus_angle_deg": 30, "voltage_kV": 200, "cs_mm": 2, "amplitude_contrast": 0.1, "phase_shift_deg": 0}
+        constant = {
+            "defocus_angle_deg": 30,
+            "voltage_kV": 200,
+            "cs_mm": 2,
+            "amplitude_contrast": 0.1,
+            "phase_shift_deg": 0,
+        }
         defocus = rng.uniform(8000, 15000, count)
         parameters = Ctf(defocus, defocus + 500, **{k: np.full(count, float(v)) for k, v in constant.items()})
         images = filter_images(images, ctf_2d(parameters, BOX_PX, PIXEL_A))

@@ -1,4 +1,5 @@
-"""What every engine must do (EngineContract, inherited by each engine's tests), and the embedded engine on a small molecule."""
+"""What every engine must do (EngineContract, inherited by each engine's tests), and the embedded engine on a small
+molecule."""
 
 import dataclasses
 from abc import ABC, abstractmethod
@@ -69,8 +70,10 @@ class EngineContract(ABC):
     def test_results_carry_ids_modes_and_everything_else(self, aligned: Particles, truth: Particles) -> None:
         assert aligned.ids.tolist() == truth.ids.tolist()
         assert aligned.mode_ids == (7, 8)
-        assert aligned.score is not None and np.isfinite(aligned.score).all()
-        assert aligned.stacks.tolist() == truth.stacks.tolist() and aligned.ctf is not None
+        assert aligned.score is not None
+        assert np.isfinite(aligned.score).all()
+        assert aligned.stacks.tolist() == truth.stacks.tolist()
+        assert aligned.ctf is not None
 
     def test_order_of_particles_does_not_matter(self, aligned: Particles, truth: Particles) -> None:
         backwards = self.engine().align(without_truth(truth).select(np.arange(len(truth))[::-1]))
@@ -86,7 +89,7 @@ class EngineContract(ABC):
         with pytest.raises(InputError, match="asks for image"):
             self.engine().align(without_truth(truth).replace(indices=truth.indices + 1))
 
-    def test_nan_image_is_found_before_work(self, truth: Particles, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def test_nan_image_is_found_before_work(self, truth: Particles, tmp_path) -> None:
         images = read_images(truth)
         images[3, 5, 5] = np.nan
         write_stack(tmp_path / "nan.mrcs", images, PIXEL_A)
@@ -100,14 +103,14 @@ class TestEmbeddedEngine(EngineContract):
         structure = toy_structure()
         return EmbeddedEngine(structure, toy_modes(structure), dataclasses.replace(OPTIONS, **changes))
 
-    def test_contrast_is_detected(self, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def test_contrast_is_detected(self, tmp_path) -> None:
         dark = toy_particles(tmp_path, contrast=-1.0)
         engine = self.engine()
         aligned = engine.align(without_truth(dark))
         assert (angle_deg(aligned, dark) < 10).mean() >= 0.9
         assert engine.facts(aligned, engine.calibration(dark))["contrast"] == "dark particles"
 
-    def test_without_ctf(self, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+    def test_without_ctf(self, tmp_path, capsys) -> None:
         truth = toy_particles(tmp_path, ctf=False)
         engine = self.engine()
         aligned = engine.align(without_truth(truth))
@@ -115,7 +118,7 @@ class TestEmbeddedEngine(EngineContract):
         assert (angle_deg(aligned, truth) < 10).mean() >= 0.9
         assert engine.facts(aligned, engine.calibration(truth))["contrast"] == "bright particles"
 
-    def test_normalisation_of_images_does_not_matter(self, truth, aligned, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def test_normalisation_of_images_does_not_matter(self, truth, aligned, tmp_path) -> None:
         write_stack(tmp_path / "other.mrcs", read_images(truth) * 37 + 1000, PIXEL_A)
         other = truth.replace(stacks=np.full(len(truth), str(tmp_path / "other.mrcs"), dtype=object))
         again = self.engine().align(without_truth(other))
@@ -137,17 +140,19 @@ class TestEmbeddedEngine(EngineContract):
         bound = cramer_rao_bound(engine, truth, engine.calibration(truth))
         found = angle_deg(aligned, truth) < 10
         ratio = np.abs(aligned.amplitudes - truth.amplitudes)[found].mean() / bound.amplitude_A
-        assert 0.6 < ratio < 1.6, ratio  # two dozen images: a mean absolute error is known to 10%, and spectra are estimated
+        assert 0.6 < ratio < 1.6, (
+            ratio
+        )  # two dozen images: a mean absolute error is known to 10%, and spectra are estimated
         reported = (aligned.amplitudes_sd[found] * np.sqrt(2 / np.pi)).mean()
         assert 0.7 < reported / bound.amplitude_A < 1.4
 
-    def test_killed_run_goes_on_with_the_same_result(self, truth, aligned, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    def test_killed_run_goes_on_with_the_same_result(self, truth, aligned, tmp_path, monkeypatch) -> None:
         unknown, engine = without_truth(truth), self.engine(batch=10)
         whole = engine.align(unknown, PartStore(tmp_path / "a", "same"))
         calls = []
         original = EmbeddedEngine.align_batch
 
-        def fails_at_the_third(self, particles, rows, calibration):  # type: ignore[no-untyped-def]
+        def fails_at_the_third(self, particles, rows, calibration):
             calls.append(int(rows[0]))
             if len(calls) == 3:
                 raise KeyboardInterrupt
@@ -161,7 +166,7 @@ class TestEmbeddedEngine(EngineContract):
         np.testing.assert_array_equal(resumed.amplitudes, whole.amplitudes)
         np.testing.assert_array_equal(resumed.euler_deg, whole.euler_deg)
 
-    def test_parts_of_another_run_are_not_used(self, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    def test_parts_of_another_run_are_not_used(self, tmp_path) -> None:
         PartStore(tmp_path / "p", {"modes": 3}).save("part-0", {"a": np.ones(2)})
         assert PartStore(tmp_path / "p", {"modes": 3}).load("part-0") is not None
         assert PartStore(tmp_path / "p", {"modes": 4}).load("part-0") is None
@@ -187,7 +192,8 @@ def test_search_finds_planted_orientation_and_shift() -> None:
     found = library.best(Whitened(data, torch.ones(20, len(disc))), 4, 20.0)
     angle = axes_distance_deg(found.rotation.reshape(20, 4, 3, 3).numpy(), rotation[:, None].numpy())
     nearest = angle.argmin(axis=1)
-    assert np.median(angle.min(axis=1)) < 12 and angle.min(axis=1).max() < 25  # the grid's step is 18°
+    assert np.median(angle.min(axis=1)) < 12
+    assert angle.min(axis=1).max() < 25
     displaced = found.displacement_A.reshape(20, 4, 2)[torch.arange(20), nearest]
     assert (displaced - shift).norm(dim=1).median() < 3
     turned = found.rotation.reshape(20, 4, 3, 3)
@@ -195,7 +201,7 @@ def test_search_finds_planted_orientation_and_shift() -> None:
     assert (trace < 1 + 2 * np.cos(np.radians(20)) + 1e-4).all()
 
 
-def test_command_writes_what_it_promises(tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_command_writes_what_it_promises(tmp_path, capsys) -> None:
     truth, structure = toy_particles(tmp_path, count=8), toy_structure()
     write_structure(tmp_path / "toy.pdb", structure)
     write_modes(tmp_path / "modes", toy_modes(structure))
@@ -204,9 +210,13 @@ def test_command_writes_what_it_promises(tmp_path, capsys) -> None:  # type: ign
     base += ["--modes", str(tmp_path / "modes"), "--threads", "1", "--angular-step-deg", "20", "--n-hypotheses", "4"]
     assert cli.main([*base, "--mode-list", "7-8", "--output", str(tmp_path / "out.star")]) == 0
     out = read_particles(tmp_path / "out.star")
-    assert out.ids.tolist() == truth.ids.tolist() and out.mode_ids == (7, 8)
-    assert out.amplitudes_sd is not None and out.angle_sd_deg is not None and out.ambiguous is not None
-    assert not (tmp_path / "out.parts").exists() and (tmp_path / "out.json").is_file()
+    assert out.ids.tolist() == truth.ids.tolist()
+    assert out.mode_ids == (7, 8)
+    assert out.amplitudes_sd is not None
+    assert out.angle_sd_deg is not None
+    assert out.ambiguous is not None
+    assert not (tmp_path / "out.parts").exists()
+    assert (tmp_path / "out.json").is_file()
     for bad, message in (
         (["--mode-list", "6-8", "--output", str(tmp_path / "x.star")], "rigid-body"),
         (["--mode-list", "7-9", "--output", str(tmp_path / "x.star")], "no file vec.N for modes [9]"),

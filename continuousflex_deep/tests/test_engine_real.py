@@ -18,14 +18,17 @@ from continuousflex_deep.particles import Particles
 
 def engine_for(shared_data: Path, modes: tuple[int, ...]) -> EmbeddedEngine:
     structure = read_structure(shared_data / "gold10" / "AK.pdb")
-    return EmbeddedEngine(structure, read_modes(shared_data / "elnemo_ak", modes), AlignOptions(device="cpu", threads=1))
+    return EmbeddedEngine(
+        structure, read_modes(shared_data / "elnemo_ak", modes), AlignOptions(device="cpu", threads=1)
+    )
 
 
 @pytest.mark.slow
 def test_images_made_by_xmipp_are_solved_near_the_bound(shared_data: Path, tmp_path: Path) -> None:
     """Flipped and reduced to 128 px by our own preprocessing, elNemo's modes, nothing told about noise or blur.
 
-    Xmipp 3.25.06's own HEMNMA reaches 4.4, 0.64° and 0.042 Å on the first ten of them; the bound is 1.85, 0.25° and 0.031 Å.
+    Xmipp 3.25.06's own HEMNMA reaches 4.4, 0.64° and 0.042 Å on the first ten of them; the bound is 1.85, 0.25° and
+    0.031 Å.
     """
     source = shared_data / "ak_xmipp32" / "particles_256.star"
     preprocess(PreprocessOptions(particles=str(source), output=str(tmp_path), box=128, phase_flip=True))
@@ -40,9 +43,12 @@ def test_images_made_by_xmipp_are_solved_near_the_bound(shared_data: Path, tmp_p
 
 
 def test_public_stack_agrees_with_xmipps_gold_results(shared_data: Path) -> None:
-    """Rotations within 1° and shifts within 0.1 px of the gold, which was found at 64 px of 2 Å; image 4's gold is a failed fit."""
+    """Rotations within 1° and shifts within 0.1 px of the gold, which was found at 64 px of 2 Å; image 4's gold is a
+    failed fit."""
     stack = shared_data / "gold10" / "smallstack_img.stk"
-    images = Particles(np.arange(1, 11), np.full(10, str(stack), dtype=object), np.arange(10), pixel_size_A=1.0, box_px=128)
+    images = Particles(
+        np.arange(1, 11), np.full(10, str(stack), dtype=object), np.arange(10), pixel_size_A=1.0, box_px=128
+    )
     aligned = engine_for(shared_data, (7, 8)).align(images)
     gold = next(iter(read_star(shared_data / "gold10" / "gold_projmatch_modes7-8.xmd").values()))
     order = np.argsort(gold["itemId"].astype(int))

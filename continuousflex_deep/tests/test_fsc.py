@@ -105,7 +105,7 @@ def test_correction_removes_what_the_mask_makes() -> None:
     low = np.sqrt(k[:, None, None] ** 2 + k[None, :, None] ** 2 + k[None, None, :] ** 2) < 6
     common = np.fft.ifftn(np.fft.fftn(noise(48, 0)) * low).real * 30
     halves = [(common + 0.5 * noise(48, s)).astype(np.float32) for s in (1, 2)]
-    result = masked_fsc(*halves, spherical_mask(48, 24, 0))
+    result = masked_fsc(halves[0], halves[1], spherical_mask(48, 24, 0))
     far = slice(12, 22)
     assert abs(result.unmasked[far].mean()) < 0.1
     assert result.masked[far].mean() > 0.6

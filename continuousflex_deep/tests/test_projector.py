@@ -24,7 +24,11 @@ def model() -> PointModel:
 @pytest.fixture
 def pose() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rotation = torch.as_tensor(random_rotations(2, np.random.default_rng(1)))
-    return rotation, torch.tensor([[3.0, -2.0], [0.5, 7.0]]).double(), torch.tensor([[12.0, -30.0], [25.0, 4.0]]).double()
+    return (
+        rotation,
+        torch.tensor([[3.0, -2.0], [0.5, 7.0]]).double(),
+        torch.tensor([[12.0, -30.0], [25.0, 4.0]]).double(),
+    )
 
 
 def test_is_the_sum_over_atoms(model, pose):
@@ -46,7 +50,9 @@ def test_derivatives_match_finite_differences(model, pose, parameter):
         d = np.zeros(7)
         d[parameter] = step
         turn = torch.as_tensor(Rotation.from_rotvec(d[:3]).as_matrix())
-        return project(model, disc, FIELD_A, turn @ rotation, shift + torch.as_tensor(d[3:5]), q + torch.as_tensor(d[5:]))
+        return project(
+            model, disc, FIELD_A, turn @ rotation, shift + torch.as_tensor(d[3:5]), q + torch.as_tensor(d[5:])
+        )
 
     h = 1e-5
     numeric = (moved(h) - moved(-h)) / (2 * h)
@@ -63,21 +69,28 @@ def test_shift_is_a_phase(model, pose):
 
 @pytest.mark.parametrize("box_px", [40, 41])
 def test_agrees_with_the_transform_of_a_picture(model, pose, box_px):
-    """Gaussian atoms drawn in pixels, at column x and row y from pixel d//2: their transform is the model's times a Gaussian."""
+    """Gaussian atoms drawn in pixels, at column x and row y from pixel d//2: their transform is the model's times a
+    Gaussian."""
     disc, sigma_A, pixel_A = FrequencyDisc(12), 5.0, FIELD_A / box_px
     rotation, shift, q = pose
     seen = torch.einsum("bij,baj->bai", rotation, model.deformed(q))[..., :2] + shift[:, None]
     axis = (torch.arange(box_px) - box_px // 2) * pixel_A
     gx, gy = (torch.exp(-((axis - seen[..., i, None]) ** 2) / (2 * sigma_A**2)) for i in (0, 1))
     images = torch.einsum("a,bay,bax->byx", model.weights, gy, gx)
-    blur = torch.exp(-2 * (np.pi * sigma_A / FIELD_A) ** 2 * (disc.kx**2 + disc.ky**2)) * 2 * np.pi * (sigma_A / pixel_A) ** 2
+    blur = (
+        torch.exp(-2 * (np.pi * sigma_A / FIELD_A) ** 2 * (disc.kx**2 + disc.ky**2))
+        * 2
+        * np.pi
+        * (sigma_A / pixel_A) ** 2
+    )
     got, expected = disc.gather(images), project(model, disc, FIELD_A, *pose) * blur
     assert (got - expected).abs().max() < 1e-6 * expected.abs().max()
 
 
 def test_smaller_disc_is_a_prefix():
     large, small = FrequencyDisc(15), FrequencyDisc(6)
-    assert torch.equal(large.kx[: len(small)], small.kx) and torch.equal(large.ky[: len(small)], small.ky)
+    assert torch.equal(large.kx[: len(small)], small.kx)
+    assert torch.equal(large.ky[: len(small)], small.ky)
     assert large.ring[len(small) - 1] <= 6
 
 

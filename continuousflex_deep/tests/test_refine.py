@@ -27,7 +27,9 @@ def states(count: int, seed: int = 0) -> State:
     return State(rotation, shift, q, torch.arange(count))
 
 
-def images_of(model: PointModel, disc: FrequencyDisc, truth: State, snr: float, noise: float = 1.0, seed: int = 0) -> Whitened:
+def images_of(
+    model: PointModel, disc: FrequencyDisc, truth: State, snr: float, noise: float = 1.0, seed: int = 0
+) -> Whitened:
     w = torch.full((len(truth), len(disc)), snr)
     p = project(model, disc, FIELD_A, truth.rotation, truth.displacement_A, truth.amplitudes)
     return Whitened(p * w + noise * _noise(p.shape, seed), w)
@@ -42,7 +44,9 @@ def perturbed(truth: State, angle_deg: float, shift_A: float, amplitude: float, 
     rng = np.random.default_rng(seed)
     axis = rng.normal(size=(len(truth), 3))
     axis *= np.radians(angle_deg) / np.linalg.norm(axis, axis=1, keepdims=True)
-    step = np.concatenate([axis, rng.normal(scale=shift_A, size=(len(truth), 2)), rng.normal(scale=amplitude, size=(len(truth), 2))], 1)
+    step = np.concatenate(
+        [axis, rng.normal(scale=shift_A, size=(len(truth), 2)), rng.normal(scale=amplitude, size=(len(truth), 2))], 1
+    )
     return truth.moved(torch.as_tensor(step, dtype=torch.float32))
 
 
@@ -72,7 +76,9 @@ def test_gradient_is_that_of_the_cost(model):
     for i in range(7):
         step = torch.zeros(2, 7, dtype=torch.float64)
         step[:, i] = 1e-5
-        numeric = (refiner.evaluate(images, start.moved(step)).cost - refiner.evaluate(images, start.moved(-step)).cost) / 2e-5
+        numeric = (
+            refiner.evaluate(images, start.moved(step)).cost - refiner.evaluate(images, start.moved(-step)).cost
+        ) / 2e-5
         torch.testing.assert_close(-2 * gradient[:, i], numeric, rtol=1e-4, atol=1e-4 * float(gradient.abs().max()))
 
 
@@ -87,9 +93,13 @@ def test_descends_to_the_truth_without_noise(model):
 
 
 def test_error_bars_are_the_spread_of_errors(model):
-    """One image, 300 draws of noise: the reported deviations are those of the estimates (5%: four deviations of a deviation)."""
+    """One image, 300 draws of noise: the reported deviations are those of the estimates (5%: four deviations of a
+    deviation)."""
     disc, one = FrequencyDisc(12), states(1)
-    truth = State(*(v.expand(300, *v.shape[1:]) for v in (one.rotation, one.displacement_A, one.amplitudes)), torch.arange(300))
+    rotation, displacement, amplitudes = (
+        v.expand(300, *v.shape[1:]) for v in (one.rotation, one.displacement_A, one.amplitudes)
+    )
+    truth = State(rotation, displacement, amplitudes, torch.arange(300))
     images = images_of(model, disc, truth, 60.0, seed=2)
     refiner = Refiner(model, disc, FIELD_A, prior_sd_A=1e4)
     found, quadratic = refiner.descend(images, truth, Descent(20, 0.01, 1e-3))
