@@ -21,6 +21,8 @@ from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.scipion_env import ProjectDriver, create_project, open_command, prepare_scipion_environment
 
 PROJECT = "deephemnma_demo"
+# particles lie on one side, so that a network can learn their views from a few hundred labels; psi is free
+VIEWS_ROT_DEG, VIEWS_TILT_DEG = "0 60", "70 110"
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class DemoSize:
     labelled: int = 400
     box_px: int = 128
     network_box_px: int = 64
-    epochs: int = 40
+    epochs: int = 100
 
 
 def main() -> int:
@@ -95,7 +97,7 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
     modes = run("normal modes", cfd.CfdProtNma, inputStructure=imported.outputPdb).outputModes
     images = runs["images"] = run(
         "synthesize images", cfd.CfdProtSynthesize, inputModes=modes, mode_list="7-9", count=size.images, box_px=256,
-        final_box_px=size.box_px, psi_range_deg="0 360", tilt_range_deg="60 120", tilt_sampling=1,
+        final_box_px=size.box_px, rot_range_deg=VIEWS_ROT_DEG, tilt_range_deg=VIEWS_TILT_DEG, tilt_sampling=1,
     )  # fmt: skip
     everything = images.outputParticles
     first = run("image set 1", ProtSubSet, inputFullSet=everything, chooseAtRandom=True, nElements=size.labelled)

@@ -147,6 +147,13 @@ class AlignOptions(_Flexible, _Particles, _Compute):
         "global", "search all orientations, or start from those in the particle file"
     )
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    local_step_deg: float = option(
+        12.0,
+        "a local start also tries poses turned by this about each axis, both ways; 0 takes the given pose alone",
+        "°",
+        0,
+        60,
+    )
     n_hypotheses: int = option(32, "orientations per particle that are refined after the search", low=1)
     amplitude_prior: float = option(
         150.0, "standard deviation of the prior on amplitudes at coarse resolution", "Å", low=1.0
@@ -177,7 +184,9 @@ class TrainOptions(_Particles, _Compute):
     rotation: Literal["recipe", "quaternion", "matrix"] = option(
         "recipe", "how the network expresses a rotation: 4 or 9 numbers"
     )
-    augment: Literal["recipe", "on", "off"] = option("recipe", "train on mirrored, turned and displaced copies")
+    augment: Literal["recipe", "off", "in-plane", "mirror"] = option(
+        "recipe", "train on copies: off, in-plane (turned and displaced), or mirror (seen from the other side, too)"
+    )
     box: int = option(0, "images are reduced to this box for the network; 0 keeps theirs", "px", low=0)
     epochs: int = option(0, "passes over the training set; 0 is the recipe's", low=0)
     batch: int = option(0, "images a step; 0 is the recipe's", low=0)

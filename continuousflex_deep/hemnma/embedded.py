@@ -193,7 +193,7 @@ class EmbeddedEngine(Engine):
 
     def _starter(self, particles: Particles, maker: ScheduleMaker):  # type: ignore[no-untyped-def]
         if self.options.init == "local":
-            return lambda band, spectra: self._given(particles, band)
+            return lambda band, spectra: _with_neighbours(self._given(particles, band), self.options.local_step_deg)
         library = self._library(maker)
 
         def search(band: Band, spectra: Spectra) -> State:
@@ -233,6 +233,18 @@ class EmbeddedEngine(Engine):
             as_tensor(q),
             torch.arange(n, device=self.device),
         )
+
+
+def _with_neighbours(state: State, step_deg: float) -> State:
+    """The hypotheses, and each turned by step_deg about the three axes both ways, so that a poor start is recovered
+    from."""
+    if step_deg == 0:
+        return state
+    turns = np.radians(step_deg) * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    step = torch.zeros(len(turns), 5 + state.amplitudes.shape[1], device=state.rotation.device)
+    step[:, :3] = torch.as_tensor(turns, dtype=torch.float32)
+    repeated = state[torch.arange(len(state), device=step.device).repeat_interleave(len(turns))]
+    return repeated.moved(step.repeat(len(state), 1))
 
 
 @dataclass(frozen=True, eq=False)

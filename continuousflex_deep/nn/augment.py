@@ -36,10 +36,14 @@ class Motion:
         return Motion(self.mirrored.to(device), self.angle_rad.to(device), self.displacement.to(device))
 
 
-def draw_motion(count: int, shift_percent: float, generator: torch.Generator) -> Motion:
-    """Random motions: mirrored or not, any angle, displacements uniform between ± shift_percent of the box."""
+def draw_motion(count: int, shift_percent: float, generator: torch.Generator, mirror: bool = True) -> Motion:
+    """Random motions: mirrored or not, any angle, displacements uniform between ± shift_percent of the box.
+
+    Mirroring shows the particle from the other side too. That doubles the views to be learned: it pays where particles
+    are seen from all sides, and costs accuracy where they are not.
+    """
     return Motion(
-        mirrored=torch.rand(count, generator=generator) < 0.5,
+        mirrored=(torch.rand(count, generator=generator) < 0.5) & mirror,
         angle_rad=(torch.rand(count, generator=generator) * 2 - 1) * torch.pi,
         displacement=(torch.rand(count, 2, generator=generator) * 2 - 1) * (shift_percent / 100),
     )

@@ -14,7 +14,8 @@ class Recipe:
     epochs; batch: images a step; learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs,
     'cosine' warms up over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2
     term as in the article, or AdamW's; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder;
-    augment: train on moved copies; shift_percent: their largest displacement, in percent of the box; gradient_norm:
+    augment: train on copies that are turned and displaced (in-plane), mirrored too (mirror), or not at all (off);
+    shift_percent: their largest displacement, in percent of the box; gradient_norm:
     gradients are clipped to it, 0 for never; mixed_precision: bfloat16 on a GPU.
     """
 
@@ -27,7 +28,7 @@ class Recipe:
     dropout: float
     rotation: str
     sign_free: bool
-    augment: bool
+    augment: str
     step_epochs: int = 80
     warmup_percent: float = 5.0
     shift_percent: float = 2.0
@@ -54,11 +55,11 @@ RECIPES = {
     # epochs of batches of 2
     "paper": Recipe(
         epochs=400, batch=2, learning_rate=1e-5, schedule="step", weight_decay=1e-5, decoupled=False, dropout=0.5,
-        rotation="quaternion", sign_free=False, augment=False,
+        rotation="quaternion", sign_free=False, augment="off",
     ),
     "default": Recipe(
         epochs=100, batch=32, learning_rate=3e-4, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
-        rotation="matrix", sign_free=True, augment=True, gradient_norm=1.0, mixed_precision=True,
+        rotation="matrix", sign_free=True, augment="in-plane", gradient_norm=1.0, mixed_precision=True,
     ),
 }  # fmt: skip
 
@@ -70,5 +71,5 @@ def recipe_of(options: TrainOptions) -> Recipe:
     if options.rotation != "recipe":
         changes["rotation"] = options.rotation
     if options.augment != "recipe":
-        changes["augment"] = options.augment == "on"
+        changes["augment"] = options.augment
     return replace(RECIPES[options.recipe], **changes)

@@ -84,11 +84,18 @@ class TargetCoder:
         return dict(zip(self.sizes, outputs.split(list(self.sizes.values()), dim=1), strict=True))
 
     def loss(self, outputs: Tensor, labels: Labels) -> Tensor:
-        """Mean absolute error over the columns of each type, summed over the types."""
+        """Mean error of each type, summed over the types.
+
+        Mean absolute error over the columns; for rotation matrices half the chordal distance |R − R'| (Frobenius),
+        √2·sin(angle/2) between rotations, which falls smoothly with the angle whatever its axis.
+        """
         total = outputs.new_zeros(())
         wanted, got = self.encode(labels), self.split(outputs.float())
         for name, target in wanted.items():
-            errors = (got[name] - target).abs().mean(dim=1)
+            if name == "angles" and self.rotation == "matrix":
+                errors = (((got[name] - target).square().sum(dim=1) + 1e-4).sqrt() - 1e-2) / 2  # smooth at zero
+            else:
+                errors = (got[name] - target).abs().mean(dim=1)
             if name == "angles" and self.rotation == "quaternion" and self.sign_free:
                 errors = torch.minimum(errors, (got[name] + target).abs().mean(dim=1))
             total = total + errors.mean()

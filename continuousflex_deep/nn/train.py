@@ -114,7 +114,7 @@ def prepare(options: TrainOptions) -> Training:
             f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
         )
     require_usable_images(particles)
-    added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment else 0.0
+    added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment != "off" else 0.0
     coder = fit_coder(
         labels.select(torch.from_numpy(train_rows)),
         options.targets, particles.mode_ids, recipe.rotation, recipe.sign_free, preprocess.network_pixel_size_A,
@@ -171,8 +171,8 @@ def train_epoch(
     )
     for step, (rows, raw) in enumerate(batches):
         images, labels = training.preprocess(raw), training.labels.select(rows).to(device)
-        if recipe.augment:
-            motion = draw_motion(len(rows), recipe.shift_percent, generator).to(device)
+        if recipe.augment != "off":
+            motion = draw_motion(len(rows), recipe.shift_percent, generator, recipe.augment == "mirror").to(device)
             images, labels = move_images(images, motion), move_labels(labels, motion, training.preprocess.field_A)
         optimizer.param_groups[0]["lr"] = recipe.rate((epoch - 1) * steps + step, steps)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision and device.type == "cuda"):

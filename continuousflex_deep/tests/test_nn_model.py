@@ -51,7 +51,7 @@ def test_import_in_a_fresh_process():
 def test_paper_recipe_to_the_letter():
     recipe = recipe_of(TrainOptions(particles="p", output="o", recipe="paper"))
     assert (recipe.epochs, recipe.batch, recipe.weight_decay, recipe.dropout) == (400, 2, 1e-5, 0.5)
-    assert (recipe.rotation, recipe.sign_free, recipe.augment, recipe.decoupled) == ("quaternion", False, False, False)
+    assert (recipe.rotation, recipe.sign_free, recipe.augment, recipe.decoupled) == ("quaternion", False, "off", False)
     rates = [recipe.rate(epoch * 7, 7) for epoch in (0, 79, 80, 159, 160, 399)]
     assert rates == pytest.approx([1e-5, 1e-5, 1e-6, 1e-6, 1e-7, 1e-9])
 
@@ -78,5 +78,5 @@ def test_options_overrule_the_recipe():
         5,
         0.5,
         "quaternion",
-        False,
+        "off",
     )
