@@ -80,15 +80,10 @@ def ak_xmipp32(data: Path, folder: Path) -> dict[str, object]:
     local = engine_for(data, (7, 8, 9), "local")
     bound = cramer_rao_bound(local, truth, local.calibration(truth)).as_errors()
     print(format_comparison(table, found_only=True, bound=bound))
-    print(
-        f"embedded: {wall_s / len(particles):.3f} s and {cpu_s / len(particles):.3f} CPU-s an image, calibration included\n"
-    )
+    each = wall_s / len(particles), cpu_s / len(particles)
+    print(f"embedded: {each[0]:.3f} s and {each[1]:.3f} CPU-s an image, calibration included\n")
     figures: dict[str, object] = {name: e.as_dict() for name, e in table.items()}
-    return figures | {
-        "bound": bound,
-        "wall_s_per_image": wall_s / len(particles),
-        "cpu_s_per_image": cpu_s / len(particles),
-    }
+    return figures | {"bound": bound, "wall_s_per_image": each[0], "cpu_s_per_image": each[1]}
 
 
 def xmipp_results(path: Path, truth: Particles) -> Particles:

@@ -33,7 +33,7 @@ class DemoSize:
     labelled: int = 400
     box_px: int = 128
     network_box_px: int = 64
-    epochs: int = 100
+    epochs: int = 60
 
 
 def main() -> int:
