@@ -7,6 +7,9 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +116,9 @@ class ProjectDriver:
         print(f"▸ {label}", flush=True)
         protocol = self.make(protocol_class, **values)
         protocol.setObjLabel(label)
-        self.project.launchProtocol(protocol, wait=True)
+        self.project.saveProtocol(protocol)  # gives it its folder, so that its log can be followed
+        with _progress_shown(Path(protocol.getStderrLog()).resolve()):
+            self.project.launchProtocol(protocol, wait=True)
         if not protocol.isFinished():
             raise InputError(
                 f"run '{label}' failed: {protocol.getErrorMessage()}; its log is {protocol.getStderrLog()}"
@@ -142,3 +147,38 @@ class ProjectDriver:
     def owner(self, output: Any) -> Any:
         """The protocol that made an output."""
         return self.project.getProtocol(output.getObjParentId())
+
+
+@contextmanager
+def _progress_shown(log: Path, every_s: float = 1.0) -> Iterator[None]:
+    """While the block runs, repeat on stderr the last progress line that a run writes to its log."""
+    done = threading.Event()
+
+    def follow() -> None:
+        shown = ""
+        while not done.wait(every_s):
+            line = last_progress(log)
+            if line and line != shown:
+                shown = line
+                print(f"\r\033[K  {line}", end="", file=sys.stderr, flush=True)
+        if shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    follower = threading.Thread(target=follow, daemon=True)
+    follower.start()
+    try:
+        yield
+    finally:
+        done.set()
+        follower.join()
+
+
+def last_progress(log: Path, tail_bytes: int = 2000) -> str:
+    """The last line with a progress bar at the end of a log, or nothing."""
+    if not log.is_file():
+        return ""
+    with open(log, "rb") as file:
+        file.seek(max(0, log.stat().st_size - tail_bytes))
+        lines = file.read().decode(errors="replace").replace("\r", "\n").split("\n")
+    bars = [line.strip() for line in lines[1:] if "%|" in line]
+    return bars[-1] if bars else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.scipion_env import open_command, prepare_scipion_environment
+from continuousflex_deep.scipion_env import last_progress, open_command, prepare_scipion_environment
 
 pytestmark = pytest.mark.scipion
 
@@ -37,3 +37,14 @@ def test_command_that_opens_a_project(scipion_home: Path) -> None:
     assert words[-4:] == ["-m", "scipion", "project", "my project"]
     assert f"SCIPION_HOME={scipion_home}" in words
     assert "SCIPION_NOTIFY=False" in words
+
+
+def test_last_progress_is_read_from_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "run.stderr"
+    assert last_progress(log) == ""
+    log.write_text(
+        "note: begins\n\raligning:  10%|█  | 1/10\raligning:  50%|█████ | 5/10 [00:01<00:01]\nsaid at the end\n"
+    )
+    assert last_progress(log) == "aligning:  50%|█████ | 5/10 [00:01<00:01]"
+    log.write_text("begins\n" + "x" * 5000)
+    assert last_progress(log) == ""
