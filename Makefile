@@ -3,7 +3,10 @@
 # Each makes .venv once, from the versions in constraints.txt. PYTHON=/path/to/python chooses another interpreter.
 
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# an interpreter that has tkinter, which Scipion imports, comes before one that has not
+SUITABLE := import sys, tkinter; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in $$(type -ap python3.11 python3.12 python3); do \
+  "$$p" -c '$(SUITABLE)' 2>/dev/null && echo "$$p" && exit; done; command -v python3.11 || command -v python3)
 VENV := .venv
 RUN := env -u PYTHONPATH PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CORES := $(shell nproc 2>/dev/null || echo 2)

@@ -3,6 +3,7 @@
 Call `prepare_scipion_environment` before anything imports pyworkflow, which reads its configuration once, at import.
 """
 
+import importlib.util
 import os
 import shlex
 import subprocess
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import InputError, MissingDependencyError
 
 # the user's own choice wins over these
 _DEFAULTS = {
@@ -40,12 +41,26 @@ def scipion_variables(home: Path) -> dict[str, str]:
     }
 
 
+def scipion_missing() -> str:
+    """Why Scipion cannot run in this Python and what to do about it; empty where it can.
+
+    Scipion's own modules import tkinter also where no window is ever opened, and Debian's Python comes without it.
+    """
+    if importlib.util.find_spec("tkinter") is None:
+        return f"Scipion needs tkinter, which '{sys.executable}' lacks; install it (Debian: python3-tk)"
+    if importlib.util.find_spec("pyworkflow") is None or importlib.util.find_spec("pwem") is None:
+        return "Scipion is not installed; install this package with its extra 'scipion'"
+    return ""
+
+
 def prepare_scipion_environment(home: str | Path) -> Path:
     """Make ``home`` a working SCIPION_HOME and point this process and its children to it; returns its absolute path.
 
-    Writes the configuration where there is none. Raises InputError where pyworkflow was imported with another home
-    before, since it keeps the first one.
+    Writes the configuration where there is none. Raises MissingDependencyError where Scipion cannot run, InputError
+    where pyworkflow was imported with another home before, since it keeps the first one.
     """
+    if reason := scipion_missing():
+        raise MissingDependencyError(reason)
     folder = Path(home).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     loaded = sys.modules.get("pyworkflow")

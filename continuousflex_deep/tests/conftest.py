@@ -1,13 +1,12 @@
 """What all tests share: the test data outside the repository, one thread per worker, a Scipion of their own."""
 
-import importlib.util
 import os
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion_variables
+from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion_missing, scipion_variables
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SCIPION_TESTS = "test_protocols_"  # modules that need neither pytest nor this file
@@ -30,8 +29,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def scipion_home() -> Path:
     """A configured SCIPION_HOME of these tests; the test is skipped where Scipion is not installed."""
-    if importlib.util.find_spec("pyworkflow") is None:
-        pytest.skip("Scipion is not installed (pip install -e .[scipion])")
+    if scipion_missing():
+        pytest.skip(scipion_missing())
     return prepare_scipion_environment(_SCIPION_HOME.name)
 
 

@@ -6,7 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("pwem", reason="Scipion is not installed")
+from continuousflex_deep.scipion_env import scipion_missing
+
+if scipion_missing():
+    pytest.skip(scipion_missing(), allow_module_level=True)
 
 from pwem.convert.transformations import euler_matrix
 from pwem.objects import NormalMode, Particle, SetOfNormalModes, SetOfParticles, SetOfParticlesFlex

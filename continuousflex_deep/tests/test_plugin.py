@@ -57,7 +57,6 @@ class TestPlugin:
 
     @pytest.fixture
     def plugin(self):
-        pytest.importorskip("pwem", reason="Scipion is not installed")
         import pwem
 
         return pwem.Domain.getPlugins()["continuousflex_deep"].Plugin

@@ -5,7 +5,10 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-pytest.importorskip("pwem", reason="Scipion is not installed")
+from continuousflex_deep.scipion_env import scipion_missing
+
+if scipion_missing():
+    pytest.skip(scipion_missing(), allow_module_level=True)
 
 import pwem
 from pyworkflow.protocol import Protocol

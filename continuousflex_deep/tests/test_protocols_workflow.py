@@ -10,8 +10,10 @@ import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
-if importlib.util.find_spec("pyworkflow") is None:
-    raise unittest.SkipTest("Scipion is not installed (pip install -e .[scipion])")
+from continuousflex_deep.scipion_env import scipion_missing
+
+if scipion_missing():
+    raise unittest.SkipTest(scipion_missing())
 
 import numpy as np
 import pwem

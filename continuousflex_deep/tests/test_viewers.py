@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("pwem", reason="Scipion is not installed")
+from continuousflex_deep.scipion_env import scipion_missing
+
+if scipion_missing():
+    pytest.skip(scipion_missing(), allow_module_level=True)
 
 from matplotlib.backend_bases import MouseButton, MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
