@@ -12,7 +12,7 @@ from torch import Tensor
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, calibrate
+from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.parts import Arrays, PartStore
 from continuousflex_deep.hemnma.refine import Quadratic, State
@@ -71,6 +71,7 @@ class EmbeddedEngine(Engine):
         self.device = choose_device(options.device, options.threads)
         self.model = PointModel.from_structure(structure, modes, self.device)
         self._residues = torch.as_tensor(structure.residue_index)
+        self._libraries: dict[tuple[int, float], ReferenceLibrary] = {}
 
     def align(self, particles: Particles, store: PartStore | None = None) -> Particles:
         """Poses, amplitudes and error bars of all particles; with a store, finished batches are kept there and not
@@ -191,31 +192,30 @@ class EmbeddedEngine(Engine):
             ctf = ctf.abs() if particles.phase_flipped else ctf
         return Band(data, ctf, disc, field_A)
 
-    def _starter(self, particles: Particles, maker: ScheduleMaker):  # type: ignore[no-untyped-def]
+    def _starter(self, particles: Particles, maker: ScheduleMaker) -> Start:
+        """What gives each particle its first hypotheses: the search, or the poses it comes with."""
         if self.options.init == "local":
             return lambda band, spectra: _with_neighbours(self._given(particles, band), self.options.local_step_deg)
-        library = self._library(maker)
+        library, o = self._library(maker), self.options
 
         def search(band: Band, spectra: Spectra) -> State:
-            return library.best(
-                band.whitened(spectra).prefix(len(library.disc)),
-                self.options.n_hypotheses,
-                1.15 * self.options.angular_step_deg,
-            )
+            images = band.whitened(spectra).prefix(len(library.disc))
+            # hypotheses a little farther apart than neighbours on the grid, so that they are different ones
+            return library.best(images, o.n_hypotheses, 1.15 * o.angular_step_deg)
 
         return search
 
     def _library(self, maker: ScheduleMaker) -> ReferenceLibrary:
-        key = (maker.box_px, maker.field_A)
-        if getattr(self, "_library_key", None) != key:
-            o = self.options
-            shift = o.max_shift_percent / 100 * maker.field_A
-            disc = maker.coarse_disc()
-            self._kept_library = ReferenceLibrary(
-                maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift, o.amplitude_prior
-            )
-            self._library_key = key
-        return self._kept_library
+        """The references for this size of image, made once."""
+        key, o = (maker.box_px, maker.field_A), self.options
+        if key not in self._libraries:
+            shift_A, disc = o.max_shift_percent / 100 * maker.field_A, maker.coarse_disc()
+            self._libraries = {
+                key: ReferenceLibrary(
+                    maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, o.amplitude_prior
+                )
+            }
+        return self._libraries[key]
 
     def _given(self, particles: Particles, band: Band) -> State:
         """One hypothesis a particle: the pose it comes with, and its amplitudes where it has them for these modes."""
