@@ -155,8 +155,11 @@ class AlignOptions(_Flexible, _Particles, _Compute):
         60,
     )
     n_hypotheses: int = option(32, "orientations per particle that are refined after the search", low=1)
-    amplitude_prior: float = option(
-        150.0, "standard deviation of the prior on amplitudes at coarse resolution", "Å", low=1.0
+    motion_prior_A: float = option(
+        3.7,
+        "how far atoms are expected to move along a mode (RMSD of one standard deviation of its amplitude)",
+        "Å",
+        0.01,
     )
     angular_step_deg: float = option(15.0, "step of the orientation search", "°", low=4.0, high=30.0)
     max_shift_percent: float = option(
@@ -165,7 +168,7 @@ class AlignOptions(_Flexible, _Particles, _Compute):
     calibration_particles: int = option(
         256, "particles from which noise, transfer and contrast sign are estimated", low=1
     )
-    batch: int = option(0, "particles at a time; 0 chooses by the memory available", low=0)
+    batch: int = option(0, "particles at a time; 0 takes 64 on a CPU and 512 on a GPU", low=0)
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,8 @@ class EmbeddedEngine(Engine):
         self.device = choose_device(options.device, options.threads)
         self.model = PointModel.from_structure(structure, modes, self.device)
         self._residues = torch.as_tensor(structure.residue_index)
+        # of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
+        self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
         self._libraries: dict[tuple[int, float], ReferenceLibrary] = {}
 
     def align(self, particles: Particles, store: PartStore | None = None) -> Particles:
@@ -179,7 +181,7 @@ class EmbeddedEngine(Engine):
         field_A = particles.box_px * particles.pixel_size_A
         o = self.options
         return ScheduleMaker.of(
-            self.model, self._residues, particles.box_px, field_A, o.amplitude_prior, o.angular_step_deg
+            self.model, self._residues, particles.box_px, field_A, self.prior_sd_A, o.angular_step_deg
         )
 
     def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc) -> Band:
@@ -212,7 +214,7 @@ class EmbeddedEngine(Engine):
             shift_A, disc = o.max_shift_percent / 100 * maker.field_A, maker.coarse_disc()
             self._libraries = {
                 key: ReferenceLibrary(
-                    maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, o.amplitude_prior
+                    maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, self.prior_sd_A
                 )
             }
         return self._libraries[key]

@@ -27,7 +27,7 @@ from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.engine_data import PIXEL_A, toy_modes, toy_particles, toy_structure, without_truth
 
-OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, amplitude_prior=30.0)
+OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, motion_prior_A=4.0)
 
 
 def angle_deg(found: Particles, truth: Particles) -> np.ndarray:
