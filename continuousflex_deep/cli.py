@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options: Any = opt.from_mapping(options_class, values | {k: v for k, v in given.items() if v is not None})
         module, function = target.split(":")
         getattr(importlib.import_module(module), function)(options)
-    except DeepError as error:
+    except (DeepError, OSError) as error:  # of the system: no permission, disk full, a folder where a file should be
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """The align command: reads, checks, aligns with an engine, writes."""
 
 import dataclasses
+import hashlib
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from continuousflex_deep.hemnma.parts import PartStore
 from continuousflex_deep.io.modes import parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
@@ -31,6 +33,7 @@ def run(options: AlignOptions) -> None:
     require_same_atoms(modes, len(structure), options.structure, options.modes)
     particles = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
     engine = EmbeddedEngine(structure, modes, options)
+    check_images(particles)
     store = PartStore(output.with_suffix(".parts"), _determining(options, particles, structure.coords_A, modes.vectors))
     aligned = engine.align(particles, store)
     write_particles(aligned, output)
@@ -42,9 +45,15 @@ def run(options: AlignOptions) -> None:
 
 
 def _determining(options: AlignOptions, particles: Particles, *arrays: np.ndarray) -> list[object]:
-    """What a part's content depends on."""
+    """What a part's content depends on: options, structure, modes, and all that is known of the particles and stacks.
+
+    A stack is told by its path, size and time of change, so that its images need not be read for this.
+    """
     settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
-    poses = [] if particles.euler_deg is None else particles.euler_deg.tolist()
-    images = [f"{i}@{Path(s).absolute()}" for i, s in zip(particles.indices, particles.stacks, strict=True)]
-    sums = [float(np.abs(a).sum()) for a in arrays]
-    return [__version__, settings, particles.ids.tolist(), images, particles.pixel_size_A, poses, sums]
+    p, ctf = particles, () if particles.ctf is None else tuple(vars(particles.ctf).values())
+    known = (p.ids, p.indices, p.euler_deg, p.shift_A, p.amplitudes, *ctf, *arrays)
+    digests = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known]
+    names, of_particle = np.unique(p.stacks.astype(str), return_inverse=True)
+    files = [(str(Path(s).absolute()), Path(s).stat().st_size, Path(s).stat().st_mtime_ns) for s in names]
+    images = [files, hashlib.sha256(of_particle.tobytes()).hexdigest()]
+    return [__version__, settings, digests, p.mode_ids, p.pixel_size_A, p.box_px, p.phase_flipped, images]

@@ -83,7 +83,7 @@ class EmbeddedEngine(Engine):
         parts = []
         with progress_bar("aligning", len(particles)) as bar:
             for rows in self.batches(particles):
-                name = f"part-{rows[0]:08d}"
+                name = f"part-{rows[0]:08d}-{len(rows)}"  # another device may take other batches
                 kept = store.load(name) if store else None
                 part = BatchResult(**kept) if kept else self.align_batch(particles, rows, calibration)
                 if store and not kept:

@@ -71,7 +71,14 @@ def read_ctf(path: Path, table: Table, columns: dict[str, tuple[str, float | Non
             raise FormatError(
                 f"'{path}': there is a CTF, but its column {column} is missing; add it, or remove the defocus columns"
             )
-    return Ctf(**values)
+    ctf = Ctf(**values)
+    if (ctf.voltage_kV <= 0).any() or (np.abs(ctf.amplitude_contrast) > 1).any():
+        raise FormatError(
+            f"'{path}': got voltages from {ctf.voltage_kV.min():g} kV and amplitude contrasts from "
+            f"{ctf.amplitude_contrast.min():g} to {ctf.amplitude_contrast.max():g}; expected voltages above 0 and "
+            "contrasts between -1 and 1"
+        )
+    return ctf
 
 
 def image_names(path: Path, names: Column) -> tuple[NDArray[np.object_], NDArray[np.int64]]:

@@ -15,7 +15,8 @@ def read_particles(
     """Particles of a RELION `.star` or an Xmipp `.xmd` file.
 
     pixel_size_A: for files that do not carry it (Xmipp, bare stacks); one that contradicts the file is an error.
-    mode_ids: names of the amplitudes of an xmd file of Xmipp, which only numbers them; without it they are 7, 8, ….
+    mode_ids: names of the amplitudes of an xmd file that does not name them itself, as Xmipp's do not; without it they
+    are 7, 8, ….
     Ids are cfdParticleId or itemId; else the position in the stack (one stack), else a hash of the image's name.
     Stack paths are resolved against the file's folder, then its parents, as RELION's project-relative names need.
     Raises InputError or FormatError naming the file, the column and what was expected.
@@ -35,6 +36,8 @@ def require_particle_suffix(path: str | Path) -> Path:
         raise InputError(
             f"particle file '{path}': got suffix '{Path(path).suffix}', expected .star (RELION) or .xmd (Xmipp)"
         )
+    if Path(path).is_dir():
+        raise InputError(f"particle file '{path}' is a folder; give another name")
     return Path(path)
 
 

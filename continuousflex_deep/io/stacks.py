@@ -38,13 +38,22 @@ def stack_info(path: str | Path) -> StackInfo:
 
 
 def check_images(particles: Particles) -> None:
-    """Check, before long work, that every image the particles name exists and has their box. Raises InputError."""
+    """Check, before long work, that every image the particles name exists and has their box and pixel size.
+
+    Raises InputError; pixel sizes may differ by 1%, and a header may leave its own out.
+    """
     for stack in sorted(set(particles.stacks)):
         info = stack_info(stack)
         if info.box_px != particles.box_px:
             raise InputError(
                 f"'{stack}': images are {info.box_px} px, but other images of this set are {particles.box_px} px; "
                 "rescale them"
+            )
+        pixel = info.pixel_size_A
+        if pixel is not None and abs(pixel / particles.pixel_size_A - 1) > 0.01:
+            raise InputError(
+                f"'{stack}': contradictory pixel sizes: its header says {pixel:g} Å, the particles have "
+                f"{particles.pixel_size_A:g} Å; correct the wrong one"
             )
         highest = int(particles.indices[particles.stacks == stack].max()) + 1
         if highest > info.n:
@@ -173,6 +182,8 @@ def _open_stack(path: str) -> tuple[NDArray[np.float32], float | None]:
     if file.suffix not in _MRC:
         raise FormatError(f"'{file}': unknown kind of image stack; expected one of {sorted(_MRC | _SPIDER)}")
     mrc = _open_mrc(file)
+    if np.iscomplexobj(mrc.data):
+        raise FormatError(f"'{file}' holds complex numbers (transforms); expected real images")
     data = mrc.data if mrc.data.ndim == 3 else mrc.data[np.newaxis]
     pixel = float(mrc.voxel_size.x)
     return data, pixel if pixel > 0 else None

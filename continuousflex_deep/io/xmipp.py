@@ -42,7 +42,7 @@ def read_xmipp(
     in_file = floats(path, table, ["samplingRate"])[0, 0] if "samplingRate" in table else None
     pixel = agreed_pixel_size(path, pixel_size_A, in_file, header_pixel)
     amplitudes, sd = None, None
-    if "cfdModes" in table and mode_ids is None:
+    if "cfdModes" in table:  # what the file says of itself goes before the caller's guess
         mode_ids = tuple(int(m) for m in constant(path, table, "cfdModes", "").split())
     if "nmaDisplacements" in table:
         amplitudes = vectors(path, "nmaDisplacements", table["nmaDisplacements"])

@@ -2,6 +2,8 @@
 molecule."""
 
 import dataclasses
+import json
+import shutil
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -12,6 +14,7 @@ from continuousflex_deep import cli
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
+from continuousflex_deep.hemnma.command import _determining
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.levels import coarse_resolution_A, disc_for
@@ -166,18 +169,46 @@ class TestEmbeddedEngine(EngineContract):
         np.testing.assert_array_equal(resumed.amplitudes, whole.amplitudes)
         np.testing.assert_array_equal(resumed.euler_deg, whole.euler_deg)
 
+    def test_killed_run_goes_on_with_other_batches(self, truth, aligned, tmp_path) -> None:
+        unknown = without_truth(truth)
+        self.engine(batch=24).align(unknown, PartStore(tmp_path / "p", "same"))
+        resumed = self.engine(batch=10).align(unknown, PartStore(tmp_path / "p", "same"))
+        assert resumed.ids.tolist() == truth.ids.tolist()
+        np.testing.assert_allclose(resumed.amplitudes, aligned.amplitudes, atol=0.5)
+
     def test_parts_of_another_run_are_not_used(self, tmp_path) -> None:
         PartStore(tmp_path / "p", {"modes": 3}).save("part-0", {"a": np.ones(2)})
         assert PartStore(tmp_path / "p", {"modes": 3}).load("part-0") is not None
         assert PartStore(tmp_path / "p", {"modes": 4}).load("part-0") is None
 
-    def test_box_smaller_than_the_structure_is_refused(self, truth: Particles) -> None:
+    def test_box_smaller_than_the_structure_is_refused(self, truth: Particles, tmp_path) -> None:
+        write_stack(tmp_path / "fine.mrcs", read_images(truth), PIXEL_A / 3)
+        stacks = np.full(len(truth), str(tmp_path / "fine.mrcs"), dtype=object)
         with pytest.raises(InputError, match="does not hold the structure"):
-            self.engine().align(without_truth(truth).replace(pixel_size_A=PIXEL_A / 3))
+            self.engine().align(without_truth(truth).replace(pixel_size_A=PIXEL_A / 3, stacks=stacks))
 
     def test_modes_of_another_structure_are_refused(self) -> None:
         with pytest.raises(InputError, match="modes have 60 atoms, the structure has 50"):
             EmbeddedEngine(toy_structure(residues=50), toy_modes(toy_structure()), OPTIONS)
+
+
+def test_parts_belong_to_everything_that_is_known_of_the_particles(truth: Particles, tmp_path) -> None:
+    def fingerprint(particles: Particles, vectors: np.ndarray) -> str:
+        return json.dumps(_determining(OPTIONS, particles, vectors), default=str)
+
+    vectors, ctf = toy_modes(toy_structure()).vectors, truth.require_ctf("this test")
+    copied = shutil.copyfile(truth.stacks[0], tmp_path / "other.mrcs")
+    changed = [
+        truth.replace(ctf=dataclasses.replace(ctf, defocus_u_A=ctf.defocus_u_A + 1)),
+        truth.replace(ctf=None),
+        truth.replace(phase_flipped=True),
+        truth.replace(amplitudes=truth.amplitudes + 1),
+        truth.replace(shift_A=truth.shift_A + 1),
+        truth.replace(stacks=np.full(len(truth), str(copied), dtype=object)),
+    ]
+    seen = {fingerprint(truth, vectors), fingerprint(truth, -vectors), *(fingerprint(p, vectors) for p in changed)}
+    assert len(seen) == len(changed) + 2
+    assert fingerprint(truth.select(np.arange(len(truth))), vectors) in seen
 
 
 def test_search_finds_planted_orientation_and_shift() -> None:

@@ -107,6 +107,17 @@ def test_input_errors_end_with_status_2_and_no_traceback(tmp_path: Path, capsys:
     assert not (tmp_path / "m").exists()
 
 
+def test_errors_of_the_system_end_without_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(options: opt.DoctorOptions) -> None:
+        raise OSError(28, "No space left on device", "out.mrcs")
+
+    monkeypatch.setattr("continuousflex_deep.doctor.run", full)
+    assert cli.main(["doctor"]) == 2
+    assert "No space left on device: 'out.mrcs'" in capsys.readouterr().err
+
+
 def test_interruption_ends_with_status_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(_: opt.NmaOptions) -> None:
         raise KeyboardInterrupt

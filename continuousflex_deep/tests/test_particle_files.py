@@ -75,6 +75,13 @@ def test_xmd_keeps_everything(folder: Path) -> None:
     assert_same(p, read_particles(folder / "p.xmd"), skip=("extra",))
 
 
+def test_xmd_that_names_its_modes_is_believed(folder: Path) -> None:
+    particles = full_particles(folder)
+    write_particles(particles, folder / "out.xmd")
+    again = read_particles(folder / "out.xmd", mode_ids=tuple(m + 20 for m in particles.mode_ids))
+    assert again.mode_ids == particles.mode_ids
+
+
 def test_xmd_is_read_by_xmipp(folder: Path) -> None:
     xmipp = pytest.importorskip("xmippLib", reason="xmippLib (pyxmipp3, installed with Scipion) is not here")
     p = full_particles(folder)
@@ -227,6 +234,7 @@ def swap(old: str, new: str) -> Callable[[str], str]:
         (swap("5000 5000 7", "5000 nan 7"), r"rlnDefocusV: 1 values are not finite, first in row 1"),
         (swap("5000 5000 7", "5000 many 7"), "rlnDefocusV: expected numbers"),
         (swap("5000 5000 7", "5000 5000 3"), r"optics groups \['3'\], the optics table has \['1', '7'\]"),
+        (swap("first 200", "first 0"), "expected voltages above 0 and contrasts between -1 and 1"),
         (swap("_rlnDefocusV", "_rlnOther"), "there is a CTF, but its column rlnDefocusV is missing"),
         (swap("0.07 1.25", "0.07 2.5"), "images of different pixel sizes"),
         (

@@ -176,3 +176,20 @@ def test_volume_round_trip(tmp_path: Path) -> None:
         mrc.set_data(volume[0])
     with pytest.raises(FormatError, match="expected a 3D map"):
         read_volume(tmp_path / "flat.mrc")
+
+
+def test_every_stack_must_have_the_pixel_size(tmp_path: Path) -> None:
+    write_stack(tmp_path / "a.mrcs", images(), 1.5)
+    write_stack(tmp_path / "b.mrcs", images(), 3.0)
+    names = np.array([str(tmp_path / "a.mrcs"), str(tmp_path / "b.mrcs")], dtype=object)
+    p = Particles(ids=np.arange(2), stacks=names, indices=np.arange(2), pixel_size_A=1.5, box_px=9)
+    with pytest.raises(InputError, match=r"b\.mrcs.*header says 3 Å, the particles have 1\.5 Å"):
+        check_images(p)
+    check_images(p.select([0]))
+
+
+def test_transforms_are_not_images(tmp_path: Path) -> None:
+    with mrcfile.new(tmp_path / "c.mrcs") as mrc:
+        mrc.set_data(images().astype(np.complex64))
+    with pytest.raises(FormatError, match="complex"):
+        stack_info(tmp_path / "c.mrcs")
