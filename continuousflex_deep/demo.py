@@ -22,7 +22,7 @@ from continuousflex_deep.scipion_env import ProjectDriver, create_project, open_
 
 PROJECT = "deephemnma_demo"
 # particles lie on one side, so that a network can learn their views from a few hundred labels; psi is free
-VIEWS_ROT_DEG, VIEWS_TILT_DEG = "0 60", "70 110"
+VIEWS = {"rot_range_deg_min": 0.0, "rot_range_deg_max": 60.0, "tilt_range_deg_min": 70.0, "tilt_range_deg_max": 110.0}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
     modes = run("normal modes", cfd.CfdProtNma, inputStructure=imported.outputPdb).outputModes
     images = runs["images"] = run(
         "synthesize images", cfd.CfdProtSynthesize, inputModes=modes, mode_list="7-9", count=size.images, box_px=256,
-        final_box_px=size.box_px, rot_range_deg=VIEWS_ROT_DEG, tilt_range_deg=VIEWS_TILT_DEG, tilt_sampling=1,
+        final_box_px=size.box_px, tilt_sampling=1, **VIEWS,
     )  # fmt: skip
     everything = images.outputParticles
     first = run("image set 1", ProtSubSet, inputFullSet=everything, chooseAtRandom=True, nElements=size.labelled)

@@ -141,7 +141,11 @@ class ProjectDriver:
         return protocol
 
     def make(self, protocol_class: type, **values: Any) -> Any:
-        """The protocol with its parameters, not launched."""
+        """The protocol with its parameters, not launched. A name that the form does not have is an InputError."""
+        form = self.project.newProtocol(protocol_class)
+        unknown = [name for name in values if form.getParam(name) is None and not hasattr(form, name)]
+        if unknown:
+            raise InputError(f"{protocol_class.__name__} has no parameters {unknown}; see its form")
         plain = {name: value for name, value in values.items() if isinstance(value, int | float | str)}
         protocol = self.project.newProtocol(protocol_class, **plain)
         if hasattr(protocol, "numberOfThreads"):
