@@ -122,7 +122,10 @@ def agreed_pixel_size(path: Path, given: float | None, in_file: float | None, he
     sources = {"the given value": given, "the particle file": in_file, "the image stack's header": header}
     known = {k: v for k, v in sources.items() if v is not None and v > 0}
     if not known:
-        raise InputError(f"'{path}': no pixel size in it nor in its stack's header; give it with --pixel-size-A")
+        raise InputError(
+            f"'{path}': no pixel size in it nor in its stack's header; preprocess, align, train and infer take it as "
+            "--pixel-size-A, and what they write carries it"
+        )
     values = list(known.values())
     if max(values) / min(values) > 1.01:
         told = ", ".join(f"{k} says {v:g} Å" for k, v in known.items())
