@@ -260,7 +260,7 @@ def test_pixel_size_given_found_or_missing(folder: Path) -> None:
     images = np.random.default_rng(0).normal(size=(2, 8, 8)).astype(np.float32)
     write_stack(folder / "none.mrcs", images, 0.0)
     (folder / "p.xmd").write_text("data_noname\nloop_\n _image\n 1@none.mrcs\n 2@none.mrcs\n")
-    with pytest.raises(InputError, match="give it with --pixel-size-A"):
+    with pytest.raises(InputError, match="align, train and infer take it as --pixel-size-A"):
         read_particles(folder / "p.xmd")
     assert read_particles(folder / "p.xmd", pixel_size_A=3.0).pixel_size_A == 3.0
     (folder / "p.star").write_text(RELION_31)
