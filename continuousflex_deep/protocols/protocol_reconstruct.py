@@ -14,6 +14,8 @@ from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.protocols.form_options import add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
+_SAME = 0.01  # relative difference below which the command takes two pixel sizes or widths as the same
+
 
 class CfdReconstructOutputs(Enum):
     outputVolume = Volume
@@ -56,7 +58,7 @@ class CfdProtReconstruct(CfdProtBase):
             pointerClass="Volume",
             allowsNull=True,
             label="Reference map (optional)",
-            help="A map of the same box and pixel size to compare with.",
+            help="A map to compare with: of the images' pixel size, or as wide as they are.",
         )
         add_options(
             form,
@@ -102,8 +104,11 @@ class CfdProtReconstruct(CfdProtBase):
             missing = {int(i) for i in particles.getIdSet()} - {int(i) for i in images.getIdSet()}
             if missing:
                 errors.append(f"{len(missing)} particles are not among the images, for example {sorted(missing)[:5]}.")
-        if reference is not None and reference.getXDim() != shown.getXDim():
-            errors.append(f"The reference has {reference.getXDim()} pixels, the images {shown.getXDim()}; resample it.")
+        if reference is not None and not _comparable(reference, shown):
+            errors.append(
+                f"The reference has {reference.getXDim()} voxels of {reference.getSamplingRate():g} Å, the images "
+                f"{shown.getXDim()} pixels of {shown.getSamplingRate():g} Å; resample it to their pixel size or width."
+            )
         return errors
 
     def getResolutions(self) -> dict[str, dict[str, float | None]]:
@@ -118,6 +123,12 @@ class CfdProtReconstruct(CfdProtBase):
             found = [f"{value:.2f} Å at {threshold}" for threshold, value in values.items() if value is not None]
             lines.append(f"FSC of {curve}: {', '.join(found) or 'below the thresholds'}")
         return lines
+
+
+def _comparable(reference: Any, images: Any) -> bool:
+    """Whether a map has the images' pixel size or their width, so that the command can bring it to their sampling."""
+    scale = reference.getSamplingRate() / images.getSamplingRate()
+    return any(abs(ratio - 1) < _SAME for ratio in (scale, scale * reference.getXDim() / images.getXDim()))
 
 
 def read_fsc(path: Path) -> dict[str, tuple[list[float], list[float]]]:

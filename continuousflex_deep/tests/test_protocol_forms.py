@@ -1,6 +1,7 @@
 """Scipion's forms against the options they derive from, and what they refuse."""
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
@@ -15,6 +16,7 @@ from pyworkflow.protocol import Protocol
 
 from continuousflex_deep.options import REQUIRED, SimulateOptions, TrainOptions
 from continuousflex_deep.protocols import __all__ as names
+from continuousflex_deep.protocols import protocol_reconstruct
 from continuousflex_deep.protocols.form_options import option_label, read_options
 from continuousflex_deep.protocols.protocol_base import FILLED
 
@@ -69,6 +71,18 @@ def test_out_of_bounds_is_refused_in_the_form() -> None:
     protocol.validation_percent.set(low / 2)
     errors = protocol.getParam("validation_percent").validate(protocol.validation_percent.get())
     assert errors == [f"must be at least {low} %"]
+
+
+@pytest.mark.parametrize(
+    ("voxels", "voxel_A", "fits"), [(100, 1.0, True), (64, 1.0, True), (50, 2.0, True), (50, 1.5, False)]
+)
+def test_reference_of_the_same_pixel_size_or_width_is_taken(voxels: int, voxel_A: float, fits: bool) -> None:
+    """As the reconstruct command takes it; images of 100 px of 1 Å."""
+    reference, images = (
+        SimpleNamespace(getXDim=lambda d=d: d, getSamplingRate=lambda a=a: a)
+        for d, a in ((voxels, voxel_A), (100, 1.0))
+    )
+    assert protocol_reconstruct._comparable(reference, images) is fits
 
 
 def test_names_of_options() -> None:

@@ -7,10 +7,11 @@ import importlib.util
 import json
 import os
 import unittest
+from itertools import combinations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from continuousflex_deep.scipion_env import scipion_missing
+from continuousflex_deep.scipion_env import ProjectDriver, scipion_missing
 
 if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
@@ -20,7 +21,6 @@ import pwem
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pwem.protocols import ProtImportPdb, ProtSubSet
-from pyworkflow.object import Pointer
 from pyworkflow.template import LocalTemplate
 from pyworkflow.tests import BaseTest, setupTestProject
 from pyworkflow.viewer import DESKTOP_TKINTER
@@ -52,6 +52,7 @@ def write_trace(path: Path) -> None:
 class TestCfdWorkflow(BaseTest):
     """Steps share one project, in the order in which a user would take them."""
 
+    driver: ClassVar[ProjectDriver]
     structure: ClassVar[Any]
     modes: ClassVar[Any]
     particles: ClassVar[Any]
@@ -61,51 +62,28 @@ class TestCfdWorkflow(BaseTest):
     def setUpClass(cls) -> None:
         cls.started_in = os.getcwd()
         setupTestProject(cls)
+        cls.driver = ProjectDriver(cls.proj)
+        cls.driver.threads = THREADS
         write_trace(Path("trace.pdb"))
-        cls.structure = cls.run_protocol(
-            ProtImportPdb, inputPdbData=ProtImportPdb.IMPORT_FROM_FILES, pdbFile=str(Path("trace.pdb").resolve())
+        cls.structure = cls.driver.run(
+            "structure",
+            ProtImportPdb,
+            inputPdbData=ProtImportPdb.IMPORT_FROM_FILES,
+            pdbFile=str(Path("trace.pdb").resolve()),
         ).outputPdb
-        cls.modes = cls.run_protocol(
-            cfd.CfdProtNma, inputStructure=cls.structure, n_modes=10, cutoff_A=12.0, block_size=2
+        cls.modes = cls.driver.run(
+            "normal modes", cfd.CfdProtNma, inputStructure=cls.structure, n_modes=10, cutoff_A=12.0, block_size=2
         ).outputModes
-        synthesis = cls.run_protocol(
-            cfd.CfdProtSynthesize, inputModes=cls.modes, mode_list="7 8", conformations=1, amplitude_range=60.0,
-            count=IMAGES, box_px=BOX_PX, final_box_px=0, pixel_size_A=PIXEL_SIZE_A, snr=1.0, shift_range_px=1.0,
+        synthesis = cls.driver.run(
+            "images", cfd.CfdProtSynthesize, inputModes=cls.modes, mode_list="7 8", conformations=1,
+            amplitude_range=60.0, count=IMAGES, box_px=BOX_PX, final_box_px=0, pixel_size_A=PIXEL_SIZE_A, snr=1.0,
+            shift_range_px=1.0,
         )  # fmt: skip
         cls.particles, cls.truth = synthesis.outputParticles, synthesis.outputTruth
 
     @classmethod
     def tearDownClass(cls) -> None:
         os.chdir(cls.started_in)
-
-    @classmethod
-    def make_protocol(cls, protocol_class: type, **values: Any) -> Any:
-        """A protocol with its parameters; objects and lists of objects become its inputs."""
-        plain = {name: value for name, value in values.items() if isinstance(value, int | float | str)}
-        protocol = cls.newProtocol(protocol_class, **plain)
-        if hasattr(protocol, "numberOfThreads"):
-            protocol.numberOfThreads.set(THREADS)
-        for name, value in values.items():
-            if isinstance(value, list):
-                getattr(protocol, name).set([cls.pointer_to(item) for item in value])
-            elif name not in plain:
-                getattr(protocol, name).copy(cls.pointer_to(value), copyId=False)
-        return protocol
-
-    @classmethod
-    def pointer_to(cls, output: Any) -> Pointer:
-        """What the form's input selector makes of an output: a pointer to its protocol, and the output's name."""
-        owner = cls.proj.getProtocol(output.getObjParentId())
-        return Pointer(owner, extended=output.getLastName())
-
-    @classmethod
-    def run_protocol(cls, protocol_class: type, **values: Any) -> Any:
-        protocol = cls.make_protocol(protocol_class, **values)
-        cls.proj.launchProtocol(protocol, wait=True)
-        if not protocol.isFinished():
-            said = Path(protocol.getStderrLog()).read_text()[-2000:]
-            raise AssertionError(f"{protocol_class.__name__}: {protocol.getErrorMessage()}\n{said}")
-        return protocol
 
     def pose_errors(self, found: Particles) -> tuple[np.ndarray, np.ndarray]:
         """(angle_deg, amplitude_A) errors (n,) against the truth, joined by id."""
@@ -127,11 +105,11 @@ class TestCfdWorkflow(BaseTest):
 
     def test_2_alignment_to_reconstruction(self) -> None:
         """HEMNMA labels half of the images; network, landscape of both halves, groups and maps follow."""
-        first = self.run_protocol(
-            ProtSubSet, inputFullSet=self.particles, chooseAtRandom=True, nElements=IMAGES // 2
+        first = self.driver.run(
+            "Image set 1", ProtSubSet, inputFullSet=self.particles, chooseAtRandom=True, nElements=IMAGES // 2
         ).outputParticlesFlex
-        aligned = self.run_protocol(
-            cfd.CfdProtAlign, inputParticles=first, inputModes=self.modes, mode_list="7 8",
+        aligned = self.driver.run(
+            "HEMNMA", cfd.CfdProtAlign, inputParticles=first, inputModes=self.modes, mode_list="7 8",
             n_hypotheses=4, angular_step_deg=20.0,
         ).outputParticles  # fmt: skip
         self.assertEqual(aligned.getIdSet(), first.getIdSet())
@@ -139,24 +117,28 @@ class TestCfdWorkflow(BaseTest):
         self.assertGreater(np.mean(angle_deg < 10), 0.7, f"angular errors {np.sort(angle_deg).round(1)}")
         self.assertLess(np.median(amplitude_A), 20.0)
 
-        second = self.run_protocol(
-            ProtSubSet, inputFullSet=self.particles, inputSubSet=first, setOperation=ProtSubSet.SET_DIFFERENCE
+        second = self.driver.run(
+            "Image set 2",
+            ProtSubSet,
+            inputFullSet=self.particles,
+            inputSubSet=first,
+            setOperation=ProtSubSet.SET_DIFFERENCE,
         ).outputParticlesFlex
         predicted = self.check_network(aligned, second)
         landscape = self.check_landscape(aligned, predicted)
         self.check_groups(landscape, aligned.getIdSet() | predicted.getIdSet())
 
     def check_network(self, labels: Any, unlabelled: Any) -> Any:
-        training = self.run_protocol(
-            cfd.CfdProtTrain, inputParticles=labels, epochs=2, backbone=0, batch=8, outlier_distance=0.0,
+        training = self.driver.run(
+            "network", cfd.CfdProtTrain, inputParticles=labels, epochs=2, backbone=0, batch=8, outlier_distance=0.0,
             keep_ambiguous=True,
         )  # fmt: skip
         network = training.outputNetwork
         self.assertEqual((network.getModeIds(), network.getBoxSize(), network.getTargets()), ((7, 8), BOX_PX, "all"))
         self.check_viewer(training, "training curves", "_visualize")
         self.assertEqual(read_curves(Path(training.getModelFolder()) / "curves.csv")["epoch"], [1, 2])
-        predicted = self.run_protocol(
-            cfd.CfdProtInfer, inputParticles=unlabelled, inputNetworks=[network]
+        predicted = self.driver.run(
+            "prediction", cfd.CfdProtInfer, inputParticles=unlabelled, inputNetworks=[network]
         ).outputParticles
         self.assertEqual(predicted.getIdSet(), unlabelled.getIdSet())
         self.assertEqual(mode_ids_of(predicted), (7, 8))
@@ -164,7 +146,7 @@ class TestCfdWorkflow(BaseTest):
         return predicted
 
     def check_landscape(self, *sets: Any) -> Any:
-        protocol = self.run_protocol(cfd.CfdProtLandscape, inputSets=list(sets), outlier_distance=0.0)
+        protocol = self.driver.run("landscape", cfd.CfdProtLandscape, inputSets=list(sets), outlier_distance=0.0)
         landscape = protocol.outputLandscape
         self.assertSetSize(landscape.getParticles(), IMAGES)
         data = read_landscape_data(landscape.getFileName())
@@ -183,14 +165,18 @@ class TestCfdWorkflow(BaseTest):
             viewer.setProtocol(protocol)
         drawn = viewer._visualize(protocol) if show == "_visualize" else getattr(viewer, show)()
         self.assertEqual([type(view).__name__ for view in drawn], ["EmPlotter"])
-        self.assertTrue(drawn[0].getFigure().axes[0].has_data())
+        figure = drawn[0].getFigure()
+        self.assertTrue(figure.axes[0].has_data())
+        drawn[0].draw()  # with the layout that a window shows
+        for one, other in combinations([axes.get_tightbbox() for axes in figure.axes], 2):
+            self.assertFalse(one.overlaps(other), f"{label}: {one} lies over {other}")
 
     def check_groups(self, landscape: Any, ids: set[int]) -> None:
         """By condition, and by drawing in the viewer; then a map with the images at another size."""
         data = read_landscape_data(landscape.outputLandscape.getFileName())
         expected = set(data.ids[data.columns["PC 1"] > 0].tolist())
-        group = self.run_protocol(
-            cfd.CfdProtGroup, inputLandscape=landscape.outputLandscape, expression="pc1 > 0"
+        group = self.driver.run(
+            "group", cfd.CfdProtGroup, inputLandscape=landscape.outputLandscape, expression="pc1 > 0"
         ).outputParticles
         self.assertEqual(set(group.getIdSet()), expected)
 
@@ -200,12 +186,15 @@ class TestCfdWorkflow(BaseTest):
         view.select_inside([(0, -1e6), (1e6, -1e6), (1e6, 1e6), (0, 1e6)])
         drawn = make_group(self.proj, landscape, view, wait=True)
         self.assertEqual(set(drawn.outputParticles.getIdSet()), expected)
+        self.assertEqual(drawn.getObjLabel(), f"group 1: {len(expected)} particles")
 
         everything = landscape.outputParticles
         self.assertEqual(set(everything.getIdSet()), ids)
-        smaller = self.run_protocol(cfd.CfdProtPreprocess, inputParticles=self.particles, box=24).outputParticles
-        reconstruction = self.run_protocol(
-            cfd.CfdProtReconstruct, inputParticles=everything, inputImages=smaller, ctf=True
+        smaller = self.driver.run(
+            "smaller images", cfd.CfdProtPreprocess, inputParticles=self.particles, box=24
+        ).outputParticles
+        reconstruction = self.driver.run(
+            "map", cfd.CfdProtReconstruct, inputParticles=everything, inputImages=smaller, ctf=True
         )
         volume = reconstruction.outputVolume
         self.assertEqual(volume.getDim(), (24, 24, 24))
@@ -218,7 +207,7 @@ class TestCfdWorkflow(BaseTest):
 
     def test_3_training_on_truth_is_possible(self) -> None:
         """Labels need not come from an alignment: any set with poses and amplitudes will do."""
-        self.assertEqual(self.make_protocol(cfd.CfdProtTrain, inputParticles=self.truth).validate(), [])
+        self.assertEqual(self.driver.make(cfd.CfdProtTrain, inputParticles=self.truth).validate(), [])
 
     def test_4_bad_input_is_refused_before_launch(self) -> None:
         align = {"inputParticles": self.particles, "inputModes": self.modes}
@@ -236,12 +225,12 @@ class TestCfdWorkflow(BaseTest):
         ]
         for protocol_class, values, message in refusals:
             with self.subTest(protocol=protocol_class.__name__, message=message):
-                errors = self.make_protocol(protocol_class, **values).validate()
+                errors = self.driver.make(protocol_class, **values).validate()
                 self.assertTrue(any(message in error for error in errors), errors)
 
     def test_5_what_the_command_says_reaches_the_user(self) -> None:
         """A fault that only the command can see: its own sentence is the protocol's error, not an exit status."""
-        protocol = self.make_protocol(
+        protocol = self.driver.make(
             cfd.CfdProtSynthesize, inputModes=self.modes, mode_list="7 8", conformations=1, count=2, box_px=16,
             pixel_size_A=1.0, final_box_px=0,
         )  # fmt: skip

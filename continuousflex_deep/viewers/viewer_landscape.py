@@ -50,6 +50,8 @@ class CfdLandscapeViewer(ProtocolViewer):
         choices = [self.getEnumText(name) for name in ("horizontal", "vertical", "colour")]
         view = LandscapeFigure(self._data(), plotter.getFigure(), *choices)
         view.enable_selection()
+        plotter.tightLayoutOn = False  # it would spread the axes over the button's place
+        plotter.getFigure().subplots_adjust(bottom=0.16)
         button = Button(plotter.getFigure().add_axes((0.79, 0.01, 0.2, 0.05)), "Make a group")
         button.on_clicked(lambda _event: self._make_group(view))
         self._kept = view, button  # matplotlib keeps no reference to widgets, and they die without one
@@ -62,7 +64,7 @@ class CfdLandscapeViewer(ProtocolViewer):
         except InputError as error:
             self.errorMessage(str(error), "No group").show()
             return
-        self.infoMessage(f"The group is made by the protocol '{protocol.getRunName()}'.", "Group").show()
+        self.infoMessage(f"The group is made by the protocol '{protocol.getObjLabel()}'.", "Group").show()
 
 
 def make_group(project: Any, landscape_protocol: Any, view: LandscapeFigure, wait: bool = False) -> CfdProtGroup:
@@ -70,9 +72,8 @@ def make_group(project: Any, landscape_protocol: Any, view: LandscapeFigure, wai
     number = 1 + len(list(Path(landscape_protocol._getExtraPath()).glob("group_*.txt")))
     ids_file = landscape_protocol._getExtraPath(f"group_{number}.txt")
     chosen = view.save_selection(ids_file)
-    protocol = project.newProtocol(
-        CfdProtGroup, objLabel=f"group {number}: {chosen} particles", ids=ids_file, keep_outliers=True
-    )
+    protocol = project.newProtocol(CfdProtGroup, ids=ids_file, keep_outliers=True)
+    protocol.setObjLabel(f"group {number}: {chosen} particles")  # newProtocol would put the default label over it
     protocol.inputLandscape.set(landscape_protocol)
     protocol.inputLandscape.setExtended("outputLandscape")
     project.launchProtocol(protocol, wait=wait)
