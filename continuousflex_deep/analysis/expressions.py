@@ -53,12 +53,13 @@ def evaluate_condition(expression: str, columns: Mapping[str, NDArray[Any]]) -> 
     """
     if len(expression) > LONGEST:
         raise InputError(f"expression: got {len(expression)} characters, expected at most {LONGEST}")
+    expression = " ".join(expression.split())  # a form's field may hold several lines
     try:
-        tree = ast.parse(expression.strip(), mode="eval")
+        tree = ast.parse(expression, mode="eval")
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
         used = list(dict.fromkeys(node.id for node in sorted(names, key=lambda node: node.col_offset)))
         with np.errstate(all="ignore"):
-            value = _Evaluator(expression.strip(), columns).visit(tree.body)
+            value = _Evaluator(expression, columns).visit(tree.body)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         if isinstance(error, InputError):
             raise

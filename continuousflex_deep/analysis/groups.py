@@ -12,7 +12,7 @@ from continuousflex_deep.analysis.landscape import Landscape, landscape_columns,
 from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
-from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import GroupOptions
 from continuousflex_deep.particles import Particles
@@ -121,8 +121,8 @@ def read_ids(path: str | Path) -> tuple[int, ...]:
         text = line.strip()
         if text and not text.startswith("#"):
             try:
-                ids.append(int(text))
-            except ValueError as error:
+                ids.append(int(np.int64(int(text))))
+            except (ValueError, OverflowError) as error:
                 raise FormatError(
                     f"'{file}', line {number}: got '{text[:40]}', expected one particle id a line"
                 ) from error
@@ -133,6 +133,7 @@ def read_ids(path: str | Path) -> tuple[int, ...]:
 
 def run(options: GroupOptions) -> None:
     """The `group` command: write the group's particle file and, beside it as .json, its centroid and record."""
+    require_particle_suffix(options.output)
     landscape = read_landscape(options.landscape)
     ids = read_ids(options.ids) if options.ids else None
     rows = select_group(landscape, Criteria(options.expression, options.box, ids, options.keep_outliers))

@@ -30,6 +30,16 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def require_writable_folder(path: str | Path) -> Path:
+    """The folder for results, if it can be written to or made; else an InputError, before any work. Makes nothing."""
+    folder = Path(path)
+    nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "may not be written to" if nearest.is_dir() else "is a file"
+        raise InputError(f"cannot write into '{folder}': '{nearest}' {why}; choose a folder you may write to")
+    return folder
+
+
 def require_file(path: str | Path, what: str) -> Path:
     """The path, if it is a readable, non-empty file; else an InputError that says what was meant to be there."""
     p = Path(path)

@@ -9,8 +9,9 @@ import torch
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import parse_mode_list, read_modes, require_same_atoms
-from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import read_structure
@@ -38,6 +39,7 @@ class Model:
 
 def run(options: InferOptions) -> None:
     """Predict, polish if asked, and write the particle file and its record."""
+    require_writable_folder(require_particle_suffix(options.output).parent)
     device = choose_device(options.device, options.threads)
     particles = read_particles(options.particles, options.pixel_size_A or None)
     models = [Model(source, load_model(source)) for source in options.model]

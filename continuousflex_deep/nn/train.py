@@ -16,6 +16,7 @@ from continuousflex_deep.analysis.outliers import is_outlier
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import check_images
@@ -99,7 +100,8 @@ def run(options: TrainOptions) -> None:
 
 def prepare(options: TrainOptions) -> Training:
     """Read and check everything that training needs, so that what is wrong is said before the long work."""
-    device, recipe, output = choose_device(options.device, options.threads), recipe_of(options), Path(options.output)
+    device, recipe = choose_device(options.device, options.threads), recipe_of(options)
+    output = require_writable_folder(options.output)
     if (output / LAST).is_file() and not options.resume:
         raise InputError(f"'{output}' already holds a training; go on with it by --resume, or give another folder")
     everything = read_particles(options.particles, options.pixel_size_A or None)

@@ -19,7 +19,7 @@ from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
-from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_json, write_record
 from continuousflex_deep.io.stacks import check_images, read_images, write_volume
@@ -128,6 +128,7 @@ def _add(sums: SliceAccumulator, batch: Particles, ctf: bool) -> None:
 
 def run(options: ReconstructOptions) -> None:
     """The `reconstruct` command."""
+    require_writable_folder(options.output)
     particles = read_particles(options.particles)
     particles.require_poses("a reconstruction")
     if options.images:

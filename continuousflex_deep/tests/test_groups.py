@@ -84,6 +84,11 @@ def test_anything_else_is_refused(expression: str, message: str) -> None:
         evaluate_condition(expression, COLUMNS)
 
 
+def test_a_condition_may_go_over_several_lines() -> None:
+    columns = {"pc1": np.array([-1.0, 1.0, 3.0])}
+    assert evaluate_condition("pc1 > 0\n  and pc1 < 2", columns)[0].tolist() == [False, True, False]
+
+
 def test_names_that_were_used_are_told() -> None:
     assert evaluate_condition("abs(pc1) > 1 and outlier", COLUMNS)[1] == ["pc1", "outlier"]
 
@@ -201,12 +206,16 @@ def test_command_takes_images_of_another_size(folder: Path, tmp_path: Path) -> N
 
 def test_command_says_what_is_wrong(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "bad.txt").write_text("3\nfour\n")
+    (tmp_path / "long.txt").write_text("99999999999999999999\n")
     out = ["--landscape", str(folder), "--output", str(tmp_path / "g.star")]
     for arguments, message in [
         (["--ids", str(tmp_path / "bad.txt")], "line 2: got 'four'"),
+        (["--ids", str(tmp_path / "long.txt")], "line 1: got '99999999999999999999'"),
+        (["--output", str(tmp_path / "g.txt")], "expected .star"),
         (["--expression", "pc1 > 1e9"], "pc1 from"),
         (["--expression", "import os"], "cannot be read"),
     ]:
         assert main(["group", *out, *arguments]) == 2
         assert message in capsys.readouterr().err
     assert not (tmp_path / "g.star").exists()
+    assert not (tmp_path / "g.txt").exists()

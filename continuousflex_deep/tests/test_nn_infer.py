@@ -134,6 +134,15 @@ def test_other_box_is_refused_before_any_work(trained, tmp_path, capsys):
     assert not (tmp_path / "o.star").exists()
 
 
+def test_output_is_checked_before_any_work(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(infer, "predict", lambda *_: pytest.fail("it began to predict"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"expected \.star"):
+        predicted(trained, tmp_path / "o.txt", "all")
+    with pytest.raises(InputError, match="is a file"):
+        predicted(trained, tmp_path / "file" / "o.star", "all")
+
+
 def test_files_that_are_no_network_are_refused(trained, tmp_path):
     with pytest.raises(InputError, match=f"has no {BEST}"):
         load_model(tmp_path)

@@ -220,6 +220,12 @@ def test_missing_images(toy, tmp_path):
         train.run(small(toy[0], tmp_path / "m"))
 
 
+def test_an_output_that_cannot_be_written_is_said_before_the_work(toy, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot write into .*is a file"):
+        train.prepare(small(toy[0], tmp_path / "file" / "m"))
+
+
 def test_a_batch_of_one_is_refused(toy, tmp_path):
     with pytest.raises(InputError, match="--batch: got 1"):
         train.run(small(toy[0], tmp_path / "m", batch=1))

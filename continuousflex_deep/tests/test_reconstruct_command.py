@@ -165,6 +165,14 @@ def test_command_says_what_is_wrong(particles: Particles, tmp_path: Path, capsys
         assert not (tmp_path / "out").exists()
 
 
+def test_output_is_checked_before_any_work(
+    particles: Particles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("")
+    assert main(arguments(tmp_path, particles, "--no-ctf")) == 2
+    assert "is a file; choose a folder" in capsys.readouterr().err
+
+
 def test_real_particles_agree_with_the_known_map(shared_data: Path) -> None:
     """133 β-galactosidase particles with RELION's poses; its gold-standard resolution was 16.4 Å."""
     folder = shared_data / "betagal133"
