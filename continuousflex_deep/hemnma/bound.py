@@ -36,7 +36,8 @@ def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Cali
     """The bound for particles with true poses and amplitudes, given the noise and transfer of a calibration.
 
     The errors of an efficient estimator are Gaussian with the inverse Fisher matrix as covariance, the intensity scale
-    estimated along; a mean absolute error is then √(2/π) deviations, and the angular one is averaged over draws.
+    estimated along; a mean absolute error is then √(2/π) deviations, and the angular one is averaged over draws. The
+    engine's prior on amplitudes is part of the matrix: negligible but where the images hardly tell the amplitudes.
     Raises InputError when the truth has no poses or other modes.
     """
     truth.require_poses("the Cramér-Rao bound")

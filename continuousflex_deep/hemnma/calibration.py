@@ -116,12 +116,12 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
         sign = contrast_sign(band, noise, maker, start)
         bar.update(1)
         spectra = generic_spectra(noise, maker.band, band.field_A, sign)
-        state, _ = maker.levels(maker.coarse_disc().radius_px).coarse.run(band.whitened(spectra), start(band, spectra))
+        state, *_ = maker.levels(maker.coarse_disc().radius_px).coarse.run(band.whitened(spectra), start(band, spectra))
         spectra = reestimated(band, state, maker, spectra)
         bar.update(1)
         for name in ("medium", "fine", "fine"):
             level: Level = getattr(maker.levels(fine_limit(band, state, maker, spectra)), name)
-            state, _ = level.run(band.whitened(spectra), state)
+            state, *_ = level.run(band.whitened(spectra), state)
             spectra = reestimated(band, state, maker, spectra)
             bar.update(1)
     return spectra, fine_limit(band, state, maker, spectra)
@@ -151,7 +151,7 @@ def contrast_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start)
     gains = {}
     for sign in (1.0, -1.0):
         spectra = generic_spectra(noise, maker.band, band.field_A, sign)
-        _, quadratic = coarse.run(few.whitened(spectra), start(few, spectra))
+        _, quadratic, _ = coarse.run(few.whitened(spectra), start(few, spectra))
         gains[sign] = float(quadratic.gain.sum())
     return max(gains, key=lambda s: gains[s])
 

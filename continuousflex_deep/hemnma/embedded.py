@@ -157,13 +157,12 @@ class EmbeddedEngine(Engine):
 
     def _descend(self, band: Band, state: State, levels: Schedule, spectra: Spectra) -> "BatchResult":
         images = band.whitened(spectra)
-        state, quadratic = levels.coarse.run(images, state)
-        gap = _gap(state, quadratic)
-        state, quadratic = levels.medium.run(images, state)
-        gap = torch.minimum(gap, _gap(state, quadratic))
-        state, quadratic = levels.fine.run(images, state)
-        final_gap = _gap(state, quadratic)
-        gap = torch.where(torch.isfinite(final_gap), final_gap, gap)
+        gap = torch.full((len(band.data),), float("inf"), device=state.rotation.device)
+        for level in (levels.coarse, levels.medium, levels.fine):
+            # the finest level that had a choice decides; where its hypotheses became one there is no doubt
+            choice = torch.bincount(state.particle, minlength=len(gap)) > 1
+            state, quadratic, level_gap = level.run(images, state)
+            gap = torch.where(choice, level_gap, gap)
         first = _first(state)
         return BatchResult.of(state[first], quadratic[first], gap)
 
@@ -289,16 +288,6 @@ def merged_results(particles: Particles, mode_ids: tuple[int, ...], parts: list[
 def _first(state: State) -> Tensor:
     _, counts = torch.unique_consecutive(state.particle, return_counts=True)
     return torch.cumsum(counts, 0) - counts
-
-
-def _gap(state: State, quadratic: Quadratic) -> Tensor:
-    """Log-likelihood by which each particle's best hypothesis leads its second, infinite where there is no second."""
-    first = _first(state)
-    second = (first + 1).clamp(max=len(state) - 1)
-    has = state.particle[second] == state.particle[first]
-    has &= second != first
-    lead = (quadratic.cost[second] - quadratic.cost[first]) / 2
-    return torch.where(has, lead, torch.full_like(lead, float("inf")))
 
 
 def _orthonormal(rotation: Tensor) -> Tensor:

@@ -31,31 +31,55 @@ class Level:
     descent: Descent
     kept: Kept
 
-    def run(self, images: Whitened, state: State) -> tuple[State, Quadratic]:
-        """Refine all hypotheses in this level's disc; the best come first within a particle, particles in order."""
+    def run(self, images: Whitened, state: State) -> tuple[State, Quadratic, Tensor]:
+        """Refine all hypotheses in this level's disc; see `keep_best` for what is returned."""
         return keep_best(*self.refiner.descend(images.prefix(len(self.refiner.disc)), state, self.descent), self.kept)
 
 
-def keep_best(state: State, quadratic: Quadratic, kept: Kept, same_deg: float = 3.0) -> tuple[State, Quadratic]:
-    """Sort each particle's hypotheses by cost, drop repetitions (within same_deg of a better one) and those far
-    behind."""
+def keep_best(state: State, quadratic: Quadratic, kept: Kept) -> tuple[State, Quadratic, Tensor]:
+    """Sort each particle's hypotheses by cost, merge those that are one, and drop those far behind.
+
+    Returns the hypotheses that go on, particles in order, the best first; and the gap (particles,), the log-likelihood
+    by which each particle's best hypothesis leads its next distinct one, infinite where all became one.
+    """
     order = torch.argsort(quadratic.cost, stable=True)
     order = order[torch.argsort(state.particle[order], stable=True)]
-    particle, cost = state.particle[order], quadratic.cost[order]
-    _, counts = torch.unique_consecutive(particle, return_counts=True)
-    first = torch.repeat_interleave(torch.cumsum(counts, 0) - counts, counts)
-    limit = 1 + 2 * np.cos(np.radians(same_deg))
-    flat = state.rotation[order].flatten(1)
-    place = torch.arange(len(order), device=cost.device)
+    state, quadratic = state[order], quadratic[order]
+    _, counts = torch.unique_consecutive(state.particle, return_counts=True)
+    starts = torch.cumsum(counts, 0) - counts
+    first = torch.repeat_interleave(starts, counts)
+    place = torch.arange(len(order), device=order.device)
     fresh = torch.ones_like(place, dtype=torch.bool)
     for back in range(1, int(counts.max()) if len(counts) else 0):
         earlier = (place - back).clamp(min=0)
-        repeats = ((flat * flat[earlier]).sum(dim=1) > limit) & (place - back >= first) & fresh[earlier]
-        fresh &= ~repeats
+        fresh &= ~(_same(state, state[earlier], quadratic[earlier]) & (place - back >= first) & fresh[earlier])
     rank = torch.cumsum(fresh.long(), 0)
     rank = rank - rank[first]
-    going = fresh & (rank < kept.count) & (cost - cost[first] <= kept.behind)
-    return state[order[going]], quadratic[order[going]]
+    behind = quadratic.cost - quadratic.cost[first]
+    second = torch.where(fresh & (rank == 1), behind / 2, torch.full_like(behind, float("inf")))
+    gap = torch.full_like(behind[starts], float("inf")).scatter_reduce(0, _index(counts), second, "amin")
+    going = fresh & (rank < kept.count) & (behind <= kept.behind)
+    return state[going], quadratic[going], gap
+
+
+def _same(state: State, better: State, quadratic: Quadratic) -> Tensor:
+    """Whether (h,) hypotheses are a better one seen again: turned by less than 3°, or, by the better one's own
+    quadratic model, no farther from it than its deviations allow."""
+    turn = state.rotation @ better.rotation.transpose(1, 2)
+    cosine = (turn.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
+    axis = torch.stack(
+        [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], dim=1
+    )
+    shift, amplitudes = state.displacement_A - better.displacement_A, state.amplitudes - better.amplitudes
+    difference = torch.cat([axis / 2, shift, amplitudes], dim=1)
+    distance = (difference[:, None] @ quadratic.matrix @ difference[:, :, None]).flatten()
+    near = (cosine > np.cos(np.radians(30))) & (distance < 2 * difference.shape[1])
+    return (cosine > np.cos(np.radians(3))) | near
+
+
+def _index(counts: Tensor) -> Tensor:
+    """(sum,) 0 repeated counts[0] times, 1 repeated counts[1] times, …"""
+    return torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
 
 
 def residue_groups(residue_index: Tensor, n_atoms: int, most: int = 4000) -> Tensor:

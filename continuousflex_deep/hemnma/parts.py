@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ class PartStore:
         self.fingerprint = hashlib.sha256(json.dumps(determining, sort_keys=True, default=str).encode()).hexdigest()
         label = self.folder / "run.json"
         if label.is_file() and json.loads(label.read_text()) != {"fingerprint": self.fingerprint}:
-            print(f"note: removing parts of an earlier run with other options or particles in '{self.folder}'")
+            print(
+                f"note: removing parts of an earlier run with other options or particles in '{self.folder}'",
+                file=sys.stderr,
+            )
             shutil.rmtree(self.folder)
         if not label.is_file():
             write_json(label, {"fingerprint": self.fingerprint})

@@ -55,7 +55,8 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Quadratic:
-    """The cost and its local quadratic model at each hypothesis: gain (h,), cost (h,), gradient (h, p), matrix (h, p,
+    """The cost and its local quadratic model at each hypothesis (where the correlation is negative, a direction towards
+    positive correlation instead of the cost's gradient): gain (h,), cost (h,), gradient (h, p), matrix (h, p,
     p), scale, correlation (h,)."""
 
     gain: Tensor

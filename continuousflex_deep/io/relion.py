@@ -54,7 +54,11 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
     optics = _relion_optics(path, blocks, main)
     table = {**optics, **main}
     stacks, indices = image_names(path, table["rlnImageName"])
-    box_px, header_pixel = stack_facts(stacks[0])
+    if {"rlnImageSize", "rlnImagePixelSize"} <= set(table) and not Path(stacks[0]).is_file():
+        # poses and amplitudes can be analysed without the images; whatever needs these says that they are missing
+        box_px, header_pixel = int(float(constant(path, table, "rlnImageSize", "0"))), None
+    else:
+        box_px, header_pixel = stack_facts(stacks[0])
     pixel = _relion_pixel_size(path, table, pixel_size_A, header_pixel)
     modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, table) if m))
     with_sd = bool(modes) and all(f"cfdAmplitude{m}Sd" in table for m in modes)

@@ -37,6 +37,8 @@ def read_xmipp(
     path: Path, blocks: dict[str, Table], pixel_size_A: float | None, mode_ids: tuple[int, ...] | None
 ) -> Particles:
     table = next(t for t in blocks.values() if "image" in t)
+    if "enabled" in table:  # Xmipp marks what is to be left out by -1
+        table = {name: column[table["enabled"] != "-1"] for name, column in table.items()}
     stacks, indices = image_names(path, table["image"])
     box_px, header_pixel = stack_facts(stacks[0])
     in_file = floats(path, table, ["samplingRate"])[0, 0] if "samplingRate" in table else None

@@ -8,7 +8,7 @@ import pytest
 
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.io.stacks import check_images, write_stack
 from continuousflex_deep.particles import Ctf, Particles, concatenate, join
 
 N, BOX, PIXEL = 4, 11, 1.25
@@ -229,7 +229,6 @@ def swap(old: str, new: str) -> Callable[[str], str]:
     ("change", "message"),
     [
         (swap("000001@s.mrcs 6000", "000003@s.mrcs 6000"), r"ids must be unique.*\[3\]"),
-        (swap("@s.mrcs", "@absent.mrcs"), "no such file"),
         (swap("000003@", "0@"), "image name '0@s.mrcs'; expected NUMBER@STACK"),
         (swap("5000 5000 7", "5000 nan 7"), r"rlnDefocusV: 1 values are not finite, first in row 1"),
         (swap("5000 5000 7", "5000 many 7"), "rlnDefocusV: expected numbers"),
@@ -254,6 +253,16 @@ def test_bad_tables_are_explained(folder: Path, change: Callable[[str], str], me
     with pytest.raises(InputError, match=message) as caught:
         read_particles(folder / "p.star")
     assert "\n" not in str(caught.value).strip()
+
+
+def test_poses_are_readable_where_images_are_absent(folder: Path) -> None:
+    """A file that tells box and pixel size can be analysed without its images; using these says they are missing."""
+    (folder / "p.star").write_text(RELION_31.replace("@s.mrcs", "@absent.mrcs"))
+    (folder / "q.star").write_text(RELION_31)
+    there, absent = (read_particles(folder / name) for name in ("q.star", "p.star"))
+    assert (absent.box_px, absent.pixel_size_A) == (there.box_px, there.pixel_size_A)
+    with pytest.raises(InputError, match="no such file"):
+        check_images(absent)
 
 
 def test_pixel_size_given_found_or_missing(folder: Path) -> None:
@@ -340,3 +349,10 @@ def test_ids_of_several_stacks_do_not_collide(folder: Path) -> None:
     assert (p.ids > 0).all()
     (folder / "q.star").write_text("data_\nloop_\n_rlnImageName\n1@t.mrcs\n1@s.mrcs\n")
     assert read_particles(folder / "q.star").ids.tolist() == p.ids[[1, 0]].tolist()
+
+
+def test_rows_that_xmipp_has_disabled_are_left_out(folder: Path) -> None:
+    write_stack(folder / "three.mrcs", np.random.default_rng(0).normal(size=(3, 8, 8)).astype(np.float32), 2.0)
+    rows = "\n".join(f" {i}@three.mrcs {enabled}" for i, enabled in ((1, 1), (2, -1), (3, 1)))
+    (folder / "p.xmd").write_text(f"data_noname\nloop_\n _image\n _enabled\n{rows}\n")
+    assert read_particles(folder / "p.xmd").ids.tolist() == [1, 3]

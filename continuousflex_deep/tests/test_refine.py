@@ -127,7 +127,29 @@ def test_keeps_the_best_distinct_hypotheses():
     turn = torch.as_tensor(Rotation.from_euler("z", [0, 1, 40, 80, 0], degrees=True).as_matrix(), dtype=torch.float32)
     state = State(turn, torch.zeros(5, 2), torch.zeros(5, 2), torch.tensor([0, 0, 0, 0, 1]))
     cost = torch.tensor([5.0, 4.0, 6.0, 90.0, 1.0])
-    quadratic = Quadratic(-cost, cost, *(torch.zeros(5, 7),) * 2, *(torch.zeros(5),) * 2)
-    kept, q = keep_best(state, quadratic, Kept(count=3, behind=10.0))
+    sharp = 1e4 * torch.eye(7).expand(5, 7, 7)
+    quadratic = Quadratic(-cost, cost, torch.zeros(5, 7), sharp, *(torch.zeros(5),) * 2)
+    kept, q, gap = keep_best(state, quadratic, Kept(count=3, behind=10.0))
     assert kept.particle.tolist() == [0, 0, 1]  # the repetition 1° away and the one far behind are gone
     assert q.cost.tolist() == [4.0, 6.0, 1.0]
+    assert gap.tolist() == [1.0, float("inf")]  # the repetition is no rival
+
+
+def test_hypotheses_within_each_others_error_bars_are_one():
+    turn = torch.as_tensor(Rotation.from_euler("z", [0, 8, 60], degrees=True).as_matrix(), dtype=torch.float32)
+    cost = torch.tensor([4.0, 4.1, 4.2])
+    for deviation_deg, distinct in ((10.0, 2), (1.0, 3)):
+        matrix = torch.eye(7).expand(3, 7, 7) / np.radians(deviation_deg) ** 2
+        quadratic = Quadratic(-cost, cost, torch.zeros(3, 7), matrix, *(torch.zeros(3),) * 2)
+        state = State(turn, torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(3, dtype=torch.long))
+        assert len(keep_best(state, quadratic, Kept(count=3, behind=10.0))[0]) == distinct
+
+
+def test_a_rival_dropped_for_being_far_behind_leaves_no_doubt():
+    turn = torch.as_tensor(Rotation.from_euler("z", [0, 60], degrees=True).as_matrix(), dtype=torch.float32)
+    cost = torch.tensor([4.0, 104.0])
+    quadratic = Quadratic(-cost, cost, torch.zeros(2, 7), torch.eye(7).expand(2, 7, 7), *(torch.zeros(2),) * 2)
+    state = State(turn, torch.zeros(2, 2), torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
+    kept, _, gap = keep_best(state, quadratic, Kept(count=2, behind=10.0))
+    assert len(kept) == 1
+    assert gap.tolist() == [50.0]
