@@ -12,6 +12,7 @@ from torch import Tensor
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.fourier import filter_images, resize
+from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import StackWriter, check_images, read_images
@@ -37,6 +38,7 @@ class Steps:
 def run(options: PreprocessOptions) -> None:
     """Write particles.mrcs, particles.star (same ids, poses and other columns) and record.json to options.output."""
     particles = read_particles(options.particles, pixel_size_A=options.pixel_size_A or None)
+    require_writable_folder(options.output)
     check_images(particles)
     steps = planned_steps(particles, options)
     folder = Path(os.path.abspath(options.output))

@@ -33,6 +33,7 @@ from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.density import require_fits
 from continuousflex_deep.imaging.fourier import filter_images, resize
 from continuousflex_deep.imaging.scattering import Scatterer, project, projection_transform, scatterers
+from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_record
@@ -49,6 +50,7 @@ _TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth doe
 
 def run(options: SimulateOptions) -> None:
     """Write particles.mrcs, particles.star (optics only), truth.star (with poses and amplitudes) and record.json."""
+    require_writable_folder(options.output)
     simulator = prepare(options)
     folder = Path(os.path.abspath(options.output))
     truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.structures import read_structure
@@ -11,6 +12,7 @@ from continuousflex_deep.options import NmaOptions
 
 def run(options: NmaOptions) -> None:
     """Write `vec.7`, `vec.8`, …, modes.json and record.json to options.output and print a table of the modes."""
+    require_writable_folder(options.output)
     structure = read_structure(options.structure, hydrogens=options.hydrogens)
     cutoff_A = network_cutoff_A(structure.coords_A, options)
     print(f"{len(structure)} atoms, springs up to {cutoff_A:.2f} Å, " + _blocks(options.block_size), flush=True)

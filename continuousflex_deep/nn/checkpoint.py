@@ -73,9 +73,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        # torch's own text advises to load it without safety, which a damaged or foreign file must not be
         raise FormatError(
-            f"'{file}' is not a checkpoint that can be read safely: {str(error).splitlines()[0]}; train again or "
-            "copy it again"
+            f"'{file}' is not a checkpoint that can be read safely: it is damaged, or not one of this program; train "
+            "again or copy it again"
         ) from error
     if not isinstance(content, Mapping) or content.get("format") != _FORMAT:
         raise FormatError(

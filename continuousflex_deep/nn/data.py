@@ -15,7 +15,6 @@ from continuousflex_deep.imaging.fourier import resize
 from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.nn.model import SMALLEST_BOX_PX
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import progress_bar
 
 _PIXEL_TOLERANCE = 0.01
 
@@ -136,12 +135,3 @@ def split_particles(
     chosen = np.zeros(len(ids), dtype=bool)
     chosen[np.random.default_rng(seed).permutation(len(ids))[:count]] = True
     return order[~chosen], order[chosen]
-
-
-def require_usable_images(particles: Particles, batch: int = 256) -> None:
-    """Read every image once, a batch at a time. InputError for those missing, cut off, constant or not finite (NaN)."""
-    with progress_bar("Checking images", len(particles)) as bar:
-        for start in range(0, len(particles), batch):
-            rows = np.arange(start, min(start + batch, len(particles)))
-            read_images(particles, rows)
-            bar.update(len(rows))

@@ -13,10 +13,10 @@ from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.stacks import check_images
+from continuousflex_deep.io.stacks import check_images, scan_images
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nn.checkpoint import Checkpoint, load_model, require_same_modes
-from continuousflex_deep.nn.data import image_batches, require_usable_images
+from continuousflex_deep.nn.data import image_batches
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import AlignOptions, InferOptions
@@ -44,7 +44,7 @@ def run(options: InferOptions) -> None:
     particles = read_particles(options.particles, options.pixel_size_A or None)
     models = [Model(source, load_model(source)) for source in options.model]
     require_fit(models, particles, options)
-    require_usable_images(particles)
+    scan_images(particles)
     prediction = predict(models, particles, device, options.batch, options.workers)
     result = with_prediction(particles, prediction, models)
     if options.polish:

@@ -19,11 +19,11 @@ from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.stacks import check_images
+from continuousflex_deep.io.stacks import check_images, scan_images
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint
 from continuousflex_deep.nn.curves import History
-from continuousflex_deep.nn.data import Preprocess, image_batches, require_usable_images, split_particles
+from continuousflex_deep.nn.data import Preprocess, image_batches, split_particles
 from continuousflex_deep.nn.keeper import Keeper
 from continuousflex_deep.nn.labels import Labels, labels_of
 from continuousflex_deep.nn.model import PoseNetwork
@@ -115,7 +115,7 @@ def prepare(options: TrainOptions) -> Training:
         raise InputError(
             f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
         )
-    require_usable_images(particles)
+    scan_images(particles)
     added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment != "off" else 0.0
     coder = fit_coder(
         labels.select(torch.from_numpy(train_rows)),

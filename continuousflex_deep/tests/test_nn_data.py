@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_images, write_stack
+from continuousflex_deep.io.stacks import read_images, scan_images, write_stack
 from continuousflex_deep.nn import data
-from continuousflex_deep.nn.data import Preprocess, image_batches, require_usable_images, split_particles
+from continuousflex_deep.nn.data import Preprocess, image_batches, split_particles
 from continuousflex_deep.tests.nn_toy import render, toy_particles
 
 CPU = torch.device("cpu")
@@ -90,7 +90,7 @@ def test_images_without_content_are_named(tmp_path, value):
     images[5] = value
     write_stack(tmp_path / "toy.mrcs", images, particles.pixel_size_A)
     with pytest.raises(InputError, match=str(particles.ids[5])):
-        require_usable_images(particles, batch=3)
+        scan_images(particles, batch=3)
 
 
 def test_other_images_are_refused_with_what_to_do(tmp_path):

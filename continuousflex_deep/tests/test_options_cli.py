@@ -131,3 +131,12 @@ def test_doctor_runs(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "torch" in out
     assert "self-check" in out
+
+
+def test_output_that_cannot_be_a_folder_is_found_before_work(tmp_path, capsys) -> None:
+    """Every command that writes a folder, with an existing file in its place."""
+    (tmp_path / "file").write_text("here already")
+    common = ["--structure", str(tmp_path / "absent.pdb"), "--output", str(tmp_path / "file")]
+    for command in (["nma", *common], ["simulate", *common, "--modes", str(tmp_path)]):
+        assert cli.main(command) == 2
+        assert "is a file; choose a folder" in capsys.readouterr().err
