@@ -4,7 +4,6 @@ from enum import Enum
 from typing import Any
 
 from pwem.objects import SetOfParticlesFlex
-from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.modes import parse_mode_list
@@ -32,13 +31,8 @@ class CfdProtAlign(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
-        form.addParam(
-            "inputParticles",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            label="Particles",
-            important=True,
-            help="Particle images; 128 pixels across or less are usually enough, so reduce larger ones first.",
+        self._addParticlesParam(
+            form, "Particle images; 128 pixels across or less are usually enough, so reduce larger ones first."
         )
         self._addModesParams(form)
         add_options(form, AlignOptions, ["mode_list"], mode_list={"label": "Modes to use"})

@@ -62,6 +62,18 @@ class CfdProtBase(EMProtocol):
         add_other_options(form, self.OPTIONS, FILLED, **overrides)
 
     @staticmethod
+    def _addParticlesParam(form: Any, text: str, label: str = "Particles", aligned: bool = False) -> None:
+        form.addParam(
+            "inputParticles",
+            params.PointerParam,
+            pointerClass="SetOfParticles",
+            pointerCondition="hasAlignmentProj" if aligned else None,
+            label=label,
+            important=True,
+            help=text,
+        )
+
+    @staticmethod
     def _addModesParams(form: Any) -> None:
         form.addParam(
             "inputModes",

@@ -32,13 +32,8 @@ class CfdProtInfer(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
-        form.addParam(
-            "inputParticles",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            label="Particles",
-            important=True,
-            help="Images prepared as those that the network was trained on: same pixel size and contrast.",
+        self._addParticlesParam(
+            form, "Images prepared as those that the network was trained on: same pixel size and contrast."
         )
         form.addParam(
             "inputNetworks",

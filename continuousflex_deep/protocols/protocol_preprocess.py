@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from pwem.objects import SetOfParticlesFlex
-from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.particle_files import read_particles
@@ -31,14 +30,7 @@ class CfdProtPreprocess(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
-        form.addParam(
-            "inputParticles",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            label="Particles",
-            important=True,
-            help="The images to prepare.",
-        )
+        self._addParticlesParam(form, "The images to prepare.")
         names = ["box", "phase_flip", "normalize", "invert"]
         add_options(form, PreprocessOptions, names, invert={"label": "Invert the contrast"})
         self._addOtherOptions(form)

@@ -35,14 +35,8 @@ class CfdProtReconstruct(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
-        form.addParam(
-            "inputParticles",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            pointerCondition="hasAlignmentProj",
-            label="Particles",
-            important=True,
-            help="Particles with orientations and shifts, for example a group of a landscape.",
+        self._addParticlesParam(
+            form, "Particles with orientations and shifts, for example a group of a landscape.", aligned=True
         )
         form.addParam(
             "inputImages",

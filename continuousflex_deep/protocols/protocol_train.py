@@ -3,8 +3,6 @@
 from enum import Enum
 from typing import Any
 
-from pyworkflow.protocol import params
-
 from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.objects import CfdNetwork
 from continuousflex_deep.options import TrainOptions
@@ -30,14 +28,8 @@ class CfdProtTrain(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
-        form.addParam(
-            "inputParticles",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            pointerCondition="hasAlignmentProj",
-            label="Labelled particles",
-            important=True,
-            help="Particles with orientations, shifts and amplitudes.",
+        self._addParticlesParam(
+            form, "Particles with orientations, shifts and amplitudes.", label="Labelled particles", aligned=True
         )
         add_options(
             form,
