@@ -64,6 +64,7 @@ def run_demo(output: Path, size: DemoSize) -> None:
     runs = run_protocols(ProjectDriver(project), structure, size)
     results = collect_results(runs, output)
     print_table(results, structure, runs, output)
+    print("The views cover one side only, so the maps are drawn out along the directions that none of them shows.")
     print(
         f"\nfinished in {(time.monotonic() - started) / 60:.1f} minutes. Pictures, tables and particle files: {output}"
     )

@@ -1,5 +1,6 @@
 """The conformational landscape of one or several particle sets."""
 
+import re
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,10 @@ class CfdProtLandscape(CfdProtBase):
         return super()._options(**({"particles": names} | values))
 
     def _inputName(self, number: int) -> str:
-        return f"input_particles_{number + 1}.star"
+        """Named after the run that made the set, as the pictures' legends will show it."""
+        run = self.inputSets[number].getObjValue()
+        label = re.sub(r"\W+", "_", run.getRunName()) if hasattr(run, "getRunName") else "particles"
+        return f"{number + 1}_{label}.star"
 
     def _writeInputs(self) -> dict[str, Any]:
         files = [self._writeParticles(image_set, self._inputName(i)) for i, image_set in enumerate(self._sets())]
