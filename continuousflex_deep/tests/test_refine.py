@@ -124,7 +124,9 @@ def test_scale_and_chunks_do_not_matter(model):
 
 
 def test_keeps_the_best_distinct_hypotheses():
-    turn = torch.as_tensor(Rotation.from_euler("z", [0, 1, 40, 80, 0], degrees=True).as_matrix(), dtype=torch.float32)
+    turn = torch.as_tensor(
+        Rotation.from_euler("z", np.array([0, 1, 40, 80, 0])[:, None], degrees=True).as_matrix(), dtype=torch.float32
+    )
     state = State(turn, torch.zeros(5, 2), torch.zeros(5, 2), torch.tensor([0, 0, 0, 0, 1]))
     cost = torch.tensor([5.0, 4.0, 6.0, 90.0, 1.0])
     sharp = 1e4 * torch.eye(7).expand(5, 7, 7)
@@ -136,7 +138,9 @@ def test_keeps_the_best_distinct_hypotheses():
 
 
 def test_hypotheses_within_each_others_error_bars_are_one():
-    turn = torch.as_tensor(Rotation.from_euler("z", [0, 8, 60], degrees=True).as_matrix(), dtype=torch.float32)
+    turn = torch.as_tensor(
+        Rotation.from_euler("z", np.array([0, 8, 60])[:, None], degrees=True).as_matrix(), dtype=torch.float32
+    )
     cost = torch.tensor([4.0, 4.1, 4.2])
     for deviation_deg, distinct in ((10.0, 2), (1.0, 3)):
         matrix = torch.eye(7).expand(3, 7, 7) / np.radians(deviation_deg) ** 2
@@ -146,7 +150,9 @@ def test_hypotheses_within_each_others_error_bars_are_one():
 
 
 def test_a_rival_dropped_for_being_far_behind_leaves_no_doubt():
-    turn = torch.as_tensor(Rotation.from_euler("z", [0, 60], degrees=True).as_matrix(), dtype=torch.float32)
+    turn = torch.as_tensor(
+        Rotation.from_euler("z", np.array([0, 60])[:, None], degrees=True).as_matrix(), dtype=torch.float32
+    )
     cost = torch.tensor([4.0, 104.0])
     quadratic = Quadratic(-cost, cost, torch.zeros(2, 7), torch.eye(7).expand(2, 7, 7), *(torch.zeros(2),) * 2)
     state = State(turn, torch.zeros(2, 2), torch.zeros(2, 2), torch.zeros(2, dtype=torch.long))
