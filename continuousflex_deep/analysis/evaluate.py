@@ -104,7 +104,7 @@ def evaluate(
     truth may hold more particles and more modes. Raises InputError for ids that the truth lacks, modes that one of the
     two lacks, modes of another structure, and when the two have no type of parameter in common.
     """
-    require_same_atoms(modes, len(structure), "given", "given")
+    require_same_atoms(modes, len(structure))
     true = truth.select(truth.rows_of(particles.ids))
     errors: dict[str, Floats] = {}
     if particles.amplitudes is not None and true.amplitudes is not None:

@@ -129,14 +129,14 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
 
 def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> int:
     """The finest ring worth fitting, from the information that the particles carry."""
-    best = _best(state)
+    best = state[state.first_rows()]
     model = _modelled(band, best, maker)
     return information_limit(spectra, maker.band.ring_mean(model.abs() ** 2), maker.band)
 
 
 def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Spectra:
     """Spectra from the residuals of the best correlated particles at their present poses."""
-    best = _best(state)
+    best = state[state.first_rows()]
     model = _modelled(band, best, maker)
     y, m = spectra.whitened(band.data[best.particle], band.disc), spectra.filter(model, band.disc)
     correlation = (y * m.conj()).real.sum(dim=1) / (m.abs() ** 2).sum(dim=1).sqrt() / (y.abs() ** 2).sum(dim=1).sqrt()
@@ -154,12 +154,6 @@ def contrast_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start)
         _, quadratic, _ = coarse.run(few.whitened(spectra), start(few, spectra))
         gains[sign] = float(quadratic.gain.sum())
     return max(gains, key=lambda s: gains[s])
-
-
-def _best(state: State) -> State:
-    """The first, best hypothesis of each particle of a sorted state."""
-    _, counts = torch.unique_consecutive(state.particle, return_counts=True)
-    return state[torch.cumsum(counts, 0) - counts]
 
 
 def _modelled(band: Band, state: State, maker: ScheduleMaker, chunk: int = 32) -> Tensor:

@@ -20,7 +20,7 @@ from continuousflex_deep.hemnma.search import ReferenceLibrary
 from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.imaging.spectra import Spectra, noise_outside_particle
-from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.stacks import check_images, read_images, scan_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
@@ -62,11 +62,7 @@ class EmbeddedEngine(Engine):
     """
 
     def __init__(self, structure: Structure, modes: NormalModes, options: AlignOptions) -> None:
-        if modes.vectors.shape[1] != len(structure):
-            raise InputError(
-                f"modes have {modes.vectors.shape[1]} atoms, the structure has {len(structure)}; "
-                "compute the modes from it"
-            )
+        require_same_atoms(modes, len(structure))
         self.options, self.mode_ids = options, modes.mode_ids
         self.device = choose_device(options.device, options.threads)
         self.model = PointModel.from_structure(structure, modes, self.device)
@@ -129,28 +125,21 @@ class EmbeddedEngine(Engine):
         """Noise, transfer and contrast sign from evenly spread particles."""
         count = min(self.options.calibration_particles, len(particles))
         rows = np.unique(np.linspace(0, len(particles) - 1, count).round().astype(int))
-        chosen = particles.select(rows)
-        maker = self._maker(chosen)
-        images = torch.from_numpy(read_images(chosen)).to(self.device)
-        band = self._band(chosen, images, maker.band)
+        chosen, maker, band, images = self._loaded(particles, rows)
         noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
         start = self._starter(chosen, maker)
         return Calibration(*calibrate(band, noise, maker, start))
 
     def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> "BatchResult":
         """Poses, amplitudes and error bars of some rows."""
-        chosen = particles.select(rows)
-        maker = self._maker(chosen)
-        band = self._band(chosen, torch.from_numpy(read_images(chosen)).to(self.device), maker.band)
+        chosen, maker, band, _ = self._loaded(particles, rows)
         state = self._starter(chosen, maker)(band, calibration.spectra)
         return self._descend(band, state, maker.levels(calibration.fine_px), calibration.spectra)
 
     def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
         """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
         them."""
-        chosen = particles.select(rows)
-        maker = self._maker(chosen)
-        band = self._band(chosen, torch.from_numpy(read_images(chosen)).to(self.device), maker.band)
+        chosen, maker, band, _ = self._loaded(particles, rows)
         refiner = maker.levels(calibration.fine_px).fine.refiner
         images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
         return refiner.evaluate(images, self._given(chosen, band)).covariance()
@@ -163,7 +152,7 @@ class EmbeddedEngine(Engine):
             choice = torch.bincount(state.particle, minlength=len(gap)) > 1
             state, quadratic, level_gap = level.run(images, state)
             gap = torch.where(choice, level_gap, gap)
-        first = _first(state)
+        first = state.first_rows()
         return BatchResult.of(state[first], quadratic[first], gap)
 
     def facts(self, aligned: Particles, calibration: Calibration) -> dict[str, object]:
@@ -175,6 +164,13 @@ class EmbeddedEngine(Engine):
             "finest_resolution_A": round(field_A / calibration.fine_px, 2),
             "ambiguous": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
         }
+
+    def _loaded(self, particles: Particles, rows: np.ndarray) -> tuple[Particles, ScheduleMaker, Band, Tensor]:
+        """Some particles, the levels for their images, and the images as coefficients and as pixels (k, d, d)."""
+        chosen = particles.select(rows)
+        maker = self._maker(chosen)
+        images = torch.from_numpy(read_images(chosen)).to(self.device)
+        return chosen, maker, self._band(chosen, images, maker.band), images
 
     def _maker(self, particles: Particles) -> ScheduleMaker:
         field_A = particles.box_px * particles.pixel_size_A
@@ -283,11 +279,6 @@ def merged_results(particles: Particles, mode_ids: tuple[int, ...], parts: list[
     merged = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(BatchResult)}
     gap = merged.pop("gap")
     return particles.replace(mode_ids=mode_ids, ambiguous=gap < _AMBIGUOUS_BELOW, **merged)
-
-
-def _first(state: State) -> Tensor:
-    _, counts = torch.unique_consecutive(state.particle, return_counts=True)
-    return torch.cumsum(counts, 0) - counts
 
 
 def _orthonormal(rotation: Tensor) -> Tensor:

@@ -41,6 +41,11 @@ class State:
     def __getitem__(self, rows: Tensor | slice) -> "State":
         return State(self.rotation[rows], self.displacement_A[rows], self.amplitudes[rows], self.particle[rows])
 
+    def first_rows(self) -> Tensor:
+        """Rows of each particle's first hypothesis, where a particle's hypotheses stand together."""
+        _, counts = torch.unique_consecutive(self.particle, return_counts=True)
+        return torch.cumsum(counts, 0) - counts
+
     def moved(self, step: Tensor) -> "State":
         """After a step (h, 5 + M): rotation vector from the left, displacement, amplitudes."""
         rotation = torch.linalg.matrix_exp(_cross_matrix(step[:, :3])) @ self.rotation

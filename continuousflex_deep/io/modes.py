@@ -110,11 +110,15 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
     write_json(base / _FACTS, rows)
 
 
-def require_same_atoms(modes: NormalModes, n_atoms: int, structure_path: str | Path, modes_path: str | Path) -> None:
-    """InputError unless the modes were made for a structure of this many atoms."""
+def require_same_atoms(
+    modes: NormalModes, n_atoms: int, structure_path: str | Path = "", modes_path: str | Path = ""
+) -> None:
+    """InputError unless the modes were made for a structure of this many atoms; it names the files, where given."""
     if modes.vectors.shape[1] != n_atoms:
+        these = f"modes '{modes_path}'" if modes_path else "modes"
+        this = f"structure '{structure_path}'" if structure_path else "the structure"
         raise InputError(
-            f"modes '{modes_path}' have {modes.vectors.shape[1]} atoms, structure '{structure_path}' has {n_atoms}; "
+            f"{these} have {modes.vectors.shape[1]} atoms, {this} has {n_atoms}; "
             "compute the modes from this very structure (hydrogens and water are left out when it is read)"
         )
 
