@@ -40,11 +40,3 @@ def filter_images(images: Tensor, transfer: Tensor) -> Tensor:
     """Images (..., d, d) multiplied in Fourier space by a real transfer (..., d, d//2+1) of the rfft2 grid."""
     d = images.shape[-1]
     return torch.fft.irfft2(torch.fft.rfft2(images) * transfer, s=(d, d))
-
-
-def low_pass(images: Tensor, pixel_size_A: float, resolution_A: float, width_px: float = 2.0) -> Tensor:
-    """Images (..., d, d) low-pass filtered at resolution_A with a raised-cosine edge of width_px Fourier pixels."""
-    d = images.shape[-1]
-    cut = d * pixel_size_A / resolution_A
-    ramp = ((cut + width_px / 2 - radius_px(d, images.device)) / width_px).clamp(0, 1)
-    return filter_images(images, (1 - torch.cos(torch.pi * ramp)) / 2)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.imaging.fourier import filter_images, low_pass, radius_px, resize
+from continuousflex_deep.imaging.fourier import filter_images, radius_px, resize
 
 BOXES = [(32, 16), (32, 17), (33, 16), (33, 17), (16, 32), (17, 33), (16, 33), (100, 37)]
 
@@ -78,13 +78,3 @@ def test_filter_multiplies_the_transform(box: int) -> None:
     got = torch.fft.rfft2(filter_images(images, transfer))
     np.testing.assert_allclose(got, torch.fft.rfft2(images) * transfer, atol=1e-4)
     np.testing.assert_allclose(filter_images(images, torch.ones_like(transfer)), images, atol=1e-5)
-
-
-def test_low_pass_keeps_below_and_removes_above() -> None:
-    box, pixel = 64, 2.0
-    x = torch.arange(box)
-    waves = {k: torch.cos(2 * torch.pi * k * x / box).expand(box, box)[None] for k in (4, 20)}  # 32 Å and 6.4 Å
-    np.testing.assert_allclose(low_pass(waves[4], pixel, 10.0), waves[4], atol=1e-5)
-    assert low_pass(waves[20], pixel, 10.0).abs().max() < 1e-5
-    edge = low_pass(torch.cos(2 * torch.pi * 8 * x / box).expand(box, box)[None], pixel, 16.0)  # exactly at the cut
-    assert edge.abs().max().item() == pytest.approx(0.5, abs=1e-5)
