@@ -11,11 +11,12 @@ from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.parts import PartStore
-from continuousflex_deep.io.modes import parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import check_images
-from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 
@@ -26,6 +27,7 @@ _FREE = ("output", "device", "threads", "particles", "structure", "modes")
 def run(options: AlignOptions) -> None:
     """Align the particles and write them to options.output, with a record beside it; resumes what a killed run left."""
     output = require_particle_suffix(options.output)
+    require_writable_folder(output.parent)
     if output.exists() and output.samefile(options.particles):
         raise InputError(f"'{output}' is the input; give another name for the output")
     mode_ids = parse_mode_list(options.mode_list)
@@ -33,8 +35,7 @@ def run(options: AlignOptions) -> None:
     require_same_atoms(modes, len(structure), options.structure, options.modes)
     particles = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
     engine = EmbeddedEngine(structure, modes, options)
-    check_images(particles)
-    store = PartStore(output.with_suffix(".parts"), _determining(options, particles, structure.coords_A, modes.vectors))
+    store = part_store(options, particles, structure, modes)
     aligned = engine.align(particles, store)
     write_particles(aligned, output)
     facts = engine.facts(aligned, engine.calibration(particles, store))
@@ -42,6 +43,13 @@ def run(options: AlignOptions) -> None:
     store.remove()
     told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items())
     print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
+
+
+def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
+    """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
+    check_images(particles)
+    folder = Path(options.output).with_suffix(".parts")
+    return PartStore(folder, _determining(options, particles, structure.coords_A, modes.vectors))
 
 
 def _determining(options: AlignOptions, particles: Particles, *arrays: np.ndarray) -> list[object]:

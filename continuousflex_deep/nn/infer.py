@@ -9,6 +9,9 @@ import torch
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.command import part_store
+from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.parts import PartStore
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
@@ -47,11 +50,14 @@ def run(options: InferOptions) -> None:
     scan_images(particles)
     prediction = predict(models, particles, device, options.batch, options.workers)
     result = with_prediction(particles, prediction, models)
+    store = None
     if options.polish:
-        result = polish(result, options)
+        result, store = polish(result, options)
     write_particles(result, options.output)
     networks = [{"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in models]
     write_record(Path(options.output).with_suffix(".json"), "infer", options, particles=len(result), networks=networks)
+    if store:
+        store.remove()
     print(f"predicted {', '.join(t for m in models for t in m.targets)} of {len(result)} particles: {options.output}")
 
 
@@ -110,10 +116,9 @@ def with_prediction(particles: Particles, prediction: Prediction, models: list[M
     return particles.replace(**changes)
 
 
-def polish(particles: Particles, options: InferOptions) -> Particles:
-    """The particles refined by the HEMNMA engine from their predictions."""
-    from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-
+def polish(particles: Particles, options: InferOptions) -> tuple[Particles, PartStore]:
+    """The particles refined by the HEMNMA engine from their predictions, and its finished parts, from which a killed
+    run goes on; to be removed once the result is written."""
     structure, modes = read_structure(options.structure), read_modes(options.modes, particles.mode_ids)
     align = AlignOptions(
         particles=options.particles,
@@ -125,7 +130,8 @@ def polish(particles: Particles, options: InferOptions) -> Particles:
         device=options.device,
         threads=options.threads,
     )
-    return EmbeddedEngine(structure, modes, align).align(particles)
+    store = part_store(align, particles, structure, modes)
+    return EmbeddedEngine(structure, modes, align).align(particles, store), store
 
 
 def _require_polishable(predicted: set[str], models: list[Model], particles: Particles, options: InferOptions) -> None:

@@ -181,6 +181,16 @@ class TestEmbeddedEngine(EngineContract):
         assert PartStore(tmp_path / "p", {"modes": 3}).load("part-0") is not None
         assert PartStore(tmp_path / "p", {"modes": 4}).load("part-0") is None
 
+    def test_parts_that_lost_their_label_are_not_used(self, tmp_path) -> None:
+        """As a run leaves them that is killed while it removes an older run's parts."""
+        PartStore(tmp_path / "p", "same").save("part-0", {"a": np.ones(2)})
+        (tmp_path / "p" / "run.json").unlink()
+        assert PartStore(tmp_path / "p", "same").load("part-0") is None
+
+    def test_a_run_without_finished_parts_leaves_no_folder(self, tmp_path) -> None:
+        PartStore(tmp_path / "p", "same")
+        assert not (tmp_path / "p").exists()
+
     def test_box_smaller_than_the_structure_is_refused(self, truth: Particles, tmp_path) -> None:
         write_stack(tmp_path / "fine.mrcs", read_images(truth), PIXEL_A / 3)
         stacks = np.full(len(truth), str(tmp_path / "fine.mrcs"), dtype=object)

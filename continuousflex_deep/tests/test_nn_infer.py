@@ -7,6 +7,7 @@ import torch
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
+from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import Structure, write_structure
@@ -202,7 +203,7 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
         device="cpu",
         **toy_structure(tmp_path),
     )
-    polished = infer.polish(off, options)
+    polished, store = infer.polish(off, options)
 
     def errors(p):
         angle = rotation_distance_deg(euler_to_matrix(p.euler_deg), euler_to_matrix(truth.euler_deg))
@@ -215,6 +216,15 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
     assert np.array_equal(polished.ids, truth.ids)
     assert polished.mode_ids == MODE_IDS
     assert all(after < before / 3 for after, before in zip(errors(polished), errors(off), strict=True))
+
+    # killed before it was written: the parts hold all, and nothing is computed again
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(EmbeddedEngine, "align_batch")
+        patch.delattr(EmbeddedEngine, "calibrate")
+        again, _ = infer.polish(off, options)
+    np.testing.assert_array_equal(again.amplitudes, polished.amplitudes)
+    store.remove()
+    assert not (tmp_path / "o.parts").exists()
 
 
 def test_polish_needs_structure_modes_and_a_whole_prediction(trained, tmp_path):
