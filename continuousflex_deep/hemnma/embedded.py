@@ -1,6 +1,5 @@
 """The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
 
-import dataclasses
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from torch import Tensor
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
+from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.parts import Arrays, PartStore
-from continuousflex_deep.hemnma.refine import Quadratic, State
+from continuousflex_deep.hemnma.refine import State
+from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.hemnma.search import ReferenceLibrary
+from continuousflex_deep.hemnma.shards import align_in_batches
 from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.imaging.spectra import Spectra, noise_outside_particle
@@ -25,10 +26,6 @@ from continuousflex_deep.io.stacks import check_images, read_images, scan_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import progress_bar
-
-# two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
-_AMBIGUOUS_BELOW = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,18 +72,7 @@ class EmbeddedEngine(Engine):
         """Poses, amplitudes and error bars of all particles; with a store, finished batches are kept there and not
         done again."""
         self.check(particles)
-        calibration = self.calibration(particles, store)
-        parts = []
-        with progress_bar("aligning", len(particles)) as bar:
-            for rows in self.batches(particles):
-                name = f"part-{rows[0]:08d}-{len(rows)}"  # another device may take other batches
-                kept = store.load(name) if store else None
-                part = BatchResult(**kept) if kept else self.align_batch(particles, rows, calibration)
-                if store and not kept:
-                    store.save(name, vars(part))
-                parts.append(part)
-                bar.update(len(rows))
-        return merged_results(particles, self.mode_ids, parts)
+        return align_in_batches(self, particles, store)
 
     def calibration(self, particles: Particles, store: PartStore | None = None) -> Calibration:
         """The calibration kept in the store, or a new one."""
@@ -130,7 +116,7 @@ class EmbeddedEngine(Engine):
         start = self._starter(chosen, maker)
         return Calibration(*calibrate(band, noise, maker, start))
 
-    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> "BatchResult":
+    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> BatchResult:
         """Poses, amplitudes and error bars of some rows."""
         chosen, maker, band, _ = self._loaded(particles, rows)
         state = self._starter(chosen, maker)(band, calibration.spectra)
@@ -144,7 +130,7 @@ class EmbeddedEngine(Engine):
         images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
         return refiner.evaluate(images, self._given(chosen, band)).covariance()
 
-    def _descend(self, band: Band, state: State, levels: Schedule, spectra: Spectra) -> "BatchResult":
+    def _descend(self, band: Band, state: State, levels: Schedule, spectra: Spectra) -> BatchResult:
         images = band.whitened(spectra)
         gap = torch.full((len(band.data),), float("inf"), device=state.rotation.device)
         for level in (levels.coarse, levels.medium, levels.fine):
@@ -242,46 +228,3 @@ def _with_neighbours(state: State, step_deg: float) -> State:
     step[:, :3] = torch.as_tensor(turns, dtype=torch.float32)
     repeated = state[torch.arange(len(state), device=step.device).repeat_interleave(len(turns))]
     return repeated.moved(step.repeat(len(state), 1))
-
-
-@dataclass(frozen=True, eq=False)
-class BatchResult:
-    """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M),
-    angle_sd_deg, shift_sd_A, score, gap (k,)."""
-
-    euler_deg: np.ndarray
-    shift_A: np.ndarray
-    amplitudes: np.ndarray
-    amplitudes_sd: np.ndarray
-    angle_sd_deg: np.ndarray
-    shift_sd_A: np.ndarray
-    score: np.ndarray
-    gap: np.ndarray
-
-    @staticmethod
-    def of(state: State, quadratic: Quadratic, gap: Tensor) -> "BatchResult":
-        """From the best hypothesis of every particle."""
-        variance = quadratic.covariance().diagonal(dim1=1, dim2=2).clamp(min=0)
-        return BatchResult(
-            euler_deg=matrix_to_euler(_orthonormal(state.rotation).cpu().numpy()),
-            shift_A=-state.displacement_A.cpu().numpy().astype(np.float64),
-            amplitudes=state.amplitudes.cpu().numpy().astype(np.float64),
-            amplitudes_sd=variance[:, 5:].sqrt().cpu().numpy().astype(np.float64),
-            angle_sd_deg=np.degrees(variance[:, :3].sum(dim=1).sqrt().cpu().numpy().astype(np.float64)),
-            shift_sd_A=(variance[:, 3:5].mean(dim=1)).sqrt().cpu().numpy().astype(np.float64),
-            score=quadratic.correlation.cpu().numpy().astype(np.float64),
-            gap=gap.cpu().numpy().astype(np.float64),
-        )
-
-
-def merged_results(particles: Particles, mode_ids: tuple[int, ...], parts: list[BatchResult]) -> Particles:
-    """The particles with the results of consecutive batches that cover them all."""
-    merged = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(BatchResult)}
-    gap = merged.pop("gap")
-    return particles.replace(mode_ids=mode_ids, ambiguous=gap < _AMBIGUOUS_BELOW, **merged)
-
-
-def _orthonormal(rotation: Tensor) -> Tensor:
-    """The nearest rotations: float32 products of many small steps drift."""
-    u, _, vh = torch.linalg.svd(rotation.double())
-    return u @ vh

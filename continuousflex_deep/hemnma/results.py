@@ -1,0 +1,58 @@
+"""What the engine finds, a batch at a time, and how batches become particles again."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from continuousflex_deep.geometry import matrix_to_euler
+from continuousflex_deep.hemnma.refine import Quadratic, State
+from continuousflex_deep.particles import Particles
+
+# two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
+_AMBIGUOUS_BELOW = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class BatchResult:
+    """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M),
+    angle_sd_deg, shift_sd_A, score, gap (k,)."""
+
+    euler_deg: np.ndarray
+    shift_A: np.ndarray
+    amplitudes: np.ndarray
+    amplitudes_sd: np.ndarray
+    angle_sd_deg: np.ndarray
+    shift_sd_A: np.ndarray
+    score: np.ndarray
+    gap: np.ndarray
+
+    @staticmethod
+    def of(state: State, quadratic: Quadratic, gap: Tensor) -> "BatchResult":
+        """From the best hypothesis of every particle."""
+        variance = quadratic.covariance().diagonal(dim1=1, dim2=2).clamp(min=0)
+        return BatchResult(
+            euler_deg=matrix_to_euler(_orthonormal(state.rotation).cpu().numpy()),
+            shift_A=-state.displacement_A.cpu().numpy().astype(np.float64),
+            amplitudes=state.amplitudes.cpu().numpy().astype(np.float64),
+            amplitudes_sd=variance[:, 5:].sqrt().cpu().numpy().astype(np.float64),
+            angle_sd_deg=np.degrees(variance[:, :3].sum(dim=1).sqrt().cpu().numpy().astype(np.float64)),
+            shift_sd_A=(variance[:, 3:5].mean(dim=1)).sqrt().cpu().numpy().astype(np.float64),
+            score=quadratic.correlation.cpu().numpy().astype(np.float64),
+            gap=gap.cpu().numpy().astype(np.float64),
+        )
+
+
+def merged_results(particles: Particles, mode_ids: tuple[int, ...], parts: list[BatchResult]) -> Particles:
+    """The particles with the results of consecutive batches that cover them all."""
+    merged = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(BatchResult)}
+    gap = merged.pop("gap")
+    return particles.replace(mode_ids=mode_ids, ambiguous=gap < _AMBIGUOUS_BELOW, **merged)
+
+
+def _orthonormal(rotation: Tensor) -> Tensor:
+    """The nearest rotations: float32 products of many small steps drift."""
+    u, _, vh = torch.linalg.svd(rotation.double())
+    return u @ vh
