@@ -143,8 +143,14 @@ class AlignOptions(_Flexible, _Particles, _Compute):
 
     output: str = required("particle file with poses and amplitudes (.star or .xmd)")
     engine: Literal["embedded"] = option("embedded", "which engine aligns")
+    modes: str = option("", "folder of normal modes (vec.7, vec.8, …); needed unless only poses are to be found")
     init: Literal["global", "local"] = option(
         "global", "search all orientations, or start from those in the particle file"
+    )
+    fit: Literal["both", "pose", "conformation"] = option(
+        "both",
+        "what to find: pose and amplitudes; the pose alone, in the conformation that the particle file gives (without "
+        "amplitudes there: that of the structure); or the conformation alone, at the poses of the particle file",
     )
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
     local_step_deg: float = option(

@@ -20,7 +20,7 @@ from continuousflex_deep.hemnma.levels import (
     disc_for,
     residue_groups,
 )
-from continuousflex_deep.hemnma.refine import Refiner, State, Whitened
+from continuousflex_deep.hemnma.refine import Fit, Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, information_limit
 from continuousflex_deep.progress import progress_bar
@@ -72,16 +72,23 @@ class ScheduleMaker:
     box_px: int
     prior_sd_A: float
     step_deg: float
+    fit: Fit
 
     @staticmethod
     def of(
-        model: PointModel, residue_index: Tensor, box_px: int, field_A: float, prior_sd_A: float, step_deg: float
+        model: PointModel,
+        residue_index: Tensor,
+        box_px: int,
+        field_A: float,
+        prior_sd_A: float,
+        step_deg: float,
+        fit: Fit = "both",
     ) -> "ScheduleMaker":
         """For a model whose atoms belong to residues (A,), in images of box_px pixels."""
         device = model.weights.device
         band = disc_for(2.0, field_A, box_px, device)
         groups = residue_groups(residue_index, len(model.weights)).to(device)
-        return ScheduleMaker(model, model.coarse_grained(groups), band, field_A, box_px, prior_sd_A, step_deg)
+        return ScheduleMaker(model, model.coarse_grained(groups), band, field_A, box_px, prior_sd_A, step_deg, fit)
 
     def coarse_disc(self) -> FrequencyDisc:
         """The disc of search and first descent."""
@@ -93,7 +100,9 @@ class ScheduleMaker:
         coarse = self.coarse_disc()
         fine_px = max(fine_px, coarse.radius_px)
         medium_px = round((coarse.radius_px * fine_px) ** 0.5)
-        make = lambda model, px: Refiner(model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A)  # noqa: E731
+        make = lambda model, px: Refiner(  # noqa: E731
+            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit
+        )
         return Schedule(
             coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0)),
             medium=Level(make(self.model, medium_px), MEDIUM, Kept(2, 60.0)),

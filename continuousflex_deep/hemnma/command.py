@@ -30,10 +30,9 @@ def run(options: AlignOptions) -> None:
     require_writable_folder(output.parent)
     if output.exists() and output.samefile(options.particles):
         raise InputError(f"'{output}' is the input; give another name for the output")
-    mode_ids = parse_mode_list(options.mode_list)
-    structure, modes = read_structure(options.structure), read_modes(options.modes, mode_ids)
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
-    particles = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
+    structure = read_structure(options.structure)
+    modes = chosen_modes(options, structure)
+    particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
     engine = EmbeddedEngine(structure, modes, options)
     store = part_store(options, particles, structure, modes)
     aligned = engine.align(particles, store)
@@ -43,6 +42,20 @@ def run(options: AlignOptions) -> None:
     store.remove()
     told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items())
     print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
+
+
+def chosen_modes(options: AlignOptions, structure: Structure) -> NormalModes:
+    """The modes to align with; none where only poses are to be found and no modes are given."""
+    if not options.modes and options.fit == "pose":
+        return NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
+    if not options.modes:
+        raise InputError(
+            "option --modes is required: a folder of normal modes, as the nma command makes; "
+            "without modes only poses can be found (--fit pose)"
+        )
+    modes = read_modes(options.modes, parse_mode_list(options.mode_list))
+    require_same_atoms(modes, len(structure), options.structure, options.modes)
+    return modes
 
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:

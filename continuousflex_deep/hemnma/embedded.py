@@ -10,7 +10,6 @@ from torch import Tensor
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.parts import Arrays, PartStore
@@ -18,6 +17,14 @@ from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.hemnma.search import ReferenceLibrary
 from continuousflex_deep.hemnma.shards import align_in_batches
+from continuousflex_deep.hemnma.starts import (
+    given_amplitudes,
+    given_state,
+    joined,
+    knows_amplitudes,
+    with_conformations,
+    with_neighbours,
+)
 from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.imaging.spectra import Spectra, noise_outside_particle
@@ -89,8 +96,8 @@ class EmbeddedEngine(Engine):
         small."""
         check_images(particles)
         scan_images(particles)
-        if self.options.init == "local":
-            particles.require_poses("a local alignment (--init local)")
+        if self.options.init == "local" or self.options.fit == "conformation":
+            particles.require_poses("a start from known poses (--init local or --fit conformation)")
         if not particles.phase_flipped and particles.ctf is None:
             print("note: the particles have no CTF; their images are taken as free of it", file=sys.stderr)
         field_A = particles.box_px * particles.pixel_size_A
@@ -128,7 +135,7 @@ class EmbeddedEngine(Engine):
         chosen, maker, band, _ = self._loaded(particles, rows)
         refiner = maker.levels(calibration.fine_px).fine.refiner
         images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
-        return refiner.evaluate(images, self._given(chosen, band)).covariance()
+        return refiner.evaluate(images, given_state(chosen, self.mode_ids, self.device)).covariance()
 
     def _descend(self, band: Band, state: State, levels: Schedule, spectra: Spectra) -> BatchResult:
         images = band.whitened(spectra)
@@ -162,7 +169,7 @@ class EmbeddedEngine(Engine):
         field_A = particles.box_px * particles.pixel_size_A
         o = self.options
         return ScheduleMaker.of(
-            self.model, self._residues, particles.box_px, field_A, self.prior_sd_A, o.angular_step_deg
+            self.model, self._residues, particles.box_px, field_A, self.prior_sd_A, o.angular_step_deg, o.fit
         )
 
     def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc) -> Band:
@@ -176,15 +183,27 @@ class EmbeddedEngine(Engine):
         return Band(data, ctf, disc, field_A)
 
     def _starter(self, particles: Particles, maker: ScheduleMaker) -> Start:
-        """What gives each particle its first hypotheses: the search, or the poses it comes with."""
-        if self.options.init == "local":
-            return lambda band, spectra: _with_neighbours(self._given(particles, band), self.options.local_step_deg)
-        library, o = self._library(maker), self.options
+        """What gives each particle its first hypotheses: the search, or the pose it comes with."""
+        library, o, ids = self._library(maker), self.options, self.mode_ids
+        if o.fit == "conformation":
+            given = given_state(particles, ids, self.device)
+            return lambda band, spectra: with_conformations(given[: len(band.data)], library.amplitudes)
+        if o.init == "local":
+            given = given_state(particles, ids, self.device)
+            fresh = o.fit == "both" and not knows_amplitudes(particles, ids)
+
+            def near(band: Band, spectra: Spectra) -> State:
+                here = given[: len(band.data)]
+                turned = with_neighbours(here, o.local_step_deg)
+                return joined(turned, with_conformations(here, library.amplitudes[1:])) if fresh else turned
+
+            return near
+        known = given_amplitudes(particles, ids, self.device) if o.fit == "pose" else None
 
         def search(band: Band, spectra: Spectra) -> State:
             images = band.whitened(spectra).prefix(len(library.disc))
             # hypotheses a little farther apart than neighbours on the grid, so that they are different ones
-            return library.best(images, o.n_hypotheses, 1.15 * o.angular_step_deg)
+            return library.best(images, o.n_hypotheses, 1.15 * o.angular_step_deg, known)
 
         return search
 
@@ -199,32 +218,3 @@ class EmbeddedEngine(Engine):
                 )
             }
         return self._libraries[key]
-
-    def _given(self, particles: Particles, band: Band) -> State:
-        """One hypothesis a particle: the pose it comes with, and its amplitudes where it has them for these modes."""
-        n = len(band.data)
-        euler, shift = particles.require_poses("a local alignment")
-        q = np.zeros((n, len(self.mode_ids)))
-        if particles.amplitudes is not None:
-            for i, mode in enumerate(self.mode_ids):
-                if mode in particles.mode_ids:
-                    q[:, i] = particles.amplitudes[:n, particles.mode_ids.index(mode)]
-        as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32, device=self.device)  # noqa: E731
-        return State(
-            as_tensor(euler_to_matrix(euler[:n])),
-            as_tensor(-shift[:n]),
-            as_tensor(q),
-            torch.arange(n, device=self.device),
-        )
-
-
-def _with_neighbours(state: State, step_deg: float) -> State:
-    """The hypotheses, and each turned by step_deg about the three axes both ways, so that a poor start is recovered
-    from."""
-    if step_deg == 0:
-        return state
-    turns = np.radians(step_deg) * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
-    step = torch.zeros(len(turns), 5 + state.amplitudes.shape[1], device=state.rotation.device)
-    step[:, :3] = torch.as_tensor(turns, dtype=torch.float32)
-    repeated = state[torch.arange(len(state), device=step.device).repeat_interleave(len(turns))]
-    return repeated.moved(step.repeat(len(state), 1))

@@ -3,14 +3,22 @@
 For a whitened image y and model m(θ) the intensity scale s is eliminated in closed form (variable projection, Golub &
 Pereyra 1973): minimise −(y·m)²/(m·m) + |q|²/σ_q², whose Gauss–Newton matrix is s²·Jᵀ(1 − m mᵀ/m·m)J. In units of the
 noise, half the cost is a negative log-likelihood, and the inverse of the matrix is the Cramér–Rao covariance.
+
+Parameters that are not to be found (the pose, or the amplitudes) have a prior of no width: their steps and deviations
+are nothing, and the matrix stays one of all parameters.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project_with_jacobian
+
+Fit = Literal["both", "pose", "conformation"]
+# precision of the prior of a parameter that is not to be found
+_FIXED = 1e12
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +127,23 @@ class Descent:
 
 
 class Refiner:
-    """Levenberg–Marquardt of one model in one frequency disc."""
+    """Levenberg–Marquardt of one model in one frequency disc, of poses, amplitudes or both."""
 
     def __init__(
-        self, model: PointModel, disc: FrequencyDisc, field_A: float, prior_sd_A: float, memory_bytes: int = 1 << 28
+        self,
+        model: PointModel,
+        disc: FrequencyDisc,
+        field_A: float,
+        prior_sd_A: float,
+        fit: Fit = "both",
+        memory_bytes: int = 1 << 28,
     ) -> None:
-        self.model, self.disc, self.field_A = model, disc, field_A
-        self.prior = torch.zeros(5 + len(model.modes), device=model.weights.device)
+        self.model, self.disc, self.field_A, self.fit = model, disc, field_A, fit
+        device, count = model.weights.device, 5 + len(model.modes)
+        self.prior = torch.zeros(count, device=device)
         self.prior[5:] = prior_sd_A**-2
+        # the parameters to be found
+        self.free = torch.arange(5 if fit == "conformation" else 0, 5 if fit == "pose" else count, device=device)
         each = (4 + 2 * len(model.modes)) * 2 * (disc.radius_px + 1) * len(model.weights) * 4 * 2
         self.chunk = max(1, memory_bytes // each)
 
@@ -137,22 +154,38 @@ class Refiner:
 
     def _evaluate(self, images: Whitened, state: State) -> Quadratic:
         p, jacobian = project_with_jacobian(
-            self.model, self.disc, self.field_A, state.rotation, state.displacement_A, state.amplitudes
+            self.model,
+            self.disc,
+            self.field_A,
+            state.rotation,
+            state.displacement_A,
+            state.amplitudes,
+            along_modes=self.fit != "pose",
         )
         w, y = images.filter[state.particle], _real(images.data[state.particle])
-        m, jm = _real(p * w), _real(jacobian * w[:, None])
+        m, jm = _real(p * w), _real(jacobian[:, self.free] * w[:, None])
         mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
         # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter
         # holds
         scale = (ym / mm).abs()
         jy, jmm = (jm @ y[:, :, None])[..., 0], (jm @ m[:, :, None])[..., 0]
         gain = ym * ym.abs() / mm
-        q = torch.cat([torch.zeros_like(jy[:, :5]), state.amplitudes], dim=1)
-        gradient = scale[:, None] * (jy - scale[:, None] * jmm) - self.prior * q
+        q = torch.cat([state.amplitudes.new_zeros(len(state), 5), state.amplitudes], dim=1)
+        gradient = scale[:, None] * (jy - scale[:, None] * jmm) - (self.prior * q)[:, self.free]
         projected = jm @ jm.transpose(1, 2) - jmm[:, :, None] * jmm[:, None, :] / mm[:, None, None]
-        matrix = scale[:, None, None] ** 2 * projected + torch.diag(self.prior)
+        matrix = scale[:, None, None] ** 2 * projected + torch.diag(self.prior[self.free])
         correlation = ym / (mm.sqrt() * (y * y).sum(dim=1).clamp(min=1e-30).sqrt())
-        return Quadratic(gain, (self.prior * q**2).sum(dim=1) - gain, gradient, matrix, scale, correlation)
+        cost = (self.prior * q**2).sum(dim=1) - gain
+        return Quadratic(gain, cost, *self._of_all(gradient, matrix), scale, correlation)
+
+    def _of_all(self, gradient: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient and matrix of all parameters from those of the free ones."""
+        count = len(self.prior)
+        if len(self.free) == count:
+            return gradient, matrix
+        whole = (torch.eye(count, dtype=matrix.dtype, device=matrix.device) * _FIXED).repeat(len(matrix), 1, 1)
+        whole[:, self.free[:, None], self.free] = matrix
+        return gradient.new_zeros(len(gradient), count).index_copy(1, self.free, gradient), whole
 
     def descend(self, images: Whitened, state: State, descent: Descent) -> tuple[State, Quadratic]:
         """Move every hypothesis downhill; returns where each ended and the quadratic model there."""

@@ -8,11 +8,17 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.geometry import matrix_to_euler
-from continuousflex_deep.hemnma.refine import Quadratic, State
+from continuousflex_deep.hemnma.refine import Fit, Quadratic, State
 from continuousflex_deep.particles import Particles
 
 # two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
 _AMBIGUOUS_BELOW = 5.0
+# results that are none, because what they describe was given
+_FIXED_BY: dict[Fit, tuple[str, ...]] = {
+    "both": (),
+    "pose": ("amplitudes", "amplitudes_sd"),
+    "conformation": ("euler_deg", "shift_A", "angle_sd_deg", "shift_sd_A"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +51,17 @@ class BatchResult:
         )
 
 
-def merged_results(particles: Particles, mode_ids: tuple[int, ...], parts: list[BatchResult]) -> Particles:
-    """The particles with the results of consecutive batches that cover them all."""
+def merged_results(
+    particles: Particles, mode_ids: tuple[int, ...], parts: list[BatchResult], fit: Fit = "both"
+) -> Particles:
+    """The particles with the results of consecutive batches that cover them all; what was not to be found stays as it
+    was."""
     merged = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(BatchResult)}
     gap = merged.pop("gap")
-    return particles.replace(mode_ids=mode_ids, ambiguous=gap < _AMBIGUOUS_BELOW, **merged)
+    for name in _FIXED_BY[fit]:
+        del merged[name]
+    modes = particles.mode_ids if fit == "pose" else mode_ids
+    return particles.replace(mode_ids=modes, ambiguous=gap < _AMBIGUOUS_BELOW, **merged)
 
 
 def _orthonormal(rotation: Tensor) -> Tensor:

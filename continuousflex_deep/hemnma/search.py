@@ -44,12 +44,17 @@ class ReferenceLibrary:
             parts.append(project(model, self.disc, self.field_A, r, q.new_zeros(len(r), 2), q))
         return torch.cat(parts)
 
-    def best(self, images: Whitened, count: int, apart_deg: float) -> State:
+    def best(self, images: Whitened, count: int, apart_deg: float, known: Tensor | None = None) -> State:
         """The `count` best orientations of each particle, at least apart_deg from each other, with shift and
-        conformation."""
+        conformation.
+
+        known: amplitudes (k, M) that are not to be found; each particle is then compared with the library's nearest
+        conformation, and goes on with its own.
+        """
         step = max(1, (1 << 26) // (len(self.references) * len(self.shifts_A)))
         parts = [
-            self._best(images, start, start + step, count, apart_deg) for start in range(0, len(images.data), step)
+            self._best(images, slice(start, start + step), count, apart_deg, known)
+            for start in range(0, len(images.data), step)
         ]
         return State(
             *(
@@ -58,8 +63,8 @@ class ReferenceLibrary:
             )
         )
 
-    def _best(self, images: Whitened, start: int, stop: int, count: int, apart_deg: float) -> State:
-        y, w = images.data[start:stop], images.filter[start:stop]
+    def _best(self, images: Whitened, rows: slice, count: int, apart_deg: float, known: Tensor | None) -> State:
+        y, w = images.data[rows], images.filter[rows]
         k = len(y)
         phase = 2 * torch.pi / self.field_A * (self.shifts_A @ torch.stack([self.disc.kx, self.disc.ky]))
         moved = (w * y)[:, None, :] * torch.polar(torch.ones_like(phase), phase)
@@ -67,7 +72,12 @@ class ReferenceLibrary:
         best, shift = cross.reshape(len(self.references), k, -1).max(dim=2)
         norm = (self.power @ (w * w).T).clamp(min=1e-30)
         gain = (best.clamp(min=0) ** 2 / norm).reshape(len(self.amplitudes), -1, k)
-        gain, conformation = gain.max(dim=0)
+        if known is None:
+            gain, conformation = gain.max(dim=0)
+        else:
+            nearest = torch.cdist(known[rows], self.amplitudes).argmin(dim=1)
+            gain = gain[nearest, :, torch.arange(k, device=y.device)].T
+            conformation = nearest.expand_as(gain)
         chosen = self._spread(gain.T.contiguous(), count, apart_deg)
         row = torch.arange(k, device=y.device)[:, None].expand_as(chosen)
         conformation = conformation.T[row, chosen]
@@ -76,8 +86,8 @@ class ReferenceLibrary:
         return State(
             self.rotation[flat],
             self.shifts_A[shift.flatten()],
-            self.amplitudes[conformation.flatten()],
-            (row + start).flatten(),
+            self.amplitudes[conformation.flatten()] if known is None else known[rows][row.flatten()],
+            (row + rows.start).flatten(),
         )
 
     def _spread(self, gain: Tensor, count: int, apart_deg: float) -> Tensor:
@@ -98,6 +108,8 @@ def _conformations(modes: int, amplitude_sd_A: float) -> Tensor:
     Descending from the reference alone ends in local minima where particles are deformed by several Å; a few tens of
     conformations, shared out evenly (Sobol's sequence), put every particle near a start.
     """
+    if modes == 0:
+        return torch.zeros(1, 0)
     uniform = torch.quasirandom.SobolEngine(modes, scramble=True, seed=0).draw(_CONFORMATIONS)
     normal = torch.special.ndtri(uniform.clamp(0.01, 0.99)) * amplitude_sd_A
     return torch.cat([torch.zeros(1, modes), normal])

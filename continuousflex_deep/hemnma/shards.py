@@ -25,4 +25,4 @@ def align_in_batches(engine: "EmbeddedEngine", particles: Particles, store: Part
                 store.save(name, vars(part))
             parts.append(part)
             bar.update(len(rows))
-    return merged_results(particles, engine.mode_ids, parts)
+    return merged_results(particles, engine.mode_ids, parts, engine.options.fit)

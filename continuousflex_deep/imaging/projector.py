@@ -123,12 +123,18 @@ def project(
 
 
 def project_with_jacobian(
-    model: PointModel, disc: FrequencyDisc, field_A: float, rotation: Tensor, shift_A: Tensor, amplitudes: Tensor
+    model: PointModel,
+    disc: FrequencyDisc,
+    field_A: float,
+    rotation: Tensor,
+    shift_A: Tensor,
+    amplitudes: Tensor,
+    along_modes: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """`project`, and its derivatives (B, 5 + M, n) complex by rotation vector (rad, applied from the left),
-    displacement (Å), amplitudes."""
+    displacement (Å), amplitudes; without along_modes those (B, 5, n) of the pose alone."""
     seen = torch.einsum("bij,baj->bai", rotation, model.deformed(amplitudes))
-    moved = torch.einsum("bij,maj->bmai", rotation[:, :2], model.modes)
+    moved = torch.einsum("bij,maj->bmai", rotation[:, :2], model.modes if along_modes else model.modes[:0])
     wave_x, wave_y = _waves(seen[..., :2] + shift_A[:, None], disc, field_A)
     x, y, z = seen.unbind(dim=-1)
     motions = torch.cat([torch.stack([torch.ones_like(x), x, y, z], dim=1), moved[..., 0], moved[..., 1]], dim=1)

@@ -1,0 +1,70 @@
+"""First hypotheses from the poses that particles come with: as they are, turned a little, or in several
+conformations."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.hemnma.refine import State
+from continuousflex_deep.particles import Particles
+
+
+def given_state(particles: Particles, mode_ids: tuple[int, ...], device: torch.device) -> State:
+    """One hypothesis a particle: the pose it comes with, and its amplitudes as far as it has them for these modes.
+
+    Raises InputError where there are no poses.
+    """
+    euler, shift = particles.require_poses("a start from known poses (--init local or --fit conformation)")
+    as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32, device=device)  # noqa: E731
+    return State(
+        as_tensor(euler_to_matrix(euler)),
+        as_tensor(-shift),
+        given_amplitudes(particles, mode_ids, device),
+        torch.arange(len(particles), device=device),
+    )
+
+
+def given_amplitudes(particles: Particles, mode_ids: tuple[int, ...], device: torch.device) -> Tensor:
+    """Amplitudes (n, M) along some modes, 0 along those that the particles know nothing of."""
+    q = np.zeros((len(particles), len(mode_ids)))
+    if particles.amplitudes is not None:
+        for i, mode in enumerate(mode_ids):
+            if mode in particles.mode_ids:
+                q[:, i] = particles.amplitudes[:, particles.mode_ids.index(mode)]
+    return torch.as_tensor(q, dtype=torch.float32, device=device)
+
+
+def knows_amplitudes(particles: Particles, mode_ids: tuple[int, ...]) -> bool:
+    """Whether the particles come with amplitudes along any of these modes."""
+    return particles.amplitudes is not None and bool(set(mode_ids) & set(particles.mode_ids))
+
+
+def with_neighbours(state: State, step_deg: float) -> State:
+    """The hypotheses, and each turned by step_deg about the three axes both ways, so that a poor start is recovered
+    from."""
+    if step_deg == 0:
+        return state
+    turns = np.radians(step_deg) * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    step = torch.zeros(len(turns), 5 + state.amplitudes.shape[1], device=state.rotation.device)
+    step[:, :3] = torch.as_tensor(turns, dtype=torch.float32)
+    return _repeated(state, len(turns)).moved(step.repeat(len(state), 1))
+
+
+def with_conformations(state: State, amplitudes: Tensor) -> State:
+    """The hypotheses, and each in other conformations (C, M) as well, those of one particle together."""
+    count = 1 + len(amplitudes)
+    repeated = _repeated(state, count)
+    others = torch.cat([state.amplitudes[:, None], amplitudes.expand(len(state), -1, -1)], dim=1)
+    return State(repeated.rotation, repeated.displacement_A, others.flatten(0, 1), repeated.particle)
+
+
+def joined(first: State, second: State) -> State:
+    """The hypotheses of both, those of one particle together."""
+    names = ("rotation", "displacement_A", "amplitudes", "particle")
+    both = State(*(torch.cat([getattr(first, n), getattr(second, n)]) for n in names))
+    return both[torch.argsort(both.particle, stable=True)]
+
+
+def _repeated(state: State, count: int) -> State:
+    return state[torch.arange(len(state), device=state.particle.device).repeat_interleave(count)]
