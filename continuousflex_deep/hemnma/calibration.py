@@ -27,8 +27,9 @@ from continuousflex_deep.progress import progress_bar
 
 # a coarse-grained model without a known transfer is taken to be blurred by this much (Gaussian deviation)
 _GENERIC_BLUR_A = 1.5
-# share of the calibration particles, the best correlated ones, that spectra are estimated from
-_TRUSTED_SHARE = 0.6
+# spectra are estimated from particles whose correlation is at most so many deviations below the median. (Choosing the
+# best of a good set would choose noise that resembles the model, and make error bars too small.)
+_TRUSTED_DEVIATIONS = 2.5
 # particles that decide the contrast sign
 _CONTRAST_PARTICLES = 32
 
@@ -144,12 +145,14 @@ def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra)
 
 
 def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Spectra:
-    """Spectra from the residuals of the best correlated particles at their present poses."""
+    """Spectra from the residuals of the particles at their present poses, without those that do not correlate."""
     best = state[state.first_rows()]
     model = _modelled(band, best, maker)
     y, m = spectra.whitened(band.data[best.particle], band.disc), spectra.filter(model, band.disc)
     correlation = (y * m.conj()).real.sum(dim=1) / (m.abs() ** 2).sum(dim=1).sqrt() / (y.abs() ** 2).sum(dim=1).sqrt()
-    rows = torch.argsort(correlation, descending=True)[: max(1, round(_TRUSTED_SHARE * len(best)))]
+    # the upper half tells the spread: the lower one holds what is misaligned, and what is no particle
+    median, upper = torch.quantile(correlation, correlation.new_tensor([0.5, 0.84]))
+    rows = torch.nonzero(correlation >= median - _TRUSTED_DEVIATIONS * (upper - median)).flatten()
     return estimate_spectra(band.data[best.particle[rows]], model[rows], band.disc)
 
 

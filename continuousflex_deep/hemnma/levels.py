@@ -11,8 +11,9 @@ from continuousflex_deep.hemnma.refine import Descent, Quadratic, Refiner, State
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 
 COARSE = Descent(steps=20, damping=0.1, tolerance=0.5)
-MEDIUM = Descent(steps=12, damping=0.03, tolerance=0.1)
-FINE = Descent(steps=12, damping=0.01, tolerance=0.01)
+MEDIUM = Descent(steps=30, damping=0.03, tolerance=0.1)
+# nearly all need fewer than ten, but where pose and conformation trade off along a bent valley it takes tens
+FINE = Descent(steps=80, damping=0.01, tolerance=0.01)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _FIXED_BY: dict[Fit, tuple[str, ...]] = {
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M),
-    angle_sd_deg, shift_sd_A, score, gap (k,)."""
+    angle_sd_deg, shift_sd_A, score, gap, intensity (k,)."""
 
     euler_deg: np.ndarray
     shift_A: np.ndarray
@@ -34,6 +34,7 @@ class BatchResult:
     shift_sd_A: np.ndarray
     score: np.ndarray
     gap: np.ndarray
+    intensity: np.ndarray
 
     @staticmethod
     def of(state: State, quadratic: Quadratic, gap: Tensor) -> "BatchResult":
@@ -48,7 +49,14 @@ class BatchResult:
             shift_sd_A=(variance[:, 3:5].mean(dim=1)).sqrt().cpu().numpy().astype(np.float64),
             score=quadratic.correlation.cpu().numpy().astype(np.float64),
             gap=gap.cpu().numpy().astype(np.float64),
+            intensity=quadratic.scale.cpu().numpy().astype(np.float64),
         )
+
+
+def concatenated(parts: list[BatchResult]) -> BatchResult:
+    """The results of consecutive batches as those of one."""
+    fields = [f.name for f in dataclasses.fields(BatchResult)]
+    return BatchResult(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in fields})
 
 
 def merged_results(
@@ -56,8 +64,8 @@ def merged_results(
 ) -> Particles:
     """The particles with the results of consecutive batches that cover them all; what was not to be found stays as it
     was."""
-    merged = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in dataclasses.fields(BatchResult)}
-    gap = merged.pop("gap")
+    merged = dict(vars(concatenated(parts)))
+    gap, _ = merged.pop("gap"), merged.pop("intensity")
     for name in _FIXED_BY[fit]:
         del merged[name]
     modes = particles.mode_ids if fit == "pose" else mode_ids

@@ -37,6 +37,13 @@ class Spectra:
         return replace(self, noise=self.noise.to(device), transfer=self.transfer.to(device))
 
 
+def noise_levels(data: Tensor, disc: FrequencyDisc) -> Tensor:
+    """Each image's own noise (k,): root mean square of its coefficients (k, n) in the outer half of the disc, where
+    there is more noise than signal. Dividing by it undoes whatever normalisation the images have."""
+    outer = disc.ring > disc.radius_px // 2
+    return data[:, outer].abs().square().mean(dim=1).sqrt().clamp(min=1e-30)
+
+
 def noise_outside_particle(images: Tensor, disc: FrequencyDisc, radius_px: float) -> Tensor:
     """First estimate of the noise (K+1,) from the region of images (k, d, d) farther than radius_px from the centre.
 

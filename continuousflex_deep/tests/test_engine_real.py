@@ -61,4 +61,4 @@ def test_public_stack_agrees_with_xmipps_gold_results(shared_data: Path) -> None
     assert turned[sound].max() < 1
     assert np.abs(aligned.shift_A / 2.0 - shift_px)[sound].max() < 0.1
     np.testing.assert_allclose(aligned.amplitudes[3], [-88, -84], atol=4)
-    assert aligned.score[3] > 0.99
+    assert aligned.score[3] > 0.95

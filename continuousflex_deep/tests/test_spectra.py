@@ -3,7 +3,12 @@
 import torch
 
 from continuousflex_deep.imaging.projector import FrequencyDisc
-from continuousflex_deep.imaging.spectra import estimate_spectra, information_limit, noise_outside_particle
+from continuousflex_deep.imaging.spectra import (
+    estimate_spectra,
+    information_limit,
+    noise_levels,
+    noise_outside_particle,
+)
 
 
 def complex_normal(*shape: int, seed: int) -> torch.Tensor:
@@ -37,6 +42,14 @@ def test_noise_is_read_off_outside_the_particle():
     images[:, 24:40, 24:40] += 100
     got = noise_outside_particle(images, FrequencyDisc(20), radius_px=16)
     assert ((got[2:] - s * d / 2**0.5).abs() / (s * d / 2**0.5)).max() < 0.1
+
+
+def test_noise_levels_tell_each_images_own_gain():
+    """Signal within the inner rings does not count."""
+    disc, gain = FrequencyDisc(20), torch.tensor([0.01, 1.0, 300.0])
+    data = complex_normal(3, len(disc), seed=0) + 50 * (disc.ring < 9)
+    got = noise_levels(gain[:, None] * data, disc)
+    assert (got / gain / 2**0.5 - 1).abs().max() < 0.1
 
 
 def test_information_limit_follows_the_signal():
