@@ -1,18 +1,24 @@
 """Where tensors are computed."""
 
-import os
-
 import torch
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.launch import cores_of_this_worker, current_launch
 
 
 def choose_device(name: str, threads: int = 0) -> torch.device:
-    """The torch device of an option: auto takes the GPU when there is one. Sets the CPU threads (0: all this process
-    may use)."""
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    """The torch device of an option, for this worker of the run.
+
+    auto takes a GPU when there is one; of several, workers that a launcher started on one host take one each (auto and
+    cuda; cuda:N is that one for all). Sets the CPU threads; 0: this worker's share of the cores.
+    """
+    torch.set_num_threads(threads or cores_of_this_worker())
+    if name in ("auto", "cuda") and torch.cuda.is_available():
+        device = torch.device("cuda", current_launch().local_rank % torch.cuda.device_count())
+        torch.cuda.set_device(device)
+        return device
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:

@@ -13,5 +13,13 @@ class FormatError(InputError):
     """A file that does not follow the format it claims."""
 
 
+class DiskFullError(DeepError):
+    """A file could not be written whole because its file system is full."""
+
+
+class OutOfMemoryError(DeepError):
+    """The memory of the device does not suffice, however little is done at a time."""
+
+
 class MissingDependencyError(DeepError):
     """An optional program or library is needed for this request and is not installed."""

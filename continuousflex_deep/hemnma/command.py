@@ -1,20 +1,20 @@
 """The align command: reads, checks, aligns with an engine, writes."""
 
 import dataclasses
-import hashlib
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.parts import PartStore
+from continuousflex_deep.hemnma.finish import finish_together, write_record_of
+from continuousflex_deep.hemnma.parts import PartStore, determining, parts_folder
+from continuousflex_deep.hemnma.screen import LeftOut
+from continuousflex_deep.hemnma.shards import Alignment
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
-from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.options import AlignOptions
@@ -35,13 +35,32 @@ def run(options: AlignOptions) -> None:
     particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
     engine = EmbeddedEngine(structure, modes, options)
     store = part_store(options, particles, structure, modes)
-    aligned = engine.align(particles, store)
-    write_particles(aligned, output)
-    facts = engine.facts(aligned, engine.calibration(particles, store))
-    write_record(output.with_suffix(".json"), "align", options, **facts)
-    store.remove()
-    told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items())
-    print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
+    engine.check(particles)
+    alignment = Alignment(engine, particles, store)
+
+    def write() -> bool:
+        found = alignment.result()
+        if found is None:
+            return False
+        aligned, left_out = found
+        write_particles(aligned, output)
+        facts = engine.facts(aligned, alignment.calibration()[0])
+        tell_left_out(left_out, output)
+        write_record_of(output, store, "align", options, **facts, left_out=left_out.facts())
+        told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items())
+        print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
+        return True
+
+    finish_together(store, output, alignment.complete, write)
+
+
+def tell_left_out(left_out: LeftOut, output: Path) -> None:
+    """Name the particles without a result on stderr and in a file beside the output."""
+    path = left_out.write(output)
+    for line in left_out.lines(most=20):
+        print(f"note: left out: {line}", file=sys.stderr)
+    if len(left_out):
+        print(f"note: the {len(left_out)} particles left out are in '{path}'", file=sys.stderr)
 
 
 def chosen_modes(options: AlignOptions, structure: Structure) -> NormalModes:
@@ -61,20 +80,10 @@ def chosen_modes(options: AlignOptions, structure: Structure) -> NormalModes:
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
     """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
     check_images(particles)
-    folder = Path(options.output).with_suffix(".parts")
-    return PartStore(folder, _determining(options, particles, structure.coords_A, modes.vectors))
+    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)
+    return PartStore(parts_folder(options.output), _determining(options, particles, *reference))
 
 
 def _determining(options: AlignOptions, particles: Particles, *arrays: np.ndarray) -> list[object]:
-    """What a part's content depends on: options, structure, modes, and all that is known of the particles and stacks.
-
-    A stack is told by its path, size and time of change, so that its images need not be read for this.
-    """
-    settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
-    p, ctf = particles, () if particles.ctf is None else tuple(vars(particles.ctf).values())
-    known = (p.ids, p.indices, p.euler_deg, p.shift_A, p.amplitudes, *ctf, *arrays)
-    digests = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known]
-    names, of_particle = np.unique(p.stacks.astype(str), return_inverse=True)
-    files = [(str(Path(s).absolute()), Path(s).stat().st_size, Path(s).stat().st_mtime_ns) for s in names]
-    images = [files, hashlib.sha256(of_particle.tobytes()).hexdigest()]
-    return [__version__, settings, digests, p.mode_ids, p.pixel_size_A, p.box_px, p.phase_flipped, images]
+    """What a part's content depends on: options, structure, modes, particles."""
+    return determining({k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}, particles, *arrays)

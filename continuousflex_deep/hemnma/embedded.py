@@ -1,6 +1,5 @@
 """The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,11 +11,11 @@ from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
-from continuousflex_deep.hemnma.parts import Arrays, PartStore
+from continuousflex_deep.hemnma.parts import Arrays, Parts
 from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.hemnma.search import ReferenceLibrary
-from continuousflex_deep.hemnma.shards import align_in_batches
+from continuousflex_deep.hemnma.shards import Alignment, calibrated
 from continuousflex_deep.hemnma.starts import (
     given_amplitudes,
     given_state,
@@ -27,12 +26,13 @@ from continuousflex_deep.hemnma.starts import (
 )
 from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
-from continuousflex_deep.imaging.spectra import Spectra, noise_outside_particle
+from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
-from continuousflex_deep.io.stacks import check_images, read_images, scan_images
+from continuousflex_deep.io.stacks import check_images, read_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,31 +75,33 @@ class EmbeddedEngine(Engine):
         self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
         self._libraries: dict[tuple[int, float], ReferenceLibrary] = {}
 
-    def align(self, particles: Particles, store: PartStore | None = None) -> Particles:
-        """Poses, amplitudes and error bars of all particles; with a store, finished batches are kept there and not
-        done again."""
-        self.check(particles)
-        return align_in_batches(self, particles, store)
+    def align(self, particles: Particles, store: Parts | None = None) -> Particles:
+        """Poses, amplitudes and error bars of all particles whose images can be used; the others are named on stderr.
 
-    def calibration(self, particles: Particles, store: PartStore | None = None) -> Calibration:
-        """The calibration kept in the store, or a new one."""
-        kept = store.load("calibration") if store else None
-        if kept:
-            return Calibration.of(kept, self.device)
-        calibration = self.calibrate(particles)
-        if store:
-            store.save("calibration", calibration.arrays())
-        return calibration
+        With a store, finished batches are kept there and not done again, and other processes may work at them, too.
+        """
+        self.check(particles)
+        aligned, left_out = Alignment(self, particles, store).run()
+        for line in left_out.lines(most=20):
+            note(f"left out: {line}")
+        return aligned
+
+    def calibration(self, particles: Particles) -> Calibration:
+        """What is to be learned from the particles, of those whose images can be used."""
+        return calibrated(self, particles)[0]
+
+    def calibration_of(self, arrays: Arrays) -> Calibration:
+        """The calibration that gave these arrays."""
+        return Calibration.of(arrays, self.device)
 
     def check(self, particles: Particles) -> None:
         """Find bad input before any long work: missing or short stacks, no poses for a local start, a box that is too
         small."""
         check_images(particles)
-        scan_images(particles)
         if self.options.init == "local" or self.options.fit == "conformation":
             particles.require_poses("a start from known poses (--init local or --fit conformation)")
         if not particles.phase_flipped and particles.ctf is None:
-            print("note: the particles have no CTF; their images are taken as free of it", file=sys.stderr)
+            note("the particles have no CTF; their images are taken as free of it")
         field_A = particles.box_px * particles.pixel_size_A
         if field_A < 2 * self.model.radius_A * 0.75:
             raise InputError(
@@ -108,11 +110,15 @@ class EmbeddedEngine(Engine):
                 "or extract a larger box"
             )
 
-    def batches(self, particles: Particles) -> Iterator[np.ndarray]:
-        """Row numbers of one batch after another."""
-        size = self.options.batch or (64 if self.device.type == "cpu" else 512)
-        for start in range(0, len(particles), size):
-            yield np.arange(start, min(start + size, len(particles)))
+    def batch_size(self) -> int:
+        """Particles that are aligned together."""
+        return self.options.batch or (64 if self.device.type == "cpu" else 512)
+
+    def batches(self, particles: Particles, size: int = 0) -> Iterator[np.ndarray]:
+        """Row numbers of one batch after another; size 0 takes batch_size()."""
+        step = size or self.batch_size()
+        for start in range(0, len(particles), step):
+            yield np.arange(start, min(start + step, len(particles)))
 
     def calibrate(self, particles: Particles) -> Calibration:
         """Noise, transfer and contrast sign from evenly spread particles."""
@@ -159,10 +165,14 @@ class EmbeddedEngine(Engine):
         }
 
     def _loaded(self, particles: Particles, rows: np.ndarray) -> tuple[Particles, ScheduleMaker, Band, Tensor]:
-        """Some particles, the levels for their images, and the images as coefficients and as pixels (k, d, d)."""
+        """Some particles, the levels for their images, and the images as coefficients and as pixels (k, d, d), of mean
+        0 and in units of each one's noise."""
         chosen = particles.select(rows)
         maker = self._maker(chosen)
         images = torch.from_numpy(read_images(chosen)).to(self.device)
+        images = images - images.mean(dim=(1, 2), keepdim=True)
+        level = noise_levels(maker.band.gather(images), maker.band)
+        images = images / level[:, None, None]
         return chosen, maker, self._band(chosen, images, maker.band), images
 
     def _maker(self, particles: Particles) -> ScheduleMaker:
@@ -174,7 +184,7 @@ class EmbeddedEngine(Engine):
 
     def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc) -> Band:
         field_A = particles.box_px * particles.pixel_size_A
-        data = disc.gather(images - images.mean(dim=(1, 2), keepdim=True))
+        data = disc.gather(images)
         if particles.ctf is None:
             ctf = torch.ones(data.shape, device=self.device)
         else:

@@ -1,33 +1,98 @@
 """Files that are either the old one or the whole new one, never a half."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.errors import DiskFullError, FormatError, InputError
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; when the block ends well it replaces `path`, else it is removed."""
+def atomic_path(path: str | Path, make_folder: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; when the block ends well it replaces `path`, else it is removed.
+
+    A full disk is a DiskFullError. Without make_folder, a missing folder is a FileNotFoundError.
+    """
     target = Path(path)
+    with disk_full_explained(target):
+        temporary = _beside(target, make_folder)
+        try:
+            yield temporary
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _beside(target: Path, make_folder: bool) -> Path:
+    """A new empty file in the target's folder."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if make_folder:
+            target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
     except OSError as error:
+        if error.errno in _NO_SPACE or (isinstance(error, FileNotFoundError) and not make_folder):
+            raise
         raise InputError(f"cannot write {target}: {error.strerror}; choose a folder you may write to") from error
     os.close(handle)
-    temporary = Path(name)
+    return Path(name)
+
+
+@contextmanager
+def disk_full_explained(path: str | Path) -> Iterator[None]:
+    """Turn "no space left", while `path` is written, into a DiskFullError that says where and what to do."""
     try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        mount = next((p for p in Path(path).absolute().parents if os.path.ismount(p)), Path("/"))
+        raise DiskFullError(
+            f"'{path}' cannot be written: {os.strerror(error.errno or 0)} on the file system mounted at '{mount}'; "
+            "what is finished is kept: free some space and run the same command again"
+        ) from error
+
+
+def create_exclusively(path: str | Path, text: str) -> bool:
+    """Create a small file with its content in one step, in an existing folder; False where there is such a file.
+
+    Of several processes on any hosts that share the folder, one succeeds.
+    """
+    target = Path(path)
+    with disk_full_explained(target):
+        handle, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
+        try:
+            with os.fdopen(handle, "w") as file:
+                file.write(text)
+            try:
+                os.link(name, target)
+            except FileExistsError:
+                return False
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                return _create_without_links(target, text)
+        finally:
+            Path(name).unlink(missing_ok=True)
+    return True
+
+
+def _create_without_links(target: Path, text: str) -> bool:
+    """For file systems that know no hard links; a reader may for a moment find the file empty."""
+    try:
+        with open(target, "x") as file:
+            file.write(text)
+    except FileExistsError:
+        return False
+    return True
 
 
 def require_writable_folder(path: str | Path) -> Path:

@@ -1,17 +1,19 @@
-"""Image stacks and volumes: MRC (through mrcfile, memory mapped) and Spider stacks, read lazily by particle."""
+"""Image stacks and volumes: MRC (through mrcfile) and Spider stacks, read lazily by particle."""
 
+import os
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import mrcfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.files import disk_full_explained, require_file
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 
@@ -29,12 +31,47 @@ class StackInfo:
     pixel_size_A: float | None
 
 
+@dataclass(frozen=True)
+class _Stack:
+    """Where n images (rows, columns) lie in a file: the first at byte `start`, each `stride` bytes after the last."""
+
+    file: Path
+    n: int
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    start: int
+    stride: int
+    pixel_size_A: float | None
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[Images, NDArray[np.object_]]:
+        """Images (k, rows, columns) and (k,) why each cannot be read, or ''; those come back as zeros.
+
+        Reading, unlike mapping the file into memory, lives through a failing disk and a file that is cut meanwhile.
+        """
+        images = np.zeros((len(indices), *self.shape), dtype=np.float32)
+        reasons = np.full(len(indices), "", dtype=object)
+        count = self.shape[0] * self.shape[1] * self.dtype.itemsize
+        with open(self.file, "rb", buffering=0) as file:
+            for i, index in enumerate(indices):
+                try:
+                    raw = os.pread(file.fileno(), count, self.start + int(index) * self.stride)
+                except OSError as error:
+                    reasons[i] = f"cannot be read: {error.strerror}"
+                    continue
+                if len(raw) == count:
+                    images[i] = np.frombuffer(raw, dtype=self.dtype).reshape(self.shape)
+                else:
+                    reasons[i] = "cannot be read: the stack is cut off"
+        return images, reasons
+
+
 def stack_info(path: str | Path) -> StackInfo:
     """Header facts of a stack. InputError when missing, FormatError when truncated, not square or of unknown type."""
-    data, pixel = _open_stack(str(path))
-    if data.shape[1] != data.shape[2]:
-        raise FormatError(f"'{path}': images are {data.shape[2]} × {data.shape[1]} px; expected square boxes")
-    return StackInfo(n=data.shape[0], box_px=data.shape[1], pixel_size_A=pixel)
+    stack = _open_stack(str(path))
+    rows, columns = stack.shape
+    if rows != columns:
+        raise FormatError(f"'{path}': images are {columns} × {rows} px; expected square boxes")
+    return StackInfo(n=stack.n, box_px=rows, pixel_size_A=stack.pixel_size_A)
 
 
 def check_images(particles: Particles) -> None:
@@ -63,55 +100,68 @@ def check_images(particles: Particles) -> None:
             )
 
 
-def scan_images(particles: Particles, batch: int = 256) -> None:
-    """Read every image once, before long work; InputError with a list of those that are constant or not finite."""
-    bad = np.zeros(len(particles), dtype=bool)
+def scan_images(particles: Particles, batch: int = 256) -> NDArray[np.object_]:
+    """Read every image once, before long work; (n,) what is wrong with each, '' where nothing is."""
+    reasons = np.full(len(particles), "", dtype=object)
     with progress_bar("checking images", len(particles)) as bar:
         for start in range(0, len(particles), batch):
             rows = np.arange(start, min(start + batch, len(particles)))
-            bad[rows] = read_images_marking_bad(particles, rows)[1]
+            reasons[rows] = read_images_with_reasons(particles, rows)[1]
             bar.update(len(rows))
-    if bad.any():
-        raise _bad_images(particles.ids[bad])
+    return reasons
+
+
+def require_usable_images(ids: NDArray[np.int64], reasons: NDArray[np.object_]) -> None:
+    """InputError that lists the particles, of these ids (n,), whose image has something wrong (n,)."""
+    bad = np.flatnonzero(reasons != "")
+    if len(bad):
+        listed = ", ".join(f"{ids[row]} ({reasons[row]})" for row in bad[:5])
+        raise InputError(
+            f"{len(bad)} of {len(ids)} images cannot be used, for example of particles {listed}; remove them "
+            "from the particle file"
+        )
 
 
 def read_images(particles: Particles, rows: ArrayLike | None = None) -> Images:
     """Images (k, d, d) of some rows (all by default), in order. InputError for NaN, infinite or constant images."""
-    images, bad = read_images_marking_bad(particles, rows)
-    if bad.any():
-        ids = particles.ids if rows is None else particles.ids[np.asarray(rows)]
-        raise _bad_images(ids[bad])
+    images, reasons = read_images_with_reasons(particles, rows)
+    require_usable_images(particles.ids if rows is None else particles.ids[np.asarray(rows)], reasons)
     return images
 
 
-def read_images_marking_bad(particles: Particles, rows: ArrayLike | None = None) -> tuple[Images, NDArray[np.bool_]]:
-    """Images (k, d, d) and a mask (k,) of those that are constant or not finite, which come back as zeros."""
+def read_images_with_reasons(particles: Particles, rows: ArrayLike | None = None) -> tuple[Images, NDArray[np.object_]]:
+    """Images (k, d, d) and (k,) why each cannot be used: constant, not finite, or unreadable, else ''.
+
+    Images that are not finite or unreadable come back as zeros. Raises InputError where the particles ask for images
+    that a stack has not got.
+    """
     chosen = np.arange(len(particles)) if rows is None else np.asarray(rows)
-    out = np.empty((len(chosen), particles.box_px, particles.box_px), dtype=np.float32)
+    out = np.zeros((len(chosen), particles.box_px, particles.box_px), dtype=np.float32)
+    reasons = np.full(len(chosen), "", dtype=object)
     stacks, indices = particles.stacks[chosen], particles.indices[chosen]
-    for stack in set(stacks):
-        here = np.flatnonzero(stacks == stack)
-        data, _ = _open_stack(stack)
-        if data.shape[1:] != out.shape[1:]:
-            raise InputError(
-                f"'{stack}': images are {data.shape[2]} × {data.shape[1]} px, expected {out.shape[2]} × {out.shape[1]} "
-                "px"
-            )
-        if indices[here].max() >= len(data):
-            raise InputError(f"'{stack}' has {len(data)} images, but image {indices[here].max() + 1} is asked for")
-        out[here] = data[indices[here]]
-    flat = out.reshape(len(out), -1)
-    bad = ~np.isfinite(flat).all(axis=1)
-    out[bad] = 0
-    bad |= np.ptp(flat, axis=1) == 0
-    return out, bad
+    for name in set(stacks):
+        here = np.flatnonzero(stacks == name)
+        try:
+            stack = _open_stack(name)
+            _require_images(stack, particles.box_px, int(indices[here].max()))
+            out[here], reasons[here] = stack.read(indices[here])
+        except OSError as error:
+            reasons[here] = f"cannot be read: {error.strerror}"
+    finite = np.isfinite(out).all(axis=(1, 2))
+    out[~finite] = 0
+    constant = np.ptp(out.reshape(len(out), -1), axis=1) == 0 if len(out) else finite
+    reasons[constant & (reasons == "")] = "constant"
+    reasons[~finite] = "not finite (NaN or infinite)"
+    return out, reasons
 
 
-def _bad_images(ids: NDArray[np.int64]) -> InputError:
-    return InputError(
-        f"{len(ids)} images are constant or not finite (NaN), for example of particles {ids[:5].tolist()}; "
-        "remove them from the particle file"
-    )
+def _require_images(stack: _Stack, box_px: int, highest: int) -> None:
+    if stack.shape != (box_px, box_px):
+        raise InputError(
+            f"'{stack.file}': images are {stack.shape[1]} × {stack.shape[0]} px, expected {box_px} × {box_px} px"
+        )
+    if highest >= stack.n:
+        raise InputError(f"'{stack.file}' has {stack.n} images, but image {highest + 1} is asked for")
 
 
 class StackWriter:
@@ -124,6 +174,17 @@ class StackWriter:
         self._mrc.set_image_stack()
         self._mrc.voxel_size = (pixel_size_A, pixel_size_A, pixel_size_A)
         self._next = 0
+        self._take_space()
+
+    def _take_space(self) -> None:
+        """Take the whole file's space now: on a full disk, writing to a mapped file would kill the process later."""
+        try:
+            with disk_full_explained(self.path), open(self._part, "rb+") as file:
+                os.posix_fallocate(file.fileno(), 0, self._part.stat().st_size)
+        except BaseException:
+            self._mrc.close()
+            self._part.unlink(missing_ok=True)
+            raise
 
     def write(self, images: Images) -> None:
         """Append images (k, d, d)."""
@@ -174,19 +235,21 @@ def write_volume(path: str | Path, volume: Images, voxel_size_A: float) -> None:
     part.replace(path)
 
 
-@lru_cache(maxsize=64)
-def _open_stack(path: str) -> tuple[NDArray[np.float32], float | None]:
+@lru_cache(maxsize=4096)
+def _open_stack(path: str) -> _Stack:
     file = require_file(path, "image stack")
     if file.suffix in _SPIDER:
-        return _open_spider(file), None
+        return _open_spider(file)
     if file.suffix not in _MRC:
         raise FormatError(f"'{file}': unknown kind of image stack; expected one of {sorted(_MRC | _SPIDER)}")
-    mrc = _open_mrc(file)
-    if np.iscomplexobj(mrc.data):
-        raise FormatError(f"'{file}' holds complex numbers (transforms); expected real images")
-    data = mrc.data if mrc.data.ndim == 3 else mrc.data[np.newaxis]
-    pixel = float(mrc.voxel_size.x)
-    return data, pixel if pixel > 0 else None
+    with _open_mrc(file) as mrc:
+        if np.iscomplexobj(mrc.data):
+            raise FormatError(f"'{file}' holds complex numbers (transforms); expected real images")
+        rows, columns = mrc.data.shape[-2:]
+        n = mrc.data.shape[0] if mrc.data.ndim == 3 else 1
+        start, dtype, pixel = int(mrc.data.offset), mrc.data.dtype, float(mrc.voxel_size.x)
+    stride = rows * columns * dtype.itemsize
+    return _Stack(file, n, (rows, columns), dtype, start, stride, pixel if pixel > 0 else None)
 
 
 def _open_mrc(file: Path) -> mrcfile.mrcmemmap.MrcMemmap:
@@ -198,17 +261,19 @@ def _open_mrc(file: Path) -> mrcfile.mrcmemmap.MrcMemmap:
         raise FormatError(f"'{file}' is not a whole MRC file: {error}; copy or extract it again") from error
 
 
-def _open_spider(file: Path) -> NDArray[np.float32]:
-    """A Spider stack as a view (n, rows, columns) into the mapped file.
+def _open_spider(file: Path) -> _Stack:
+    """The images of a Spider stack.
 
     Header words (4-byte floats, numbered from 1): 1 slices, 2 rows, 5 type, 12 columns, 22 header bytes, 24 stack flag,
     26 images in the stack (Spider image file format, spider.wadsworth.org/spider_doc/spider/docs/image_doc.html).
     """
-    raw = np.memmap(file, dtype=np.uint8, mode="r")
-    if len(raw) < 256 * 4:
-        raise FormatError(f"'{file}' is too short for a Spider header ({len(raw)} bytes)")
+    size = file.stat().st_size
+    if size < 256 * 4:
+        raise FormatError(f"'{file}' is too short for a Spider header ({size} bytes)")
+    with open(file, "rb") as opened:
+        header = opened.read(27 * 4)
     for order in "<>":
-        head = np.frombuffer(raw[: 27 * 4].tobytes(), dtype=f"{order}f4")
+        head = np.frombuffer(header, dtype=f"{order}f4")
         slices, rows, columns, header_bytes, stacked = head[0], head[1], head[11], int(head[21]), head[23] > 0
         if head[4] in (1.0, 3.0) and slices == 1 and rows >= 1 and columns >= 1 and header_bytes >= columns * 4:
             break
@@ -217,10 +282,8 @@ def _open_spider(file: Path) -> NDArray[np.float32]:
     rows, columns = int(rows), int(columns)
     n, start = (int(head[25]), header_bytes) if stacked else (1, 0)
     record = header_bytes + rows * columns * 4
-    if len(raw) < start + n * record:
+    if size < start + n * record:
         raise FormatError(
-            f"'{file}' is cut off: {n} images of {columns} × {rows} px need {start + n * record} bytes, it has "
-            f"{len(raw)}"
+            f"'{file}' is cut off: {n} images of {columns} × {rows} px need {start + n * record} bytes, it has {size}"
         )
-    records = raw[start : start + n * record].reshape(n, record)[:, header_bytes:]
-    return records.view(f"{order}f4").reshape(n, rows, columns)
+    return _Stack(file, n, (rows, columns), np.dtype(f"{order}f4"), start + header_bytes, record, None)

@@ -1,64 +1,136 @@
 """The infer command: poses and amplitudes of every particle from one or several trained networks."""
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.hemnma.command import part_store
+from continuousflex_deep.hemnma.command import tell_left_out
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.parts import PartStore
+from continuousflex_deep.hemnma.finish import finish_together, write_record_of
+from continuousflex_deep.hemnma.parts import Arrays, Parts, PartStore, determining, parts_folder
+from continuousflex_deep.hemnma.screen import ANY_CONTRAST, LeftOut
+from continuousflex_deep.hemnma.shards import Alignment, do_pieces, joined_parts, screened
 from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.io.modes import parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
-from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.stacks import check_images, scan_images
-from continuousflex_deep.io.structures import read_structure
-from continuousflex_deep.nn.checkpoint import Checkpoint, load_model, require_same_modes
-from continuousflex_deep.nn.data import image_batches
+from continuousflex_deep.io.stacks import check_images
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.nn.checkpoint import load_model, require_same_modes
 from continuousflex_deep.nn.labels import TARGETS
+from continuousflex_deep.nn.model import PoseNetwork
+from continuousflex_deep.nn.predict import Model, predict, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import AlignOptions, InferOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import progress_bar
 
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A trained network and where it came from."""
-
-    source: str
-    checkpoint: Checkpoint
-
-    @property
-    def targets(self) -> tuple[str, ...]:
-        """What it predicts: amplitudes, angles, shifts or several of them."""
-        return TARGETS[self.checkpoint.coder.targets]
+# options that do not change the result, so that a resumed run may differ in them
+_FREE = ("output", "device", "threads", "workers", "particles", "structure", "modes", "model")
+_BATCHES_A_PART = 16
 
 
 def run(options: InferOptions) -> None:
-    """Predict, polish if asked, and write the particle file and its record."""
-    require_writable_folder(require_particle_suffix(options.output).parent)
+    """Predict, polish if asked, and write the particle file and its record; resumes what a killed run left."""
+    output = require_particle_suffix(options.output)
+    require_writable_folder(output.parent)
     device = choose_device(options.device, options.threads)
     particles = read_particles(options.particles, options.pixel_size_A or None)
     models = [Model(source, load_model(source)) for source in options.model]
     require_fit(models, particles, options)
-    scan_images(particles)
-    prediction = predict(models, particles, device, options.batch, options.workers)
-    result = with_prediction(particles, prediction, models)
-    store = None
+    store = PartStore(parts_folder(output), _determining(models, particles, options))
+    inference = Inference(models, particles, options, device, store)
+    finish_together(store, output, inference.complete, lambda: inference.write(output))
+
+
+class Inference:
+    """Predictions of all particles, and their polish, as parts in a store that several workers may fill."""
+
+    def __init__(
+        self, models: list[Model], particles: Particles, options: InferOptions, device: torch.device, store: PartStore
+    ) -> None:
+        self.models, self.particles, self.options, self.device = models, particles, options, device
+        self.store = store
+        self._polishing: Alignment | None = None
+        step = _BATCHES_A_PART * options.batch
+        starts = range(0, len(particles), step)
+        self._parts = {f"predicted-{s:08d}-{step}": np.arange(s, min(s + step, len(particles))) for s in starts}
+
+    def complete(self) -> None:
+        """Do what nobody else does until all parts are there."""
+        while True:
+            work = {name: partial(self._predict, rows) for name, rows in self._parts.items()}
+            do_pieces(self.store, work, {name: len(rows) for name, rows in self._parts.items()}, "predicting")
+            if not self.options.polish or self._polish():
+                return
+
+    def write(self, output: Path) -> bool:
+        """Write the result and its record; False where a part turns out damaged."""
+        found = self._predicted()
+        if found is not None and self._polishing is not None:
+            polished, unfit = self._polishing.result() or (None, None)
+            found = None if polished is None or unfit is None else (polished, self._left_out(found[1], unfit))
+        if found is None:
+            return False
+        result, left_out = found
+        write_particles(result, output)
+        tell_left_out(left_out, output)
+        networks = [
+            {"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in self.models
+        ]
+        facts = {"particles": len(result), "networks": networks, "left_out": left_out.facts()}
+        write_record_of(output, self.store, "infer", self.options, **facts)
+        print(f"predicted {', '.join(t for m in self.models for t in m.targets)} of {len(result)} particles: {output}")
+        return True
+
+    @cached_property
+    def _networks(self) -> list[PoseNetwork]:
+        return [m.checkpoint.network(self.device) for m in self.models]
+
+    def _predict(self, rows: np.ndarray) -> Arrays:
+        def values(good: np.ndarray) -> Arrays:
+            o = self.options
+            found = predict(self.models, self._networks, self.particles, good, self.device, o.batch, o.workers)
+            return {name: array for name, array in vars(found).items() if array is not None}
+
+        return screened(ANY_CONTRAST, self.particles, rows, values)
+
+    def _predicted(self) -> tuple[Particles, LeftOut] | None:
+        """The particles with what was predicted, and those without; None where a part turns out damaged."""
+        parts = [part for name in self._parts if (part := self.store.load(name)) is not None]
+        if len(parts) < len(self._parts):
+            return None
+        rows, values, left_out = joined_parts(self.particles, parts)
+        return with_prediction(self.particles.select(rows), Prediction(**values), self.models), left_out
+
+    def _polish(self) -> bool:
+        """Polish with the other workers; False where a predicted part turns out damaged."""
+        if self._polishing is None:
+            if (found := self._predicted()) is None:
+                return False
+            self._polishing = polishing(found[0], self.options, self.store)
+        self._polishing.complete()
+        return True
+
+    def _left_out(self, *parts: LeftOut) -> LeftOut:
+        """As they were before, with the reasons of all parts."""
+        ids = np.concatenate([part.particles.ids for part in parts])
+        reasons = np.concatenate([part.reasons for part in parts])
+        return LeftOut(self.particles.select(self.particles.rows_of(ids)), reasons)
+
+
+def _determining(models: list[Model], particles: Particles, options: InferOptions) -> list[object]:
+    """What a part's content depends on: options, networks, particles, structure and modes."""
+    settings: dict[str, object] = {k: v for k, v in asdict(options).items() if k not in _FREE}
+    settings["networks"] = [m.digest() for m in models]
+    arrays: list[np.ndarray] = []
     if options.polish:
-        result, store = polish(result, options)
-    write_particles(result, options.output)
-    networks = [{"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in models]
-    write_record(Path(options.output).with_suffix(".json"), "infer", options, particles=len(result), networks=networks)
-    if store:
-        store.remove()
-    print(f"predicted {', '.join(t for m in models for t in m.targets)} of {len(result)} particles: {options.output}")
+        structure, modes = _reference(models, particles, options)
+        arrays = [structure.coords_A, structure.weights, modes.vectors]
+    return determining(settings, particles, *arrays)
 
 
 def require_fit(models: list[Model], particles: Particles, options: InferOptions) -> None:
@@ -79,46 +151,8 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
         _require_polishable(set(told), models, particles, options)
 
 
-@torch.inference_mode()
-def predict(
-    models: list[Model], particles: Particles, device: torch.device, batch: int, workers: int = 0
-) -> Prediction:
-    """Predictions of all particles, in their order. Images are read once, a batch at a time, for all networks."""
-    networks = [m.checkpoint.network(device) for m in models]
-    parts: list[list[Prediction]] = [[] for _ in models]
-    with progress_bar("Predicting", len(particles)) as bar:
-        for rows, raw in image_batches(particles, np.arange(len(particles)), batch, workers, device):
-            for model, network, found in zip(models, networks, parts, strict=True):
-                images = model.checkpoint.preprocess(raw).contiguous(memory_format=torch.channels_last)
-                found.append(model.checkpoint.coder.decode(network(images)))
-            bar.update(len(rows))
-    merged: dict[str, Any] = {}
-    for found in parts:
-        for name in (f.name for f in fields(Prediction)):
-            if getattr(found[0], name) is not None:
-                merged[name] = np.concatenate([getattr(p, name) for p in found])
-    return Prediction(**merged)
-
-
-def with_prediction(particles: Particles, prediction: Prediction, models: list[Model]) -> Particles:
-    """The particles (ids, images, CTF, extra columns) with what was predicted; the rest stays as it was.
-
-    Error bars and scores of values that are replaced are dropped, for they described the old ones.
-    """
-    changes: dict[str, Any] = {"score": None, "ambiguous": None}
-    if prediction.amplitudes is not None:
-        modes = next(m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets)
-        changes |= {"amplitudes": prediction.amplitudes, "mode_ids": modes, "amplitudes_sd": None}
-    if prediction.rotation is not None:
-        changes |= {"euler_deg": prediction.euler_deg, "angle_sd_deg": None}
-    if prediction.shift_A is not None:
-        changes |= {"shift_A": prediction.shift_A, "shift_sd_A": None}
-    return particles.replace(**changes)
-
-
-def polish(particles: Particles, options: InferOptions) -> tuple[Particles, PartStore]:
-    """The particles refined by the HEMNMA engine from their predictions, and its finished parts, from which a killed
-    run goes on; to be removed once the result is written."""
+def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alignment:
+    """The refinement of particles by the HEMNMA engine from their predictions."""
     structure, modes = read_structure(options.structure), read_modes(options.modes, particles.mode_ids)
     align = AlignOptions(
         particles=options.particles,
@@ -130,8 +164,9 @@ def polish(particles: Particles, options: InferOptions) -> tuple[Particles, Part
         device=options.device,
         threads=options.threads,
     )
-    store = part_store(align, particles, structure, modes)
-    return EmbeddedEngine(structure, modes, align).align(particles, store), store
+    engine = EmbeddedEngine(structure, modes, align)
+    engine.check(particles)
+    return Alignment(engine, particles, store)
 
 
 def _require_polishable(predicted: set[str], models: list[Model], particles: Particles, options: InferOptions) -> None:
@@ -148,6 +183,12 @@ def _require_polishable(predicted: set[str], models: list[Model], particles: Par
             f"--polish starts from amplitudes, angles and shifts; {' and '.join(missing)} are neither predicted nor "
             "in the particle file: add a --model"
         )
+    _reference(models, particles, options)
+
+
+def _reference(models: list[Model], particles: Particles, options: InferOptions) -> tuple[Structure, NormalModes]:
+    """Structure and modes to polish with; InputError unless they belong together."""
     mode_ids = next((m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets), particles.mode_ids)
     structure, modes = read_structure(options.structure), read_modes(options.modes, mode_ids)
     require_same_atoms(modes, len(structure), options.structure, options.modes)
+    return structure, modes

@@ -19,7 +19,7 @@ from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.stacks import check_images, scan_images
+from continuousflex_deep.io.stacks import check_images, require_usable_images, scan_images
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint
 from continuousflex_deep.nn.curves import History
@@ -115,7 +115,7 @@ def prepare(options: TrainOptions) -> Training:
         raise InputError(
             f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
         )
-    scan_images(particles)
+    require_usable_images(particles.ids, scan_images(particles))
     added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment != "off" else 0.0
     coder = fit_coder(
         labels.select(torch.from_numpy(train_rows)),

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_images, scan_images, write_stack
+from continuousflex_deep.io.stacks import read_images, require_usable_images, scan_images, write_stack
 from continuousflex_deep.nn import data
 from continuousflex_deep.nn.data import Preprocess, image_batches, split_particles
 from continuousflex_deep.tests.nn_toy import render, toy_particles
@@ -89,8 +89,10 @@ def test_images_without_content_are_named(tmp_path, value):
     images = read_images(particles)
     images[5] = value
     write_stack(tmp_path / "toy.mrcs", images, particles.pixel_size_A)
-    with pytest.raises(InputError, match=str(particles.ids[5])):
-        scan_images(particles, batch=3)
+    reasons = scan_images(particles, batch=3)
+    assert np.flatnonzero(reasons != "").tolist() == [5]
+    with pytest.raises(InputError, match=rf"1 of 8 images.* {particles.ids[5]} \(\w"):
+        require_usable_images(particles.ids, reasons)
 
 
 def test_other_images_are_refused_with_what_to_do(tmp_path):

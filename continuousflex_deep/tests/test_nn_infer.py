@@ -8,11 +8,14 @@ from continuousflex_deep.cli import main
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.parts import PartStore
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.nn import infer, train
 from continuousflex_deep.nn.checkpoint import BEST, load_model
+from continuousflex_deep.nn.predict import Model, with_prediction
+from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import InferOptions, TrainOptions
 from continuousflex_deep.tests.nn_toy import BLOBS_A, MODE_IDS, MODES, WEIGHTS, toy_particles
 
@@ -103,8 +106,8 @@ def test_error_bars_of_replaced_values_are_dropped(trained, tmp_path):
     labelled = particles.replace(
         amplitudes_sd=np.ones((N, 2)), angle_sd_deg=ones, shift_sd_A=ones, score=ones, ambiguous=ones > 2
     )
-    models = [infer.Model("m", load_model(trained[0] / "angles"))]
-    result = infer.with_prediction(labelled, infer.Prediction(rotation=np.repeat(np.eye(3)[None], N, axis=0)), models)
+    models = [Model("m", load_model(trained[0] / "angles"))]
+    result = with_prediction(labelled, Prediction(rotation=np.repeat(np.eye(3)[None], N, axis=0)), models)
     assert result.angle_sd_deg is None
     assert result.score is None
     assert result.ambiguous is None
@@ -203,7 +206,10 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
         device="cpu",
         **toy_structure(tmp_path),
     )
-    polished, store = infer.polish(off, options)
+    store = PartStore(tmp_path / "o.parts", "same")
+    with store.joined():
+        polished, left_out = infer.polishing(off, options, store).run()
+    assert len(left_out) == 0
 
     def errors(p):
         angle = rotation_distance_deg(euler_to_matrix(p.euler_deg), euler_to_matrix(truth.euler_deg))
@@ -221,7 +227,8 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(EmbeddedEngine, "align_batch")
         patch.delattr(EmbeddedEngine, "calibrate")
-        again, _ = infer.polish(off, options)
+        with store.joined():
+            again, _ = infer.polishing(off, options, store).run()
     np.testing.assert_array_equal(again.amplitudes, polished.amplitudes)
     store.remove()
     assert not (tmp_path / "o.parts").exists()

@@ -11,7 +11,7 @@ from continuousflex_deep.io.stacks import (
     StackWriter,
     check_images,
     read_images,
-    read_images_marking_bad,
+    read_images_with_reasons,
     read_volume,
     stack_info,
     write_stack,
@@ -134,12 +134,25 @@ def test_nan_and_constant_images_are_found(tmp_path: Path) -> None:
     data[4, 0, 0] = np.inf
     write_stack(tmp_path / "s.mrcs", data, 1.5)
     p = particles_of(tmp_path / "s.mrcs", 5, 9)
-    with pytest.raises(InputError, match=r"3 images are constant or not finite.*\[2, 3, 5\]"):
+    with pytest.raises(InputError, match=r"3 of 5 images cannot be used.*2 \(not finite.*3 \(constant\), 5 \("):
         read_images(p)
-    found, bad = read_images_marking_bad(p)
-    assert bad.tolist() == [False, True, True, False, True]
+    found, reasons = read_images_with_reasons(p)
+    assert [r.partition(" ")[0] for r in reasons] == ["", "not", "constant", "", "not"]
     assert np.isfinite(found).all()
     np.testing.assert_array_equal(found[[0, 3]], data[[0, 3]])
+
+
+def test_a_stack_cut_off_since_it_was_opened_loses_only_what_was_cut(tmp_path: Path) -> None:
+    data = images()
+    write_stack(tmp_path / "s.mrcs", data, 1.5)
+    p = particles_of(tmp_path / "s.mrcs", 5, 9)
+    read_images(p)
+    with open(tmp_path / "s.mrcs", "rb+") as file:
+        file.truncate(1024 + 3 * 81 * 4 + 7)
+    found, reasons = read_images_with_reasons(p)
+    assert [bool(r) for r in reasons] == [False, False, False, True, True]
+    assert "cut off" in reasons[4]
+    np.testing.assert_array_equal(found[:3], data[:3])
 
 
 def test_writer_leaves_nothing_unfinished(tmp_path: Path) -> None:

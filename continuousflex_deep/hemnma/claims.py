@@ -1,0 +1,148 @@
+"""Which of several workers does what, told by files in a folder that they share; no worker needs to know of another.
+
+A worker shows that it lives by a file whose time of change it renews. It claims a piece of work by creating a file that
+names it, which of several workers only one can. A worker that dies leaves its claims behind; others see that it is dead
+and claim the piece a second time. Should it be alive after all, the piece is done twice, which does no harm: what is
+written is the same, and written in one step.
+"""
+
+import json
+import os
+import secrets
+import socket
+import tempfile
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.io.files import create_exclusively
+
+BEAT_S = 5.0
+# a worker that has not renewed its file for so long is taken for dead, by the clock of the file system that both use
+STALE_S = 60.0
+_WORKER, _CLAIM = "worker-", ".claim-"
+
+
+class Worker:
+    """This process at work in a folder, from `start` to `stop`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / f"{_WORKER}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._stopped = threading.Event()
+        self._heart = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
+
+    def start(self) -> None:
+        """Appear in the folder, and go on to show life there."""
+        create_exclusively(self.path, json.dumps(_identity(os.getpid())))
+        self._heart.start()
+
+    def stop(self) -> None:
+        """Leave."""
+        self._stopped.set()
+        self._heart.join()
+        self.path.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self._stopped.wait(BEAT_S):
+            try:
+                os.utime(self.path)
+            except OSError:  # the folder is gone, or the file system away; who must know will meet it
+                continue
+
+    def claim(self, piece: str, listing: Iterable[str]) -> Path | None:
+        """The claim to a piece of work, or None where a living worker has it. `listing`: names in the folder.
+
+        Raises FileNotFoundError when the folder is gone.
+        """
+        earlier = [int(name.rpartition("-")[2]) for name in listing if name.startswith(piece + _CLAIM)]
+        latest = max(earlier, default=-1)
+        if latest >= 0 and self.holder(piece, latest):
+            return None
+        path = self.folder / f"{piece}{_CLAIM}{latest + 1}"
+        return path if create_exclusively(path, self.path.name) else None
+
+    def holder(self, piece: str, number: int) -> str:
+        """The living worker that has made the claim of this number, in words; empty where there is none."""
+        claim = self.folder / f"{piece}{_CLAIM}{number}"
+        try:
+            name = claim.read_text()
+        except FileNotFoundError:  # the piece was finished just now
+            return ""
+        if not name:  # not yet written, or cut off by a full disk
+            return "another worker" if _age_s(claim, self._now()) < STALE_S else ""
+        worker = self.folder / name
+        return _in_words(worker) if lives(worker, self._now()) else ""
+
+    def _now(self) -> float:
+        """The time by the file system's clock, which is not this host's."""
+        os.utime(self.path)
+        return self.path.stat().st_mtime
+
+
+def pieces_claimed(listing: Iterable[str]) -> dict[str, int]:
+    """The pieces that claims in a folder are for, and the latest claim's number."""
+    found: dict[str, int] = {}
+    for name in listing:
+        piece, claimed, number = name.rpartition(_CLAIM)
+        if claimed and number.isdigit():
+            found[piece] = max(found.get(piece, -1), int(number))
+    return found
+
+
+def living_workers(folder: Path) -> list[str]:
+    """The workers that are alive in a folder, in words."""
+    with tempfile.TemporaryFile(dir=folder) as clock:
+        now = os.fstat(clock.fileno()).st_mtime
+    return [_in_words(path) for path in folder.glob(_WORKER + "*") if lives(path, now)]
+
+
+def lives(worker: Path, now: float) -> bool:
+    """Whether the worker that wrote this file is still at work: on this host its process tells, elsewhere the file's
+    age at the time `now` of the file system's clock."""
+    try:
+        told = json.loads(worker.read_text() or "{}")
+        if _age_s(worker, now) > STALE_S:
+            return False
+    except (FileNotFoundError, ValueError):
+        return False
+    seen = _identity(int(told.get("process", 0)))
+    if told.get("host") != seen["host"]:
+        return True
+    return seen["started"] is not None and seen["started"] == told.get("started")
+
+
+def _age_s(path: Path, now: float) -> float:
+    with open(path) as file:  # opening makes a network file system ask for the present time of change
+        return now - os.fstat(file.fileno()).st_mtime
+
+
+def _in_words(worker: Path) -> str:
+    host, process, _ = worker.name.removeprefix(_WORKER).rsplit("-", 2)
+    return f"process {process} on {host}"
+
+
+def _identity(process: int) -> dict[str, Any]:
+    """What tells a process apart from all others: its host (that runs since one start, and sees one set of process
+    numbers), its number, and when it started (None where there is no such process)."""
+    boot, namespace = _text("/proc/sys/kernel/random/boot_id"), _link("/proc/self/ns/pid")
+    # the 22nd field; the second, in brackets, is the only one that may hold blanks
+    fields = _text(f"/proc/{process}/stat").rpartition(")")[2].split()
+    dead = not fields or fields[0] in ("Z", "X")
+    host = f"{socket.gethostname()} {boot} {namespace}"
+    return {"host": host, "process": process, "started": None if dead else fields[19]}
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

@@ -1,0 +1,72 @@
+"""One output from many workers: all complete the parts, one writes the output, none ends well before it is there."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.parts import FinishedElsewhereError, PartStore
+from continuousflex_deep.hemnma.shards import Patience
+from continuousflex_deep.io.records import write_record
+
+_WRITING = "output"
+
+
+def finish_together(store: PartStore, output: Path, complete: Callable[[], object], write: Callable[[], bool]) -> None:
+    """Be one of the workers that make an output: `complete` does the parts with the others, then one worker calls
+    `write`, which writes output and record (`write_record_of`); its False means that a part was damaged and is to be
+    done again. The parts are removed when the output is there.
+
+    Does nothing where the very output is there already, as for a worker that starts when the others have finished.
+    """
+    if is_written(output, store.fingerprint):
+        print(
+            f"note: '{output}' is there already, made with the same options from the same files; to have it made anew, "
+            "remove it",
+            file=sys.stderr,
+        )
+        return
+    try:
+        with store.joined():
+            _work(store, output, complete, write)
+    except FinishedElsewhereError as gone:
+        if not is_written(output, store.fingerprint):
+            raise InputError(
+                f"{gone}, but '{output}' is not written: the folder was removed or moved during the run; run the same "
+                "command again"
+            ) from gone
+
+
+def _work(store: PartStore, output: Path, complete: Callable[[], object], write: Callable[[], bool]) -> None:
+    patience = Patience(store)
+    while not is_written(output, store.fingerprint):
+        complete()
+        with store.claimed([_WRITING]) as mine:
+            if mine and write():
+                store.remove()
+                return
+        if not mine:
+            patience.wait()
+
+
+def write_record_of(output: Path, store: PartStore, command: str, options: Any, **facts: Any) -> None:
+    """Write the record beside an output, as the last of its files; with it the output counts as written."""
+    written = {"fingerprint": store.fingerprint, "output_sha256": _digest(output)}
+    write_record(output.with_suffix(".json"), command, options, **facts, **written)
+
+
+def is_written(output: Path, fingerprint: str) -> bool:
+    """Whether the output is there, as a run of this fingerprint wrote it."""
+    try:
+        record = json.loads(output.with_suffix(".json").read_text())
+        return record.get("fingerprint") == fingerprint and record.get("output_sha256") == _digest(output)
+    except (OSError, ValueError, AttributeError):  # none, or a file of that name from elsewhere
+        return False
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

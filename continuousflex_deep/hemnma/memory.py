@@ -1,0 +1,75 @@
+"""Less at a time where the memory does not suffice."""
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from continuousflex_deep.errors import OutOfMemoryError
+
+T = TypeVar("T")
+# how errors that are no OutOfMemoryError or MemoryError of their own say the same
+_TOLD = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, of the GPU or of the host, did not suffice."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _TOLD)
+
+
+class Halving:
+    """Does something with many rows, and where memory does not suffice with half as many at a time; the smaller number
+    is remembered. `what`: for messages, for example "aligning"."""
+
+    def __init__(self, what: str) -> None:
+        self.what, self.most = what, 0
+
+    def pieces(self, work: Callable[[np.ndarray], T], rows: np.ndarray) -> list[T]:
+        """What `work` gives for consecutive pieces of some rows, which may be one piece.
+
+        Raises OutOfMemoryError when the memory does not suffice for a single row.
+        """
+        done: list[T] = []
+        start = 0
+        while start < len(rows):
+            piece = rows[start : start + self.most] if self.most else rows[start:]
+            result = self._attempt(work, piece)
+            if result is not None:
+                done.append(result)
+                start += len(piece)
+        return done
+
+    def subset(self, work: Callable[[np.ndarray], T], rows: np.ndarray) -> T:
+        """What `work` gives for the rows, or where memory does not suffice for every second of them, and so on."""
+        while True:
+            chosen = rows[:: -(-len(rows) // self.most)] if self.most else rows
+            result = self._attempt(work, chosen)
+            if result is not None:
+                return result
+
+    def _attempt(self, work: Callable[[np.ndarray], T], rows: np.ndarray) -> T | None:
+        try:
+            return work(rows)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            said = str(error).partition("\n")[0]
+        # outside the handler, whose traceback still held the tensors
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(rows) == 1:
+            raise OutOfMemoryError(
+                f"the memory does not suffice for {self.what} even one particle at a time ({said}); use a device with "
+                "more memory (--device cpu), images reduced by preprocess --box, or a coarser reference"
+            )
+        self.most = len(rows) // 2
+        print(
+            f"note: the memory does not suffice for {self.what} {len(rows)} particles at a time; going on with "
+            f"{self.most} ({said})",
+            file=sys.stderr,
+        )
+        return None

@@ -1,0 +1,138 @@
+"""Which images are fit for alignment, so that a few that are not can be left out and named."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.stacks import Images, read_images_with_reasons
+from continuousflex_deep.particles import Particles
+
+# images whose grey values spread so many times wider or narrower than in the median image are no images of particles;
+# a wider range is allowed where the set itself varies: so many robust standard deviations of the spread's logarithm
+_WIDER, _DEVIATIONS = 100.0, 8.0
+_BLOCK = 256  # images held at a time
+
+
+@dataclass(frozen=True)
+class ImageScreen:
+    """The range in which the standard deviation of a usable image's grey values lies."""
+
+    lowest: float
+    highest: float
+
+    @staticmethod
+    def of(spreads: NDArray[np.float64]) -> "ImageScreen":
+        """From the deviations (n,) of images that may have a few unusable ones among them."""
+        logs = np.log(spreads[(spreads > 0) & np.isfinite(spreads)])
+        middle = np.median(logs)
+        width = max(np.log(_WIDER), _DEVIATIONS * 1.4826 * np.median(np.abs(logs - middle)))
+        return ImageScreen(float(np.exp(middle - width)), float(np.exp(middle + width)))
+
+    def reasons(self, spreads: NDArray[np.float64], reasons: NDArray[np.object_]) -> NDArray[np.object_]:
+        """The given reasons (k,), with one for every image whose deviation (k,) is out of the range."""
+        out = (reasons == "") & ~((self.lowest <= spreads) & (spreads <= self.highest))
+        found = reasons.copy()
+        found[out] = [
+            f"grey values of standard deviation {s:.3g}, others have {self.lowest:.3g} to {self.highest:.3g}"
+            for s in spreads[out]
+        ]
+        return found
+
+    def usable(
+        self, particles: Particles, rows: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]]:
+        """Of some rows, the usable ones, the others, and what is wrong with these. Reads the images."""
+        spreads, reasons = _looked_at(particles, rows)
+        reasons = self.reasons(spreads, reasons)
+        good = reasons == ""
+        return rows[good], rows[~good], reasons[~good].astype(str)
+
+
+def calibration_rows(particles: Particles, count: int) -> tuple[NDArray[np.int64], ImageScreen]:
+    """About `count` rows with usable images, evenly spread over the set, and what usable images are like.
+
+    More of the set is looked at where many images turn out unusable. InputError when none is usable.
+    """
+    tried = min(count, len(particles))
+    while True:
+        rows = np.unique(np.linspace(0, len(particles) - 1, tried).round().astype(int))
+        spreads, reasons = _looked_at(particles, rows)
+        if (reasons == "").any():
+            screen = ImageScreen.of(spreads[reasons == ""])
+            good = rows[screen.reasons(spreads, reasons) == ""]
+            if len(good) >= count / 2 or tried == len(particles):
+                return good[np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))], screen
+        elif tried == len(particles):
+            raise no_usable_image(reasons)
+        tried = min(4 * tried, len(particles))
+
+
+def no_usable_image(reasons: NDArray[Any]) -> InputError:
+    """The error when nothing can be done; reasons (n,): what is wrong with each image."""
+    return InputError(
+        f"none of the {len(reasons)} images can be used ({', '.join(sorted(set(reasons.tolist()))[:3])}); extract or "
+        "normalise them again"
+    )
+
+
+def _looked_at(particles: Particles, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
+    """Deviations (k,) of the images of some rows and what is wrong with each, read a block at a time."""
+    spreads, reasons = np.zeros(len(rows)), np.full(len(rows), "", dtype=object)
+    for start in range(0, len(rows), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        images, reasons[block] = read_images_with_reasons(particles, rows[block])
+        spreads[block] = _spreads(images)
+    return spreads, reasons
+
+
+def _spreads(images: Images) -> NDArray[np.float64]:
+    with np.errstate(over="ignore", invalid="ignore"):  # absurd values overflow, and so are out of any range
+        return images.std(axis=(1, 2)).astype(np.float64)
+
+
+# of images that nothing is known of beforehand: any contrast will do
+ANY_CONTRAST = ImageScreen(0.0, float("inf"))
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Particles (k) that have no result, and (k,) why."""
+
+    particles: Particles
+    reasons: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.particles)
+
+    def lines(self, most: int) -> list[str]:
+        """A line for each of the first ones: id, image and reason."""
+        p = self.particles
+        listed = [
+            f"particle {p.ids[i]} (image {p.indices[i] + 1} of {p.stacks[i]}): {self.reasons[i]}"
+            for i in range(min(most, len(self)))
+        ]
+        return listed + ([f"and {len(self) - most} more"] if len(self) > most else [])
+
+    def facts(self) -> list[dict[str, object]]:
+        """For a record."""
+        p = self.particles
+        return [
+            {"id": int(p.ids[i]), "image": f"{p.indices[i] + 1}@{p.stacks[i]}", "reason": str(self.reasons[i])}
+            for i in range(len(self))
+        ]
+
+    def write(self, output: Path) -> Path:
+        """Write OUTPUT_bad.star beside a particle file, the reason in the column cfdReason; where there is none, remove
+        what an earlier run wrote."""
+        path = output.with_name(f"{output.stem}_bad.star")
+        if len(self):
+            named = self.particles.replace(extra=self.particles.extra | {"cfdReason": self.reasons.astype(object)})
+            write_particles(named, path)
+        else:
+            path.unlink(missing_ok=True)
+        return path

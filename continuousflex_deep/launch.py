@@ -1,0 +1,83 @@
+"""What this process is among the workers of one run, as the launcher that started it tells by environment variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Place of a worker: rank of size in all, local_rank of local_size on its host. Alone: 0 of 1.
+
+    Workers need not know each other: they share out the work by claims in a common folder (`hemnma.claims`). The place
+    only decides which GPU and how many cores a worker takes, and who speaks for all.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+    local_size: int = 1
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this worker shows what concerns the whole run: progress, notes on the input."""
+        return self.rank == 0
+
+
+# rank, size, local rank, local size; the first launcher whose first three variables are all set is the one
+_LAUNCHERS = (
+    ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),  # torchrun
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),  # MPICH, Intel MPI
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", "SLURM_STEP_TASKS_PER_NODE"),  # srun
+)
+
+
+def current_launch(environ: Mapping[str, str] = os.environ) -> Launch:
+    """The place of this process from torchrun's, Open MPI's, MPICH's or srun's variables.
+
+    A shell inside a Slurm allocation has SLURM_PROCID and SLURM_NTASKS, too, but is one process, not a step of many:
+    its step, if it has one, counts one task.
+    """
+    for names in _LAUNCHERS:
+        if all(_is_number(environ.get(name, "")) for name in names[:3]):
+            rank, size, local_rank = (int(environ[name]) for name in names[:3])
+            return Launch(rank, size, local_rank, _local_size(environ.get(names[3], ""), size, local_rank))
+    # a Slurm that does not count the step's tasks: only a rank above 0 proves that there is a step
+    if _is_number(environ.get("SLURM_NTASKS", "")) and int(environ.get("SLURM_PROCID", "") or 0) > 0:
+        rank, size, local_rank = (int(environ[k]) for k in ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"))
+        return Launch(rank, size, local_rank, _local_size(environ.get("SLURM_TASKS_PER_NODE", ""), size, local_rank))
+    return Launch()
+
+
+def cores_of_this_worker(environ: Mapping[str, str] = os.environ) -> int:
+    """CPU cores that this worker may keep busy: its part of those that the workers on this host share.
+
+    A launcher that binds each worker to cores of its own has shared them out already.
+    """
+    own, launch = len(os.sched_getaffinity(0)), current_launch(environ)
+    if launch.local_size == 1:
+        return own
+    if _is_number(environ.get("SLURM_CPUS_PER_TASK", "")):
+        return min(own, int(environ["SLURM_CPUS_PER_TASK"]))
+    return max(1, min(own, _cores_of_the_launcher(environ) // launch.local_size))
+
+
+def _cores_of_the_launcher(environ: Mapping[str, str]) -> int:
+    """Cores from which the launcher gave its workers theirs; its own, before it binds a worker to some of them."""
+    if _is_number(environ.get("SLURM_CPUS_ON_NODE", "")):
+        return int(environ["SLURM_CPUS_ON_NODE"])
+    try:
+        return len(os.sched_getaffinity(os.getppid()))
+    except OSError:  # the launcher is another user's process or gone
+        return len(os.sched_getaffinity(0))
+
+
+def _local_size(text: str, size: int, local_rank: int) -> int:
+    """Workers on this host; Slurm writes a list of hosts' numbers such as 2(x3),1, of which the largest is taken."""
+    counts = [int(number) for number in (part.partition("(")[0] for part in text.split(",")) if _is_number(number)]
+    return max(*counts, local_rank + 1) if counts else size
+
+
+def _is_number(text: str) -> bool:
+    return text.strip().isdigit()
