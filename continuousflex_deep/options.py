@@ -60,7 +60,8 @@ class NmaOptions:
     cutoff_percent: float = option(
         0.0,
         "when above 0, the cutoff is instead this percentile of the distances from each atom to its 3 nearest ones, as "
-        "ContinuousFlex's relative cutoff (95 there); meant for pseudoatoms, whose spacing varies",
+        "ContinuousFlex's relative cutoff (95 there), widened so that every atom has 6 springs; meant for pseudoatoms, "
+        "whose spacing varies",
         "%",
         low=0.0,
         high=100.0,
@@ -71,6 +72,29 @@ class NmaOptions:
         0.15, "modes below this collectivity are marked as not recommended", low=0.0, high=1.0
     )
     hydrogens: bool = option(False, "keep hydrogens")
+
+
+@dataclass(frozen=True)
+class PseudoatomsOptions:
+    """An EM map as pseudoatoms: equal Gaussians that can have normal modes as atoms do."""
+
+    map: str = required("EM map (.mrc), its density positive")
+    output: str = required("pseudoatoms (.pdb)")
+    sigma_A: float = option(0.0, "standard deviation of the Gaussians; 0 takes 1.5 voxels", "Å", low=0.0)
+    threshold: str = option(
+        "auto", "voxels of at least this density are approximated; auto: Otsu's threshold, which is told"
+    )
+    mask: str = option("", "map (.mrc) that is above 0.5 where to approximate, instead of a threshold")
+    target_error_percent: float = option(
+        5.0,
+        "pseudoatoms are added until the difference from the map is this much of it (root mean square)",
+        "%",
+        0.1,
+        50,
+    )
+    max_pseudoatoms: int = option(20000, "no more than these", low=4)
+    invert: bool = option(False, "the map's density is negative: invert it")
+    voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
 
 
 @dataclass(frozen=True)

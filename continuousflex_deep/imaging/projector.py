@@ -96,8 +96,11 @@ class PointModel:
             summed = values.new_zeros(n, 3).index_add_(0, group, values * self.weights[:, None])
             return summed / weights[:, None]
 
+        modes = [centre(v) for v in self.modes]
         return PointModel(
-            coords_A=centre(self.coords_A), weights=weights, modes=torch.stack([centre(v) for v in self.modes])
+            coords_A=centre(self.coords_A),
+            weights=weights,
+            modes=torch.stack(modes) if modes else self.modes.new_zeros(0, n, 3),
         )
 
     @property

@@ -1,6 +1,7 @@
 """Atomic structures from and to PDB and mmCIF files. Parsing is gemmi's."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 
 Floats = NDArray[np.float64]
+PSEUDOATOM = "DENS"  # the atom name that Xmipp gives them
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +51,11 @@ class Structure:
         return np.asarray((self.weights @ self.coords_A) / self.weights.sum())
 
     @property
+    def is_pseudoatomic(self) -> bool:
+        """Whether all atoms are pseudoatoms, which stand for density and belong to no sequence."""
+        return bool((self.atom_names == PSEUDOATOM).all())
+
+    @property
     def residue_index(self) -> NDArray[np.int64]:
         """(N,) number of each atom's residue, counted from 0 along the file."""
         key = np.array(
@@ -79,7 +86,7 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
                 number_in_chain = place if residue.seqid.num is None else residue.seqid.num
                 taken: set[str] = set()
                 for atom in residue:
-                    pseudo = atom.name == "DENS"  # its name reads as deuterium
+                    pseudo = atom.name == PSEUDOATOM  # its name reads as deuterium
                     if atom.name in taken or (atom.is_hydrogen() and not hydrogens and not pseudo):
                         continue
                     if atom.has_altloc():
@@ -110,9 +117,15 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
     )
 
 
-def write_structure(path: str | Path, structure: Structure, models_A: list[Floats] | None = None) -> None:
-    """Write a PDB (or, by suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3), one MODEL each."""
+def write_structure(
+    path: str | Path, structure: Structure, models_A: list[Floats] | None = None, remarks: Sequence[str] = ()
+) -> None:
+    """Write a PDB (or, by suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3), one MODEL each.
+
+    remarks: lines of text for a PDB file's REMARK 6.
+    """
     out = gemmi.Structure()
+    out.raw_remarks = [f"REMARK   6 {line}" for line in remarks]
     for number, coords in enumerate(models_A if models_A is not None else [structure.coords_A], start=1):
         out.add_model(_gemmi_model(structure, coords, number))
     out.setup_entities()
@@ -134,11 +147,13 @@ def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.M
         if index[i] != last_residue or residue is None:
             fresh = gemmi.Residue()
             fresh.name, fresh.seqid = structure.residue_names[i], gemmi.SeqId(int(structure.residue_numbers[i]), " ")
+            if structure.atom_names[i] == PSEUDOATOM:
+                fresh.het_flag = "A"  # ATOM records, as Xmipp writes and reads
             residue, last_residue = chain.add_residue(fresh), index[i]
         atom = gemmi.Atom()
         atom.name, atom.pos = structure.atom_names[i], gemmi.Position(*position)
         atom.element = gemmi.Element(int(structure.atomic_number[i]))
-        atom.occ = float(structure.weights[i]) if structure.atom_names[i] == "DENS" else 1.0
+        atom.occ = float(structure.weights[i]) if structure.atom_names[i] == PSEUDOATOM else 1.0
         residue.add_atom(atom)
     return model
 

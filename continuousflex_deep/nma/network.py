@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.options import NmaOptions
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,7 @@ Integers = NDArray[np.int64]
 N_RIGID = 6
 _DENSE_LIMIT = 2000  # unknowns up to which a dense eigen-solver is the faster one
 _NEIGHBOURS = 3  # per atom, in the histogram of distances behind a relative cutoff
+_SPRINGS = 6  # of every atom, at least, with a relative cutoff
 
 
 def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
@@ -86,17 +88,27 @@ def mode_scores(kappa: Floats) -> Floats:
 
 
 def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
-    """The cutoff in Å: as given, or the percentile cutoff_percent of all atoms' distances to their 3 nearest ones."""
+    """The cutoff in Å: as given, or the percentile cutoff_percent of all atoms' distances to their 3 nearest ones.
+
+    The latter is widened until every atom has the 6 springs that a rigid network needs on average (Maxwell 1864):
+    with neighbours alone, parts of pseudoatoms' networks hang loose.
+    """
     if options.cutoff_percent <= 0:
         return options.cutoff_A
-    distances, _ = cKDTree(coords_A).query(coords_A, k=min(_NEIGHBOURS + 1, len(coords_A)))
-    return float(np.percentile(distances[:, 1:], options.cutoff_percent))
+    distances, _ = cKDTree(coords_A).query(coords_A, k=min(_SPRINGS + 1, len(coords_A)))
+    percentile = np.percentile(distances[:, 1 : _NEIGHBOURS + 1], options.cutoff_percent)
+    return float(max(percentile, distances[:, -1].max() * (1 + 1e-6)))
 
 
 def block_numbers(structure: Structure, block_size: int) -> Integers:
-    """(N,) block of each atom: block_size consecutive residues of one chain; with block_size 0 each atom is its own."""
+    """(N,) block of each atom: block_size consecutive residues of one chain; with block_size 0 each atom is its own.
+
+    Pseudoatoms have no sequence: a block of theirs is block_size neighbours in space.
+    """
     if block_size == 0:
         return np.arange(len(structure))
+    if structure.is_pseudoatomic:
+        return spatial_blocks(structure.coords_A, block_size)
     residue = structure.residue_index
     chain_starts = np.concatenate([[True], structure.chain_ids[1:] != structure.chain_ids[:-1]])
     first_residue = residue[chain_starts][np.cumsum(chain_starts) - 1]

@@ -1,0 +1,24 @@
+"""Groups of points that are close to each other, where no sequence says which belong together."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def spatial_blocks(coords_A: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """(N,) compact blocks of `size` neighbouring points (the last one of fewer), numbered along the space they fill.
+
+    Space is cut in two across its longest side, again and again, each time at a whole number of blocks.
+    """
+    block = np.empty(len(coords_A), dtype=np.int64)
+    waiting, number = [np.arange(len(coords_A))], 0
+    while waiting:
+        members = waiting.pop()
+        blocks = -(-len(members) // size)
+        if blocks <= 1:
+            block[members] = number
+            number += 1
+            continue
+        axis = int(np.argmax(np.ptp(coords_A[members], axis=0)))
+        members = members[np.argsort(coords_A[members, axis], kind="stable")]
+        waiting += [members[blocks // 2 * size :], members[: blocks // 2 * size]]
+    return block

@@ -1,0 +1,174 @@
+"""Pseudoatoms: an EM map as a sum of equal Gaussians, so that maps have normal modes as atomic structures have.
+
+After Nogales-Cadenas et al. (2013, Nucleic Acids Res 41:W363) and Jonić & Sorzano (2016, IEEE J Sel Top Signal Process
+10:161): Gaussians are put where the map exceeds the sum most, their positions and weights are refined together, and
+more are added until the sum is as close to the map as asked. Coordinates are in Å from voxel d//2.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.blocks import spatial_blocks
+from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
+from continuousflex_deep.progress import note, progress_bar
+
+Map = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+_SPACING = 4.0  # σ between the first Gaussians
+_CLOSEST = 1.2  # σ between a new Gaussian and any other
+_TOO_CLOSE = 0.8  # σ; of two that come closer the weaker one goes
+_TOO_WEAK = 0.1  # of the mean weight
+_FAINT = 0.05  # of the greatest residual, below which nothing is put
+_GROWTH = (0.3, 0.1)  # share that is added at a time, far from the target and near it
+_STALLED = 0.01  # relative gain below which such an addition did not help; after two in a row none is made
+
+
+@dataclass(frozen=True, eq=False)
+class Pseudoatoms:
+    """What became of a map: its structure, sigma_A, the peak density of a pseudoatom of weight 1, and the errors.
+
+    error_percent: root-mean-square difference from the map over the root-mean-square of the map, within the mask;
+    mean_error_percent: mean absolute difference over the map's range there, which is what Xmipp calls the error.
+    """
+
+    structure: Structure
+    sigma_A: float
+    peak: float
+    error_percent: float
+    mean_error_percent: float
+
+    def remarks(self) -> list[str]:
+        """What the file tells beside the coordinates."""
+        return [
+            f"PSEUDOATOMS {len(self.structure)} OF A MAP, COORDINATES FROM VOXEL D//2",
+            f"SIGMA {self.sigma_A:.4f} ANGSTROM",
+            f"PEAK DENSITY AT OCCUPANCY 1 {self.peak:.6g}",
+            f"ERROR {self.error_percent:.2f} PERCENT, MEAN {self.mean_error_percent:.2f} PERCENT OF THE RANGE",
+        ]
+
+
+def map_to_pseudoatoms(
+    volume: Map, inside: Mask, voxel_A: float, sigma_A: float, target_percent: float, most: int
+) -> Pseudoatoms:
+    """Pseudoatoms of a map (d, d, d) whose solvent is 0, within a mask (d, d, d).
+
+    As few as reach the error target_percent; no more than `most`, and no more than help, which is then said.
+    """
+    fit, sigma_px = VoxelFit(volume, inside), sigma_A / voxel_A
+    found = _grown(fit, sigma_px, target_percent / 100, most)
+    found, _ = fit.refine(found, 20, tolerance=1e-2)
+    result = _rounded(found, fit, volume.shape[0], voxel_A)
+    if result.error_percent > target_percent:
+        why = (
+            f"--max-pseudoatoms is {most}"
+            if len(found) >= most
+            else f"the map has finer detail than Gaussians of {sigma_A:.2f} Å, try a smaller --sigma-A"
+        )
+        note(f"the error is {result.error_percent:.2f}%, not the {target_percent:g}% asked for: {why}")
+    return result
+
+
+def _grown(fit: VoxelFit, sigma_px: float, target: float, most: int) -> GaussianSum:
+    """Gaussians added and refined until the relative residual is `target`, or no more of them help."""
+    found = _added(fit, GaussianSum(np.zeros((0, 3)), np.zeros(0), sigma_px), fit.target, most, _SPACING)
+    best, stalled = np.inf, 0
+    with progress_bar("pseudoatoms", 100, unit="%") as bar:
+        while True:
+            found, residual = fit.refine(found, 8)
+            found = _pruned(found)
+            residual = fit.residual(found)
+            error = float(np.linalg.norm(residual)) / fit.norm
+            bar.update(int(100 * min(1, np.log(error) / np.log(target))) - bar.n)
+            bar.set_postfix_str(f"{len(found)} pseudoatoms, error {100 * error:.1f}%")
+            stalled = stalled + 1 if error > (1 - _STALLED) * best else 0
+            if error <= target or len(found) >= most or stalled == 2:
+                return found
+            best = min(best, error)
+            more = max(4, round(_GROWTH[error < 2 * target] * len(found)))
+            found = _added(fit, found, residual, min(more, most - len(found)), _CLOSEST)
+
+
+def _added(
+    fit: VoxelFit, found: GaussianSum, residual: NDArray[np.float64], count: int, apart_sigma: float
+) -> GaussianSum:
+    """With at most `count` more where the residual, seen through the Gaussian, is greatest, `apart_sigma` σ from any
+    other."""
+    volume, sigma_px = np.zeros(fit.inside.shape, dtype=np.float32), found.sigma_px
+    volume[fit.inside] = residual
+    gain = np.where(fit.inside, ndimage.gaussian_filter(volume, sigma_px, mode="constant"), 0)
+    reach = int(np.ceil(apart_sigma * sigma_px))
+    axis = np.arange(-reach, reach + 1)
+    ball = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    ball = ball[(ball**2).sum(axis=1) < (apart_sigma * sigma_px) ** 2]
+    edge = np.array(gain.shape) - 1
+    free = gain > _FAINT * gain.max()
+
+    def block(voxel: NDArray[np.int64]) -> None:
+        z, y, x = np.clip(voxel + ball, 0, edge).T
+        free[z, y, x] = False
+
+    for voxel in np.rint(found.positions_px).astype(np.int64):
+        block(voxel)
+    candidates = np.argwhere(free)
+    order = np.argsort(-gain[free], kind="stable")
+    chosen: list[NDArray[np.int64]] = []
+    for voxel in candidates[order]:
+        if len(chosen) >= count:
+            break
+        if free[tuple(voxel)]:
+            chosen.append(voxel)
+            block(voxel)
+    places = np.array(chosen, dtype=np.int64).reshape(-1, 3)
+    weights = 0.5 * gain[tuple(places.T)].astype(np.float64)  # Gaussians 2σ apart overlap to about twice their peak
+    return found.joined(replace(found, positions_px=places.astype(np.float64), weights=weights))
+
+
+def _pruned(found: GaussianSum) -> GaussianSum:
+    """Without those that are weak, or close to a stronger one, which takes the weight."""
+    keep = found.weights >= _TOO_WEAK * found.weights.mean()
+    weights = found.weights.copy()
+    for a, b in cKDTree(found.positions_px).query_pairs(_TOO_CLOSE * found.sigma_px, output_type="ndarray"):
+        if keep[a] and keep[b]:
+            strong, weak = (a, b) if weights[a] >= weights[b] else (b, a)
+            weights[strong] += weights[weak]
+            keep[weak] = False
+    return replace(found, weights=weights).select(keep)
+
+
+def _rounded(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: float) -> Pseudoatoms:
+    """As the digits of a PDB file hold it, neighbours in space close to each other in the file."""
+    peak = float(found.weights.max())
+    coords = np.round((found.positions_px - box_px // 2)[:, ::-1] * voxel_A, 3)
+    weights = np.maximum(np.round(found.weights / peak, 2), 0.01)
+    order = np.argsort(spatial_blocks(coords, 1), kind="stable")
+    coords, weights = coords[order], weights[order]
+    if np.abs(coords).max() > 9999:
+        raise InputError(
+            f"pseudoatoms: coordinates reach {np.abs(coords).max():.0f} Å, a PDB file holds 9999 Å; check the map's "
+            "voxel size"
+        )
+    written = replace(found, positions_px=coords[:, ::-1] / voxel_A + box_px // 2, weights=weights * peak)
+    residual = fit.residual(written)
+    count = len(coords)
+    structure = Structure(
+        coords_A=coords,
+        atomic_number=np.full(count, 6),
+        weights=weights,
+        atom_names=np.full(count, "DENS", dtype=object),
+        residue_names=np.full(count, "DEN", dtype=object),
+        residue_numbers=np.arange(1, count + 1),
+        chain_ids=np.full(count, "A", dtype=object),
+    )
+    return Pseudoatoms(
+        structure,
+        found.sigma_px * voxel_A,
+        peak,
+        100 * float(np.linalg.norm(residual)) / fit.norm,
+        100 * float(np.abs(residual).mean() / np.ptp(np.concatenate([[0.0], fit.target]))),
+    )
