@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.hemnma.embedded import Calibration, EmbeddedEngine
+from continuousflex_deep.hemnma.calibration import Calibration
+from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.particles import Particles
 
 

@@ -7,6 +7,7 @@ both signs tried; a coarse alignment gives better estimates of both, and finer o
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from continuousflex_deep.hemnma.levels import (
     disc_for,
     residue_groups,
 )
+from continuousflex_deep.hemnma.parts import Arrays
 from continuousflex_deep.hemnma.refine import Fit, Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, information_limit
@@ -32,6 +34,8 @@ _GENERIC_BLUR_A = 1.5
 _TRUSTED_DEVIATIONS = 2.5
 # particles that decide the contrast sign
 _CONTRAST_PARTICLES = 32
+# conformations that the search takes over from the calibration particles
+_CONFORMATIONS = 24
 
 Start = Callable[["Band", Spectra], State]
 
@@ -111,6 +115,60 @@ class ScheduleMaker:
         )
 
 
+@dataclass(frozen=True)
+class Intensity:
+    """How strongly particles show in their images, in units of the transfer: median and deviation of the logarithm.
+
+    A particle that fits its image in a wrong pose or conformation explains less of it, and so shows weakly.
+    """
+
+    median: float
+    deviation: float
+
+    @staticmethod
+    def of(scales: Tensor) -> "Intensity":
+        """From fitted scales (k,). The upper half tells the deviation: the lower one holds what is misaligned."""
+        logs = scales.clamp(min=1e-6).log()
+        median, upper = torch.quantile(logs, logs.new_tensor([0.5, 0.84])).tolist()
+        return Intensity(median, max(upper - median, 0.01))
+
+    def weakness(self, scales: Tensor) -> Tensor:
+        """By how many deviations (k,) particles of these scales show more weakly than others."""
+        return (self.median - scales.clamp(min=1e-6).log()) / self.deviation
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What is learned once for a set of particles and shared by all its batches; conformations (C, M) are such as occur
+    in it, evenly spread."""
+
+    spectra: Spectra
+    fine_px: int
+    intensity: Intensity
+    conformations: Tensor
+
+    def arrays(self) -> Arrays:
+        """As arrays for a file."""
+        s = self.spectra
+        return {
+            "noise": s.noise.cpu().numpy(),
+            "transfer": s.transfer.cpu().numpy(),
+            "limits": np.array([s.limit, self.fine_px]),
+            "intensity": np.array([self.intensity.median, self.intensity.deviation]),
+            "conformations": self.conformations.cpu().numpy(),
+        }
+
+    @staticmethod
+    def of(arrays: Arrays, device: torch.device) -> "Calibration":
+        """From what `arrays` gave."""
+        limit, fine_px = (int(v) for v in arrays["limits"])
+        noise, transfer, conformations = (
+            torch.from_numpy(arrays[k]).to(device) for k in ("noise", "transfer", "conformations")
+        )
+        intensity = Intensity(*(float(v) for v in arrays["intensity"]))
+        return Calibration(Spectra(noise, transfer, limit), fine_px, intensity, conformations)
+
+
 def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: float) -> Spectra:
     """Before anything is known: measured noise, a Gaussian blur, and a sign to try."""
     frequency = torch.arange(disc.radius_px + 1, device=noise.device) / field_A
@@ -118,9 +176,9 @@ def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: fl
     return Spectra(noise=noise, transfer=transfer, limit=disc.radius_px)
 
 
-def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[Spectra, int]:
+def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> Calibration:
     """Spectra from particles, aligned from `start` coarse, medium, then twice fine, each with the estimates before;
-    and the finest ring."""
+    and what the particles then are like."""
     stages = ("contrast", "coarse", "medium", "fine", "finest")
     with progress_bar("estimating noise and transfer", len(stages), unit="stage") as bar:
         sign = contrast_sign(band, noise, maker, start)
@@ -134,7 +192,21 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
             state, *_ = level.run(band.whitened(spectra), state)
             spectra = reestimated(band, state, maker, spectra)
             bar.update(1)
-    return spectra, fine_limit(band, state, maker, spectra)
+    fine_px = fine_limit(band, state, maker, spectra)
+    refiner, best = maker.levels(fine_px).fine.refiner, state[state.first_rows()]
+    scales = refiner.evaluate(band.whitened(spectra).prefix(len(refiner.disc)), best).scale
+    return Calibration(spectra, fine_px, Intensity.of(scales), farthest_points(best.amplitudes, _CONFORMATIONS))
+
+
+def farthest_points(points: Tensor, count: int) -> Tensor:
+    """At most `count` different ones of points (n, M), each as far as can be from those before it: they cover what the
+    points cover."""
+    chosen = [int((points - points.mean(dim=0)).norm(dim=1).argmin())]
+    distance = (points - points[chosen[0]]).norm(dim=1)
+    while len(chosen) < count and float(distance.max()) > 0:
+        chosen.append(int(distance.argmax()))
+        distance = torch.minimum(distance, (points - points[chosen[-1]]).norm(dim=1))
+    return points[chosen]
 
 
 def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> int:

@@ -1,7 +1,6 @@
 """The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,12 +8,13 @@ from torch import Tensor
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.hemnma.calibration import Band, Schedule, ScheduleMaker, Start, calibrate
+from continuousflex_deep.hemnma.calibration import Band, Calibration, ScheduleMaker, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
+from continuousflex_deep.hemnma.found import descended
 from continuousflex_deep.hemnma.parts import Arrays, Parts
 from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.hemnma.results import BatchResult
-from continuousflex_deep.hemnma.search import ReferenceLibrary
+from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
 from continuousflex_deep.hemnma.shards import Alignment, calibrated
 from continuousflex_deep.hemnma.starts import (
     given_amplitudes,
@@ -34,29 +34,11 @@ from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
 
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """What is learned once for a set of particles and shared by all its batches."""
-
-    spectra: Spectra
-    fine_px: int
-
-    def arrays(self) -> Arrays:
-        """As arrays for a file."""
-        s = self.spectra
-        return {
-            "noise": s.noise.cpu().numpy(),
-            "transfer": s.transfer.cpu().numpy(),
-            "limits": np.array([s.limit, self.fine_px]),
-        }
-
-    @staticmethod
-    def of(arrays: Arrays, device: torch.device) -> "Calibration":
-        """From what `arrays` gave."""
-        limit, fine_px = (int(v) for v in arrays["limits"])
-        noise, transfer = (torch.from_numpy(arrays[k]).to(device) for k in ("noise", "transfer"))
-        return Calibration(Spectra(noise, transfer, limit), fine_px)
+# conformations that the search tries: of the prior where nothing is known yet, fewer of it beside those that were found
+# to occur, and many more in a second look
+_FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 24, 12, 60
+# particles that show this much more weakly than others (in deviations) are looked at a second time
+_WEAK = 2.5
 
 
 class EmbeddedEngine(Engine):
@@ -73,7 +55,7 @@ class EmbeddedEngine(Engine):
         self._residues = torch.as_tensor(structure.residue_index)
         # of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
         self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
-        self._libraries: dict[tuple[int, float], ReferenceLibrary] = {}
+        self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
 
     def align(self, particles: Particles, store: Parts | None = None) -> Particles:
         """Poses, amplitudes and error bars of all particles whose images can be used; the others are named on stderr.
@@ -126,14 +108,21 @@ class EmbeddedEngine(Engine):
         rows = np.unique(np.linspace(0, len(particles) - 1, count).round().astype(int))
         chosen, maker, band, images = self._loaded(particles, rows)
         noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
-        start = self._starter(chosen, maker)
-        return Calibration(*calibrate(band, noise, maker, start))
+        start = self._starter(chosen, maker, self._prior(_FIRST))
+        return calibrate(band, noise, maker, start)
 
     def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> BatchResult:
-        """Poses, amplitudes and error bars of some rows."""
+        """Poses, amplitudes and error bars of some rows; where a particle shows weakly, by a wider search, too."""
         chosen, maker, band, _ = self._loaded(particles, rows)
-        state = self._starter(chosen, maker)(band, calibration.spectra)
-        return self._descend(band, state, maker.levels(calibration.fine_px), calibration.spectra)
+        levels, spectra = maker.levels(calibration.fine_px), calibration.spectra
+        known = torch.cat([self._prior(_BESIDE_KNOWN), calibration.conformations])
+        found = descended(band, self._starter(chosen, maker, known)(band, spectra), levels, spectra)
+        weak = torch.nonzero(calibration.intensity.weakness(found.quadratic.scale) > _WEAK).flatten()
+        if len(weak) and self.options.init == "global" and self.options.fit != "conformation":
+            again, few = chosen.select(weak.cpu().numpy()), band[weak]
+            wide = self._starter(again, maker, self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses)
+            found = found.better(descended(few, wide(few, spectra), levels, spectra), weak)
+        return BatchResult.of(found, calibration.intensity.weakness(found.quadratic.scale))
 
     def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
         """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
@@ -142,17 +131,6 @@ class EmbeddedEngine(Engine):
         refiner = maker.levels(calibration.fine_px).fine.refiner
         images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
         return refiner.evaluate(images, given_state(chosen, self.mode_ids, self.device)).covariance()
-
-    def _descend(self, band: Band, state: State, levels: Schedule, spectra: Spectra) -> BatchResult:
-        images = band.whitened(spectra)
-        gap = torch.full((len(band.data),), float("inf"), device=state.rotation.device)
-        for level in (levels.coarse, levels.medium, levels.fine):
-            # the finest level that had a choice decides; where its hypotheses became one there is no doubt
-            choice = torch.bincount(state.particle, minlength=len(gap)) > 1
-            state, quadratic, level_gap = level.run(images, state)
-            gap = torch.where(choice, level_gap, gap)
-        first = state.first_rows()
-        return BatchResult.of(state[first], quadratic[first], gap)
 
     def facts(self, aligned: Particles, calibration: Calibration) -> dict[str, object]:
         """What the record of a run tells: contrast, finest resolution used, and how many particles are ambiguous."""
@@ -192,12 +170,17 @@ class EmbeddedEngine(Engine):
             ctf = ctf.abs() if particles.phase_flipped else ctf
         return Band(data, ctf, disc, field_A)
 
-    def _starter(self, particles: Particles, maker: ScheduleMaker) -> Start:
-        """What gives each particle its first hypotheses: the search, or the pose it comes with."""
-        library, o, ids = self._library(maker), self.options, self.mode_ids
+    def _prior(self, count: int, seed: int = 0) -> Tensor:
+        """The reference's conformation, and others as are expected where nothing is known."""
+        return prior_conformations(len(self.mode_ids), self.prior_sd_A, count, seed).to(self.device)
+
+    def _starter(self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0) -> Start:
+        """What gives each particle its first hypotheses: the search in some conformations (C, M), or the pose it comes
+        with."""
+        o, ids = self.options, self.mode_ids
         if o.fit == "conformation":
             given = given_state(particles, ids, self.device)
-            return lambda band, spectra: with_conformations(given[: len(band.data)], library.amplitudes)
+            return lambda band, spectra: with_conformations(given[: len(band.data)], conformations)
         if o.init == "local":
             given = given_state(particles, ids, self.device)
             fresh = o.fit == "both" and not knows_amplitudes(particles, ids)
@@ -205,26 +188,26 @@ class EmbeddedEngine(Engine):
             def near(band: Band, spectra: Spectra) -> State:
                 here = given[: len(band.data)]
                 turned = with_neighbours(here, o.local_step_deg)
-                return joined(turned, with_conformations(here, library.amplitudes[1:])) if fresh else turned
+                return joined(turned, with_conformations(here, conformations[1:])) if fresh else turned
 
             return near
+        library = self._library(maker, conformations)
         known = given_amplitudes(particles, ids, self.device) if o.fit == "pose" else None
 
         def search(band: Band, spectra: Spectra) -> State:
             images = band.whitened(spectra).prefix(len(library.disc))
             # hypotheses a little farther apart than neighbours on the grid, so that they are different ones
-            return library.best(images, o.n_hypotheses, 1.15 * o.angular_step_deg, known)
+            return library.best(images, hypotheses or o.n_hypotheses, 1.15 * o.angular_step_deg, known)
 
         return search
 
-    def _library(self, maker: ScheduleMaker) -> ReferenceLibrary:
-        """The references for this size of image, made once."""
-        key, o = (maker.box_px, maker.field_A), self.options
+    def _library(self, maker: ScheduleMaker, conformations: Tensor) -> ReferenceLibrary:
+        """The references for this size of image and these conformations; the last two libraries are kept."""
+        key, o = (maker.box_px, maker.field_A, conformations.cpu().numpy().tobytes()), self.options
         if key not in self._libraries:
             shift_A, disc = o.max_shift_percent / 100 * maker.field_A, maker.coarse_disc()
-            self._libraries = {
-                key: ReferenceLibrary(
-                    maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, self.prior_sd_A
-                )
-            }
+            self._libraries = dict(list(self._libraries.items())[-1:])
+            self._libraries[key] = ReferenceLibrary(
+                maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, conformations
+            )
         return self._libraries[key]

@@ -53,7 +53,9 @@ def keep_best(state: State, quadratic: Quadratic, kept: Kept) -> tuple[State, Qu
     fresh = torch.ones_like(place, dtype=torch.bool)
     for back in range(1, int(counts.max()) if len(counts) else 0):
         earlier = (place - back).clamp(min=0)
-        fresh &= ~(_same(state, state[earlier], quadratic[earlier]) & (place - back >= first) & fresh[earlier])
+        fresh &= ~(
+            same_hypothesis(state, state[earlier], quadratic[earlier]) & (place - back >= first) & fresh[earlier]
+        )
     rank = torch.cumsum(fresh.long(), 0)
     rank = rank - rank[first]
     behind = quadratic.cost - quadratic.cost[first]
@@ -63,7 +65,7 @@ def keep_best(state: State, quadratic: Quadratic, kept: Kept) -> tuple[State, Qu
     return state[going], quadratic[going], gap
 
 
-def _same(state: State, better: State, quadratic: Quadratic) -> Tensor:
+def same_hypothesis(state: State, better: State, quadratic: Quadratic) -> Tensor:
     """Whether (h,) hypotheses are a better one seen again: turned by less than 3°, or, by the better one's own
     quadratic model, no farther from it than its deviations allow."""
     turn = state.rotation @ better.rotation.transpose(1, 2)

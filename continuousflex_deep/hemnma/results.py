@@ -8,11 +8,14 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.geometry import matrix_to_euler
-from continuousflex_deep.hemnma.refine import Fit, Quadratic, State
+from continuousflex_deep.hemnma.found import Found
+from continuousflex_deep.hemnma.refine import Fit
 from continuousflex_deep.particles import Particles
 
 # two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
 _AMBIGUOUS_BELOW = 5.0
+# and so does showing by more than this many deviations more weakly than others: a sign of a wrong pose or conformation
+_WEAK = 3.5
 # results that are none, because what they describe was given
 _FIXED_BY: dict[Fit, tuple[str, ...]] = {
     "both": (),
@@ -24,7 +27,7 @@ _FIXED_BY: dict[Fit, tuple[str, ...]] = {
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M),
-    angle_sd_deg, shift_sd_A, score, gap, intensity (k,)."""
+    angle_sd_deg, shift_sd_A, score, gap, weakness (k,)."""
 
     euler_deg: np.ndarray
     shift_A: np.ndarray
@@ -34,11 +37,12 @@ class BatchResult:
     shift_sd_A: np.ndarray
     score: np.ndarray
     gap: np.ndarray
-    intensity: np.ndarray
+    weakness: np.ndarray
 
     @staticmethod
-    def of(state: State, quadratic: Quadratic, gap: Tensor) -> "BatchResult":
-        """From the best hypothesis of every particle."""
+    def of(found: Found, weakness: Tensor) -> "BatchResult":
+        """From the best hypothesis of every particle, and how weakly it shows (k,), in deviations from the others."""
+        state, quadratic, gap = found.state, found.quadratic, found.gap
         variance = quadratic.covariance().diagonal(dim1=1, dim2=2).clamp(min=0)
         return BatchResult(
             euler_deg=matrix_to_euler(_orthonormal(state.rotation).cpu().numpy()),
@@ -49,7 +53,7 @@ class BatchResult:
             shift_sd_A=(variance[:, 3:5].mean(dim=1)).sqrt().cpu().numpy().astype(np.float64),
             score=quadratic.correlation.cpu().numpy().astype(np.float64),
             gap=gap.cpu().numpy().astype(np.float64),
-            intensity=quadratic.scale.cpu().numpy().astype(np.float64),
+            weakness=weakness.cpu().numpy().astype(np.float64),
         )
 
 
@@ -65,11 +69,11 @@ def merged_results(
     """The particles with the results of consecutive batches that cover them all; what was not to be found stays as it
     was."""
     merged = dict(vars(concatenated(parts)))
-    gap, _ = merged.pop("gap"), merged.pop("intensity")
+    gap, weakness = merged.pop("gap"), merged.pop("weakness")
     for name in _FIXED_BY[fit]:
         del merged[name]
     modes = particles.mode_ids if fit == "pose" else mode_ids
-    return particles.replace(mode_ids=modes, ambiguous=gap < _AMBIGUOUS_BELOW, **merged)
+    return particles.replace(mode_ids=modes, ambiguous=(gap < _AMBIGUOUS_BELOW) | (weakness > _WEAK), **merged)
 
 
 def _orthonormal(rotation: Tensor) -> Tensor:

@@ -12,12 +12,9 @@ from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.hemnma.refine import State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 
-# deformed conformations in the library, beside the reference
-_CONFORMATIONS = 24
-
 
 class ReferenceLibrary:
-    """Projections of the reference and of a few deformed conformations over a grid of orientations."""
+    """Projections of a model in several conformations (C, M) over a grid of orientations."""
 
     def __init__(
         self,
@@ -26,12 +23,12 @@ class ReferenceLibrary:
         field_A: float,
         step_deg: float,
         max_shift_A: float,
-        amplitude_sd_A: float,
+        conformations: Tensor,
     ) -> None:
         self.disc, self.field_A = disc, field_A
         device = model.weights.device
         self.rotation = torch.as_tensor(so3_grid(step_deg), dtype=torch.float32, device=device)
-        self.amplitudes = _conformations(len(model.modes), amplitude_sd_A).to(device)
+        self.amplitudes = conformations.to(device)
         self.shifts_A = _shift_grid(max_shift_A, field_A / disc.radius_px / 2.5).to(device)
         self.references = torch.cat([self._project(model, q) for q in self.amplitudes])
         self.power = self.references.abs() ** 2
@@ -102,15 +99,15 @@ class ReferenceLibrary:
         return torch.stack(chosen, dim=1)
 
 
-def _conformations(modes: int, amplitude_sd_A: float) -> Tensor:
-    """Amplitudes (n, modes) to search with: the reference, then quasi-random ones of the prior's Gaussian.
+def prior_conformations(modes: int, amplitude_sd_A: float, count: int, seed: int = 0) -> Tensor:
+    """Amplitudes (1 + count, modes) to search with: the reference, then quasi-random ones of the prior's Gaussian.
 
     Descending from the reference alone ends in local minima where particles are deformed by several Å; a few tens of
-    conformations, shared out evenly (Sobol's sequence), put every particle near a start.
+    conformations, shared out evenly (Sobol's sequence), put nearly every particle near a start.
     """
     if modes == 0:
         return torch.zeros(1, 0)
-    uniform = torch.quasirandom.SobolEngine(modes, scramble=True, seed=0).draw(_CONFORMATIONS)
+    uniform = torch.quasirandom.SobolEngine(modes, scramble=True, seed=seed).draw(count)
     normal = torch.special.ndtri(uniform.clamp(0.01, 0.99)) * amplitude_sd_A
     return torch.cat([torch.zeros(1, modes), normal])
 
