@@ -1,0 +1,71 @@
+"""What launchers tell their workers, and what these make of it."""
+
+import os
+
+import pytest
+
+from continuousflex_deep.devices import choose_device
+from continuousflex_deep.launch import Launch, cores_of_this_worker, current_launch
+
+torch = pytest.importorskip("torch")
+
+TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+MPIRUN = {
+    "OMPI_COMM_WORLD_RANK": "5", "OMPI_COMM_WORLD_SIZE": "8", "OMPI_COMM_WORLD_LOCAL_RANK": "1",
+    "OMPI_COMM_WORLD_LOCAL_SIZE": "4",
+}  # fmt: skip
+HYDRA = {"PMI_RANK": "5", "PMI_SIZE": "8", "MPI_LOCALRANKID": "1", "MPI_LOCALNRANKS": "4"}
+SRUN = {
+    "SLURM_PROCID": "5", "SLURM_NTASKS": "8", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_STEP_TASKS_PER_NODE": "4(x2)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("environ", [TORCHRUN, MPIRUN, HYDRA, SRUN])
+def test_every_launcher_says_the_same(environ: dict[str, str]) -> None:
+    assert current_launch(environ) == Launch(rank=5, size=8, local_rank=1, local_size=4)
+    assert not current_launch(environ).speaks
+
+
+def test_torchrun_inside_a_slurm_step_is_torchrun() -> None:
+    assert current_launch(SRUN | TORCHRUN | {"RANK": "0"}).rank == 0
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        {"RANK": "3"},
+        # a batch script, or a shell that salloc opened: one process, though the allocation is for eight tasks
+        {"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "0", "SLURM_TASKS_PER_NODE": "8"},
+        {"SLURM_PROCID": "0", "SLURM_NTASKS": "8", "SLURM_LOCALID": "0", "SLURM_STEP_NUM_TASKS": "1"},
+    ],
+)
+def test_a_process_without_a_launcher_is_alone(environ: dict[str, str]) -> None:
+    assert current_launch(environ) == Launch()
+    assert cores_of_this_worker(environ) == len(os.sched_getaffinity(0))
+
+
+def test_workers_of_one_host_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cores(own: int, launchers: int, **environ: str) -> int:
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(launchers if pid else own)))
+        return cores_of_this_worker({**TORCHRUN, **environ})
+
+    assert cores(own=32, launchers=32) == 8
+    assert cores(own=2, launchers=2) == 1
+    assert cores(own=8, launchers=32) == 8, "the launcher has bound each worker to eight"
+    assert cores(own=16, launchers=32) == 8, "two workers share each half"
+    assert cores(own=32, launchers=64, SLURM_CPUS_ON_NODE="32") == 8
+    assert cores(own=6, launchers=64, SLURM_CPUS_ON_NODE="32", SLURM_CPUS_PER_TASK="6") == 6
+
+
+def test_each_worker_of_a_host_takes_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    for local_rank, name, expected in (("0", "auto", 0), ("1", "auto", 1), ("3", "cuda", 1), ("1", "cuda:0", 0)):
+        monkeypatch.setattr(os, "environ", os.environ | TORCHRUN | {"LOCAL_RANK": local_rank})
+        monkeypatch.setattr("continuousflex_deep.devices.current_launch", lambda: current_launch(os.environ))
+        assert choose_device(name, threads=1) == torch.device("cuda", expected)
+    torch.set_num_threads(threads)
