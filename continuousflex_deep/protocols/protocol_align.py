@@ -27,6 +27,7 @@ class CfdProtAlign(CfdProtBase):
     _label = "HEMNMA alignment"
     _possibleOutputs = CfdAlignOutputs
     COMMAND, OPTIONS = "align", AlignOptions
+    WORKERS = True
     PATHS = ("particles", "structure", "modes", "output")
 
     def _defineParams(self, form: Any) -> None:
@@ -74,4 +75,5 @@ class CfdProtAlign(CfdProtBase):
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdAlignOutputs.outputParticles.name):
             return ["The particles are not aligned yet."]
-        return [f"{self.outputParticles.getSize()} particles aligned with modes {self.mode_list.get()}"]
+        aligned = f"{self.outputParticles.getSize()} particles aligned with modes {self.mode_list.get()}"
+        return [aligned, *self._leftOut(self._getExtraPath("aligned.star"))]

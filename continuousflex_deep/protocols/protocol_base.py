@@ -14,7 +14,7 @@ from pyworkflow.protocol import GPU_LIST, USE_GPU, params
 from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import modes_to_folder, particles_from_set
 from continuousflex_deep.errors import DeepError, InputError
-from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.options import write_options_file
 from continuousflex_deep.protocols.form_options import add_other_options, read_options
 
@@ -27,6 +27,8 @@ FILLED = frozenset(
 )  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran
 _LATER = "written by the protocol"
+# Open MPI (4 and 5) would bind each worker to one core, whatever its threads
+_UNBOUND = {"OMPI_MCA_hwloc_base_binding_policy": "none", "PRTE_MCA_hwloc_default_binding_policy": "none"}
 
 
 class CfdProtBase(EMProtocol):
@@ -42,10 +44,12 @@ class CfdProtBase(EMProtocol):
     OPTIONS: ClassVar[type]
     #: paths of the command that the protocol fills in, as far as the form does not ask for them
     PATHS: ClassVar[tuple[str, ...]] = ("output",)
+    #: whether several processes of the command share a run; "MPI" in the form is then their number
+    WORKERS: ClassVar[bool] = False
 
     # -------------------------- parameters ----------------------------------
     def _addComputeParams(self, form: Any, gpu: bool) -> None:
-        """Devices and threads, for commands that take them."""
+        """Devices, threads and workers, for commands that take them."""
         if gpu:
             form.addHidden(
                 USE_GPU,
@@ -54,8 +58,11 @@ class CfdProtBase(EMProtocol):
                 label="Use GPU for execution",
                 help="Compute on the GPU where there is one. Without one, or set to No, the CPU computes.",
             )
-            form.addHidden(GPU_LIST, params.StringParam, default="0", label="GPU", help="Number of the GPU to use.")
-        form.addParallelSection(threads=len(os.sched_getaffinity(0)), mpi=0)
+            several = ", or numbers such as '0 1', of which each MPI worker takes one" if self.WORKERS else ""
+            form.addHidden(
+                GPU_LIST, params.StringParam, default="0", label="GPU", help=f"Number of the GPU to use{several}."
+            )
+        form.addParallelSection(threads=len(os.sched_getaffinity(0)), mpi=1 if self.WORKERS else 0)
 
     def _addOtherOptions(self, form: Any, **overrides) -> None:
         """What the command can be told beyond what the form offers so far."""
@@ -104,9 +111,13 @@ class CfdProtBase(EMProtocol):
     def runCommandStep(self) -> None:
         program, first = Plugin.getProgram(self.COMMAND)
         environ = Plugin.getEnviron(self._devices())
+        if self._workers() > 1:
+            environ.update(_UNBOUND)
         arguments = f"{first} --options {shlex.quote(self._optionsFile())}"
         try:
-            self.runJob(program, arguments, env=environ, numberOfMpi=1, numberOfThreads=1)
+            self.runJob(
+                program, arguments, env=environ, numberOfMpi=self._workers(), numberOfThreads=self.numberOfThreads.get()
+            )
         except subprocess.CalledProcessError as failure:  # Scipion shows the exception's text to the user
             raise DeepError(self._commandsLastError() or str(failure)) from failure
 
@@ -117,6 +128,19 @@ class CfdProtBase(EMProtocol):
             return self._validateInputs()
         except InputError as error:
             return [str(error)]
+
+    def _warnings(self) -> list[str]:
+        workers, threads = self._workers(), self.numberOfThreads.get()
+        cores, gpus = len(os.sched_getaffinity(0)), len(self.getGpuList()) if self.usesGpu() else 0
+        warnings = []
+        if workers > 1 and workers * threads > cores and not self.useQueue():
+            warnings.append(
+                f"{workers} MPI workers of {threads} threads are more than the {cores} cores of this computer; they "
+                "will slow each other down."
+            )
+        if self.WORKERS and gpus > workers:
+            warnings.append(f"Of {gpus} GPUs, {workers} will be used: one by each MPI worker.")
+        return warnings
 
     def _validateInputs(self) -> list[str]:
         """What the command would complain about and the form can already tell."""
@@ -144,6 +168,18 @@ class CfdProtBase(EMProtocol):
         if self._takes("device"):
             values["device"] = "auto" if self.usesGpu() else "cpu"
         return read_options(self, self.OPTIONS, **values)
+
+    def _workers(self) -> int:
+        """Processes that share the command's run."""
+        return max(1, self.numberOfMpi.get()) if self.WORKERS else 1
+
+    def _leftOut(self, output: str) -> list[str]:
+        """A line for the summary where the command left particles out; `output`: its particle file."""
+        named = Path(output).with_name(f"{Path(output).stem}_bad.star")
+        if not named.is_file():
+            return []
+        count = len(read_particles(named))
+        return [f"{count} particles were left out because their images cannot be used; they are named in {named}"]
 
     def _takes(self, option: str) -> bool:
         return option in self.OPTIONS.__dataclass_fields__  # type: ignore[attr-defined]

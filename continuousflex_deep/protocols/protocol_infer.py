@@ -28,6 +28,7 @@ class CfdProtInfer(CfdProtBase):
     _label = "network inference"
     _possibleOutputs = CfdInferOutputs
     COMMAND, OPTIONS = "infer", InferOptions
+    WORKERS = True
     PATHS = ("particles", "output")
 
     def _defineParams(self, form: Any) -> None:
@@ -114,4 +115,5 @@ class CfdProtInfer(CfdProtBase):
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdInferOutputs.outputParticles.name):
             return ["Nothing is predicted yet."]
-        return [f"{self.outputParticles.getSize()} particles" + (", polished" if self.polish.get() else "")]
+        predicted = f"{self.outputParticles.getSize()} particles" + (", polished" if self.polish.get() else "")
+        return [predicted, *self._leftOut(self._getExtraPath("predicted.star"))]

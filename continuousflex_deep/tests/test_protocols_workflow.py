@@ -21,11 +21,14 @@ import pwem
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from pwem.protocols import ProtImportPdb, ProtSubSet
+from pyworkflow.protocol import HostConfig
 from pyworkflow.template import LocalTemplate
 from pyworkflow.tests import BaseTest, setupTestProject
+from pyworkflow.utils.process import buildRunCommand
 from pyworkflow.viewer import DESKTOP_TKINTER
 
 from continuousflex_deep import protocols as cfd
+from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import mode_ids_of, particles_from_set
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.options import SimulateOptions
@@ -262,6 +265,65 @@ class TestCfdWorkflow(BaseTest):
                 if attribute.isPointer() and not run.getParam(name).allowsNull:
                     self.assertTrue(attribute.hasValue() and attribute.hasExtended(), f"{run.getClassName()}.{name}")
 
+    def test_8_mpi_is_the_number_of_workers(self) -> None:
+        """Scipion starts them by the host's parallel command; here a stand-in for mpirun with Open MPI's variables."""
+        folder = Path("launcher").resolve()
+        folder.mkdir(exist_ok=True)
+        (folder / "mpirun").write_text(_MPIRUN)
+        (folder / "mpirun").chmod(0o755)
+        paths = os.environ["PATH"]
+        os.environ["PATH"] = f"{folder}{os.pathsep}{paths}"
+        try:
+            run = self.driver.run(
+                "two workers", cfd.CfdProtAlign, inputParticles=self.particles, inputModes=self.modes, mode_list="7 8",
+                n_hypotheses=4, angular_step_deg=20.0, batch=8, numberOfMpi=2,
+            )  # fmt: skip
+        finally:
+            os.environ["PATH"] = paths
+        self.assertEqual((folder / "started").read_text().split(), ["0/2", "1/2"])
+        self.assertEqual(run.outputParticles.getIdSet(), self.particles.getIdSet())
+
+    def test_9_queue_template_carries_workers_threads_and_gpus(self) -> None:
+        hosts = Path("hosts.conf")
+        hosts.write_text(_QUEUE)
+        protocol = self.driver.make(
+            cfd.CfdProtAlign, inputParticles=self.particles, inputModes=self.modes, numberOfMpi=4, gpuList="0 1"
+        )
+        protocol.numberOfThreads.set(3)
+        protocol.setHostConfig(HostConfig.load(str(hosts))["localhost"])
+        host, values = protocol.getHostConfig(), {**protocol.getSubmitDict(), "JOB_COMMAND": "the command"}
+        script = host.getSubmitTemplate() % values
+        for line in ("--ntasks=4", "--cpus-per-task=3", "--gres=gpu:2", "cores=12", "the command"):
+            self.assertIn(line, script)
+        command = buildRunCommand("python", "-m x", protocol._workers(), host, Plugin.getEnviron(), context=values)
+        self.assertRegex(command, r"srun -n 4 +\S*python -m x")
+
+
+_MPIRUN = """#!/bin/bash
+# mpirun -np N [--map-by node] PROGRAM ...
+n=$2; shift 2
+[ "$1" = --map-by ] && shift 2
+rm -f "$(dirname "$0")/started"
+for ((rank = 0; rank < n; rank++)); do
+  echo "$rank/$n" >> "$(dirname "$0")/started"
+  OMPI_COMM_WORLD_RANK=$rank OMPI_COMM_WORLD_SIZE=$n OMPI_COMM_WORLD_LOCAL_RANK=$rank \\
+    OMPI_COMM_WORLD_LOCAL_SIZE=$n "$@" &
+  workers="$workers $!"
+done
+for worker in $workers; do wait $worker || exit 1; done
+"""
+_QUEUE = """[localhost]
+PARALLEL_COMMAND = srun -n %_(JOB_NODES)d %_(COMMAND)s
+NAME = SLURM
+MANDATORY = 0
+SUBMIT_COMMAND = sbatch %_(JOB_SCRIPT)s
+SUBMIT_TEMPLATE = ##!/bin/bash
+    ##SBATCH --ntasks=%_(JOB_NODES)d --cpus-per-task=%_(JOB_THREADS)d --gres=gpu:%_(GPU_COUNT)s
+    ## cores=%_(JOB_CORES)d
+    %_(JOB_COMMAND)s
+CANCEL_COMMAND = scancel %_(JOB_ID)s
+CHECK_COMMAND = squeue -j %_(JOB_ID)s
+"""
 
 if __name__ == "__main__":
     unittest.main()
