@@ -79,7 +79,10 @@ def check_images(particles: Particles) -> None:
 
     Raises InputError; pixel sizes may differ by 1%, and a header may leave its own out.
     """
-    for stack in sorted(set(particles.stacks)):
+    names, of_particle = np.unique(particles.stacks.astype(str), return_inverse=True)
+    counts = np.zeros(len(names), dtype=np.int64)
+    np.maximum.at(counts, of_particle, particles.indices + 1)
+    for stack, highest in zip(names.tolist(), counts.tolist(), strict=True):
         info = stack_info(stack)
         if info.box_px != particles.box_px:
             raise InputError(
@@ -92,7 +95,6 @@ def check_images(particles: Particles) -> None:
                 f"'{stack}': contradictory pixel sizes: its header says {pixel:g} Å, the particles have "
                 f"{particles.pixel_size_A:g} Å; correct the wrong one"
             )
-        highest = int(particles.indices[particles.stacks == stack].max()) + 1
         if highest > info.n:
             raise InputError(
                 f"'{stack}' has {info.n} images, but the particle file asks for image {highest}; stack and file do not "
