@@ -18,6 +18,11 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.scattering import forward_scattering
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.precision import fast_products, has_fast_products
+from continuousflex_deep.stages import stage
+
+# numbers in the largest intermediate array: on a CPU it stays in the cache
+_TILE = {"cpu": 1 << 20, "cuda": 1 << 28}
 
 
 class FrequencyDisc:
@@ -43,11 +48,36 @@ class FrequencyDisc:
     def __len__(self) -> int:
         return len(self._kx)
 
+    @stage("coefficients")
+    def combined(self, products: Tensor) -> Tensor:
+        """Σ exp(−i(kx x + ky y)) (B, W, n) complex from the products (B, 2·(K+1), W, 2·(K+1)) of waves in x and y, each
+        the cosines and sines for k = 0 … K side by side."""
+        batch, side, count, _ = products.shape
+        x, y, signs = self._products_used
+        weighting = side * torch.arange(count, device=products.device)
+        first, second = (
+            products.flatten(1).index_select(1, c.flatten()).reshape(batch, count, -1)
+            for c in (side * count * x + y)[:, None] + weighting[:, None]
+        )
+        real = torch.addcmul(first * signs[0], second, signs[1])
+        return torch.view_as_complex(real.unflatten(2, (-1, 2)))
+
     @cached_property
-    def quadrants(self) -> Tensor:
-        """Where each coefficient lies in the (2, K+1, K+1) quadrants of positive and negative ky, flattened (n,)."""
-        side = self.radius_px + 1
-        return ((self._ky < 0).long() * side * side + self._ky.abs() * side + self._kx).to(self.device)
+    def _products_used(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of which waves in x and y (2, 2n) are the two products whose sum, with these signs (2, 2n), is the real part,
+        or the imaginary part, of each coefficient.
+
+        They are cos·cos − sin·sin and −cos·sin − sin·cos, where sin(ky y) = ±sin(|ky| y).
+        """
+        x, y, sign = 2 * self._kx, 2 * self._ky.abs(), torch.where(self._ky < 0, -1.0, 1.0)
+        one = torch.ones_like(sign)
+        pairs = (
+            [(x, x), (x + 1, x + 1)],
+            [(y, y + 1), (y + 1, y)],
+            [(one, -sign), (-sign, -one)],
+        )
+        x, y, sign = (torch.stack([torch.stack(p, dim=1).flatten() for p in pair]).to(self.device) for pair in pairs)
+        return x, y, sign
 
     def gather(self, images: Tensor) -> Tensor:
         """Centred transforms (k, n) complex of images (k, d, d) on this disc; the origin is pixel d//2."""
@@ -110,7 +140,7 @@ class PointModel:
 
     def deformed(self, amplitudes: Tensor) -> Tensor:
         """Coordinates (B, A, 3) for amplitudes (B, M)."""
-        return self.coords_A + torch.einsum("bm,mad->bad", amplitudes, self.modes)
+        return self.coords_A + (amplitudes @ self.modes.flatten(1)).unflatten(1, self.coords_A.shape)
 
 
 def project(
@@ -120,9 +150,9 @@ def project(
 
     The displacement is where the particle is: minus the shift of conventions.md, which moves it back.
     """
-    seen = torch.einsum("bij,baj->bai", rotation[:, :2], model.deformed(amplitudes))
-    wave_x, wave_y = _waves(seen + shift_A[:, None], disc, field_A)
-    return _products(wave_y * model.weights, wave_x, disc)
+    seen = model.deformed(amplitudes) @ rotation[:, :2].transpose(1, 2)
+    waves = _waves(seen + shift_A[:, None], disc, field_A)
+    return _sums(model.weights.expand(len(seen), 1, -1).transpose(1, 2), waves, disc)[:, 0]
 
 
 def project_with_jacobian(
@@ -136,52 +166,64 @@ def project_with_jacobian(
 ) -> tuple[Tensor, Tensor]:
     """`project`, and its derivatives (B, 5 + M, n) complex by rotation vector (rad, applied from the left),
     displacement (Å), amplitudes; without along_modes those (B, 5, n) of the pose alone."""
-    seen = torch.einsum("bij,baj->bai", rotation, model.deformed(amplitudes))
-    moved = torch.einsum("bij,maj->bmai", rotation[:, :2], model.modes if along_modes else model.modes[:0])
-    wave_x, wave_y = _waves(seen[..., :2] + shift_A[:, None], disc, field_A)
-    x, y, z = seen.unbind(dim=-1)
-    motions = torch.cat([torch.stack([torch.ones_like(x), x, y, z], dim=1), moved[..., 0], moved[..., 1]], dim=1)
-    batch, count = motions.shape[:2]
-    weighted = (motions * model.weights)[:, :, None, :] * wave_y[:, None]
-    sums = _products(weighted.reshape(batch, -1, wave_y.shape[-1]), wave_x, disc, count)
-    one, sx, sy, sz = sums[:, :4].unbind(dim=1)
-    ux, uy = sums[:, 4:].chunk(2, dim=1)
-    kx, ky = disc.kx, disc.ky
-    inner = torch.cat(
-        [torch.stack([-ky * sz, kx * sz, ky * sx - kx * sy, kx * one, ky * one], dim=1), kx * ux + ky * uy], dim=1
-    )
-    return one, inner * (-2j * torch.pi / field_A)
+    with stage("motions"):
+        seen = model.deformed(amplitudes) @ rotation.transpose(1, 2)
+        motions = [torch.ones_like(seen[..., :1]), seen]
+        if along_modes:
+            moved = model.modes.transpose(0, 1).flatten(0, 1) @ rotation[:, :2].transpose(1, 2)
+            motions.append(moved.reshape(len(seen), len(model.weights), -1))
+        weightings = torch.cat(motions, dim=2) * model.weights[:, None]
+    sums = _sums(weightings, _waves(seen[..., :2] + shift_A[:, None], disc, field_A), disc)
+    with stage("derivatives"):
+        one, sx, sy, sz = sums[:, :4].unbind(dim=1)
+        ux, uy = sums[:, 4::2], sums[:, 5::2]
+        kx, ky = disc.kx, disc.ky
+        pose = torch.stack([-ky * sz, kx * sz, ky * sx - kx * sy, kx * one, ky * one], dim=1)
+        return one, torch.cat([pose, kx * ux + ky * uy], dim=1) * (-2j * torch.pi / field_A)
 
 
+@stage("waves")
 def _waves(position_A: Tensor, disc: FrequencyDisc, field_A: float) -> tuple[Tensor, Tensor]:
-    """Cosines then sines (B, 2·(K+1), A) of 2π k x / L for k = 0 … K, for x and for y.
+    """Cosine and sine (B, A, 2·(K+1)) of 2π k x / L for k = 0 … K, side by side, for x and for y.
 
     Only k = 1 is evaluated; the others are its powers, doubled at each turn, which is several times faster.
     """
     phase = (2 * torch.pi / field_A) * position_A.movedim(-1, 0)
-    axes, batch, atoms = phase.shape
-    waves = phase.new_empty(axes, batch, 2, disc.radius_px + 1, atoms)
-    cosine, sine = waves[:, :, 0], waves[:, :, 1]
-    cosine[:, :, 0], sine[:, :, 0] = 1, 0
-    cosine[:, :, 1], sine[:, :, 1] = torch.cos(phase), torch.sin(phase)
+    first = torch.polar(torch.ones_like(phase), phase)
+    waves = first.new_empty(*phase.shape, disc.radius_px + 1)
+    waves[..., 0], waves[..., 1] = 1, first
     have = 1
     while have < disc.radius_px:
         fresh = min(have, disc.radius_px - have)
-        low, top, new = slice(1, fresh + 1), slice(have, have + 1), slice(have + 1, have + 1 + fresh)
-        cosine[:, :, new] = cosine[:, :, low] * cosine[:, :, top] - sine[:, :, low] * sine[:, :, top]
-        sine[:, :, new] = cosine[:, :, low] * sine[:, :, top] + sine[:, :, low] * cosine[:, :, top]
+        torch.mul(waves[..., 1 : fresh + 1], waves[..., have, None], out=waves[..., have + 1 : have + 1 + fresh])
         have += fresh
-    x, y = waves.flatten(2, 3)
+    x, y = torch.view_as_real(waves).flatten(-2)
     return x, y
 
 
-def _products(weighted_y: Tensor, wave_x: Tensor, disc: FrequencyDisc, count: int | None = None) -> Tensor:
-    """Σ over atoms of exp(−i(ky y + kx x)) on the disc: (B, n), or (B, count, n) for `count` weightings of the y
-    waves."""
-    side = disc.radius_px + 1
-    p = torch.bmm(weighted_y, wave_x.transpose(1, 2)).reshape(len(wave_x), -1, 2, side, 2, side)
-    cc, cs, sc, ss = p[:, :, 0, :, 0], p[:, :, 0, :, 1], p[:, :, 1, :, 0], p[:, :, 1, :, 1]
-    real = torch.stack([cc - ss, cc + ss], dim=2).flatten(2)[..., disc.quadrants]
-    imaginary = torch.stack([-sc - cs, sc - cs], dim=2).flatten(2)[..., disc.quadrants]
-    out = torch.complex(real, imaginary)
-    return out[:, 0] if count is None else out
+def _sums(weightings: Tensor, waves: tuple[Tensor, Tensor], disc: FrequencyDisc) -> Tensor:
+    """Σ over atoms of weighting · exp(−i(kx x + ky y)) on the disc: (B, W, n) complex for weightings (B, A, W).
+
+    Sums of all but the first weighting, which are derivatives, are made in reduced precision where that is faster.
+    """
+    if weightings.shape[2] == 1 or not has_fast_products(weightings.device):
+        return disc.combined(_products(weightings, waves))
+    first = disc.combined(_products(weightings[..., :1], waves))
+    with fast_products(weightings.device):
+        others = _products(weightings[..., 1:], waves)
+    return torch.cat([first, disc.combined(others)], dim=1)
+
+
+def _products(weightings: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
+    """Σ over atoms (B, 2·(K+1), W, 2·(K+1)) of waves in x times weighting times waves in y."""
+    wave_x, wave_y = waves
+    batch, atoms, count = weightings.shape
+    side = wave_x.shape[-1]
+    out = wave_x.new_empty(batch, side, count * side)
+    step = max(1, _TILE["cpu" if out.device.type == "cpu" else "cuda"] // (batch * count * side))
+    with stage("products over atoms", operations=2.0 * out.numel() * atoms):
+        for start in range(0, atoms, step):
+            part = slice(start, start + step)
+            weighted = (weightings[:, part, :, None] * wave_y[:, part, None]).flatten(2)
+            out.baddbmm_(wave_x[:, part].transpose(1, 2), weighted, beta=float(start > 0))
+    return out.reshape(batch, side, count, side)

@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import random_rotations
+from continuousflex_deep.imaging import projector
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project, project_with_jacobian
 from continuousflex_deep.tests.engine_data import toy_modes, toy_structure
 
@@ -57,6 +58,17 @@ def test_derivatives_match_finite_differences(model, pose, parameter):
     h = 1e-5
     numeric = (moved(h) - moved(-h)) / (2 * h)
     assert (numeric - jacobian[:, parameter]).abs().max() < 1e-7 * numeric.abs().max()
+
+
+@pytest.mark.parametrize("along_modes", [True, False])
+def test_neither_tiles_nor_fast_products_change_the_result(model, pose, along_modes, monkeypatch):
+    disc = FrequencyDisc(9)
+    expected = project_with_jacobian(model, disc, FIELD_A, *pose, along_modes)
+    assert expected[1].shape == (2, 7 if along_modes else 5, len(disc))
+    monkeypatch.setitem(projector._TILE, "cpu", 2 * 8 * 20 * 7)  # of a few atoms, the last one not full
+    torch.testing.assert_close(project_with_jacobian(model, disc, FIELD_A, *pose, along_modes), expected)
+    monkeypatch.setattr(projector, "has_fast_products", lambda device: True)  # the model apart from its derivatives
+    torch.testing.assert_close(project_with_jacobian(model, disc, FIELD_A, *pose, along_modes), expected)
 
 
 def test_shift_is_a_phase(model, pose):
