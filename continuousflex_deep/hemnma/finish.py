@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,7 @@ def finish_together(store: PartStore, output: Path, complete: Callable[[], objec
         )
         return
     try:
-        with store.joined():
+        with _leaving_in_order(), store.joined():
             _work(store, output, complete, write)
     except FinishedElsewhereError as gone:
         if not is_written(output, store.fingerprint):
@@ -38,6 +41,20 @@ def finish_together(store: PartStore, output: Path, complete: Callable[[], objec
                 f"{gone}, but '{output}' is not written: the folder was removed or moved during the run; run the same "
                 "command again"
             ) from gone
+
+
+@contextmanager
+def _leaving_in_order() -> Iterator[None]:
+    """While the block lasts, a scheduler's or launcher's SIGTERM ends this process by an exception, so that its claims
+    are given up and others need not wait until it counts as dead."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _work(store: PartStore, output: Path, complete: Callable[[], object], write: Callable[[], bool]) -> None:

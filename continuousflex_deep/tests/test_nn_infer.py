@@ -11,6 +11,7 @@ from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.parts import PartStore
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.nn import infer, train
 from continuousflex_deep.nn.checkpoint import BEST, load_model
@@ -232,6 +233,43 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
     np.testing.assert_array_equal(again.amplitudes, polished.amplitudes)
     store.remove()
     assert not (tmp_path / "o.parts").exists()
+
+
+def test_bad_images_are_left_out_and_named(trained, tmp_path, capsys):
+    _, _, particles = trained
+    images = read_images(particles)
+    images[3], images[7, 2, 2] = 1.0, np.inf
+    write_stack(tmp_path / "bad.mrcs", images, particles.pixel_size_A)
+    write_particles(particles.replace(stacks=np.full(N, str(tmp_path / "bad.mrcs"), dtype=object)), tmp_path / "b.star")
+    found = predicted(trained, tmp_path / "o.star", "all", particles=str(tmp_path / "b.star"))
+    whole = predicted(trained, tmp_path / "w.star", "all")
+    good = np.delete(particles.ids, [3, 7])
+    assert found.ids.tolist() == good.tolist()
+    assert found.amplitudes == pytest.approx(whole.select(whole.rows_of(good)).amplitudes, abs=1e-3)
+    assert read_particles(tmp_path / "o_bad.star").ids.tolist() == particles.ids[[3, 7]].tolist()
+    assert f"left out: particle {particles.ids[3]} " in capsys.readouterr().err
+
+
+def test_killed_inference_goes_on_and_finished_one_is_not_done_again(trained, tmp_path, monkeypatch, capsys):
+    calls, original = [], infer.predict
+
+    def killed_at_the_second(*arguments):
+        calls.append(arguments[3].tolist())
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*arguments)
+
+    whole = predicted(trained, tmp_path / "w.star", "all", batch=1)
+    monkeypatch.setattr(infer, "_BATCHES_A_PART", 7)
+    monkeypatch.setattr(infer, "predict", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        predicted(trained, tmp_path / "o.star", "all", batch=1)
+    resumed = predicted(trained, tmp_path / "o.star", "all", batch=1)
+    assert [rows[0] for rows in calls] == [0, 7, 7, 14]
+    assert resumed.amplitudes == pytest.approx(whole.amplitudes, abs=1e-4)
+    predicted(trained, tmp_path / "o.star", "all", batch=1)
+    assert len(calls) == 4
+    assert "is there already" in capsys.readouterr().err
 
 
 def test_polish_needs_structure_modes_and_a_whole_prediction(trained, tmp_path):

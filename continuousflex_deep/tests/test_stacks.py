@@ -1,12 +1,14 @@
 """Image stacks and maps: MRC and Spider."""
 
+import errno
+import os
 from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
 
-from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.errors import DiskFullError, FormatError, InputError
 from continuousflex_deep.io.stacks import (
     StackWriter,
     check_images,
@@ -169,6 +171,16 @@ def test_writer_leaves_nothing_unfinished(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_met_before_images_are_written(tmp_path: Path, monkeypatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DiskFullError, match=r"s\.mrcs' cannot be written: No space left"):
+        StackWriter(tmp_path / "s.mrcs", 5, 9, 1.5)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -91,6 +91,18 @@ def test_torchrun_starts_workers_anew(toy: ToyRun, alone: bytes) -> None:
     assert (toy.folder / "again.star").read_bytes() == alone
 
 
+def test_a_worker_told_to_end_gives_up_its_claims(toy: ToyRun, alone: bytes) -> None:
+    """As a scheduler tells it before it kills: nobody then waits for signs of its life."""
+    worker = toy.start("term.star")
+    until(lambda: parts_of(toy, "term.star", 4))
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.wait() == 128 + signal.SIGTERM
+    left = [path.name for path in (toy.folder / "term.parts").iterdir()]
+    assert not [name for name in left if "worker" in name or "claim" in name or name.startswith(".")]
+    ended_well(toy.start("term.star"))
+    assert (toy.folder / "term.star").read_bytes() == alone
+
+
 def test_all_killed_and_run_again(toy: ToyRun, alone: bytes) -> None:
     for count in (2, 10):
         workers = [toy.start("killed.star"), toy.start("killed.star")]
