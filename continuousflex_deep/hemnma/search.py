@@ -1,7 +1,8 @@
 """The search from nothing: every particle against projections on an SO(3) grid, over shifts and a few conformations.
 
-All correlations of a batch are one matrix product: references × (particles × shifts), in a low-resolution disc where a
-12° grid is fine enough. The score of a reference is the log-likelihood it gains with its best scale, (y·m)²/(m·m).
+The correlations with a conformation are one matrix product: (particles × shifts) × orientations, in a low-resolution
+disc where a 12° grid is fine enough; its rounding does not matter, for what it ranks is refined. The score of a
+reference is the log-likelihood it gains with its best scale, (y·m)²/(m·m).
 """
 
 import numpy as np
@@ -11,6 +12,11 @@ from torch import Tensor
 from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.hemnma.refine import State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
+from continuousflex_deep.precision import fast_products
+from continuousflex_deep.stages import stage
+
+# correlations made at a time: on a CPU they stay in the cache
+_CORRELATIONS = {"cpu": 1 << 21, "cuda": 1 << 28}
 
 
 class ReferenceLibrary:
@@ -41,6 +47,7 @@ class ReferenceLibrary:
             parts.append(project(model, self.disc, self.field_A, r, q.new_zeros(len(r), 2), q))
         return torch.cat(parts)
 
+    @stage("search")
     def best(self, images: Whitened, count: int, apart_deg: float, known: Tensor | None = None) -> State:
         """The `count` best orientations of each particle, at least apart_deg from each other, with shift and
         conformation.
@@ -48,7 +55,8 @@ class ReferenceLibrary:
         known: amplitudes (k, M) that are not to be found; each particle is then compared with the library's nearest
         conformation, and goes on with its own.
         """
-        step = max(1, (1 << 26) // (len(self.references) * len(self.shifts_A)))
+        most = _CORRELATIONS["cpu" if self.rotation.device.type == "cpu" else "cuda"]
+        step = max(1, most // (len(self.rotation) * len(self.shifts_A)))
         parts = [
             self._best(images, slice(start, start + step), count, apart_deg, known)
             for start in range(0, len(images.data), step)
@@ -61,32 +69,47 @@ class ReferenceLibrary:
         )
 
     def _best(self, images: Whitened, rows: slice, count: int, apart_deg: float, known: Tensor | None) -> State:
-        y, w = images.data[rows], images.filter[rows]
-        k = len(y)
-        phase = 2 * torch.pi / self.field_A * (self.shifts_A @ torch.stack([self.disc.kx, self.disc.ky]))
-        moved = (w * y)[:, None, :] * torch.polar(torch.ones_like(phase), phase)
-        cross = self._real @ torch.view_as_real(moved).flatten(2).flatten(0, 1).T
-        best, shift = cross.reshape(len(self.references), k, -1).max(dim=2)
-        norm = (self.power @ (w * w).T).clamp(min=1e-30)
-        gain = (best.clamp(min=0) ** 2 / norm).reshape(len(self.amplitudes), -1, k)
-        if known is None:
-            gain, conformation = gain.max(dim=0)
-        else:
-            nearest = torch.cdist(known[rows], self.amplitudes).argmin(dim=1)
-            gain = gain[nearest, :, torch.arange(k, device=y.device)].T
-            conformation = nearest.expand_as(gain)
-        chosen = self._spread(gain.T.contiguous(), count, apart_deg)
-        row = torch.arange(k, device=y.device)[:, None].expand_as(chosen)
-        conformation = conformation.T[row, chosen]
-        shift = shift.reshape(len(self.amplitudes), -1, k)[conformation, chosen, row]
-        flat = chosen.flatten()
+        moved, w = self._moved_back(images, rows), images.filter[rows]
+        nearest = None if known is None else torch.cdist(known[rows], self.amplitudes).argmin(dim=1)
+        gain, conformation = self._gains(moved, w, nearest)
+        chosen = self._spread(gain, count, apart_deg)
+        row = torch.arange(len(w), device=w.device)[:, None].expand_as(chosen)
+        conformation = conformation.gather(1, chosen)
+        # which shift was the best is looked up for the chosen alone: it is quicker to find a maximum than its place
+        references = self._real[conformation * len(self.rotation) + chosen]
+        shift = (references @ moved.transpose(1, 2)).argmax(dim=2)
         return State(
-            self.rotation[flat],
+            self.rotation[chosen.flatten()],
             self.shifts_A[shift.flatten()],
             self.amplitudes[conformation.flatten()] if known is None else known[rows][row.flatten()],
             (row + rows.start).flatten(),
         )
 
+    def _moved_back(self, images: Whitened, rows: slice) -> Tensor:
+        """Particles filtered as the references are, and displaced by minus each shift: (k, shifts, 2n)."""
+        phase = 2 * torch.pi / self.field_A * (self.shifts_A @ torch.stack([self.disc.kx, self.disc.ky]))
+        moved = (images.filter[rows] * images.data[rows])[:, None] * torch.polar(torch.ones_like(phase), phase)
+        return torch.view_as_real(moved).flatten(2)
+
+    def _gains(self, moved: Tensor, w: Tensor, nearest: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The best gain (k, orientations) over shifts and conformations, and the conformation it comes from; nearest
+        (k,): only that conformation of each particle."""
+        size = len(self.rotation)
+        gain = w.new_full((len(w), size), -1.0)
+        which = torch.zeros(gain.shape, dtype=torch.long, device=w.device)
+        for i in range(len(self.amplitudes)):
+            part = slice(i * size, (i + 1) * size)
+            operations = 2.0 * moved.numel() * size + 2.0 * w.numel() * size
+            with stage("correlations", operations), fast_products(w.device):
+                cross = (moved.flatten(0, 1) @ self._real[part].T).unflatten(0, moved.shape[:2])
+                norm = (w * w) @ self.power[part].T
+            with stage("maxima"):
+                new = cross.amax(dim=1).clamp(min=0) ** 2 / norm.clamp(min=1e-30)
+                better = new > gain if nearest is None else (nearest == i)[:, None]
+                gain, which = torch.where(better, new, gain), which.masked_fill(better, i)
+        return gain, which
+
+    @stage("distinct orientations")
     def _spread(self, gain: Tensor, count: int, apart_deg: float) -> Tensor:
         """Greedy maxima (k, count) of gain (k, orientations), each at least apart_deg from those before it."""
         flat = self.rotation.flatten(1)

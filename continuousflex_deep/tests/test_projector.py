@@ -62,13 +62,17 @@ def test_derivatives_match_finite_differences(model, pose, parameter):
 
 @pytest.mark.parametrize("along_modes", [True, False])
 def test_neither_tiles_nor_fast_products_change_the_result(model, pose, along_modes, monkeypatch):
-    disc = FrequencyDisc(9)
-    expected = project_with_jacobian(model, disc, FIELD_A, *pose, along_modes=along_modes)
+    disc, (rotation, shift, q) = FrequencyDisc(9), pose
+
+    def result() -> tuple[torch.Tensor, torch.Tensor]:
+        return project_with_jacobian(model, disc, FIELD_A, rotation, shift, q, along_modes)
+
+    expected = result()
     assert expected[1].shape == (2, 7 if along_modes else 5, len(disc))
     monkeypatch.setitem(projector._TILE, "cpu", 2 * 8 * 20 * 7)  # of a few atoms, the last one not full
-    torch.testing.assert_close(project_with_jacobian(model, disc, FIELD_A, *pose, along_modes=along_modes), expected)
+    torch.testing.assert_close(result(), expected)
     monkeypatch.setattr(projector, "has_fast_products", lambda device: True)  # the model apart from its derivatives
-    torch.testing.assert_close(project_with_jacobian(model, disc, FIELD_A, *pose, along_modes=along_modes), expected)
+    torch.testing.assert_close(result(), expected)
 
 
 def test_shift_is_a_phase(model, pose):
