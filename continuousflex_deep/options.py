@@ -192,6 +192,16 @@ class AlignOptions(_Flexible, _Particles, _Compute):
         0.01,
     )
     angular_step_deg: float = option(15.0, "step of the orientation search", "°", low=4.0, high=30.0)
+    finest_resolution_A: float = option(
+        0.0,
+        "use no detail of the images finer than this, so that a reconstruction may be compared with the reference "
+        "beyond it without bias; 0: as fine as the images carry information",
+        "Å",
+        low=0.0,
+    )
+    symmetry: str = option(
+        "c1", "point group of the structure (c1, c2, …, d2, …; main axis along z): poses that look the same are one"
+    )
     max_shift_percent: float = option(
         10.0, "largest shift that is searched, in percent of the box", "%", low=0.0, high=40.0
     )

@@ -77,6 +77,8 @@ class ScheduleMaker:
     box_px: int
     prior_sd_A: float
     step_deg: float
+    finest_A: float
+    symmetry: Tensor
     fit: Fit
 
     @staticmethod
@@ -87,17 +89,23 @@ class ScheduleMaker:
         field_A: float,
         prior_sd_A: float,
         step_deg: float,
+        finest_A: float,
+        symmetry: Tensor,
         fit: Fit = "both",
     ) -> "ScheduleMaker":
-        """For a model whose atoms belong to residues (A,), in images of box_px pixels."""
+        """For a model whose atoms belong to residues (A,), in images of box_px pixels, of which nothing finer than
+        finest_A is fitted."""
         device = model.weights.device
         band = disc_for(2.0, field_A, box_px, device)
         groups = residue_groups(residue_index, len(model.weights)).to(device)
-        return ScheduleMaker(model, model.coarse_grained(groups), band, field_A, box_px, prior_sd_A, step_deg, fit)
+        coarse = model.coarse_grained(groups)
+        return ScheduleMaker(
+            model, coarse, band, field_A, box_px, prior_sd_A, step_deg, finest_A, symmetry.to(device), fit
+        )
 
     def coarse_disc(self) -> FrequencyDisc:
         """The disc of search and first descent."""
-        resolution = coarse_resolution_A(self.model, self.step_deg)
+        resolution = max(coarse_resolution_A(self.model, self.step_deg), self.finest_A)
         return disc_for(resolution, self.field_A, self.box_px, self.model.weights.device)
 
     def levels(self, fine_px: int) -> Schedule:
@@ -109,9 +117,9 @@ class ScheduleMaker:
             model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit
         )
         return Schedule(
-            coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0)),
-            medium=Level(make(self.model, medium_px), MEDIUM, Kept(2, 60.0)),
-            fine=Level(make(self.model, fine_px), FINE, Kept(2, float("inf"))),
+            coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0), self.symmetry),
+            medium=Level(make(self.model, medium_px), MEDIUM, Kept(2, 60.0), self.symmetry),
+            fine=Level(make(self.model, fine_px), FINE, Kept(2, float("inf")), self.symmetry),
         )
 
 
@@ -210,10 +218,13 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 
 
 def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> int:
-    """The finest ring worth fitting, from the information that the particles carry."""
+    """The finest ring worth fitting, from the information that the particles carry, and allowed."""
     best = state[state.first_rows()]
     model = _modelled(band, best, maker)
-    return information_limit(spectra, maker.band.ring_mean(model.abs() ** 2), maker.band)
+    limit = information_limit(spectra, maker.band.ring_mean(model.abs() ** 2), maker.band)
+    if maker.finest_A == 0:
+        return limit
+    return min(limit, disc_for(maker.finest_A, band.field_A, maker.box_px, band.data.device).radius_px)
 
 
 def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Spectra:

@@ -33,6 +33,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
+from continuousflex_deep.reconstruction.symmetry import point_group
 
 # conformations that the search tries: of the prior where nothing is known yet, fewer of it beside those that were found
 # to occur, and many more in a second look
@@ -55,6 +56,7 @@ class EmbeddedEngine(Engine):
         self._residues = torch.as_tensor(structure.residue_index)
         # of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
         self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
+        self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
         self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
 
     def align(self, particles: Particles, store: Parts | None = None) -> Particles:
@@ -121,7 +123,7 @@ class EmbeddedEngine(Engine):
         if len(weak) and self.options.init == "global" and self.options.fit != "conformation":
             again, few = chosen.select(weak.cpu().numpy()), band[weak]
             wide = self._starter(again, maker, self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses)
-            found = found.better(descended(few, wide(few, spectra), levels, spectra), weak)
+            found = found.better(descended(few, wide(few, spectra), levels, spectra), weak, self._symmetry)
         return BatchResult.of(found, calibration.intensity.weakness(found.quadratic.scale))
 
     def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
@@ -157,7 +159,15 @@ class EmbeddedEngine(Engine):
         field_A = particles.box_px * particles.pixel_size_A
         o = self.options
         return ScheduleMaker.of(
-            self.model, self._residues, particles.box_px, field_A, self.prior_sd_A, o.angular_step_deg, o.fit
+            self.model,
+            self._residues,
+            particles.box_px,
+            field_A,
+            self.prior_sd_A,
+            o.angular_step_deg,
+            o.finest_resolution_A,
+            self._symmetry,
+            o.fit,
         )
 
     def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc) -> Band:
@@ -196,8 +206,9 @@ class EmbeddedEngine(Engine):
 
         def search(band: Band, spectra: Spectra) -> State:
             images = band.whitened(spectra).prefix(len(library.disc))
+            given = None if known is None else known[: len(band.data)]
             # hypotheses a little farther apart than neighbours on the grid, so that they are different ones
-            return library.best(images, hypotheses or o.n_hypotheses, 1.15 * o.angular_step_deg, known)
+            return library.best(images, hypotheses or o.n_hypotheses, 1.15 * o.angular_step_deg, given)
 
         return search
 
@@ -208,6 +219,6 @@ class EmbeddedEngine(Engine):
             shift_A, disc = o.max_shift_percent / 100 * maker.field_A, maker.coarse_disc()
             self._libraries = dict(list(self._libraries.items())[-1:])
             self._libraries[key] = ReferenceLibrary(
-                maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, conformations
+                maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, conformations, self._symmetry
             )
         return self._libraries[key]

@@ -20,7 +20,7 @@ class Found:
     quadratic: Quadratic
     gap: Tensor
 
-    def better(self, other: "Found", rows: Tensor) -> "Found":
+    def better(self, other: "Found", rows: Tensor, symmetry: Tensor | None = None) -> "Found":
         """With what another search found for some rows, where that fits better; where the two disagree, the gap is at
         most that between them."""
         mine, mine_here = self.state[rows], self.quadratic[rows]
@@ -28,8 +28,8 @@ class Found:
         wins = lead > 0
         same = torch.where(
             wins,
-            same_hypothesis(mine, other.state, other.quadratic),
-            same_hypothesis(other.state, mine, mine_here),
+            same_hypothesis(mine, other.state, other.quadratic, symmetry),
+            same_hypothesis(other.state, mine, mine_here, symmetry),
         )
         between = torch.where(same, torch.full_like(lead, float("inf")), lead.abs())
         gap = torch.minimum(between, torch.where(wins, other.gap, self.gap[rows]))

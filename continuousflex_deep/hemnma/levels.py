@@ -26,18 +26,23 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """One stage: a refiner (model and disc), how it descends, and what is kept afterwards."""
+    """One stage: a refiner (model and disc), how it descends, and what is kept afterwards; rotations symmetry (s, 3, 3)
+    leave the model as it is."""
 
     refiner: Refiner
     descent: Descent
     kept: Kept
+    symmetry: Tensor
 
     def run(self, images: Whitened, state: State) -> tuple[State, Quadratic, Tensor]:
         """Refine all hypotheses in this level's disc; see `keep_best` for what is returned."""
-        return keep_best(*self.refiner.descend(images.prefix(len(self.refiner.disc)), state, self.descent), self.kept)
+        found = self.refiner.descend(images.prefix(len(self.refiner.disc)), state, self.descent)
+        return keep_best(*found, self.kept, self.symmetry)
 
 
-def keep_best(state: State, quadratic: Quadratic, kept: Kept) -> tuple[State, Quadratic, Tensor]:
+def keep_best(
+    state: State, quadratic: Quadratic, kept: Kept, symmetry: Tensor | None = None
+) -> tuple[State, Quadratic, Tensor]:
     """Sort each particle's hypotheses by cost, merge those that are one, and drop those far behind.
 
     Returns the hypotheses that go on, particles in order, the best first; and the gap (particles,), the log-likelihood
@@ -53,9 +58,8 @@ def keep_best(state: State, quadratic: Quadratic, kept: Kept) -> tuple[State, Qu
     fresh = torch.ones_like(place, dtype=torch.bool)
     for back in range(1, int(counts.max()) if len(counts) else 0):
         earlier = (place - back).clamp(min=0)
-        fresh &= ~(
-            same_hypothesis(state, state[earlier], quadratic[earlier]) & (place - back >= first) & fresh[earlier]
-        )
+        same = same_hypothesis(state, state[earlier], quadratic[earlier], symmetry)
+        fresh &= ~(same & (place - back >= first) & fresh[earlier])
     rank = torch.cumsum(fresh.long(), 0)
     rank = rank - rank[first]
     behind = quadratic.cost - quadratic.cost[first]
@@ -65,10 +69,12 @@ def keep_best(state: State, quadratic: Quadratic, kept: Kept) -> tuple[State, Qu
     return state[going], quadratic[going], gap
 
 
-def same_hypothesis(state: State, better: State, quadratic: Quadratic) -> Tensor:
+def same_hypothesis(state: State, better: State, quadratic: Quadratic, symmetry: Tensor | None = None) -> Tensor:
     """Whether (h,) hypotheses are a better one seen again: turned by less than 3°, or, by the better one's own
-    quadratic model, no farther from it than its deviations allow."""
-    turn = state.rotation @ better.rotation.transpose(1, 2)
+    quadratic model, no farther from it than its deviations allow. Poses of a symmetric model that look the same are
+    one."""
+    rotation = state.rotation if symmetry is None else nearest_mates(state.rotation, better.rotation, symmetry)
+    turn = rotation @ better.rotation.transpose(1, 2)
     cosine = (turn.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
     axis = torch.stack(
         [turn[:, 2, 1] - turn[:, 1, 2], turn[:, 0, 2] - turn[:, 2, 0], turn[:, 1, 0] - turn[:, 0, 1]], dim=1
@@ -78,6 +84,13 @@ def same_hypothesis(state: State, better: State, quadratic: Quadratic) -> Tensor
     distance = (difference[:, None] @ quadratic.matrix @ difference[:, :, None]).flatten()
     near = (cosine > np.cos(np.radians(30))) & (distance < 2 * difference.shape[1])
     return (cosine > np.cos(np.radians(3))) | near
+
+
+def nearest_mates(rotation: Tensor, target: Tensor, symmetry: Tensor) -> Tensor:
+    """Of the orientations R·S (h, s, 3, 3) of a model with symmetry S (s, 3, 3), the nearest (h, 3, 3) to a target."""
+    mates = rotation[:, None] @ symmetry
+    closeness = (mates * target[:, None]).sum(dim=(2, 3))
+    return mates[torch.arange(len(mates), device=mates.device), closeness.argmax(dim=1)]
 
 
 def _index(counts: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ _CORRELATIONS = {"cpu": 1 << 21, "cuda": 1 << 28}
 
 
 class ReferenceLibrary:
-    """Projections of a model in several conformations (C, M) over a grid of orientations."""
+    """Projections of a model in several conformations (C, M) over a grid of orientations, of which symmetry (s, 3, 3)
+    leaves the asymmetric part."""
 
     def __init__(
         self,
@@ -30,10 +31,12 @@ class ReferenceLibrary:
         step_deg: float,
         max_shift_A: float,
         conformations: Tensor,
+        symmetry: Tensor | None = None,
     ) -> None:
         self.disc, self.field_A = disc, field_A
         device = model.weights.device
-        self.rotation = torch.as_tensor(so3_grid(step_deg), dtype=torch.float32, device=device)
+        rotation = torch.as_tensor(so3_grid(step_deg), dtype=torch.float32, device=device)
+        self.rotation = rotation if symmetry is None else _without_mates(rotation, symmetry)
         self.amplitudes = conformations.to(device)
         self.shifts_A = _shift_grid(max_shift_A, field_A / disc.radius_px / 2.5).to(device)
         self.references = torch.cat([self._project(model, q) for q in self.amplitudes])
@@ -133,6 +136,13 @@ def prior_conformations(modes: int, amplitude_sd_A: float, count: int, seed: int
     uniform = torch.quasirandom.SobolEngine(modes, scramble=True, seed=seed).draw(count)
     normal = torch.special.ndtri(uniform.clamp(0.01, 0.99)) * amplitude_sd_A
     return torch.cat([torch.zeros(1, modes), normal])
+
+
+def _without_mates(rotation: Tensor, symmetry: Tensor) -> Tensor:
+    """Of the orientations R (n, 3, 3) those that turn least among their mates R·S: one of each set, and those between
+    two."""
+    turned = torch.einsum("nij,sji->ns", rotation, symmetry)  # traces of R·S
+    return rotation[turned.max(dim=1).values <= rotation.diagonal(dim1=1, dim2=2).sum(dim=1) + 1e-4]
 
 
 def _shift_grid(max_shift_A: float, step_A: float) -> Tensor:

@@ -39,17 +39,32 @@ def toy_modes(structure: Structure) -> NormalModes:
     return NormalModes(mode_ids=(7, 8), vectors=q.T.reshape(2, -1, 3))
 
 
-def toy_particles(folder, count=24, snr=1.0, amplitude_sd=20.0, contrast=1.0, seed=0, ctf=True) -> Particles:
+def toy_particles(
+    folder,
+    count=24,
+    snr=1.0,
+    amplitude_sd=20.0,
+    contrast=1.0,
+    seed=0,
+    ctf=True,
+    structure=None,
+    box_px=BOX_PX,
+    pixel_A=PIXEL_A,
+    **changed_ctf,
+) -> Particles:
     """Particles with their true poses and amplitudes, and images of Gaussian atoms summed in real space (not the
-    engine's projector)."""
+    engine's projector).
+
+    changed_ctf: constants of the CTF other than usual, and astigmatism_A.
+    """
     rng = np.random.default_rng(seed)
-    structure = toy_structure()
+    structure = toy_structure() if structure is None else structure
     modes = toy_modes(structure)
     rotation, q = random_rotations(count, rng), rng.normal(scale=amplitude_sd, size=(count, 2))
     shift = rng.uniform(-6, 6, size=(count, 2))
     coords = structure.coords_A + np.einsum("nm,mad->nad", q, modes.vectors)
     seen = np.einsum("nij,naj->nai", rotation, coords - coords.mean(axis=1, keepdims=True))[..., :2] - shift[:, None]
-    axis = (np.arange(BOX_PX) - BOX_PX // 2) * PIXEL_A
+    axis = (np.arange(box_px) - box_px // 2) * pixel_A
     gx, gy = (np.exp(-((axis - seen[..., i, None]) ** 2) / (2 * SIGMA_A**2)) for i in (0, 1))
     images = torch.as_tensor(np.einsum("nay,nax->nyx", gy, gx), dtype=torch.float32)
     parameters = None
@@ -60,20 +75,22 @@ def toy_particles(folder, count=24, snr=1.0, amplitude_sd=20.0, contrast=1.0, se
             "cs_mm": 2,
             "amplitude_contrast": 0.1,
             "phase_shift_deg": 0,
-        }
+        } | changed_ctf
+        astigmatism_A = constant.pop("astigmatism_A", 500)
         defocus = rng.uniform(8000, 15000, count)
-        parameters = Ctf(defocus, defocus + 500, **{k: np.full(count, float(v)) for k, v in constant.items()})
-        images = filter_images(images, ctf_2d(parameters, BOX_PX, PIXEL_A))
+        columns = {k: np.broadcast_to(np.asarray(v, dtype=np.float64), count) for k, v in constant.items()}
+        parameters = Ctf(defocus, defocus + astigmatism_A, **columns)
+        images = filter_images(images, ctf_2d(parameters, box_px, pixel_A))
     images = contrast * images
     noise = float(images.var()) ** 0.5 / np.sqrt(snr) * rng.normal(size=images.shape)
     stack = folder / "toy.mrcs"
-    write_stack(stack, images.numpy() + noise.astype(np.float32), PIXEL_A)
+    write_stack(stack, images.numpy() + noise.astype(np.float32), pixel_A)
     return Particles(
         ids=np.arange(count) + 101,
         stacks=np.array([str(stack)] * count, dtype=object),
         indices=np.arange(count),
-        pixel_size_A=PIXEL_A,
-        box_px=BOX_PX,
+        pixel_size_A=pixel_A,
+        box_px=box_px,
         ctf=parameters,
         euler_deg=matrix_to_euler(rotation),
         shift_A=shift,
