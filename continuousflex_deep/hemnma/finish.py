@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -63,10 +64,17 @@ def _work(store: PartStore, output: Path, complete: Callable[[], object], write:
         complete()
         with store.claimed([_WRITING]) as mine:
             if mine and write():
+                for path in (output, output.with_suffix(".json")):
+                    _onto_disk(path)  # a power cut must not take the output when the parts are gone
                 store.remove()
                 return
         if not mine:
             patience.wait()
+
+
+def _onto_disk(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_record_of(output: Path, store: PartStore, command: str, options: Any, **facts: Any) -> None:

@@ -16,7 +16,7 @@ _TOLD = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory, of the GPU or of the host, did not suffice."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _TOLD)
 

@@ -211,7 +211,8 @@ class PartStore:
         if at_work := living_workers(self.folder):
             raise InputError(
                 f"'{self.folder}' belongs to a run with other options or particles that is going on: "
-                f"{', '.join(at_work)}; wait until it ends, stop it, or give another --output"
+                f"{', '.join(at_work)}; wait until it ends (a minute, if it was just killed on another host), stop it, "
+                "or give another --output"
             )
         if not create_exclusively(self.folder / _EVICTED, ""):
             if time.time() - (self.folder / _EVICTED).stat().st_mtime < 10:

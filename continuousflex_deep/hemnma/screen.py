@@ -12,34 +12,33 @@ from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import Images, read_images_with_reasons
 from continuousflex_deep.particles import Particles
 
-# images whose grey values spread so many times wider or narrower than in the median image are no images of particles;
-# a wider range is allowed where the set itself varies: so many robust standard deviations of the spread's logarithm
+# images whose grey values span so many times more or less than those of the median image are no images of particles;
+# more is allowed where the set itself varies: so many robust standard deviations of the span's logarithm
 _WIDER, _DEVIATIONS = 100.0, 8.0
 _BLOCK = 256  # images held at a time
 
 
 @dataclass(frozen=True)
 class ImageScreen:
-    """The range in which the standard deviation of a usable image's grey values lies."""
+    """Between what the span of a usable image's grey values, largest minus smallest, lies."""
 
     lowest: float
     highest: float
 
     @staticmethod
-    def of(spreads: NDArray[np.float64]) -> "ImageScreen":
-        """From the deviations (n,) of images that may have a few unusable ones among them."""
-        logs = np.log(spreads[(spreads > 0) & np.isfinite(spreads)])
+    def of(spans: NDArray[np.float64]) -> "ImageScreen":
+        """From the spans (n,) of images that may have a few unusable ones among them."""
+        logs = np.log(spans[(spans > 0) & np.isfinite(spans)])
         middle = np.median(logs)
         width = max(np.log(_WIDER), _DEVIATIONS * 1.4826 * np.median(np.abs(logs - middle)))
         return ImageScreen(float(np.exp(middle - width)), float(np.exp(middle + width)))
 
-    def reasons(self, spreads: NDArray[np.float64], reasons: NDArray[np.object_]) -> NDArray[np.object_]:
-        """The given reasons (k,), with one for every image whose deviation (k,) is out of the range."""
-        out = (reasons == "") & ~((self.lowest <= spreads) & (spreads <= self.highest))
+    def reasons(self, spans: NDArray[np.float64], reasons: NDArray[np.object_]) -> NDArray[np.object_]:
+        """The given reasons (k,), with one for every image whose span (k,) is out of the range."""
+        out = (reasons == "") & ~((self.lowest <= spans) & (spans <= self.highest))
         found = reasons.copy()
         found[out] = [
-            f"grey values of standard deviation {s:.3g}, others have {self.lowest:.3g} to {self.highest:.3g}"
-            for s in spreads[out]
+            f"grey values span {s:.3g}, in other images {self.lowest:.3g} to {self.highest:.3g}" for s in spans[out]
         ]
         return found
 
@@ -47,8 +46,8 @@ class ImageScreen:
         self, particles: Particles, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.str_]]:
         """Of some rows, the usable ones, the others, and what is wrong with these. Reads the images."""
-        spreads, reasons = _looked_at(particles, rows)
-        reasons = self.reasons(spreads, reasons)
+        spans, reasons = _looked_at(particles, rows)
+        reasons = self.reasons(spans, reasons)
         good = reasons == ""
         return rows[good], rows[~good], reasons[~good].astype(str)
 
@@ -61,10 +60,10 @@ def calibration_rows(particles: Particles, count: int) -> tuple[NDArray[np.int64
     tried = min(count, len(particles))
     while True:
         rows = np.unique(np.linspace(0, len(particles) - 1, tried).round().astype(int))
-        spreads, reasons = _looked_at(particles, rows)
+        spans, reasons = _looked_at(particles, rows)
         if (reasons == "").any():
-            screen = ImageScreen.of(spreads[reasons == ""])
-            good = rows[screen.reasons(spreads, reasons) == ""]
+            screen = ImageScreen.of(spans[reasons == ""])
+            good = rows[screen.reasons(spans, reasons) == ""]
             if len(good) >= count / 2 or tried == len(particles):
                 return good[np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))], screen
         elif tried == len(particles):
@@ -81,18 +80,18 @@ def no_usable_image(reasons: NDArray[Any]) -> InputError:
 
 
 def _looked_at(particles: Particles, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.object_]]:
-    """Deviations (k,) of the images of some rows and what is wrong with each, read a block at a time."""
-    spreads, reasons = np.zeros(len(rows)), np.full(len(rows), "", dtype=object)
+    """Spans (k,) of the images of some rows and what is wrong with each, read a block at a time."""
+    spans, reasons = np.zeros(len(rows)), np.full(len(rows), "", dtype=object)
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
         images, reasons[block] = read_images_with_reasons(particles, rows[block])
-        spreads[block] = _spreads(images)
-    return spreads, reasons
+        spans[block] = _spans(images)
+    return spans, reasons
 
 
-def _spreads(images: Images) -> NDArray[np.float64]:
-    with np.errstate(over="ignore", invalid="ignore"):  # absurd values overflow, and so are out of any range
-        return images.std(axis=(1, 2)).astype(np.float64)
+def _spans(images: Images) -> NDArray[np.float64]:
+    flat = images.reshape(len(images), -1)
+    return flat.max(axis=1).astype(np.float64) - flat.min(axis=1)
 
 
 # of images that nothing is known of beforehand: any contrast will do

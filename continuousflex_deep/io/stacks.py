@@ -149,10 +149,10 @@ def read_images_with_reasons(particles: Particles, rows: ArrayLike | None = None
             out[here], reasons[here] = stack.read(indices[here])
         except OSError as error:
             reasons[here] = f"cannot be read: {error.strerror}"
-    finite = np.isfinite(out).all(axis=(1, 2))
+    lowest, highest = out.min(axis=(1, 2)), out.max(axis=(1, 2))  # NaN where there is one
+    finite = np.isfinite(lowest) & np.isfinite(highest)
     out[~finite] = 0
-    constant = np.ptp(out.reshape(len(out), -1), axis=1) == 0 if len(out) else finite
-    reasons[constant & (reasons == "")] = "constant"
+    reasons[(lowest == highest) & (reasons == "")] = "constant"
     reasons[~finite] = "not finite (NaN or infinite)"
     return out, reasons
 

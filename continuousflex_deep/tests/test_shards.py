@@ -58,7 +58,7 @@ class MeansEngine:
 
     def _needs_memory_for(self, count: int) -> None:
         if count > self.fits:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_a_damaged_part_is_done_again(particles: Particles, tmp_path: Path) -> N
 def test_bad_images_are_left_out_and_named(particles: Particles, tmp_path: Path) -> None:
     images = read_images(particles)
     images[2, 1, 1], images[3, 0, 0], images[7:14] = np.inf, np.nan, 4.0
-    images[20, 3, 3], images[21], images[22] = 1e30, 1e10 * images[21], 1e-10 * images[22]
+    images[20, 3, 3], images[21], images[22] = 1e38, 1e10 * images[21], 1e-10 * images[22]
     bad = [2, 3, *range(7, 14), 20, 21, 22]
     broken = spoilt(particles, images)
     found, left_out = Alignment(MeansEngine(), broken).run()
@@ -163,8 +163,8 @@ def test_calibration_looks_for_good_images(particles: Particles) -> None:
 
 
 def test_images_of_quite_different_gain_are_all_fit() -> None:
-    spreads = np.exp(np.random.default_rng(0).normal(scale=2.0, size=1000))
-    assert (ImageScreen.of(spreads).reasons(spreads, np.full(1000, "", dtype=object)) == "").all()
+    spans = np.exp(np.random.default_rng(0).normal(scale=2.0, size=1000))
+    assert (ImageScreen.of(spans).reasons(spans, np.full(1000, "", dtype=object)) == "").all()
 
 
 @pytest.mark.parametrize("fits", [1, 3, 6])
