@@ -63,6 +63,11 @@ class CfdProtBase(EMProtocol):
                 GPU_LIST, params.StringParam, default="0", label="GPU", help=f"Number of the GPU to use{several}."
             )
         form.addParallelSection(threads=len(os.sched_getaffinity(0)), mpi=1 if self.WORKERS else 0)
+        if self.WORKERS:
+            form.getParam("numberOfMpi").help.set(
+                "Workers that share the particles, on this computer or on the nodes of a queue; each takes the threads "
+                "above and one of the GPUs. The result does not depend on their number."
+            )
 
     def _addOtherOptions(self, form: Any, **overrides) -> None:
         """What the command can be told beyond what the form offers so far."""

@@ -1,6 +1,8 @@
 """Scipion's forms against the options they derive from, and what they refuse."""
 
 import dataclasses
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -11,10 +13,13 @@ from continuousflex_deep.scipion_env import scipion_missing
 if scipion_missing():
     pytest.skip(scipion_missing(), allow_module_level=True)
 
+import numpy as np
 import pwem
 from pyworkflow.protocol import Protocol
 
+from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.options import REQUIRED, SimulateOptions, TrainOptions
+from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import __all__ as names
 from continuousflex_deep.protocols import protocol_reconstruct
 from continuousflex_deep.protocols.form_options import option_label, read_options
@@ -120,3 +125,26 @@ def test_devices_of_a_run() -> None:
     protocol.useGpu.set(False)
     assert (protocol._devices(), protocol._options(**paths).device) == ([], "cpu")
     assert protocol_of("CfdProtNma")._devices() is None
+
+
+def test_workers_and_what_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    align, landscape = protocol_of("CfdProtAlign"), protocol_of("CfdProtLandscape")
+    assert "share the particles" in align.getParam("numberOfMpi").help.get()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    for protocol in (align, landscape):
+        protocol.numberOfMpi.set(4)
+        protocol.numberOfThreads.set(2)
+    assert (align._workers(), landscape._workers()) == (4, 1)
+    assert align._warnings() == []
+    align.numberOfThreads.set(3)
+    align.gpuList.set("0-5")
+    assert [w.partition(" ")[0] for w in align._warnings()] == ["4", "Of"]
+
+
+def test_summary_names_particles_that_were_left_out(tmp_path: Path) -> None:
+    protocol, output = protocol_of("CfdProtAlign"), tmp_path / "aligned.star"
+    assert protocol._leftOut(str(output)) == []
+    images = np.array([str(tmp_path / "s.mrcs")] * 2, dtype=object)
+    bad = Particles(ids=np.array([4, 9]), stacks=images, indices=np.arange(2), pixel_size_A=1.0, box_px=8)
+    write_particles(bad, tmp_path / "aligned_bad.star")
+    assert protocol._leftOut(str(output))[0].startswith("2 particles were left out")
