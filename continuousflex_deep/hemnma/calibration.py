@@ -5,7 +5,7 @@ both signs tried; a coarse alignment gives better estimates of both, and finer o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,7 +54,7 @@ class Band:
 
     def whitened(self, spectra: Spectra) -> Whitened:
         """In units of the noise."""
-        return Whitened(spectra.whitened(self.data, self.disc), spectra.filter(self.ctf, self.disc))
+        return Whitened(spectra.whitened(self.data, self.ctf, self.disc), spectra.filter(self.ctf, self.disc))
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +162,7 @@ class Calibration:
             "noise": s.noise.cpu().numpy(),
             "transfer": s.transfer.cpu().numpy(),
             "limits": np.array([s.limit, self.fine_px]),
+            "through_ctf": np.array(s.through_ctf),
             "intensity": np.array([self.intensity.median, self.intensity.deviation]),
             "conformations": self.conformations.cpu().numpy(),
         }
@@ -174,7 +175,8 @@ class Calibration:
             torch.from_numpy(arrays[k]).to(device) for k in ("noise", "transfer", "conformations")
         )
         intensity = Intensity(*(float(v) for v in arrays["intensity"]))
-        return Calibration(Spectra(noise, transfer, limit), fine_px, intensity, conformations)
+        spectra = Spectra(noise, transfer, limit, float(arrays["through_ctf"]))
+        return Calibration(spectra, fine_px, intensity, conformations)
 
 
 def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: float) -> Spectra:
@@ -202,6 +204,7 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
             bar.update(1)
     fine_px = fine_limit(band, state, maker, spectra)
     refiner, best = maker.levels(fine_px).fine.refiner, state[state.first_rows()]
+    spectra = without_fitted_noise(spectra, band, best, maker, refiner)
     scales = refiner.evaluate(band.whitened(spectra).prefix(len(refiner.disc)), best).scale
     return Calibration(spectra, fine_px, Intensity.of(scales), farthest_points(best.amplitudes, _CONFORMATIONS))
 
@@ -220,8 +223,8 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> int:
     """The finest ring worth fitting, from the information that the particles carry, and allowed."""
     best = state[state.first_rows()]
-    model = _modelled(band, best, maker)
-    limit = information_limit(spectra, maker.band.ring_mean(model.abs() ** 2), maker.band)
+    model = _modelled(band, best, maker) * spectra.filter(band.ctf[best.particle], band.disc)
+    limit = information_limit(band.disc.ring_mean(model.abs() ** 2) * band.disc.ring_count, spectra.limit)
     if maker.finest_A == 0:
         return limit
     return min(limit, disc_for(maker.finest_A, band.field_A, maker.box_px, band.data.device).radius_px)
@@ -230,13 +233,31 @@ def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra)
 def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Spectra:
     """Spectra from the residuals of the particles at their present poses, without those that do not correlate."""
     best = state[state.first_rows()]
-    model = _modelled(band, best, maker)
-    y, m = spectra.whitened(band.data[best.particle], band.disc), spectra.filter(model, band.disc)
+    of_best, model = band[best.particle], _modelled(band, best, maker)
+    whitened = of_best.whitened(spectra)
+    y, m = whitened.data, whitened.filter * model
     correlation = (y * m.conj()).real.sum(dim=1) / (m.abs() ** 2).sum(dim=1).sqrt() / (y.abs() ** 2).sum(dim=1).sqrt()
     # the upper half tells the spread: the lower one holds what is misaligned, and what is no particle
     median, upper = torch.quantile(correlation, correlation.new_tensor([0.5, 0.84]))
     rows = torch.nonzero(correlation >= median - _TRUSTED_DEVIATIONS * (upper - median)).flatten()
-    return estimate_spectra(band.data[best.particle[rows]], model[rows], band.disc)
+    return estimate_spectra(of_best.data[rows], model[rows], of_best.ctf[rows], band.disc)
+
+
+def without_fitted_noise(spectra: Spectra, band: Band, best: State, maker: ScheduleMaker, refiner: Refiner) -> Spectra:
+    """Spectra whose transfer is freed of the noise that poses and amplitudes have followed.
+
+    A fit of p parameters makes the model resemble the noise: whitened, their product is larger by p than at the truth.
+    Half of that is lost again as the model at a slightly wrong pose, of the same power, resembles the signal less. The
+    rest would make the transfer too large, most at high resolution, where little signal tells much about poses, and
+    error bars too small.
+    """
+    disc, images = refiner.disc, band.whitened(spectra).prefix(len(refiner.disc))
+    power = (_modelled(band, best, maker) * band.whitened(spectra).filter[best.particle]).abs() ** 2
+    followed = disc.ring_mean(refiner.leverage(images, best))
+    share = followed / (2 * disc.ring_mean(power[:, : len(disc)])).clamp(min=1e-30)
+    transfer = spectra.transfer.clone()
+    transfer[: len(share)] *= (1 - share).clamp(0.5, 1)
+    return replace(spectra, transfer=transfer)
 
 
 def contrast_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> float:
@@ -252,10 +273,9 @@ def contrast_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start)
 
 
 def _modelled(band: Band, state: State, maker: ScheduleMaker, chunk: int = 32) -> Tensor:
-    """CTF-weighted model coefficients (h, n) of hypotheses on the whole band."""
+    """Model coefficients (h, n) of hypotheses on the whole band, before the CTF."""
     parts = []
     for i in range(0, len(state), chunk):
         s = state[i : i + chunk]
-        p = project(maker.model, band.disc, band.field_A, s.rotation, s.displacement_A, s.amplitudes)
-        parts.append(p * band.ctf[s.particle])
+        parts.append(project(maker.model, band.disc, band.field_A, s.rotation, s.displacement_A, s.amplitudes))
     return torch.cat(parts)

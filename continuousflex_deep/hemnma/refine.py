@@ -152,7 +152,8 @@ class Refiner:
         parts = [self._evaluate(images, state[i : i + self.chunk]) for i in range(0, len(state), self.chunk)]
         return Quadratic(*(torch.cat(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
 
-    def _evaluate(self, images: Whitened, state: State) -> Quadratic:
+    def _filtered(self, images: Whitened, state: State) -> tuple[Tensor, Tensor]:
+        """The model (h, 2n) and its derivatives (h, free parameters, 2n) as they are in the whitened images."""
         p, jacobian = project_with_jacobian(
             self.model,
             self.disc,
@@ -162,8 +163,11 @@ class Refiner:
             state.amplitudes,
             along_modes=self.fit != "pose",
         )
-        w, y = images.filter[state.particle], _real(images.data[state.particle])
-        m, jm = _real(p * w), _real(jacobian[:, self.free] * w[:, None])
+        w = images.filter[state.particle]
+        return _real(p * w), _real(jacobian[:, self.free] * w[:, None])
+
+    def _evaluate(self, images: Whitened, state: State) -> Quadratic:
+        y, (m, jm) = _real(images.data[state.particle]), self._filtered(images, state)
         mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
         # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter
         # holds
@@ -186,6 +190,19 @@ class Refiner:
         whole = (torch.eye(count, dtype=matrix.dtype, device=matrix.device) * _FIXED).repeat(len(matrix), 1, 1)
         whole[:, self.free[:, None], self.free] = matrix
         return gradient.new_zeros(len(gradient), count).index_copy(1, self.free, gradient), whole
+
+    def leverage(self, images: Whitened, state: State) -> Tensor:
+        """How much of the noise of each coefficient the fit follows (n,): the diagonal of J·(JᵀJ)⁻¹·Jᵀ, both components
+        of a coefficient together, averaged over the hypotheses. Its sum is the number of parameters found."""
+        total = torch.zeros(len(self.disc), device=self.prior.device)
+        for i in range(0, len(state), self.chunk):
+            s = state[i : i + self.chunk]
+            m, jm = self._filtered(images, s)
+            quadratic = self._evaluate(images, s)
+            covariance = quadratic.covariance()[:, self.free[:, None], self.free] * quadratic.scale[:, None, None] ** 2
+            jm = jm - ((jm @ m[:, :, None]) / (m * m).sum(dim=1)[:, None, None]) * m[:, None]
+            total += ((covariance @ jm) * jm).sum(dim=1).unflatten(1, (-1, 2)).sum(dim=(0, 2))
+        return total / len(state)
 
     def descend(self, images: Whitened, state: State, descent: Descent) -> tuple[State, Quadratic]:
         """Move every hypothesis downhill; returns where each ended and the quadratic model there."""

@@ -87,11 +87,16 @@ class FrequencyDisc:
         transform = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
         return transform[:, (self._ky % d).to(images.device), self._kx.to(images.device)]
 
+    @cached_property
+    def ring_count(self) -> Tensor:
+        """Number of coefficients in each ring (radius+1,); 1 for ring 0, which has none."""
+        return torch.bincount(self.ring, minlength=self.radius_px + 1).clamp(min=1)
+
     def ring_mean(self, values: Tensor) -> Tensor:
         """Means over rings (radius+1,) of values (..., n), averaged over leading dimensions too; ring 0 is 0."""
         flat = values.reshape(-1, len(self)).mean(dim=0)
         total = torch.zeros(self.radius_px + 1, dtype=flat.dtype, device=flat.device).index_add_(0, self.ring, flat)
-        return total / torch.bincount(self.ring, minlength=self.radius_px + 1).clamp(min=1)
+        return total / self.ring_count
 
 
 @dataclass(frozen=True, eq=False)

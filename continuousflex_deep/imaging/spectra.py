@@ -1,13 +1,18 @@
 """Radial spectra of noise and transfer, estimated from the particles themselves.
 
-noise (K+1,): standard deviation of each real component of a particle's Fourier coefficient, ring by ring.
+noise (K+1,): standard deviation of each real component of a particle's Fourier coefficient, ring by ring, where the
+CTF is zero. Noise from before the microscope's optics (ice, other matter) passes through the CTF as the particle does
+and so is stronger just where the particle shows: its variance, relative to that of the other noise, is
+through_ctf · CTF².
 transfer (K+1,): τ, the factor from point-atom model times CTF to data; it holds atomic shape, blur, B-factor, the
 intensity scale, and the contrast's sign (negative where the data's contrast is opposite to the CTF's).
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from continuousflex_deep.imaging.projector import FrequencyDisc
@@ -23,18 +28,19 @@ class Spectra:
     noise: Tensor
     transfer: Tensor
     limit: int
+    through_ctf: float = 0.0
+
+    def deviation(self, ctf: Tensor, disc: FrequencyDisc) -> Tensor:
+        """The noise (k, n) of coefficients with CTF values (k, n)."""
+        return self.noise[disc.ring] * (1 + self.through_ctf * ctf**2).sqrt()
 
     def filter(self, ctf: Tensor, disc: FrequencyDisc) -> Tensor:
-        """What whitens a model's coefficients: W = CTF·τ/σ (k, n) for CTF values (k, n)."""
-        return ctf * (self.transfer / self.noise)[disc.ring]
+        """What whitens a model's coefficients: W = CTF·τ/σ (k, n)."""
+        return ctf * self.transfer[disc.ring] / self.deviation(ctf, disc)
 
-    def whitened(self, coefficients: Tensor, disc: FrequencyDisc) -> Tensor:
+    def whitened(self, coefficients: Tensor, ctf: Tensor, disc: FrequencyDisc) -> Tensor:
         """Data (k, n) complex divided by the noise."""
-        return coefficients / self.noise[disc.ring]
-
-    def to(self, device: torch.device | str) -> "Spectra":
-        """The same on another device."""
-        return replace(self, noise=self.noise.to(device), transfer=self.transfer.to(device))
+        return coefficients / self.deviation(ctf, disc)
 
 
 def noise_levels(data: Tensor, disc: FrequencyDisc) -> Tensor:
@@ -62,18 +68,31 @@ def noise_outside_particle(images: Tensor, disc: FrequencyDisc, radius_px: float
     return _positive(power).sqrt()
 
 
-def estimate_spectra(data: Tensor, model: Tensor, disc: FrequencyDisc) -> Spectra:
-    """Transfer and noise from data (k, n) and CTF-weighted model coefficients (k, n) of aligned particles.
+def estimate_spectra(data: Tensor, model: Tensor, ctf: Tensor, disc: FrequencyDisc) -> Spectra:
+    """Transfer and noise from data (k, n) and model coefficients (k, n) of aligned particles, and their CTF (k, n), by
+    which the model is multiplied.
 
-    τ = Re⟨F·M*⟩ / ⟨|M|²⟩ on rings, smoothed over neighbouring rings; σ² is half the residuals' mean square. Above the
-    last ring where τ exceeds twice its own standard deviation it is set to zero.
+    By maximum likelihood of Gaussian noise: τ = Re⟨F·M*/u⟩ / ⟨|M|²/u⟩ on rings, smoothed over neighbouring ones, with
+    u = 1 + through_ctf · CTF²; the noise is the residuals' mean square over u. Above the last ring where τ exceeds
+    twice its own standard deviation it is set to zero.
     """
-    cross, power = disc.ring_mean((data * model.conj()).real), disc.ring_mean(model.abs() ** 2)
-    count = len(data) * torch.bincount(disc.ring, minlength=disc.radius_px + 1).clamp(min=1)
+    model, spectra = model * ctf, None
+    for _ in range(2):  # the first round learns through_ctf, the second weights by it
+        spectra = _weighted_estimate(data, model, ctf, disc, spectra.through_ctf if spectra else 0.0)
+    assert spectra is not None
+    return spectra
+
+
+def _weighted_estimate(data: Tensor, model: Tensor, ctf: Tensor, disc: FrequencyDisc, through_ctf: float) -> Spectra:
+    weight = 1 / (1 + through_ctf * ctf**2)
+    cross = disc.ring_mean((data * model.conj()).real * weight)
+    power = disc.ring_mean(model.abs() ** 2 * weight)
+    count = len(data) * disc.ring_count
     smooth_cross, smooth_power = _smoothed(cross, count), _smoothed(power, count)
     transfer = smooth_cross / smooth_power.clamp(min=1e-30)
-    residual = data - transfer[disc.ring] * model
-    noise = _positive(disc.ring_mean(residual.abs() ** 2) / 2).sqrt()
+    residual = (data - transfer[disc.ring] * model).abs() ** 2
+    through_ctf = share_through_ctf(residual, ctf, disc)
+    noise = _positive(disc.ring_mean(residual / (1 + through_ctf * ctf**2)) / 2).sqrt()
     deviation = noise / (smooth_power * _smoothed(torch.ones_like(cross), count, total=True)).clamp(min=1e-30).sqrt()
     clear = torch.nonzero(transfer.abs() > 2 * deviation).flatten()
     limit = int(clear[-1]) if len(clear) else 1
@@ -81,16 +100,32 @@ def estimate_spectra(data: Tensor, model: Tensor, disc: FrequencyDisc) -> Spectr
     sign = torch.sign((transfer * smooth_power * count).sum())
     transfer = sign * (sign * transfer).clamp(min=0)
     transfer[limit + 1 :] = 0
-    return Spectra(noise=noise, transfer=transfer, limit=limit)
+    return Spectra(noise=noise, transfer=transfer, limit=limit, through_ctf=through_ctf)
 
 
-def information_limit(spectra: Spectra, model_power: Tensor, disc: FrequencyDisc, share: float = 0.995) -> int:
-    """The ring below which lies `share` of the information on motions, Σ k²·|W P|² for ⟨|CTF·P|²⟩ by ring (K+1,)."""
-    rings = torch.arange(disc.radius_px + 1, device=model_power.device)
-    count = torch.bincount(disc.ring, minlength=disc.radius_px + 1)
-    information = count * rings**2 * model_power * (spectra.transfer / spectra.noise) ** 2
-    total = torch.cumsum(information, dim=0)
-    return min(int((total < share * total[-1]).sum()), spectra.limit)
+def share_through_ctf(squared: Tensor, ctf: Tensor, disc: FrequencyDisc) -> float:
+    """Most likely ratio of the noise's variance that passed through the CTF to that which did not, from squared
+    residuals (k, n) and CTF (k, n); 0 where the CTF does not vary within rings, which is what tells it."""
+    squared_ctf = ctf**2
+    if float(disc.ring_mean((squared_ctf - disc.ring_mean(squared_ctf)[disc.ring]) ** 2)[1:].max()) < 1e-4:
+        return 0.0
+    per_ring = disc.ring_count[1:]
+
+    def cost(log_share: float) -> float:
+        u = 1 + np.exp(log_share) * squared_ctf
+        variance = disc.ring_mean(squared / u)[1:].clamp(min=1e-30)
+        return float((per_ring * variance.log()).sum() + u.log().sum() / len(u))
+
+    best = minimize_scalar(cost, bounds=(-6.0, 6.0), method="bounded", options={"xatol": 0.02})
+    return float(np.exp(best.x)) if best.x > -5.5 else 0.0
+
+
+def information_limit(information: Tensor, limit: int, share: float = 0.995) -> int:
+    """The ring, at most `limit`, below which lies `share` of the information on motions: Σ k²·|W P|² for the sum of
+    |W P|² by ring (K+1,)."""
+    rings = torch.arange(len(information), device=information.device)
+    total = torch.cumsum(information * rings**2, dim=0)
+    return min(int((total < share * total[-1]).sum()), limit)
 
 
 def _smoothed(values: Tensor, count: Tensor, total: bool = False) -> Tensor:

@@ -159,3 +159,24 @@ def test_a_rival_dropped_for_being_far_behind_leaves_no_doubt():
     kept, _, gap = keep_best(state, quadratic, Kept(count=2, behind=10.0))
     assert len(kept) == 1
     assert gap.tolist() == [50.0]
+
+
+def test_leverage_is_the_noise_that_a_fit_follows(model):
+    """Σ over coefficients is the number of parameters, and so is the mean product of noise and the model's change."""
+    disc, truth = FrequencyDisc(10), states(300)
+    refiner = Refiner(model, disc, FIELD_A, prior_sd_A=1e4)
+    images = images_of(model, disc, truth, 400.0)
+    leverage = refiner.leverage(images, truth)
+    assert abs(float(leverage.sum()) - 7) < 0.05
+    found, _ = refiner.descend(images, truth, Descent(20, 0.01, 1e-3))
+    before, after = (
+        images.filter * project(model, disc, FIELD_A, s.rotation, s.displacement_A, s.amplitudes)
+        for s in (truth, found)
+    )
+    noise = images.data - before
+    product = ((after - before) * noise.conj()).real.mean(dim=0)
+    assert abs(float(product.sum()) / 7 - 1) < 0.1
+    inner = disc.ring <= 5
+    assert abs(float(product[inner].sum() / leverage[inner].sum()) - 1) < 0.2
+    fixed = Refiner(model, disc, FIELD_A, prior_sd_A=1e4, fit="pose")
+    assert abs(float(fixed.leverage(images, truth).sum()) - 5) < 0.05

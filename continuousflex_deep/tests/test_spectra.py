@@ -1,5 +1,6 @@
 """Noise and transfer are recovered from data of known noise and transfer."""
 
+import pytest
 import torch
 
 from continuousflex_deep.imaging.projector import FrequencyDisc
@@ -22,7 +23,8 @@ def test_transfer_and_noise_are_recovered():
     transfer, noise = -5 * torch.exp(-((rings / 10) ** 2)), 1 + rings / 20
     model = complex_normal(400, len(disc), seed=0)
     data = transfer[disc.ring] * model + noise[disc.ring] * complex_normal(400, len(disc), seed=1)
-    got = estimate_spectra(data, model, disc)
+    got = estimate_spectra(data, model, torch.ones(400, len(disc)), disc)
+    assert got.through_ctf == 0
     assert ((got.noise - noise)[1:].abs() / noise[1:]).max() < 0.08
     # 5%: smoothing over neighbouring rings, which hold more coefficients outwards, bends the first ones
     assert (got.transfer - transfer)[2:12].abs().max() < 0.25
@@ -31,7 +33,8 @@ def test_transfer_and_noise_are_recovered():
 
 def test_no_signal_gives_no_band():
     disc = FrequencyDisc(20)
-    got = estimate_spectra(complex_normal(50, len(disc), seed=0), complex_normal(50, len(disc), seed=1), disc)
+    data, model = complex_normal(50, len(disc), seed=0), complex_normal(50, len(disc), seed=1)
+    got = estimate_spectra(data, model, torch.ones(50, len(disc)), disc)
     assert got.transfer.abs().max() < 0.1
 
 
@@ -52,9 +55,25 @@ def test_noise_levels_tell_each_images_own_gain():
     assert (got / gain / 2**0.5 - 1).abs().max() < 0.1
 
 
-def test_information_limit_follows_the_signal():
+@pytest.mark.parametrize("share", [0.0, 1.0, 8.0])
+def test_noise_from_before_the_optics_is_told_from_noise_after_it(share):
+    """Noise of variance n²·(1 + share·CTF²), with a CTF that oscillates within rings, as at high defocus."""
     disc = FrequencyDisc(20)
-    model = complex_normal(200, len(disc), seed=0)
-    transfer = (torch.arange(21) <= 9).float()[disc.ring]
-    spectra = estimate_spectra(transfer * model + 0.3 * complex_normal(200, len(disc), seed=1), model, disc)
-    assert 8 <= information_limit(spectra, disc.ring_mean(model.abs() ** 2), disc) <= 11
+    ctf = torch.cos(torch.hypot(disc.kx, disc.ky) * 3.7 + torch.arange(400.0)[:, None] / 60)
+    model, noise = complex_normal(400, len(disc), seed=0), 1 + torch.arange(21) / 20
+    sigma = noise[disc.ring] * (1 + share * ctf**2).sqrt()
+    data = 0.5 * ctf * model + sigma * complex_normal(400, len(disc), seed=1)
+    got = estimate_spectra(data, model, ctf, disc)
+    assert abs(got.through_ctf - share) < 0.05 * (1 + share)
+    assert ((got.noise - noise)[1:].abs() / noise[1:]).max() < 0.08
+    whitened = got.whitened(data, ctf, disc) - got.filter(ctf, disc) * model
+    strong, weak = (whitened[mask].abs().square().mean() / 2 for mask in (ctf**2 > 0.8, ctf**2 < 0.2))
+    assert abs(float(strong / weak) - 1) < 0.03
+
+
+def test_information_limit_follows_the_signal():
+    """k²·|W P|² summed to a share of the whole; and never beyond what is measurable."""
+    information = torch.ones(31)
+    information[11:] = 0
+    assert information_limit(information, 30) == 10
+    assert information_limit(information, 6) == 6
