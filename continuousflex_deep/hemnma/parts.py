@@ -131,6 +131,7 @@ class PartStore:
 
     def save(self, name: str, arrays: Arrays) -> None:
         """Keep a finished part."""
+        self._listing()
         with self._gone_explained(), atomic_path(self.folder / f"{name}{_PART}", make_folder=False) as temporary:
             np.savez(temporary, **arrays)
 
@@ -170,15 +171,19 @@ class PartStore:
         self._discard()
 
     def _listing(self) -> list[str]:
+        """Names in the folder, which must be the one that was joined and not a later run's of the same name."""
         with self._gone_explained():
-            return os.listdir(self.folder)
+            names = os.listdir(self.folder)
+            if self._worker is not None and self._worker.path.name not in names:
+                raise FileNotFoundError(self._worker.path)
+        return names
 
     @contextmanager
     def _gone_explained(self) -> Iterator[None]:
         try:
             yield
         except FileNotFoundError as error:
-            if self.folder.exists() and (self.folder / _LABEL).exists():
+            if self._worker is not None and self._worker.path.exists():
                 raise
             raise FinishedElsewhereError(f"'{self.folder}' is gone") from error
 

@@ -179,6 +179,19 @@ def test_a_folder_that_others_removed_is_not_made_again(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_later_run_in_the_same_place_is_not_taken_for_ours(tmp_path: Path) -> None:
+    early, late = store(tmp_path), store(tmp_path, "later")
+    with early.joined():
+        store(tmp_path).remove()
+        with late.joined():
+            late.save("part-0", ARRAYS)
+            with pytest.raises(FinishedElsewhereError):
+                early.finished()
+            with pytest.raises(FinishedElsewhereError):
+                early.save("part-1", ARRAYS)
+            assert late.finished() == {"part-0"}
+
+
 def test_a_part_for_which_there_is_no_space_leaves_no_half(tmp_path: Path, monkeypatch) -> None:
     def full(path: Path, **arrays: np.ndarray) -> None:
         Path(path).write_bytes(b"half")
