@@ -19,6 +19,7 @@ from continuousflex_deep.nn.predict import Model, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import InferOptions, TrainOptions
 from continuousflex_deep.tests.nn_toy import BLOBS_A, MODE_IDS, MODES, WEIGHTS, toy_particles
+from continuousflex_deep.tests.worker_data import Running, ended_well
 
 N = 20
 
@@ -270,6 +271,18 @@ def test_killed_inference_goes_on_and_finished_one_is_not_done_again(trained, tm
     predicted(trained, tmp_path / "o.star", "all", batch=1)
     assert len(calls) == 4
     assert "is there already" in capsys.readouterr().err
+
+
+def test_two_workers_predict_and_polish_what_one_does(trained, tmp_path):
+    folder, path, _ = trained
+    files = [f"--{name}={file}" for name, file in toy_structure(tmp_path).items()]
+    command = ["infer", "--particles", path, "--model", str(folder / "all"), "--device", "cpu", "--threads", "1"]
+    command += ["--batch", "1", "--polish", *files, "--output"]
+    ended_well(Running([*command, str(tmp_path / "one.star")], {}))
+    ended_well(*(Running([*command, str(tmp_path / "two.star")], {}) for _ in range(2)))
+    assert (tmp_path / "two.star").read_text() == (tmp_path / "one.star").read_text()
+    assert read_particles(tmp_path / "two.star").amplitudes_sd is not None
+    assert not (tmp_path / "two.parts").exists()
 
 
 def test_polish_needs_structure_modes_and_a_whole_prediction(trained, tmp_path):
