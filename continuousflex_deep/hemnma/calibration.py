@@ -22,9 +22,10 @@ from continuousflex_deep.hemnma.levels import (
     residue_groups,
 )
 from continuousflex_deep.hemnma.parts import Arrays
-from continuousflex_deep.hemnma.refine import Fit, Refiner, State, Whitened
+from continuousflex_deep.hemnma.refine import Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, information_limit
+from continuousflex_deep.options import Fit
 from continuousflex_deep.progress import progress_bar
 
 # a coarse-grained model without a known transfer is taken to be blurred by this much (Gaussian deviation)

@@ -9,14 +9,13 @@ are nothing, and the matrix stays one of all parameters.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project_with_jacobian
+from continuousflex_deep.options import Fit
 
-Fit = Literal["both", "pose", "conformation"]
 # precision of the prior of a parameter that is not to be found
 _FIXED = 1e12
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from continuousflex_deep.geometry import matrix_to_euler
 from continuousflex_deep.hemnma.found import Found
-from continuousflex_deep.hemnma.refine import Fit
+from continuousflex_deep.options import Fit
 from continuousflex_deep.particles import Particles
 
 # two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous

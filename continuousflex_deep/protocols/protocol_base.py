@@ -86,13 +86,16 @@ class CfdProtBase(EMProtocol):
         )
 
     @staticmethod
-    def _addModesParams(form: Any) -> None:
+    def _addModesParams(form: Any, optional: str = "") -> None:
+        """Modes and structure; optional: when the modes may be left out, for the help."""
         form.addParam(
             "inputModes",
             params.PointerParam,
             pointerClass="SetOfNormalModes",
+            allowsNull=bool(optional),
             label="Normal modes",
-            help="Modes of the reference structure, from this package's or ContinuousFlex's normal mode analysis.",
+            help="Modes of the reference structure, from this package's or ContinuousFlex's normal mode analysis."
+            + optional,
         )
         form.addParam(
             "inputStructure",
@@ -204,20 +207,25 @@ class CfdProtBase(EMProtocol):
 
     def _writeModes(self) -> dict[str, str]:
         """The options that name structure and modes; modes of any origin appear as one folder of vec files."""
-        folder = self._getExtraPath("input_modes")
-        modes_to_folder(self.inputModes.get(), folder)
+        modes, folder = self.inputModes.get(), ""
+        if modes is not None:
+            folder = self._getExtraPath("input_modes")
+            modes_to_folder(modes, folder)
         return {"structure": os.path.abspath(self._structure().getFileName()), "modes": folder}
 
     def _structure(self) -> Any:
-        structure = self.inputStructure.get() or self.inputModes.get().getPdb()
+        modes = self.inputModes.get()
+        structure = self.inputStructure.get() or (modes.getPdb() if modes is not None else None)
         if not isinstance(structure, AtomStruct):
             raise InputError("the set of modes names no structure that could be found; give it as 'Structure'")
         return structure
 
     def _validateModes(self, mode_ids: tuple[int, ...]) -> list[str]:
         """Whether the chosen modes exist, with a structure."""
-        available = [int(number) for number in self.inputModes.get().getIdSet()]
         self._structure()
+        if self.inputModes.get() is None:
+            return ["Normal modes are needed, unless only poses are to be found."]
+        available = [int(number) for number in self.inputModes.get().getIdSet()]
         missing = [mode for mode in mode_ids if mode not in available]
         if missing:
             return [f"The set of normal modes has no modes {missing}; it has {sorted(available)}."]

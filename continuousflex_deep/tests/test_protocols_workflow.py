@@ -9,7 +9,7 @@ import os
 import unittest
 from itertools import combinations
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from continuousflex_deep.scipion_env import ProjectDriver, scipion_missing
 
@@ -31,7 +31,7 @@ from continuousflex_deep import protocols as cfd
 from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import mode_ids_of, particles_from_set
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
-from continuousflex_deep.options import SimulateOptions
+from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
 from continuousflex_deep.viewers.landscape_figure import LandscapeFigure
@@ -130,6 +130,21 @@ class TestCfdWorkflow(BaseTest):
         predicted = self.check_network(aligned, second)
         landscape = self.check_landscape(aligned, predicted)
         self.check_groups(landscape, aligned.getIdSet() | predicted.getIdSet())
+
+    def test_poses_alone_need_no_modes(self) -> None:
+        asked = {"inputParticles": self.particles, "n_hypotheses": 4, "angular_step_deg": 20.0}
+        protocol = self.driver.project.newProtocol(cfd.CfdProtAlign, **asked)
+        protocol.inputStructure.set(self.structure)
+        self.assertIn("Normal modes are needed", " ".join(protocol._validate()))
+        rigid = self.driver.run(
+            "poses", cfd.CfdProtAlign, inputStructure=self.structure, fit=get_args(Fit).index("pose"), **asked
+        ).outputParticles
+        self.assertEqual((rigid.getIdSet(), mode_ids_of(rigid)), (self.particles.getIdSet(), ()))
+        self.assertTrue(rigid.hasAlignmentProj())
+        truth, found = (particles_from_set(s) for s in (self.truth, rigid))
+        truth = truth.select(truth.rows_of(found.ids))
+        angle_deg = axes_distance_deg(euler_to_matrix(found.euler_deg), euler_to_matrix(truth.euler_deg))
+        self.assertGreater(np.mean(angle_deg < 20), 0.6, f"angular errors {np.sort(angle_deg).round(1)}")
 
     def check_network(self, labels: Any, unlabelled: Any) -> Any:
         training = self.driver.run(
