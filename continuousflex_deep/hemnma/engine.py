@@ -12,7 +12,8 @@ class Engine(ABC):
     @abstractmethod
     def align(self, particles: Particles) -> Particles:
         """The particles with euler_deg, shift_A, amplitudes and scores (and error bars where the engine knows them),
-        by id.
+        by id. Those whose image cannot be used (constant, not finite, unreadable) are left out, and named on stderr.
 
-        Raises InputError for particles that cannot be aligned: images missing, no poses for a local start.
+        Raises InputError for particles that cannot be aligned: stacks missing, no poses for a local start, no usable
+        image at all.
         """
