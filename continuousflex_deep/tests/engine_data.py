@@ -50,6 +50,7 @@ def toy_particles(
     structure=None,
     box_px=BOX_PX,
     pixel_A=PIXEL_A,
+    defocus_A=(8000, 15000),
     **changed_ctf,
 ) -> Particles:
     """Particles with their true poses and amplitudes, and images of Gaussian atoms summed in real space (not the
@@ -77,7 +78,7 @@ def toy_particles(
             "phase_shift_deg": 0,
         } | changed_ctf
         astigmatism_A = constant.pop("astigmatism_A", 500)
-        defocus = rng.uniform(8000, 15000, count)
+        defocus = rng.uniform(*defocus_A, count)
         columns = {k: np.broadcast_to(np.asarray(v, dtype=np.float64), count) for k, v in constant.items()}
         parameters = Ctf(defocus, defocus + astigmatism_A, **columns)
         images = filter_images(images, ctf_2d(parameters, box_px, pixel_A))
