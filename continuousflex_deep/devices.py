@@ -28,3 +28,12 @@ def choose_device(name: str, threads: int = 0) -> torch.device:
             f"device '{name}' is not here: {torch.cuda.device_count()} CUDA GPUs are visible; use cpu or auto"
         )
     return device
+
+
+def working_bytes(device: torch.device) -> int:
+    """Memory for intermediate results: on a CPU what its caches hold, on a GPU an eighth of what is free."""
+    if device.type != "cuda":
+        return 1 << 24
+    free, _ = torch.cuda.mem_get_info(device)
+    kept_by_torch = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return max(1 << 26, (free + kept_by_torch) // 8)

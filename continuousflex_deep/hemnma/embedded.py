@@ -34,6 +34,7 @@ from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
 from continuousflex_deep.reconstruction.symmetry import point_group
+from continuousflex_deep.stages import stage
 
 # conformations that the search tries: of the prior where nothing is known yet, fewer of it beside those that were found
 # to occur, and many more in a second look
@@ -144,6 +145,7 @@ class EmbeddedEngine(Engine):
             "ambiguous": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
         }
 
+    @stage("images read and transformed")
     def _loaded(self, particles: Particles, rows: np.ndarray) -> tuple[Particles, ScheduleMaker, Band, Tensor]:
         """Some particles, the levels for their images, and the images as coefficients and as pixels (k, d, d), of mean
         0 and in units of each one's noise."""

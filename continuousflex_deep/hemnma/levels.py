@@ -9,6 +9,7 @@ from torch import Tensor
 
 from continuousflex_deep.hemnma.refine import Descent, Quadratic, Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
+from continuousflex_deep.stages import stage
 
 COARSE = Descent(steps=20, damping=0.1, tolerance=0.5)
 MEDIUM = Descent(steps=30, damping=0.03, tolerance=0.1)
@@ -36,10 +37,12 @@ class Level:
 
     def run(self, images: Whitened, state: State) -> tuple[State, Quadratic, Tensor]:
         """Refine all hypotheses in this level's disc; see `keep_best` for what is returned."""
-        found = self.refiner.descend(images.prefix(len(self.refiner.disc)), state, self.descent)
+        within = images.prefix(len(self.refiner.disc))
+        found = self.refiner.descend(within, state, self.descent, self.kept.behind)
         return keep_best(*found, self.kept, self.symmetry)
 
 
+@stage("hypotheses compared")
 def keep_best(
     state: State, quadratic: Quadratic, kept: Kept, symmetry: Tensor | None = None
 ) -> tuple[State, Quadratic, Tensor]:

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from continuousflex_deep.devices import working_bytes
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project_with_jacobian
 from continuousflex_deep.options import Fit
+from continuousflex_deep.stages import stage
 
 # precision of the prior of a parameter that is not to be found
 _FIXED = 1e12
+# a descent has no prospect of a lower cost than so many times the gain that its quadratic model promises would give
+_REACH = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,7 @@ class State:
 
     def moved(self, step: Tensor) -> "State":
         """After a step (h, 5 + M): rotation vector from the left, displacement, amplitudes."""
-        rotation = torch.linalg.matrix_exp(_cross_matrix(step[:, :3])) @ self.rotation
+        rotation = _turn(step[:, :3]) @ self.rotation
         return State(rotation, self.displacement_A + step[:, 3:5], self.amplitudes + step[:, 5:], self.particle)
 
     def put(self, rows: Tensor, values: "State") -> "State":
@@ -63,6 +67,11 @@ class State:
         names = ("rotation", "displacement_A", "amplitudes")
         fields = {n: getattr(self, n).index_copy(0, rows, getattr(values, n)) for n in names}
         return State(**fields, particle=self.particle)
+
+    def where(self, kept: Tensor, other: "State") -> "State":
+        """This one where kept (h,), the other elsewhere."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return State(*(_where(kept, mine, theirs) for mine, theirs in pairs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,12 +99,18 @@ class Quadratic:
             )
         )
 
+    def where(self, kept: Tensor, other: "Quadratic") -> "Quadratic":
+        """This one where kept (h,), the other elsewhere."""
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Quadratic(*(_where(kept, mine, theirs) for mine, theirs in pairs))
+
     def step(self, damping: Tensor) -> Tensor:
         """The damped Gauss–Newton step (h, p); damping (h,) is relative to the matrix's diagonal."""
         scale = self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
         unit = self.matrix * scale[:, :, None] * scale[:, None, :]
         unit = unit + torch.diag_embed(damping[:, None].expand_as(scale) + 1e-6)
-        return scale * torch.linalg.solve(unit, scale * self.gradient)
+        # not checked for singularity, which it cannot be, because a check waits for the GPU
+        return scale * torch.linalg.solve_ex(unit, scale * self.gradient).result
 
     def expected_gain(self) -> Tensor:
         """By how much (h,) the undamped step lowers the cost, were it quadratic."""
@@ -126,7 +141,10 @@ class Descent:
 
 
 class Refiner:
-    """Levenberg–Marquardt of one model in one frequency disc, of poses, amplitudes or both."""
+    """Levenberg–Marquardt of one model in one frequency disc, of poses, amplitudes or both.
+
+    memory_bytes: for intermediate results; 0 takes what suits the device.
+    """
 
     def __init__(
         self,
@@ -135,7 +153,7 @@ class Refiner:
         field_A: float,
         prior_sd_A: float,
         fit: Fit = "both",
-        memory_bytes: int = 1 << 28,
+        memory_bytes: int = 0,
     ) -> None:
         self.model, self.disc, self.field_A, self.fit = model, disc, field_A, fit
         device, count = model.weights.device, 5 + len(model.modes)
@@ -143,8 +161,9 @@ class Refiner:
         self.prior[5:] = prior_sd_A**-2
         # the parameters to be found
         self.free = torch.arange(5 if fit == "conformation" else 0, 5 if fit == "pose" else count, device=device)
-        each = (4 + 2 * len(model.modes)) * 2 * (disc.radius_px + 1) * len(model.weights) * 4 * 2
-        self.chunk = max(1, memory_bytes // each)
+        waves, sums = 2 * (disc.radius_px + 1), 4 + 2 * len(model.modes)
+        numbers = len(model.weights) * (4 * waves + 3 * sums) + 3 * sums * waves**2 + 8 * count * len(disc)
+        self.chunk = max(1, (memory_bytes or working_bytes(device)) // (4 * numbers))
 
     def evaluate(self, images: Whitened, state: State) -> Quadratic:
         """The quadratic model of the cost at each hypothesis."""
@@ -165,6 +184,7 @@ class Refiner:
         w = images.filter[state.particle]
         return _real(p * w), _real(jacobian[:, self.free] * w[:, None])
 
+    @stage("normal equations")
     def _evaluate(self, images: Whitened, state: State) -> Quadratic:
         y, (m, jm) = _real(images.data[state.particle]), self._filtered(images, state)
         mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
@@ -203,24 +223,54 @@ class Refiner:
             total += ((covariance @ jm) * jm).sum(dim=1).unflatten(1, (-1, 2)).sum(dim=(0, 2))
         return total / len(state)
 
-    def descend(self, images: Whitened, state: State, descent: Descent) -> tuple[State, Quadratic]:
-        """Move every hypothesis downhill; returns where each ended and the quadratic model there."""
-        here = self.evaluate(images, state)
-        damping = torch.full_like(here.cost, descent.damping)
-        active = torch.arange(len(state), device=here.cost.device)
-        for _ in range(descent.steps):
-            if not len(active):
-                break
-            current, quadratic = state[active], here[active]
-            trial = current.moved(quadratic.step(damping[active]))
-            there = self.evaluate(images, trial)
-            better = there.cost < quadratic.cost
-            rows = active[better]
-            state, here = state.put(rows, trial[better]), here.put(rows, there[better])
-            damping[active] *= torch.where(better, 0.3, 6.0)
-            expected = here[active].expected_gain()
-            active = active[(expected > descent.tolerance) & (damping[active] < 1e5)]
+    def descend(
+        self, images: Whitened, state: State, descent: Descent, behind: float = float("inf")
+    ) -> tuple[State, Quadratic]:
+        """Move every hypothesis downhill; returns where each ended and the quadratic model there.
+
+        Hypotheses without prospect of coming within `behind` of the cost of their particle's best are given up on the
+        way.
+        """
+        with stage(f"descent to ring {self.disc.radius_px}"):
+            here = self.evaluate(images, state)
+            rows = torch.arange(len(state), device=here.cost.device)
+            current, quadratic, damping = state, here, torch.full_like(here.cost, descent.damping)
+            for _ in range(descent.steps):
+                with stage("steps"):
+                    trial = current.moved(quadratic.step(damping))
+                there = self.evaluate(images, trial)
+                with stage("steps"):
+                    worse = there.cost >= quadratic.cost
+                    current, quadratic = current.where(worse, trial), quadratic.where(worse, there)
+                    state, here = state.put(rows, current), here.put(rows, quadratic)
+                    damping = damping * torch.where(worse, 6.0, 0.3)
+                    expected = quadratic.expected_gain()
+                    limit = _lowest(here.cost, state.particle, len(images.data))[current.particle] + behind
+                    prospect = quadratic.cost - _REACH * expected <= limit
+                    going = torch.nonzero((expected > descent.tolerance) & (damping < 1e5) & prospect).flatten()
+                    if not len(going):
+                        break
+                    rows, current, quadratic, damping = rows[going], current[going], quadratic[going], damping[going]
         return state, here
+
+
+def _lowest(cost: Tensor, particle: Tensor, count: int) -> Tensor:
+    """The lowest cost (count,) of each particle's hypotheses."""
+    return torch.full((count,), float("inf"), dtype=cost.dtype, device=cost.device).scatter_reduce(
+        0, particle, cost, "amin"
+    )
+
+
+def _where(kept: Tensor, mine: Tensor, theirs: Tensor) -> Tensor:
+    return torch.where(kept.reshape(-1, *(1,) * (mine.ndim - 1)), mine, theirs)
+
+
+def _turn(vector: Tensor) -> Tensor:
+    """Rotations (h, 3, 3) by rotation vectors (h, 3) in radians, by Rodrigues' formula."""
+    angle, cross = vector.norm(dim=1)[:, None, None], _cross_matrix(vector)
+    # sin a / a and (1 − cos a) / a², smooth at 0
+    first, second = torch.sinc(angle / torch.pi), torch.sinc(angle / (2 * torch.pi)) ** 2 / 2
+    return torch.eye(3, dtype=vector.dtype, device=vector.device) + first * cross + second * (cross @ cross)
 
 
 def _real(values: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 from continuousflex_deep.geometry import random_rotations, rotation_distance_deg
 from continuousflex_deep.hemnma.levels import Kept, keep_best
 from continuousflex_deep.hemnma.refine import Descent, Quadratic, Refiner, State, Whitened
+from continuousflex_deep.hemnma.starts import joined
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 from continuousflex_deep.tests.engine_data import toy_modes, toy_structure
 
@@ -54,11 +55,12 @@ def angle_deg(a: State, b: State) -> np.ndarray:
     return rotation_distance_deg(a.rotation.numpy(), b.rotation.numpy())
 
 
-def test_step_turns_from_the_left():
-    start = states(3)
+@pytest.mark.parametrize("angle", [0.0, 1e-6, 0.37, 3.1, 7.0])
+def test_step_turns_from_the_left(angle):
+    start, vector = states(3), angle * np.array([2, -1, 2]) / 3
     step = torch.zeros(3, 7)
-    step[:, :3] = torch.tensor([0.1, -0.2, 0.3])
-    expected = Rotation.from_rotvec([0.1, -0.2, 0.3]).as_matrix() @ start.rotation.numpy()
+    step[:, :3] = torch.as_tensor(vector)
+    expected = Rotation.from_rotvec(vector).as_matrix() @ start.rotation.numpy()
     np.testing.assert_allclose(start.moved(step).rotation.numpy(), expected, atol=1e-6)
 
 
@@ -121,6 +123,30 @@ def test_scale_and_chunks_do_not_matter(model):
     torch.testing.assert_close(a.gain, b.gain, rtol=1e-4, atol=1e-3)
     weaker = Whitened(images.data, images.filter * 0.3)  # another contrast of the model is taken up by the scale
     torch.testing.assert_close(whole.evaluate(weaker, start).gain, a.gain, rtol=1e-4, atol=1e-3)
+
+
+def test_hypotheses_without_prospect_are_given_up_and_the_others_not(model, monkeypatch):
+    disc, one = FrequencyDisc(8), states(2)
+    images = images_of(model, disc, one, 60.0)
+    near, far = perturbed(one, 4, 1, 3), perturbed(one, 80, 1, 3)
+    both = joined(near, far)
+    refiner, descent = Refiner(model, disc, FIELD_A, 1e4), Descent(20, 0.1, 0.5)
+    evaluate, seen = refiner.evaluate, []
+
+    def counted(images, state):
+        seen.append(len(state))
+        return evaluate(images, state)
+
+    monkeypatch.setattr(refiner, "evaluate", counted)
+    found, quadratic = refiner.descend(images, both, descent)
+    all_the_way, lead = sum(seen), quadratic.cost[1::2] - quadratic.cost[::2]
+    assert (lead > 100).all()
+    seen.clear()
+    again, given_up = refiner.descend(images, both, descent, behind=40.0)
+    assert sum(seen) < 0.7 * all_the_way
+    torch.testing.assert_close(again[::2].rotation, found[::2].rotation)
+    torch.testing.assert_close(given_up.cost[::2], quadratic.cost[::2])
+    assert (given_up.cost[1::2] - given_up.cost[::2] > 40).all()
 
 
 def test_keeps_the_best_distinct_hypotheses():
