@@ -33,8 +33,10 @@ _GENERIC_BLUR_A = 1.5
 # spectra are estimated from particles whose correlation is at most so many deviations below the median. (Choosing the
 # best of a good set would choose noise that resembles the model, and make error bars too small.)
 _TRUSTED_DEVIATIONS = 2.5
-# particles that decide the contrast sign
+# particles that decide the contrast sign and whether phases are flipped
 _CONTRAST_PARTICLES = 32
+# by how much log-likelihood the images must tell that phases are flipped, or not, against what their file says
+_AGAINST_FILE = 20.0
 # conformations that the search takes over from the calibration particles
 _CONFORMATIONS = 24
 
@@ -43,15 +45,22 @@ Start = Callable[["Band", Spectra], State]
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Particles as the engine holds them: coefficients (k, n) complex and CTF (k, n) on a disc; field of view in Å."""
+    """Particles as the engine holds them: coefficients (k, n) complex and CTF (k, n) on a disc; field of view in Å; and
+    whether their phases are flipped, which takes the CTF's sign away."""
 
     data: Tensor
-    ctf: Tensor
+    optics: Tensor
     disc: FrequencyDisc
     field_A: float
+    flipped: bool
+
+    @property
+    def ctf(self) -> Tensor:
+        """The CTF (k, n) as it is in the images."""
+        return self.optics.abs() if self.flipped else self.optics
 
     def __getitem__(self, rows: Tensor | slice) -> "Band":
-        return Band(self.data[rows], self.ctf[rows], self.disc, self.field_A)
+        return replace(self, data=self.data[rows], optics=self.optics[rows])
 
     def whitened(self, spectra: Spectra) -> Whitened:
         """In units of the noise."""
@@ -152,6 +161,7 @@ class Calibration:
     in it, evenly spread."""
 
     spectra: Spectra
+    phase_flipped: bool
     fine_px: int
     intensity: Intensity
     conformations: Tensor
@@ -164,6 +174,7 @@ class Calibration:
             "transfer": s.transfer.cpu().numpy(),
             "limits": np.array([s.limit, self.fine_px]),
             "through_ctf": np.array(s.through_ctf),
+            "phase_flipped": np.array(self.phase_flipped),
             "intensity": np.array([self.intensity.median, self.intensity.deviation]),
             "conformations": self.conformations.cpu().numpy(),
         }
@@ -177,7 +188,7 @@ class Calibration:
         )
         intensity = Intensity(*(float(v) for v in arrays["intensity"]))
         spectra = Spectra(noise, transfer, limit, float(arrays["through_ctf"]))
-        return Calibration(spectra, fine_px, intensity, conformations)
+        return Calibration(spectra, bool(arrays["phase_flipped"]), fine_px, intensity, conformations)
 
 
 def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: float) -> Spectra:
@@ -192,7 +203,8 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
     and what the particles then are like."""
     stages = ("contrast", "coarse", "medium", "fine", "finest")
     with progress_bar("estimating noise and transfer", len(stages), unit="stage") as bar:
-        sign = contrast_sign(band, noise, maker, start)
+        sign, flipped = contrast(band, noise, maker, start)
+        band = replace(band, flipped=flipped)
         bar.update(1)
         spectra = generic_spectra(noise, maker.band, band.field_A, sign)
         state, *_ = maker.levels(maker.coarse_disc().radius_px).coarse.run(band.whitened(spectra), start(band, spectra))
@@ -201,13 +213,15 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
         for name in ("medium", "fine", "fine"):
             level: Level = getattr(maker.levels(fine_limit(band, state, maker, spectra)), name)
             state, *_ = level.run(band.whitened(spectra), state)
+            band = rightly_flipped(band, state, maker, spectra)
             spectra = reestimated(band, state, maker, spectra)
             bar.update(1)
     fine_px = fine_limit(band, state, maker, spectra)
     refiner, best = maker.levels(fine_px).fine.refiner, state[state.first_rows()]
     spectra = without_fitted_noise(spectra, band, best, maker, refiner)
     scales = refiner.evaluate(band.whitened(spectra).prefix(len(refiner.disc)), best).scale
-    return Calibration(spectra, fine_px, Intensity.of(scales), farthest_points(best.amplitudes, _CONFORMATIONS))
+    conformations = farthest_points(best.amplitudes, _CONFORMATIONS)
+    return Calibration(spectra, band.flipped, fine_px, Intensity.of(scales), conformations)
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
@@ -261,16 +275,30 @@ def without_fitted_noise(spectra: Spectra, band: Band, best: State, maker: Sched
     return replace(spectra, transfer=transfer)
 
 
-def contrast_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> float:
-    """+1 or −1: the sign of the transfer with which a coarse alignment of a few particles explains more of the data."""
+def contrast(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[float, bool]:
+    """The transfer's sign, +1 or −1, and whether phases are flipped: that with which a coarse alignment of a few
+    particles explains most of the data. What the file says of the phases stands unless the images say otherwise."""
     coarse = maker.levels(maker.coarse_disc().radius_px).coarse
-    few = band[slice(0, _CONTRAST_PARTICLES)]
     gains = {}
-    for sign in (1.0, -1.0):
-        spectra = generic_spectra(noise, maker.band, band.field_A, sign)
-        _, quadratic, _ = coarse.run(few.whitened(spectra), start(few, spectra))
-        gains[sign] = float(quadratic.gain.sum())
+    for flipped in (band.flipped, not band.flipped):
+        few = replace(band[slice(0, _CONTRAST_PARTICLES)], flipped=flipped)
+        for sign in (1.0, -1.0):
+            spectra = generic_spectra(noise, maker.band, band.field_A, sign)
+            _, quadratic, _ = coarse.run(few.whitened(spectra), start(few, spectra))
+            gains[sign, flipped] = float(quadratic.gain.sum()) + 2 * _AGAINST_FILE * (flipped == band.flipped)
+        if not bool((band.optics < 0).any()):
+            break
     return max(gains, key=lambda s: gains[s])
+
+
+def rightly_flipped(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Band:
+    """The band with phases taken as flipped or not, as the whole of it tells: a coarse alignment sees few of the CTF's
+    zeros."""
+    if not bool((band.optics < 0).any()):
+        return band
+    other = replace(band, flipped=not band.flipped)
+    costs = [reestimated(b, state, maker, spectra).cost(b.ctf, b.disc) for b in (band, other)]
+    return other if costs[1] < costs[0] - 2 * _AGAINST_FILE else band
 
 
 def _modelled(band: Band, state: State, maker: ScheduleMaker, chunk: int = 32) -> Tensor:

@@ -112,11 +112,15 @@ class EmbeddedEngine(Engine):
         chosen, maker, band, images = self._loaded(particles, rows)
         noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
         start = self._starter(chosen, maker, self._prior(_FIRST))
-        return calibrate(band, noise, maker, start)
+        calibration = calibrate(band, noise, maker, start)
+        if calibration.phase_flipped != band.flipped:
+            here, there = ("are", "are not") if calibration.phase_flipped else ("are not", "are")
+            note(f"the images {here} phase flipped, though their file says they {there}; they are taken as they look")
+        return calibration
 
     def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> BatchResult:
         """Poses, amplitudes and error bars of some rows; where a particle shows weakly, by a wider search, too."""
-        chosen, maker, band, _ = self._loaded(particles, rows)
+        chosen, maker, band, _ = self._loaded(particles, rows, calibration)
         levels, spectra = maker.levels(calibration.fine_px), calibration.spectra
         known = torch.cat([self._prior(_BESIDE_KNOWN), calibration.conformations])
         found = descended(band, self._starter(chosen, maker, known)(band, spectra), levels, spectra)
@@ -130,7 +134,7 @@ class EmbeddedEngine(Engine):
     def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
         """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
         them."""
-        chosen, maker, band, _ = self._loaded(particles, rows)
+        chosen, maker, band, _ = self._loaded(particles, rows, calibration)
         refiner = maker.levels(calibration.fine_px).fine.refiner
         images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
         return refiner.evaluate(images, given_state(chosen, self.mode_ids, self.device)).covariance()
@@ -141,12 +145,15 @@ class EmbeddedEngine(Engine):
         bright = bool(calibration.spectra.transfer.sum() > 0)
         return {
             "contrast": "bright particles" if bright else "dark particles",
+            "phases": "flipped" if calibration.phase_flipped else "not flipped",
             "finest_resolution_A": round(field_A / calibration.fine_px, 2),
             "ambiguous": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
         }
 
     @stage("images read and transformed")
-    def _loaded(self, particles: Particles, rows: np.ndarray) -> tuple[Particles, ScheduleMaker, Band, Tensor]:
+    def _loaded(
+        self, particles: Particles, rows: np.ndarray, calibration: Calibration | None = None
+    ) -> tuple[Particles, ScheduleMaker, Band, Tensor]:
         """Some particles, the levels for their images, and the images as coefficients and as pixels (k, d, d), of mean
         0 and in units of each one's noise."""
         chosen = particles.select(rows)
@@ -155,7 +162,8 @@ class EmbeddedEngine(Engine):
         images = images - images.mean(dim=(1, 2), keepdim=True)
         level = noise_levels(maker.band.gather(images), maker.band)
         images = images / level[:, None, None]
-        return chosen, maker, self._band(chosen, images, maker.band), images
+        flipped = calibration.phase_flipped if calibration else chosen.phase_flipped
+        return chosen, maker, self._band(chosen, images, maker.band, flipped), images
 
     def _maker(self, particles: Particles) -> ScheduleMaker:
         field_A = particles.box_px * particles.pixel_size_A
@@ -172,15 +180,14 @@ class EmbeddedEngine(Engine):
             o.fit,
         )
 
-    def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc) -> Band:
+    def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc, flipped: bool) -> Band:
         field_A = particles.box_px * particles.pixel_size_A
         data = disc.gather(images)
         if particles.ctf is None:
             ctf = torch.ones(data.shape, device=self.device)
         else:
             ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
-            ctf = ctf.abs() if particles.phase_flipped else ctf
-        return Band(data, ctf, disc, field_A)
+        return Band(data, ctf, disc, field_A, flipped)
 
     def _prior(self, count: int, seed: int = 0) -> Tensor:
         """The reference's conformation, and others as are expected where nothing is known."""

@@ -72,6 +72,7 @@ class Alignment:
     def _merged(self, parts: list[Arrays]) -> tuple[Particles, LeftOut]:
         rows, arrays, left_out = joined_parts(self.particles, parts)
         good = self.particles if len(rows) == len(self.particles) else self.particles.select(rows)
+        good = good.replace(phase_flipped=self.calibration()[0].phase_flipped)
         return merged_results(good, self.engine.mode_ids, [BatchResult(**arrays)], self.engine.options.fit), left_out
 
     def _batches(self) -> dict[str, Rows]:

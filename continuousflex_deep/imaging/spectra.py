@@ -34,6 +34,11 @@ class Spectra:
         """The noise (k, n) of coefficients with CTF values (k, n)."""
         return self.noise[disc.ring] * (1 + self.through_ctf * ctf**2).sqrt()
 
+    def cost(self, ctf: Tensor, disc: FrequencyDisc) -> float:
+        """Twice the negative log-likelihood, up to a constant, of data that these spectra were estimated from; ctf
+        (k, n): the particles' CTF."""
+        return 4 * float(self.deviation(ctf, disc).log().double().sum())
+
     def filter(self, ctf: Tensor, disc: FrequencyDisc) -> Tensor:
         """What whitens a model's coefficients: W = CTF·τ/σ (k, n)."""
         return ctf * self.transfer[disc.ring] / self.deviation(ctf, disc)

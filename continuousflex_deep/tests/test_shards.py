@@ -45,7 +45,8 @@ class MeansEngine:
 
     def calibration_of(self, arrays: Arrays) -> SimpleNamespace:
         learned = int(arrays["learned_from"])
-        return SimpleNamespace(learned_from=learned, arrays=lambda: {"learned_from": np.array(learned)})
+        arrays_of = lambda: {"learned_from": np.array(learned)}  # noqa: E731
+        return SimpleNamespace(learned_from=learned, phase_flipped=False, arrays=arrays_of)
 
     def align_batch(self, particles: Particles, rows: np.ndarray, calibration: SimpleNamespace) -> BatchResult:
         self._needs_memory_for(len(rows))
