@@ -5,11 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from continuousflex_deep import cli
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler
 from continuousflex_deep.hemnma.command import chosen_modes
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.modes import NormalModes, write_modes
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.engine_data import toy_modes, toy_particles, toy_structure, without_truth
@@ -102,3 +105,30 @@ def test_modes_are_needed_unless_only_poses_are_found() -> None:
     assert chosen_modes(AlignOptions(fit="pose"), structure).vectors.shape == (0, len(structure), 3)
     with pytest.raises(InputError, match="--modes is required"):
         chosen_modes(AlignOptions(), structure)
+
+
+def test_commands_of_the_three_switches(tmp_path, capsys) -> None:
+    """Poses from nothing without modes; the conformations at those poses; both, from there on."""
+    truth, structure = toy_particles(tmp_path, count=12), toy_structure()
+    write_structure(tmp_path / "toy.pdb", structure)
+    write_modes(tmp_path / "modes", toy_modes(structure))
+    write_particles(without_truth(truth), tmp_path / "in.star")
+
+    def align(source: str, output: str, *more: str) -> Particles:
+        paths = {"particles": source, "structure": "toy.pdb", "output": output}
+        given = [text for k, v in paths.items() for text in (f"--{k}", str(tmp_path / v))]
+        search = ["--threads", "1", "--angular-step-deg", "20", "--n-hypotheses", "6"]
+        assert cli.main(["align", *given, *search, *more]) == 0, capsys.readouterr().err
+        return read_particles(tmp_path / output)
+
+    modes = ["--modes", str(tmp_path / "modes"), "--mode-list", "7-8"]
+    rigid = align("in.star", "rigid.star", "--fit", "pose")
+    assert (rigid.mode_ids, rigid.amplitudes) == ((), None)
+    bent = align("rigid.star", "bent.star", "--fit", "conformation", *modes)
+    np.testing.assert_array_equal(bent.euler_deg, rigid.euler_deg)
+    assert bent.mode_ids == (7, 8)
+    both = align("bent.star", "both.star", "--init", "local", *modes)
+    assert np.median(angle_deg(both, truth)) < np.median(angle_deg(rigid, truth))
+    out = ["--output", str(tmp_path / "x.star"), "--structure", str(tmp_path / "toy.pdb")]
+    assert cli.main(["align", "--particles", str(tmp_path / "in.star"), *out]) == 2
+    assert "--modes is required" in capsys.readouterr().err
