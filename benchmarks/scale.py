@@ -8,7 +8,8 @@ simulation. Few different images are named again and again, each time as another
 memory    peak memory and time of one process for so many particles, from their true poses: a setting as cheap as there
           is, since it is reading, keeping parts and writing that are looked at. Target: under 4 GiB for 200,000.
 workers   particles per second with 1, 2, … workers under torchrun, one thread each, up to the number of cores, with a
-          global search; and that all write the same.
+          global search, once all workers are at work; time of the whole run, start and calibration included; and that
+          all write the same.
 hosts     two hosts, each a network namespace with a name of its own, connected by a virtual cable and sharing a folder:
           torchrun with two nodes; then the plain command on both, of which one is killed. Needs root.
 """
@@ -38,7 +39,7 @@ from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions, SimulateOptions
 from continuousflex_deep.particles import Particles, concatenate
 
-BOX_PX, PIXEL_A, IMAGES = 32, 3.0, 500
+BOX_PX, PIXEL_A, IMAGES, BATCH = 32, 3.0, 500, 16
 LOCAL = ["--init", "local", "--local-step-deg", "0"]
 GLOBAL = ["--n-hypotheses", "4", "--angular-step-deg", "20"]
 ADDRESSES = ("10.213.7.1", "10.213.7.2")
@@ -131,25 +132,40 @@ def memory(case: Case) -> Iterator[Figures]:
 
 def workers(case: Case) -> Iterator[Figures]:
     """Particles a second by the number of workers of this computer."""
-    particles, first, alone_s = case.write(4 * IMAGES), b"", 0.0
+    particles, first, alone = case.write(8 * IMAGES), b"", 0.0
     for count in range(1, len(os.sched_getaffinity(0)) + 1):
         output = case.folder / f"workers-{count}.star"
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         started = time.monotonic()
-        command = case.command(particles, output, *GLOBAL, "--batch", "16")
+        command = case.command(particles, output, *GLOBAL, "--batch", str(BATCH))
         process = _quietly([sys.executable, *torchrun, *command])
+        rate = _rate(output, process)
         status, usage = _waited(process)
         wall_s = time.monotonic() - started
         _require(status == 0, "torchrun failed", process)
-        first, alone_s = first or output.read_bytes(), alone_s or wall_s
+        first, alone = first or output.read_bytes(), alone or rate
         _require(output.read_bytes() == first, "another number of workers wrote something else")
         yield {
             "workers": count,
+            "particles_per_s": round(rate, 1),
+            "speed_up": round(rate / alone, 2),
             "wall_s": round(wall_s, 1),
-            "speed_up": round(alone_s / wall_s, 2),
             "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
             "same_output": True,
         }
+
+
+def _rate(output: Path, process: "subprocess.Popen[bytes]") -> float:
+    """Particles per second between the tenth part and the last that was seen."""
+    parts, seen = output.with_suffix(".parts"), {}
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        if count := len(list(parts.glob("part-*.npz"))):
+            seen.setdefault(count, time.monotonic())
+        time.sleep(0.05)
+    counts = [count for count in seen if count >= 10]
+    _require(len(counts) > 1, "the run ended before it could be timed", process)
+    low, high = min(counts), max(counts)
+    return BATCH * (high - low) / (seen[high] - seen[low])
 
 
 def hosts(case: Case) -> Iterator[Figures]:
@@ -158,7 +174,7 @@ def hosts(case: Case) -> Iterator[Figures]:
         yield {"skipped": "making network namespaces needs root, ip and unshare"}
         return
     particles, alone = case.write(2 * IMAGES), case.folder / "one-host.star"
-    single = _quietly([sys.executable, *case.command(particles, alone, *LOCAL, "--batch", "16")])
+    single = _quietly([sys.executable, *case.command(particles, alone, *LOCAL, "--batch", str(BATCH))])
     _require(single.wait() == 0, "one process failed", single)
     with _two_hosts() as prefixes:
         yield _by_torchrun(case, particles, alone, prefixes)
@@ -169,7 +185,7 @@ def _by_torchrun(case: Case, particles: Path, alone: Path, prefixes: list[list[s
     output = case.folder / "two-hosts.star"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint={ADDRESSES[0]}:29417", "--rdzv-id=scale"]
-    align = case.command(particles, output, *LOCAL, "--batch", "16")
+    align = case.command(particles, output, *LOCAL, "--batch", str(BATCH))
     running = [
         _quietly([*prefix, *torchrun, f"--local-addr={address}", *align])
         for prefix, address in zip(prefixes, ADDRESSES, strict=True)
@@ -183,7 +199,7 @@ def _by_torchrun(case: Case, particles: Path, alone: Path, prefixes: list[list[s
 
 def _one_dies(case: Case, particles: Path, alone: Path, prefixes: list[list[str]]) -> Figures:
     output = case.folder / "one-dies.star"
-    align = [sys.executable, *case.command(particles, output, *LOCAL, "--batch", "16")]
+    align = [sys.executable, *case.command(particles, output, *LOCAL, "--batch", str(BATCH))]
     survivor, doomed = (_quietly([*prefix, *align]) for prefix in prefixes)
     while len(list(output.with_suffix(".parts").glob("part-*.npz"))) < 8:
         time.sleep(0.01)
