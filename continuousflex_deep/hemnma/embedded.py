@@ -8,12 +8,13 @@ from torch import Tensor
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.hemnma.calibration import Band, Calibration, ScheduleMaker, Start, calibrate
+from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.found import descended
 from continuousflex_deep.hemnma.parts import Arrays, Parts
 from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.hemnma.results import BatchResult
+from continuousflex_deep.hemnma.schedule import Band, ScheduleMaker
 from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
 from continuousflex_deep.hemnma.shards import Alignment, calibrated
 from continuousflex_deep.hemnma.starts import (

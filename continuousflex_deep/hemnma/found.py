@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from continuousflex_deep.hemnma.calibration import Band, Schedule
 from continuousflex_deep.hemnma.levels import same_hypothesis
 from continuousflex_deep.hemnma.refine import Quadratic, State
+from continuousflex_deep.hemnma.schedule import Band, Schedule
 from continuousflex_deep.imaging.spectra import Spectra
 
 

@@ -1,0 +1,110 @@
+"""A set of particles as the engine holds it, and the levels at which a model is aligned to it."""
+
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from continuousflex_deep.hemnma.levels import (
+    COARSE,
+    FINE,
+    MEDIUM,
+    Kept,
+    Level,
+    coarse_resolution_A,
+    disc_for,
+    residue_groups,
+)
+from continuousflex_deep.hemnma.refine import Refiner, Whitened
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
+from continuousflex_deep.imaging.spectra import Spectra
+from continuousflex_deep.options import Fit
+
+
+@dataclass(frozen=True, eq=False)
+class Band:
+    """Particles as the engine holds them: coefficients (k, n) complex and CTF (k, n) on a disc; field of view in Å; and
+    whether their phases are flipped, which takes the CTF's sign away."""
+
+    data: Tensor
+    optics: Tensor
+    disc: FrequencyDisc
+    field_A: float
+    flipped: bool
+
+    @property
+    def ctf(self) -> Tensor:
+        """The CTF (k, n) as it is in the images."""
+        return self.optics.abs() if self.flipped else self.optics
+
+    def __getitem__(self, rows: Tensor | slice) -> "Band":
+        return replace(self, data=self.data[rows], optics=self.optics[rows])
+
+    def whitened(self, spectra: Spectra) -> Whitened:
+        """In units of the noise."""
+        return Whitened(spectra.whitened(self.data, self.ctf, self.disc), spectra.filter(self.ctf, self.disc))
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The three levels of one structure, box and set of spectra, coarse to fine."""
+
+    coarse: Level
+    medium: Level
+    fine: Level
+
+
+@dataclass(frozen=True)
+class ScheduleMaker:
+    """Builds levels for a model; what stays the same while spectra are learned."""
+
+    model: PointModel
+    coarse_model: PointModel
+    band: FrequencyDisc
+    field_A: float
+    box_px: int
+    prior_sd_A: float
+    step_deg: float
+    finest_A: float
+    symmetry: Tensor
+    fit: Fit
+
+    @staticmethod
+    def of(
+        model: PointModel,
+        residue_index: Tensor,
+        box_px: int,
+        field_A: float,
+        prior_sd_A: float,
+        step_deg: float,
+        finest_A: float,
+        symmetry: Tensor,
+        fit: Fit = "both",
+    ) -> "ScheduleMaker":
+        """For a model whose atoms belong to residues (A,), in images of box_px pixels, of which nothing finer than
+        finest_A is fitted."""
+        device = model.weights.device
+        band = disc_for(2.0, field_A, box_px, device)
+        groups = residue_groups(residue_index, len(model.weights)).to(device)
+        coarse = model.coarse_grained(groups)
+        return ScheduleMaker(
+            model, coarse, band, field_A, box_px, prior_sd_A, step_deg, finest_A, symmetry.to(device), fit
+        )
+
+    def coarse_disc(self) -> FrequencyDisc:
+        """The disc of search and first descent."""
+        resolution = max(coarse_resolution_A(self.model, self.step_deg), self.finest_A)
+        return disc_for(resolution, self.field_A, self.box_px, self.model.weights.device)
+
+    def levels(self, fine_px: int) -> Schedule:
+        """Levels up to a finest ring; the medium one halves the octaves between."""
+        coarse = self.coarse_disc()
+        fine_px = max(fine_px, coarse.radius_px)
+        medium_px = round((coarse.radius_px * fine_px) ** 0.5)
+        make = lambda model, px: Refiner(  # noqa: E731
+            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit
+        )
+        return Schedule(
+            coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0), self.symmetry),
+            medium=Level(make(self.model, medium_px), MEDIUM, Kept(2, 60.0), self.symmetry),
+            fine=Level(make(self.model, fine_px), FINE, Kept(2, float("inf")), self.symmetry),
+        )
