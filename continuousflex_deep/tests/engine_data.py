@@ -78,7 +78,7 @@ def toy_particles(
             "phase_shift_deg": 0,
         } | changed_ctf
         astigmatism_A = constant.pop("astigmatism_A", 500)
-        defocus = rng.uniform(*defocus_A, size=count)
+        defocus = rng.uniform(defocus_A[0], defocus_A[1], size=count)
         columns = {k: np.broadcast_to(np.asarray(v, dtype=np.float64), count) for k, v in constant.items()}
         parameters = Ctf(defocus, defocus + astigmatism_A, **columns)
         images = filter_images(images, ctf_2d(parameters, box_px, pixel_A))
