@@ -115,9 +115,11 @@ def at_snr(snr: float) -> Callable[[Case], Figures]:
 
 
 def shifts(case: Case) -> Figures:
-    """Shifts of up to 10% of the box."""
+    """Shifts of up to 10% of the box, which is large enough to hold what they displace."""
     return run_engine(
-        case.structure, case.modes(), *case.images(case.structure, case.modes(), shift_range_px=25.6)
+        case.structure,
+        case.modes(),
+        *case.images(case.structure, case.modes(), box_px=320, final_box_px=160, shift_range_px=32.0),
     ).figures()
 
 
@@ -137,9 +139,11 @@ def c_alpha(case: Case) -> Figures:
 
 def pseudoatoms(case: Case) -> Figures:
     """A reference of Gaussians that approximate the structure's map; they move as the atoms around them do."""
-    volume = structure_to_map(case.structure, box_px=64, pixel_size_A=1.5, resolution_A=4.0)
+    volume = structure_to_map(case.structure, box_px=64, pixel_size_A=1.5, b_factor_A2=200.0)
     write_volume(case.folder / "map.mrc", volume, 1.5)
-    make_pseudoatoms(PseudoatomsOptions(map=str(case.folder / "map.mrc"), output=str(case.folder / "points.pdb")))
+    make_pseudoatoms(
+        PseudoatomsOptions(map=str(case.folder / "map.mrc"), output=str(case.folder / "points.pdb"), sigma_A=1.6)
+    )
     points = read_structure(case.folder / "points.pdb")
     near = cdist(points.coords_A, case.structure.coords_A - case.structure.center_A)
     weight = np.exp(-(near**2) / (2 * 3.0**2))
