@@ -83,12 +83,14 @@ class PseudoatomsOptions:
     output: str = required("pseudoatoms (.pdb)")
     sigma_A: float = option(0.0, "standard deviation of the Gaussians; 0 takes 1.5 voxels", "Å", low=0.0)
     threshold: str = option(
-        "auto", "voxels of at least this density are approximated; auto: Otsu's threshold, which is told"
+        "auto",
+        "voxels of at least this density are approximated; auto: Otsu's threshold of the map smoothed by the Gaussian, "
+        "which is told",
     )
     mask: str = option("", "map (.mrc) that is above 0.5 where to approximate, instead of a threshold")
     target_error_percent: float = option(
         5.0,
-        "pseudoatoms are added until the difference from the map is this much of it (root mean square)",
+        "pseudoatoms are added until the difference from the map, noise apart, is this much of it (root mean square)",
         "%",
         0.1,
         50,

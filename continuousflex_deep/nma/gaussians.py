@@ -39,10 +39,11 @@ class GaussianSum:
 
 
 class VoxelFit:
-    """Least squares of Gaussians to `volume` (d, d, d) at the voxels of `inside` (d, d, d, boolean)."""
+    """Least squares of Gaussians to `volume` (d, d, d), which has white noise of deviation `noise`, at the voxels of
+    `inside` (d, d, d, boolean)."""
 
-    def __init__(self, volume: NDArray[np.float32], inside: NDArray[np.bool_]) -> None:
-        self.inside = inside
+    def __init__(self, volume: NDArray[np.float32], inside: NDArray[np.bool_], noise: float = 0.0) -> None:
+        self.inside, self.noise = inside, noise
         self.target = volume[inside].astype(np.float64)
         self.norm = float(np.linalg.norm(self.target))
         self._row = np.full(inside.shape, -1, dtype=np.int32)
@@ -51,6 +52,12 @@ class VoxelFit:
     def residual(self, gaussians: GaussianSum) -> Floats:
         """Target minus sum (voxels,)."""
         return self.target - self._matrices(gaussians)[0].T @ gaussians.weights
+
+    def relative_error(self, gaussians: GaussianSum) -> float:
+        """Norm of the residual over that of the target, the noise that is expected in it taken out."""
+        residual = self.residual(gaussians)
+        expected = self.noise**2 * max(len(self.target) - 4 * len(gaussians), 0)
+        return float(np.sqrt(max(float(residual @ residual) - expected, 0.0))) / self.norm
 
     def refine(self, start: GaussianSum, steps: int, tolerance: float = 1e-3) -> tuple[GaussianSum, Floats]:
         """At most `steps` steps from `start`, until one lowers the squared residual by less than `tolerance` of it.

@@ -33,8 +33,9 @@ _STALLED = 0.01  # relative gain below which such an addition did not help; afte
 class Pseudoatoms:
     """What became of a map: its structure, sigma_A, the peak density of a pseudoatom of weight 1, and the errors.
 
-    error_percent: root-mean-square difference from the map over the root-mean-square of the map, within the mask;
-    mean_error_percent: mean absolute difference over the map's range there, which is what Xmipp calls the error.
+    error_percent: root-mean-square difference from the map over the root-mean-square of the map, within the mask, the
+    map's noise taken out; mean_error_percent: mean absolute difference, noise and all, over the map's range there,
+    which is what Xmipp calls the error.
     """
 
     structure: Structure
@@ -54,13 +55,19 @@ class Pseudoatoms:
 
 
 def map_to_pseudoatoms(
-    volume: Map, inside: Mask, voxel_A: float, sigma_A: float, target_percent: float, most: int
+    volume: Map,
+    inside: Mask,
+    voxel_A: float,
+    sigma_A: float,
+    target_percent: float,
+    most: int,
+    noise: float = 0.0,
 ) -> Pseudoatoms:
-    """Pseudoatoms of a map (d, d, d) whose solvent is 0, within a mask (d, d, d).
+    """Pseudoatoms of a map (d, d, d) whose solvent is 0 with a noise of that deviation, within a mask (d, d, d).
 
     As few as reach the error target_percent; no more than `most`, and no more than help, which is then said.
     """
-    fit, sigma_px = VoxelFit(volume, inside), sigma_A / voxel_A
+    fit, sigma_px = VoxelFit(volume, inside, noise), sigma_A / voxel_A
     found = _grown(fit, sigma_px, target_percent / 100, most)
     found, _ = fit.refine(found, 20, tolerance=1e-2)
     result = _rounded(found, fit, volume.shape[0], voxel_A)
@@ -80,18 +87,16 @@ def _grown(fit: VoxelFit, sigma_px: float, target: float, most: int) -> Gaussian
     best, stalled = np.inf, 0
     with progress_bar("pseudoatoms", 100, unit="%") as bar:
         while True:
-            found, residual = fit.refine(found, 8)
-            found = _pruned(found)
-            residual = fit.residual(found)
-            error = float(np.linalg.norm(residual)) / fit.norm
-            bar.update(int(100 * min(1, np.log(error) / np.log(target))) - bar.n)
+            found = _pruned(fit.refine(found, 8)[0])
+            error = fit.relative_error(found)
+            bar.update(int(100 * min(1, np.log(max(error, target)) / np.log(target))) - bar.n)
             bar.set_postfix_str(f"{len(found)} pseudoatoms, error {100 * error:.1f}%")
             stalled = stalled + 1 if error > (1 - _STALLED) * best else 0
             if error <= target or len(found) >= most or stalled == 2:
                 return found
             best = min(best, error)
             more = max(4, round(_GROWTH[error < 2 * target] * len(found)))
-            found = _added(fit, found, residual, min(more, most - len(found)), _CLOSEST)
+            found = _added(fit, found, fit.residual(found), min(more, most - len(found)), _CLOSEST)
 
 
 def _added(
@@ -154,7 +159,6 @@ def _rounded(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: float) -> 
             "voxel size"
         )
     written = replace(found, positions_px=coords[:, ::-1] / voxel_A + box_px // 2, weights=weights * peak)
-    residual = fit.residual(written)
     count = len(coords)
     structure = Structure(
         coords_A=coords,
@@ -169,6 +173,6 @@ def _rounded(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: float) -> 
         structure,
         found.sigma_px * voxel_A,
         peak,
-        100 * float(np.linalg.norm(residual)) / fit.norm,
-        100 * float(np.abs(residual).mean() / np.ptp(np.concatenate([[0.0], fit.target]))),
+        100 * fit.relative_error(written),
+        100 * float(np.abs(fit.residual(written)).mean() / np.ptp(np.concatenate([[0.0], fit.target]))),
     )

@@ -37,11 +37,14 @@ def run(options: PseudoatomsOptions) -> None:
             f"--sigma-A: got {sigma_A:g} Å, expected {low:.3g} to {high:.3g} Å for voxels of {voxel_A:g} Å; "
             "resample the map for others"
         )
-    inside, how = particle_mask(volume, options)
-    solvent = float(np.median(volume[~inside])) if not inside.all() else 0.0
-    print(f"{int(inside.sum())} voxels of {voxel_A:g} Å ({how}), solvent {solvent:.4g}, σ {sigma_A:.2f} Å", flush=True)
+    inside, how = particle_mask(volume, options, sigma_A / voxel_A)
+    solvent, noise = solvent_of(volume, inside, sigma_A / voxel_A)
+    print(
+        f"{int(inside.sum())} voxels of {voxel_A:g} Å ({how}), solvent {solvent:.4g} ± {noise:.2g}, σ {sigma_A:.2f} Å",
+        flush=True,
+    )
     found = map_to_pseudoatoms(
-        volume - solvent, inside, voxel_A, sigma_A, options.target_error_percent, options.max_pseudoatoms
+        volume - solvent, inside, voxel_A, sigma_A, options.target_error_percent, options.max_pseudoatoms, noise
     )
     write_structure(output, found.structure, remarks=found.remarks())
     center_A = [round(float(c), 3) for c in found.structure.center_A]
@@ -50,6 +53,7 @@ def run(options: PseudoatomsOptions) -> None:
         "sigma_A": sigma_A,
         "mask": how,
         "solvent": solvent,
+        "noise": noise,
         "peak_density_of_weight_1": found.peak,
         "error_percent": found.error_percent,
         "mean_error_percent_of_range": found.mean_error_percent,
@@ -88,16 +92,32 @@ def read_map(options: PseudoatomsOptions) -> tuple[Map, float]:
     return volume, voxel_A
 
 
-def particle_mask(volume: Map, options: PseudoatomsOptions) -> tuple[Mask, str]:
-    """The voxels (d, d, d) of the particle and how they were found, without specks of noise apart from it."""
+def solvent_of(volume: Map, inside: Mask, sigma_px: float) -> tuple[float, float]:
+    """Level and noise (standard deviation) of what is outside the particle; the noise is that part which Gaussians of
+    this width cannot follow."""
+    if inside.all():
+        return 0.0, 0.0
+    outside = ~ndimage.binary_dilation(inside, iterations=int(np.ceil(3 * sigma_px)))
+    outside = outside if outside.any() else ~inside
+    fine = (volume - ndimage.gaussian_filter(volume, sigma_px))[outside]
+    deviation = 1.4826 * float(np.median(np.abs(fine - np.median(fine))))
+    return float(np.median(volume[~inside])), deviation
+
+
+def particle_mask(volume: Map, options: PseudoatomsOptions, sigma_px: float) -> tuple[Mask, str]:
+    """The voxels (d, d, d) of the particle and how they were found, without specks of noise apart from it.
+
+    Otsu's threshold is that of the map seen through the Gaussian, in which noise does not stand out.
+    """
     if options.mask:
         mask, _ = read_volume(options.mask)
         if mask.shape != volume.shape:
             raise InputError(f"mask '{options.mask}': got a shape of {mask.shape}, expected the map's {volume.shape}")
         inside, how = mask > 0.5, "mask"
     elif options.threshold == "auto":
-        threshold = otsu_threshold(volume)
-        inside, how = volume >= threshold, f"Otsu's threshold {threshold:.4g}"
+        smooth = ndimage.gaussian_filter(volume, sigma_px)
+        threshold = otsu_threshold(smooth)
+        inside, how = smooth >= threshold, f"Otsu's threshold {threshold:.4g} of the smoothed map"
     else:
         threshold = _number(options.threshold)
         inside, how = volume >= threshold, f"threshold {threshold:g}"
@@ -125,11 +145,10 @@ def otsu_threshold(volume: Map) -> float:
 
 
 def _without_dust(inside: Mask) -> Mask:
-    """Parts of less than a twentieth of the largest part's volume are left out; parts up to 3 voxels apart are one."""
-    label, count = ndimage.label(ndimage.binary_dilation(inside, np.ones((3, 3, 3))), np.ones((3, 3, 3)))
+    """Parts of less than a twentieth of the largest part's volume are left out."""
+    label, count = ndimage.label(inside, np.ones((3, 3, 3)))
     volume = np.bincount(label[inside], minlength=count + 1)
-    dust = volume < _DUST * volume.max()
-    left = inside & ~dust[label]
+    left = inside & (volume >= _DUST * volume.max())[label]
     if (removed := int(inside.sum() - left.sum())) > 0:
         note(f"{removed} of {int(inside.sum())} voxels lie in small parts apart from the particle and are left out")
     return left
