@@ -13,6 +13,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Worker:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / f"{_WORKER}{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+        self._claims: set[Path] = set()
         self._stopped = threading.Event()
         self._heart = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
 
@@ -39,9 +41,11 @@ class Worker:
         self._heart.start()
 
     def stop(self) -> None:
-        """Leave."""
+        """Leave, and give up all claims."""
         self._stopped.set()
         self._heart.join()
+        for claim in tuple(self._claims):
+            self.release(claim)
         self.path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
@@ -61,7 +65,18 @@ class Worker:
         if latest >= 0 and self.holder(piece, latest):
             return None
         path = self.folder / f"{piece}{_CLAIM}{latest + 1}"
-        return path if create_exclusively(path, self.path.name) else None
+        self._claims.add(path)  # before it is made, for an exception may come at any moment
+        if create_exclusively(path, self.path.name):
+            return path
+        self._claims.discard(path)
+        return None
+
+    def release(self, claim: Path) -> None:
+        """Give up a claim of this worker."""
+        with suppress(FileNotFoundError):
+            if claim.read_text() == self.path.name:
+                claim.unlink()
+        self._claims.discard(claim)
 
     def holder(self, piece: str, number: int) -> str:
         """The living worker that has made the claim of this number, in words; empty where there is none."""

@@ -138,23 +138,24 @@ class PartStore:
     # ------------------------------------------------------------------------------------------------- the claims
     @contextmanager
     def claimed(self, names: list[str]) -> Iterator[str | None]:
-        name, claim = self._claim(names)
+        worker = self._worker
+        assert worker is not None, "claims are made while joined"
+        name, claim = self._claim(worker, names)
         try:
             yield name
         finally:
             if claim:
-                claim.unlink(missing_ok=True)
+                worker.release(claim)
 
-    def _claim(self, names: list[str]) -> tuple[str | None, Path | None]:
+    def _claim(self, worker: Worker, names: list[str]) -> tuple[str | None, Path | None]:
         """Claim one of some pieces: those without a claim come first, then those whose worker has died."""
-        listing, worker = self._listing(), self._worker
+        listing = self._listing()
         taken = pieces_claimed(listing)
-        assert worker is not None, "claims are made while joined"
         for name in sorted(names, key=lambda n: n in taken):
             with self._gone_explained():
                 claim = worker.claim(name, listing if name in taken else ())
             if claim and (self.folder / f"{name}{_PART}").exists():  # done since the folder was listed
-                claim.unlink(missing_ok=True)
+                worker.release(claim)
             elif claim:
                 return name, claim
         return None, None

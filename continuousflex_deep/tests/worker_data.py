@@ -55,10 +55,9 @@ class Running:
     """A command as a process of its own, forked from the tests' so that it need not import everything again."""
 
     def __init__(self, arguments: list[str], environ: dict[str, str]) -> None:
-        handle, name = tempfile.mkstemp()
-        os.close(handle)
-        self._log = Path(name)
-        self._process = multiprocessing.get_context("fork").Process(target=_run, args=(arguments, environ, self._log))
+        self._log = tempfile.NamedTemporaryFile()  # noqa: SIM115
+        arguments_of_run = (arguments, environ, self._log.fileno())
+        self._process = multiprocessing.get_context("fork").Process(target=_run, args=arguments_of_run)
         self._process.start()
         self.pid: int = self._process.pid or 0
 
@@ -74,12 +73,11 @@ class Running:
 
     def said(self) -> str:
         """What it has written to stderr."""
-        return self._log.read_text()
+        return Path(self._log.name).read_text()
 
 
-def _run(arguments: list[str], environ: dict[str, str], log: Path) -> None:
-    file = os.open(log, os.O_WRONLY)
-    os.dup2(file, 2)
+def _run(arguments: list[str], environ: dict[str, str], log: int) -> None:
+    os.dup2(log, 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)
     os.environ.update(environ)
     sys.exit(cli.main(arguments))
