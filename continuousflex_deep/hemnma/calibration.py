@@ -28,8 +28,8 @@ _TRUSTED_DEVIATIONS = 2.5
 _CONTRAST_PARTICLES = 32
 # by how much log-likelihood the images must tell that phases are flipped, or not, against what their file says
 _AGAINST_FILE = 20.0
-# conformations that the search takes over from the calibration particles
-_CONFORMATIONS = 24
+# conformations per mode that the search takes over from the calibration particles
+_CONFORMATIONS = 8
 
 Start = Callable[[Band, Spectra], State]
 
@@ -121,7 +121,7 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
     refiner, best = maker.levels(fine_px).fine.refiner, state[state.first_rows()]
     spectra = without_fitted_noise(spectra, band, best, maker, refiner)
     scales = refiner.evaluate(band.whitened(spectra).prefix(len(refiner.disc)), best).scale
-    conformations = farthest_points(best.amplitudes, _CONFORMATIONS)
+    conformations = farthest_points(best.amplitudes, _CONFORMATIONS * max(1, best.amplitudes.shape[1]))
     return Calibration(spectra, band.flipped, fine_px, Intensity.of(scales), conformations)
 
 

@@ -37,9 +37,9 @@ from continuousflex_deep.progress import note
 from continuousflex_deep.reconstruction.symmetry import point_group
 from continuousflex_deep.stages import stage
 
-# conformations that the search tries: of the prior where nothing is known yet, fewer of it beside those that were found
-# to occur, and many more in a second look
-_FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 24, 12, 60
+# conformations per mode that the search tries: of the prior where nothing is known yet, fewer of it beside those that
+# were found to occur, and many more in a second look
+_FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
 # particles that show this much more weakly than others (in deviations) are looked at a second time
 _WEAK = 2.5
 
@@ -190,9 +190,10 @@ class EmbeddedEngine(Engine):
             ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
         return Band(data, ctf, disc, field_A, flipped)
 
-    def _prior(self, count: int, seed: int = 0) -> Tensor:
+    def _prior(self, per_mode: int, seed: int = 0) -> Tensor:
         """The reference's conformation, and others as are expected where nothing is known."""
-        return prior_conformations(len(self.mode_ids), self.prior_sd_A, count, seed).to(self.device)
+        modes = len(self.mode_ids)
+        return prior_conformations(modes, self.prior_sd_A, per_mode * modes, seed).to(self.device)
 
     def _starter(self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0) -> Start:
         """What gives each particle its first hypotheses: the search in some conformations (C, M), or the pose it comes
