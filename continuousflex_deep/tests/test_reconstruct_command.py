@@ -158,7 +158,7 @@ def test_command_says_what_is_wrong(particles: Particles, tmp_path: Path, capsys
         (particles, ["--no-ctf", "--reference", str(tmp_path / "small.mrc")], "10 voxels of 1 Å"),
         (particles, ["--no-ctf", "--mask-diameter-A", "500"], "only 96 Å wide"),
         (beyond, ["--no-ctf"], f"has {N} images"),
-        (damaged, ["--no-ctf"], "1 images cannot be used"),
+        (damaged, ["--no-ctf"], "images cannot be used, for example of particles 6 (not finite"),
     ]:
         assert main(arguments(tmp_path, case, *more)) == 2, message
         assert message in capsys.readouterr().err
