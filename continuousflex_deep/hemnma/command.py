@@ -8,8 +8,8 @@ import numpy as np
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.finish import finish_together, write_record_of
-from continuousflex_deep.hemnma.parts import PartStore, determining, parts_folder
+from continuousflex_deep.hemnma.finish import finish_together, require_free_names, write_record_of
+from continuousflex_deep.hemnma.parts import PartStore, carried, determining, parts_folder
 from continuousflex_deep.hemnma.screen import LeftOut
 from continuousflex_deep.hemnma.shards import Alignment
 from continuousflex_deep.io.files import require_writable_folder
@@ -28,8 +28,7 @@ def run(options: AlignOptions) -> None:
     """Align the particles and write them to options.output, with a record beside it; resumes what a killed run left."""
     output = require_particle_suffix(options.output)
     require_writable_folder(output.parent)
-    if output.exists() and output.samefile(options.particles):
-        raise InputError(f"'{output}' is the input; give another name for the output")
+    require_free_names(output, options.particles, options.structure)
     structure = read_structure(options.structure)
     modes = chosen_modes(options, structure)
     particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
@@ -51,7 +50,8 @@ def run(options: AlignOptions) -> None:
         print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
         return True
 
-    finish_together(store, output, alignment.complete, write)
+    store_now = lambda: part_store(options, particles, structure, modes)  # noqa: E731
+    finish_together(store, output, alignment.complete, write, store_now)
 
 
 def tell_left_out(left_out: LeftOut, output: Path) -> None:
@@ -81,9 +81,13 @@ def part_store(options: AlignOptions, particles: Particles, structure: Structure
     """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
     check_images(particles)
     reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)
-    return PartStore(parts_folder(options.output), _determining(options, particles, *reference))
+    content = _determining(options, particles, *reference)
+    return PartStore(parts_folder(options.output), content, carried(particles))
 
 
 def _determining(options: AlignOptions, particles: Particles, *arrays: np.ndarray) -> list[object]:
     """What a part's content depends on: options, structure, modes, particles."""
-    return determining({k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}, particles, *arrays)
+    settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
+    if options.modes:
+        settings["mode_list"] = parse_mode_list(options.mode_list)  # however it is written
+    return determining(settings, particles, *arrays)

@@ -13,35 +13,52 @@ from typing import Any
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.parts import FinishedElsewhereError, PartStore
+from continuousflex_deep.hemnma.screen import left_out_path
 from continuousflex_deep.hemnma.shards import Patience
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import require_record, write_record
+from continuousflex_deep.progress import note
 
 _WRITING = "output"
 
 
-def finish_together(store: PartStore, output: Path, complete: Callable[[], object], write: Callable[[], bool]) -> None:
+def finish_together(
+    store: PartStore,
+    output: Path,
+    complete: Callable[[], object],
+    write: Callable[[], bool],
+    store_now: Callable[[], PartStore],
+) -> None:
     """Be one of the workers that make an output: `complete` does the parts with the others, then one worker calls
     `write`, which writes output and record (`write_record_of`); its False means that a part was damaged and is to be
-    done again. The parts are removed when the output is there.
+    done again. The parts are removed when the output is there. `store_now` makes the store once more, from the files as
+    they are when all parts are done: where they are other files than at the start, InputError.
 
     Does nothing where the very output is there already, as for a worker that starts when the others have finished.
     """
-    if is_written(output, store.fingerprint):
-        print(
-            f"note: '{output}' is there already, made with the same options from the same files; to have it made anew, "
-            "remove it",
-            file=sys.stderr,
-        )
+    if is_written(output, store.output_fingerprint):
+        note(f"'{output}' is there already, made with the same options from the same files; remove it to make it anew")
+        store.remove_if_left()
         return
     try:
         with _leaving_in_order(), store.joined():
-            _work(store, output, complete, write)
+            _work(store, output, complete, write, store_now)
     except FinishedElsewhereError as gone:
-        if not is_written(output, store.fingerprint):
+        if not is_written(output, store.output_fingerprint):
             raise InputError(
                 f"{gone}, but '{output}' is not written: the folder was removed or moved during the run; run the same "
                 "command again"
             ) from gone
+
+
+def require_free_names(output: Path, *inputs: str) -> None:
+    """InputError where an output, the list of particles left out, or the record would take the place of an input or of
+    a file that is no record."""
+    written = (output, output.with_suffix(".json"), left_out_path(output))
+    for given in inputs:
+        for path in written:
+            if given and path.exists() and Path(given).exists() and path.samefile(given):
+                raise InputError(f"'{path}' is the input and would be overwritten; give another name for the output")
+    require_record(output.with_suffix(".json"))
 
 
 @contextmanager
@@ -58,10 +75,17 @@ def _leaving_in_order() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _work(store: PartStore, output: Path, complete: Callable[[], object], write: Callable[[], bool]) -> None:
+def _work(
+    store: PartStore,
+    output: Path,
+    complete: Callable[[], object],
+    write: Callable[[], bool],
+    store_now: Callable[[], PartStore],
+) -> None:
     patience = Patience(store)
-    while not is_written(output, store.fingerprint):
+    while not is_written(output, store.output_fingerprint):
         complete()
+        store.require_unchanged(store_now())
         with store.claimed([_WRITING]) as mine:
             if mine and write():
                 for path in (output, output.with_suffix(".json")):
@@ -79,7 +103,7 @@ def _onto_disk(path: Path) -> None:
 
 def write_record_of(output: Path, store: PartStore, command: str, options: Any, **facts: Any) -> None:
     """Write the record beside an output, as the last of its files; with it the output counts as written."""
-    written = {"fingerprint": store.fingerprint, "output_sha256": _digest(output)}
+    written = {"fingerprint": store.output_fingerprint, "output_sha256": _digest(output)}
     write_record(output.with_suffix(".json"), command, options, **facts, **written)
 
 

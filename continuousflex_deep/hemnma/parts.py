@@ -21,7 +21,6 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.claims import Worker, living_workers, pieces_claimed
 from continuousflex_deep.io.files import atomic_path, create_exclusively, disk_full_explained
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import note
 
 Arrays = dict[str, np.ndarray]
 _LABEL, _EVICTED, _OLD, _PART = "run.json", "evicted", ".old-", ".npz"
@@ -78,17 +77,18 @@ class PartStore:
     Raises FinishedElsewhereError when the folder is removed meanwhile, and DiskFullError.
     """
 
-    def __init__(self, folder: str | Path, determining: Any) -> None:
+    def __init__(self, folder: str | Path, determining: Any, carried: Any = None) -> None:
+        """determining: what the parts' content depends on; carried: what, beside it, the output does."""
         self.folder = Path(folder)
-        self.fingerprint = hashlib.sha256(json.dumps(determining, sort_keys=True, default=str).encode()).hexdigest()
+        self.fingerprint = _digest_of(determining)
+        self.output_fingerprint = _digest_of([self.fingerprint, carried])
         self._worker: Worker | None = None
 
     @contextmanager
     def joined(self) -> Iterator[None]:
         """Be one of the workers of this run while the block lasts. A folder without parts does not outlast it.
 
-        Parts that a run with other options or particles left behind are removed, and said so; where such a run is
-        still going on, InputError.
+        Parts that a run with other options or particles left behind are an InputError: they may be days of work.
         """
         for old in self.folder.parent.glob(self.folder.name + _OLD + "*"):
             shutil.rmtree(old, ignore_errors=True)
@@ -169,7 +169,21 @@ class PartStore:
     # ------------------------------------------------------------------------------------------------- the folder
     def remove(self) -> None:
         """Forget all parts, once the whole is written: the folder vanishes in one step."""
+        self._listing()
         self._discard()
+
+    def remove_if_left(self) -> None:
+        """Forget parts of this run that are still there though its output is written: it was killed just then."""
+        if self._label() == self._own_label() and not living_workers(self.folder):
+            self._discard()
+
+    def require_unchanged(self, now: "PartStore") -> None:
+        """InputError where, by the fingerprint of a store made now, options or files changed since the run began."""
+        if now.fingerprint != self.fingerprint:
+            raise InputError(
+                "an image stack was changed during the run, so that the results are of mixed origin and are not "
+                f"written; remove '{self.folder}' and run the same command again"
+            )
 
     def _listing(self) -> list[str]:
         """Names in the folder, which must be the one that was joined and not a later run's of the same name."""
@@ -190,7 +204,7 @@ class PartStore:
 
     def _settle(self) -> None:
         """Make the folder this run's."""
-        ours = json.dumps({"fingerprint": self.fingerprint})
+        ours = self._own_label()
         while True:
             with disk_full_explained(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
@@ -206,6 +220,9 @@ class PartStore:
             except FileNotFoundError:  # another worker evicts at the same time
                 continue
 
+    def _own_label(self) -> str:
+        return json.dumps({"fingerprint": self.fingerprint})
+
     def _label(self) -> str | None:
         try:
             return (self.folder / _LABEL).read_text()
@@ -213,12 +230,21 @@ class PartStore:
             return None
 
     def _evict(self, ours: str) -> None:
-        """Remove the parts of another run, unless that is still going on. Of several workers, one does."""
-        if at_work := living_workers(self.folder):
+        """Remove what another run left, unless it is still going on or has parts. Of several workers, one does."""
+        at_work = living_workers(self.folder)
+        if self._label() == ours:  # by another worker, since we looked
+            return
+        if at_work:
             raise InputError(
                 f"'{self.folder}' belongs to a run with other options or particles that is going on: "
                 f"{', '.join(at_work)}; wait until it ends (a minute, if it was just killed on another host), stop it, "
                 "or give another --output"
+            )
+        if finished := sum(path.suffix == _PART for path in self.folder.iterdir()):
+            raise InputError(
+                f"'{self.folder}' holds {finished} finished parts of a run with other options or particles, or of "
+                "another version; give that run's options again to go on with it, remove the folder, or give another "
+                "--output"
             )
         if not create_exclusively(self.folder / _EVICTED, ""):
             if time.time() - (self.folder / _EVICTED).stat().st_mtime < 10:
@@ -227,7 +253,6 @@ class PartStore:
         elif self._label() == ours:  # by another worker, since we looked
             (self.folder / _EVICTED).unlink(missing_ok=True)
             return
-        note(f"removing parts of an earlier run with other options or particles in '{self.folder}'")
         self._discard()
 
     def _discard(self) -> None:
@@ -247,6 +272,10 @@ class PartStore:
             return
 
 
+def _digest_of(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
 def parts_folder(output: str | Path) -> Path:
     """Where the parts of an output are kept until it is written."""
     return Path(output).with_suffix(".parts")
@@ -264,3 +293,11 @@ def determining(settings: Mapping[str, object], particles: Particles, *arrays: n
     files = [(str(Path(s).absolute()), Path(s).stat().st_size, Path(s).stat().st_mtime_ns) for s in names]
     images = [files, hashlib.sha256(of_particle.tobytes()).hexdigest()]
     return [__version__, dict(settings), digests, p.mode_ids, p.pixel_size_A, p.box_px, p.phase_flipped, images]
+
+
+def carried(particles: Particles) -> list[object]:
+    """What an output carries of its particles though no part depends on it."""
+    p = particles
+    tables = [{k: _digest_of(v.tolist()) for k, v in t.items()} for t in (p.extra, p.optics_extra)]
+    known = (p.score, p.ambiguous, p.amplitudes_sd, p.angle_sd_deg, p.shift_sd_A)
+    return [*tables, *(None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known)]

@@ -128,10 +128,15 @@ class LeftOut:
     def write(self, output: Path) -> Path:
         """Write OUTPUT_bad.star beside a particle file, the reason in the column cfdReason; where there is none, remove
         what an earlier run wrote."""
-        path = output.with_name(f"{output.stem}_bad.star")
+        path = left_out_path(output)
         if len(self):
             named = self.particles.replace(extra=self.particles.extra | {"cfdReason": self.reasons.astype(object)})
             write_particles(named, path)
         else:
             path.unlink(missing_ok=True)
         return path
+
+
+def left_out_path(output: Path) -> Path:
+    """Where the particles without a result are listed."""
+    return output.with_name(f"{output.stem}_bad.star")

@@ -27,7 +27,7 @@ def ctf_at(ctf: Ctf, frequency_x: Tensor, frequency_y: Tensor) -> Tensor:
     The defocus angle is measured from the x axis towards y, as in RELION. Computed in double precision, returned as
     float32.
     """
-    u = {f.name: torch.as_tensor(np.asarray(getattr(ctf, f.name)), dtype=torch.float64) for f in fields(ctf)}
+    u = {f.name: torch.from_numpy(np.array(getattr(ctf, f.name), dtype=np.float64)) for f in fields(ctf)}
     u = {k: v.to(frequency_x.device).reshape(-1, *([1] * frequency_x.ndim)) for k, v in u.items()}
     fx, fy = frequency_x.double(), frequency_y.double()
     f2 = fx**2 + fy**2

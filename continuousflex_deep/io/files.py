@@ -24,9 +24,7 @@ def atomic_path(path: str | Path, make_folder: bool = True) -> Iterator[Path]:
         temporary = _beside(target, make_folder)
         try:
             yield temporary
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
+            _as_umask_says(temporary)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -61,6 +59,13 @@ def disk_full_explained(path: str | Path) -> Iterator[None]:
         ) from error
 
 
+def _as_umask_says(path: str | Path) -> None:
+    """The permissions that a file has when it is made in the usual way; temporary ones are for their owner alone."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)
+
+
 def create_exclusively(path: str | Path, text: str) -> bool:
     """Create a small file with its content in one step, in an existing folder; False where there is such a file.
 
@@ -72,6 +77,7 @@ def create_exclusively(path: str | Path, text: str) -> bool:
         try:
             with os.fdopen(handle, "w") as file:
                 file.write(text)
+            _as_umask_says(name)
             try:
                 os.link(name, target)
             except FileExistsError:

@@ -1,5 +1,6 @@
 """Image stacks and volumes: MRC (through mrcfile) and Spider stacks, read lazily by particle."""
 
+import errno
 import os
 import warnings
 from dataclasses import dataclass
@@ -46,7 +47,8 @@ class _Stack:
     def read(self, indices: NDArray[np.int64]) -> tuple[Images, NDArray[np.object_]]:
         """Images (k, rows, columns) and (k,) why each cannot be read, or ''; those come back as zeros.
 
-        Reading, unlike mapping the file into memory, lives through a failing disk and a file that is cut meanwhile.
+        Reading, unlike mapping the file into memory, lives through a failing disk. InputError where not one image but
+        the file is at fault: it is gone, out of reach, or cut off.
         """
         images = np.zeros((len(indices), *self.shape), dtype=np.float32)
         reasons = np.full(len(indices), "", dtype=object)
@@ -56,12 +58,14 @@ class _Stack:
                 try:
                     raw = os.pread(file.fileno(), count, self.start + int(index) * self.stride)
                 except OSError as error:
-                    reasons[i] = f"cannot be read: {error.strerror}"
+                    reasons[i] = _damage(self.file, error)
                     continue
-                if len(raw) == count:
-                    images[i] = np.frombuffer(raw, dtype=self.dtype).reshape(self.shape)
-                else:
-                    reasons[i] = "cannot be read: the stack is cut off"
+                if len(raw) < count:
+                    raise InputError(
+                        f"'{self.file}' is shorter than it was when the run began: image {int(index) + 1} is cut off; "
+                        "copy or extract it again"
+                    )
+                images[i] = np.frombuffer(raw, dtype=self.dtype).reshape(self.shape)
         return images, reasons
 
 
@@ -135,7 +139,7 @@ def read_images_with_reasons(particles: Particles, rows: ArrayLike | None = None
     """Images (k, d, d) and (k,) why each cannot be used: constant, not finite, or unreadable, else ''.
 
     Images that are not finite or unreadable come back as zeros. Raises InputError where the particles ask for images
-    that a stack has not got.
+    that a stack has not got, and where a stack is out of reach.
     """
     chosen = np.arange(len(particles)) if rows is None else np.asarray(rows)
     out = np.zeros((len(chosen), particles.box_px, particles.box_px), dtype=np.float32)
@@ -148,13 +152,24 @@ def read_images_with_reasons(particles: Particles, rows: ArrayLike | None = None
             _require_images(stack, particles.box_px, int(indices[here].max()))
             out[here], reasons[here] = stack.read(indices[here])
         except OSError as error:
-            reasons[here] = f"cannot be read: {error.strerror}"
+            reasons[here] = _damage(name, error)
     lowest, highest = out.min(axis=(1, 2)), out.max(axis=(1, 2))  # NaN where there is one
     finite = np.isfinite(lowest) & np.isfinite(highest)
     out[~finite] = 0
     reasons[(lowest == highest) & (reasons == "")] = "constant"
     reasons[~finite] = "not finite (NaN or infinite)"
     return out, reasons
+
+
+def _damage(file: str | Path, error: OSError) -> str:
+    """What is wrong with an image that the disk fails to give. Where the file is out of reach, InputError: a network
+    file system that is away for a while must not cost particles their results."""
+    if error.errno == errno.EIO:
+        return f"cannot be read: {error.strerror}"
+    raise InputError(
+        f"'{file}' cannot be read: {error.strerror}; bring it back and run the same command again, what is finished is "
+        "kept"
+    ) from error
 
 
 def _require_images(stack: _Stack, box_px: int, highest: int) -> None:

@@ -11,8 +11,8 @@ from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.command import tell_left_out
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.finish import finish_together, write_record_of
-from continuousflex_deep.hemnma.parts import Arrays, Parts, PartStore, determining, parts_folder
+from continuousflex_deep.hemnma.finish import finish_together, require_free_names, write_record_of
+from continuousflex_deep.hemnma.parts import Arrays, Parts, PartStore, carried, determining, parts_folder
 from continuousflex_deep.hemnma.screen import ANY_CONTRAST, LeftOut
 from continuousflex_deep.hemnma.shards import Alignment, do_pieces, joined_parts, screened
 from continuousflex_deep.io.files import require_writable_folder
@@ -41,9 +41,14 @@ def run(options: InferOptions) -> None:
     particles = read_particles(options.particles, options.pixel_size_A or None)
     models = [Model(source, load_model(source)) for source in options.model]
     require_fit(models, particles, options)
-    store = PartStore(parts_folder(output), _determining(models, particles, options))
+    require_free_names(output, options.particles, options.structure)
+
+    def store_now() -> PartStore:
+        return PartStore(parts_folder(output), _determining(models, particles, options), carried(particles))
+
+    store = store_now()
     inference = Inference(models, particles, options, device, store)
-    finish_together(store, output, inference.complete, lambda: inference.write(output))
+    finish_together(store, output, inference.complete, lambda: inference.write(output), store_now)
 
 
 class Inference:

@@ -132,3 +132,11 @@ def test_commands_of_the_three_switches(tmp_path, capsys) -> None:
     out = ["--output", str(tmp_path / "x.star"), "--structure", str(tmp_path / "toy.pdb")]
     assert cli.main(["align", "--particles", str(tmp_path / "in.star"), *out]) == 2
     assert "--modes is required" in capsys.readouterr().err
+    bad = ["align", "--particles", str(tmp_path / "x_bad.star"), *out, "--fit", "pose"]
+    (tmp_path / "x_bad.star").write_text((tmp_path / "in.star").read_text())
+    assert cli.main(bad) == 2
+    assert "is the input and would be overwritten" in capsys.readouterr().err
+    (tmp_path / "x_bad.star").unlink()
+    (tmp_path / "x.json").write_text("{}")
+    assert cli.main(["align", "--particles", str(tmp_path / "in.star"), *out, "--fit", "pose"]) == 2
+    assert "x.json' would be overwritten by the run's record" in capsys.readouterr().err

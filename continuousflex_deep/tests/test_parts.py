@@ -30,23 +30,53 @@ def leave_part(folder: Path, determining: object = "same") -> None:
         made.save("part-0", ARRAYS)
 
 
-def test_parts_are_kept_for_the_same_run_only(tmp_path: Path, capsys) -> None:
+def test_parts_are_kept_for_the_same_run_only(tmp_path: Path) -> None:
     leave_part(tmp_path)
     again, other = store(tmp_path), store(tmp_path, "other")
     with again.joined():
         assert again.finished() == {"part-0"}
         np.testing.assert_array_equal(again.load("part-0")["b"], ARRAYS["b"])
+    with pytest.raises(InputError, match="holds 1 finished parts of a run with other options"), other.joined():
+        pass
+    assert again.finished() == {"part-0"}, "a mistyped option does not cost what is done"
+
+
+def test_a_folder_without_parts_is_taken_over(tmp_path: Path) -> None:
+    """As of a run that was killed during its calibration."""
+    leave_part(tmp_path)
+    (tmp_path / "p" / "part-0.npz").unlink()
+    other = store(tmp_path, "other")
     with other.joined():
-        assert other.finished() == set()
-    assert "removing parts of an earlier run" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir()), "without parts the folder goes, and nothing of the earlier run is left"
+        other.save("part-1", ARRAYS)
+    assert other.finished() == {"part-1"}
 
 
 def test_parts_that_lost_their_label_are_not_used(tmp_path: Path) -> None:
     leave_part(tmp_path)
     (tmp_path / "p" / "run.json").unlink()
-    with store(tmp_path).joined():
-        assert store(tmp_path).finished() == set()
+    with pytest.raises(InputError, match="remove the folder"), store(tmp_path).joined():
+        pass
+
+
+def test_parts_left_beside_a_written_output_go(tmp_path: Path) -> None:
+    """Left by a worker that was killed after it wrote the output and before it removed the parts."""
+    leave_part(tmp_path)
+    store(tmp_path, "other").remove_if_left()
+    assert (tmp_path / "p").exists()
+    store(tmp_path).remove_if_left()
+    assert not (tmp_path / "p").exists()
+
+
+def test_files_that_changed_during_the_run_are_told(tmp_path: Path) -> None:
+    store(tmp_path).require_unchanged(store(tmp_path))
+    with pytest.raises(InputError, match="was changed during the run"):
+        store(tmp_path).require_unchanged(store(tmp_path, "other"))
+
+
+def test_an_output_belongs_to_everything_that_it_carries() -> None:
+    one, other = (PartStore("p", "same", {"rlnRandomSubset": half}) for half in (1, 2))
+    assert one.fingerprint == other.fingerprint
+    assert one.output_fingerprint != other.output_fingerprint
 
 
 def test_a_store_that_is_not_joined_makes_no_folder(tmp_path: Path) -> None:

@@ -144,17 +144,37 @@ def test_nan_and_constant_images_are_found(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[[0, 3]], data[[0, 3]])
 
 
-def test_a_stack_cut_off_since_it_was_opened_loses_only_what_was_cut(tmp_path: Path) -> None:
-    data = images()
-    write_stack(tmp_path / "s.mrcs", data, 1.5)
+def test_a_stack_cut_off_since_it_was_opened_is_an_error(tmp_path: Path) -> None:
+    """Not the images are at fault but the file, which somebody can bring back."""
+    write_stack(tmp_path / "s.mrcs", images(), 1.5)
     p = particles_of(tmp_path / "s.mrcs", 5, 9)
     read_images(p)
     with open(tmp_path / "s.mrcs", "rb+") as file:
         file.truncate(1024 + 3 * 81 * 4 + 7)
+    with pytest.raises(InputError, match="image 4 is cut off"):
+        read_images_with_reasons(p)
+
+
+def test_a_failing_disk_costs_its_images_and_a_missing_one_the_run(tmp_path: Path, monkeypatch) -> None:
+    data, pread = images(), os.pread
+    write_stack(tmp_path / "s.mrcs", data, 1.5)
+    p = particles_of(tmp_path / "s.mrcs", 5, 9)
+
+    def failing(code: int):
+        def read(handle: int, count: int, start: int) -> bytes:
+            if start == 1024 + 2 * 81 * 4:
+                raise OSError(code, os.strerror(code))
+            return pread(handle, count, start)
+
+        return read
+
+    monkeypatch.setattr(os, "pread", failing(errno.EIO))
     found, reasons = read_images_with_reasons(p)
-    assert [bool(r) for r in reasons] == [False, False, False, True, True]
-    assert "cut off" in reasons[4]
-    np.testing.assert_array_equal(found[:3], data[:3])
+    assert [bool(r) for r in reasons] == [False, False, True, False, False]
+    np.testing.assert_array_equal(found[3:], data[3:])
+    monkeypatch.setattr(os, "pread", failing(errno.ESTALE))
+    with pytest.raises(InputError, match="what is finished is kept"):
+        read_images_with_reasons(p)
 
 
 def test_writer_leaves_nothing_unfinished(tmp_path: Path) -> None:
