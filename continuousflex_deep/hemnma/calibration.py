@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from continuousflex_deep.hemnma.levels import Level, disc_for
+from continuousflex_deep.hemnma.levels import Level
 from continuousflex_deep.hemnma.parts import Arrays
 from continuousflex_deep.hemnma.refine import Refiner, State
 from continuousflex_deep.hemnma.schedule import Band, ScheduleMaker
@@ -26,8 +26,11 @@ _GENERIC_BLUR_A = 1.5
 _TRUSTED_DEVIATIONS = 2.5
 # particles that decide the contrast sign and whether phases are flipped
 _CONTRAST_PARTICLES = 32
-# by how much log-likelihood the images must tell that phases are flipped, or not, against what their file says
-_AGAINST_FILE = 20.0
+# what the images must tell, that phases are flipped or not, against what their file says: so much log-likelihood, by so
+# many particles, and so many standard errors of what these tell one by one
+_AGAINST_FILE, _WITNESSES, _STANDARD_ERRORS = 20.0, 8, 4.0
+# fewer particles do not tell how the intensities of a set spread
+_ENOUGH_FOR_SPREAD = 20
 # conformations per mode that the search takes over from the calibration particles
 _CONFORMATIONS = 8
 
@@ -49,7 +52,7 @@ class Intensity:
         """From fitted scales (k,). The upper half tells the deviation: the lower one holds what is misaligned."""
         logs = scales.clamp(min=1e-6).log()
         median, upper = torch.quantile(logs, logs.new_tensor([0.5, 0.84])).tolist()
-        return Intensity(median, max(upper - median, 0.01))
+        return Intensity(median, max(upper - median, 0.01 if len(logs) >= _ENOUGH_FOR_SPREAD else 0.1))
 
     def weakness(self, scales: Tensor) -> Tensor:
         """By how many deviations (k,) particles of these scales show more weakly than others."""
@@ -141,9 +144,7 @@ def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra)
     best = state[state.first_rows()]
     model = _modelled(band, best, maker) * spectra.filter(band.ctf[best.particle], band.disc)
     limit = information_limit(band.disc.ring_mean(model.abs() ** 2) * band.disc.ring_count, spectra.limit)
-    if maker.finest_A == 0:
-        return limit
-    return min(limit, disc_for(maker.finest_A, band.field_A, maker.box_px, band.data.device).radius_px)
+    return min(limit, maker.finest_px())
 
 
 def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Spectra:
@@ -178,24 +179,33 @@ def without_fitted_noise(spectra: Spectra, band: Band, best: State, maker: Sched
 
 def contrast(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[float, bool]:
     """The transfer's sign, +1 or −1, and whether phases are flipped: that with which a coarse alignment of a few
-    particles explains most of the data. What the file says of the phases stands unless the images say otherwise."""
+    particles explains most of the data. What the file says of the phases stands unless the images clearly say
+    otherwise."""
+    few = band[slice(0, _CONTRAST_PARTICLES)]
+    sign, gains = _best_sign(few, noise, maker, start)
+    if len(gains) < _WITNESSES or not bool((band.optics < 0).any()):
+        return sign, band.flipped
+    other_sign, other_gains = _best_sign(replace(few, flipped=not band.flipped), noise, maker, start)
+    more = (other_gains - gains) / 2
+    clearly = max(_AGAINST_FILE, _STANDARD_ERRORS * float(more.std()) * len(more) ** 0.5)
+    return (other_sign, not band.flipped) if float(more.sum()) > clearly else (sign, band.flipped)
+
+
+def _best_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[float, Tensor]:
+    """The sign that explains more, and what it explains of each particle (k,)."""
     coarse = maker.levels(maker.coarse_disc().radius_px).coarse
-    gains = {}
-    for flipped in (band.flipped, not band.flipped):
-        few = replace(band[slice(0, _CONTRAST_PARTICLES)], flipped=flipped)
-        for sign in (1.0, -1.0):
-            spectra = generic_spectra(noise, maker.band, band.field_A, sign)
-            _, quadratic, _ = coarse.run(few.whitened(spectra), start(few, spectra))
-            gains[sign, flipped] = float(quadratic.gain.sum()) + 2 * _AGAINST_FILE * (flipped == band.flipped)
-        if not bool((band.optics < 0).any()):
-            break
-    return max(gains, key=lambda s: gains[s])
+    found = []
+    for sign in (1.0, -1.0):
+        spectra = generic_spectra(noise, maker.band, band.field_A, sign)
+        state, quadratic, _ = coarse.run(band.whitened(spectra), start(band, spectra))
+        found.append((sign, quadratic.gain[state.first_rows()]))
+    return max(found, key=lambda signed: float(signed[1].sum()))
 
 
 def rightly_flipped(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Band:
     """The band with phases taken as flipped or not, as the whole of it tells: a coarse alignment sees few of the CTF's
     zeros."""
-    if not bool((band.optics < 0).any()):
+    if len(band.data) < _WITNESSES or not bool((band.optics < 0).any()):
         return band
     other = replace(band, flipped=not band.flipped)
     costs = [reestimated(b, state, maker, spectra).cost(b.ctf, b.disc) for b in (band, other)]

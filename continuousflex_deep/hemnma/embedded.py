@@ -26,7 +26,7 @@ from continuousflex_deep.hemnma.starts import (
     with_neighbours,
 )
 from continuousflex_deep.imaging.ctf import ctf_at
-from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, symmetry_correlation
 from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.stacks import check_images, read_images
@@ -41,7 +41,9 @@ from continuousflex_deep.stages import stage
 # were found to occur, and many more in a second look
 _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
 # particles that show this much more weakly than others (in deviations) are looked at a second time
-_WEAK = 2.5
+_SECOND_LOOK_ABOVE = 2.5
+# correlation at low resolution of a symmetric model with itself turned; fitted pseudoatoms reach 0.99
+_SYMMETRIC_ABOVE = 0.9
 
 
 class EmbeddedEngine(Engine):
@@ -59,7 +61,25 @@ class EmbeddedEngine(Engine):
         # of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
         self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
         self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
+        self._require_symmetry()
         self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
+
+    def _require_symmetry(self) -> None:
+        """InputError unless the model has the symmetry that is claimed, and keeps it."""
+        if len(self._symmetry) == 1:
+            return
+        if self.options.fit != "pose":
+            raise InputError(
+                f"--symmetry {self.options.symmetry} is for rigid alignment (--fit pose): motions along modes break "
+                "the symmetry, and poses that look the same in the structure differ then; leave it out"
+            )
+        lowest = symmetry_correlation(self.model, self._symmetry)
+        if lowest < _SYMMETRIC_ABOVE:
+            raise InputError(
+                f"the structure does not look the same after the rotations of {self.options.symmetry} about its "
+                f"centre (correlation {lowest:.2f}); the main axis must lie along z, and for d groups "
+                "a two-fold one along x"
+            )
 
     def align(self, particles: Particles, store: Parts | None = None) -> Particles:
         """Poses, amplitudes and error bars of all particles whose images can be used; the others are named on stderr.
@@ -86,6 +106,7 @@ class EmbeddedEngine(Engine):
         check_images(particles)
         if self.options.init == "local" or self.options.fit == "conformation":
             particles.require_poses("a start from known poses (--init local or --fit conformation)")
+        self._require_modes_of(particles)
         if not particles.phase_flipped and particles.ctf is None:
             note("the particles have no CTF; their images are taken as free of it")
         field_A = particles.box_px * particles.pixel_size_A
@@ -94,6 +115,18 @@ class EmbeddedEngine(Engine):
                 f"the box of {particles.box_px} px × {particles.pixel_size_A:g} Å = {field_A:.0f} Å does not hold the "
                 f"structure, whose farthest atom is {self.model.radius_A:.0f} Å from its centre; check the pixel size "
                 "or extract a larger box"
+            )
+
+    def _require_modes_of(self, particles: Particles) -> None:
+        """InputError where poses alone are to be found in conformations that the engine has not all modes for."""
+        if self.options.fit != "pose" or particles.amplitudes is None:
+            return
+        bent = [m for i, m in enumerate(particles.mode_ids) if (particles.amplitudes[:, i] != 0).any()]
+        if missing := sorted(set(bent) - set(self.mode_ids)):
+            raise InputError(
+                f"the particles have amplitudes along modes {missing}, which are not among those given; give --modes "
+                f"and --mode-list '{' '.join(map(str, bent))}', so that each is aligned in its own conformation, or "
+                "remove these columns to align all in that of the structure"
             )
 
     def batch_size(self) -> int:
@@ -125,12 +158,12 @@ class EmbeddedEngine(Engine):
         levels, spectra = maker.levels(calibration.fine_px), calibration.spectra
         known = torch.cat([self._prior(_BESIDE_KNOWN), calibration.conformations])
         found = descended(band, self._starter(chosen, maker, known)(band, spectra), levels, spectra)
-        weak = torch.nonzero(calibration.intensity.weakness(found.quadratic.scale) > _WEAK).flatten()
+        weak = torch.nonzero(calibration.intensity.weakness(found.intensity) > _SECOND_LOOK_ABOVE).flatten()
         if len(weak) and self.options.init == "global" and self.options.fit != "conformation":
             again, few = chosen.select(weak.cpu().numpy()), band[weak]
             wide = self._starter(again, maker, self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses)
             found = found.better(descended(few, wide(few, spectra), levels, spectra), weak, self._symmetry)
-        return BatchResult.of(found, calibration.intensity.weakness(found.quadratic.scale))
+        return BatchResult.of(found, calibration.intensity.weakness(found.intensity))
 
     def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
         """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving

@@ -20,6 +20,11 @@ class Found:
     quadratic: Quadratic
     gap: Tensor
 
+    @property
+    def intensity(self) -> Tensor:
+        """How strongly each particle shows (k,); negative where it fits with the wrong contrast only."""
+        return self.quadratic.scale * self.quadratic.correlation.sign()
+
     def better(self, other: "Found", rows: Tensor, symmetry: Tensor | None = None) -> "Found":
         """With what another search found for some rows, where that fits better; where the two disagree, the gap is at
         most that between them."""

@@ -86,7 +86,9 @@ def same_hypothesis(state: State, better: State, quadratic: Quadratic, symmetry:
     difference = torch.cat([axis / 2, shift, amplitudes], dim=1)
     distance = (difference[:, None] @ quadratic.matrix @ difference[:, :, None]).flatten()
     near = (cosine > np.cos(np.radians(30))) & (distance < 2 * difference.shape[1])
-    return (cosine > np.cos(np.radians(3))) | near
+    # where poses are given all hypotheses have the same, and only the conformations tell
+    given = (state.rotation == better.rotation).flatten(1).all(dim=1)
+    return ((cosine > np.cos(np.radians(3))) & ~given) | near
 
 
 def nearest_mates(rotation: Tensor, target: Tensor, symmetry: Tensor) -> Tensor:

@@ -240,7 +240,7 @@ class Refiner:
                     trial = current.moved(quadratic.step(damping))
                 there = self.evaluate(images, trial)
                 with stage("steps"):
-                    worse = there.cost >= quadratic.cost
+                    worse = ~(there.cost < quadratic.cost)  # or not a number
                     current, quadratic = current.where(worse, trial), quadratic.where(worse, there)
                     state, here = state.put(rows, current), here.put(rows, quadratic)
                     damping = damping * torch.where(worse, 6.0, 0.3)

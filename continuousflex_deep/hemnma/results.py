@@ -15,7 +15,7 @@ from continuousflex_deep.particles import Particles
 # two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
 _AMBIGUOUS_BELOW = 5.0
 # and so does showing by more than this many deviations more weakly than others: a sign of a wrong pose or conformation
-_WEAK = 3.5
+_WEAK_ABOVE = 3.5
 # results that are none, because what they describe was given
 _FIXED_BY: dict[Fit, tuple[str, ...]] = {
     "both": (),
@@ -73,7 +73,7 @@ def merged_results(
     for name in _FIXED_BY[fit]:
         del merged[name]
     modes = particles.mode_ids if fit == "pose" else mode_ids
-    return particles.replace(mode_ids=modes, ambiguous=(gap < _AMBIGUOUS_BELOW) | (weakness > _WEAK), **merged)
+    return particles.replace(mode_ids=modes, ambiguous=(gap < _AMBIGUOUS_BELOW) | (weakness > _WEAK_ABOVE), **merged)
 
 
 def _orthonormal(rotation: Tensor) -> Tensor:

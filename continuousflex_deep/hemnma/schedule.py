@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.levels import (
     COARSE,
     FINE,
@@ -18,6 +19,9 @@ from continuousflex_deep.hemnma.refine import Refiner, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.imaging.spectra import Spectra
 from continuousflex_deep.options import Fit
+
+# with fewer, images of this field tell poses no more
+_FEWEST_RINGS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +96,21 @@ class ScheduleMaker:
 
     def coarse_disc(self) -> FrequencyDisc:
         """The disc of search and first descent."""
-        resolution = max(coarse_resolution_A(self.model, self.step_deg), self.finest_A)
-        return disc_for(resolution, self.field_A, self.box_px, self.model.weights.device)
+        device = self.model.weights.device
+        disc = disc_for(coarse_resolution_A(self.model, self.step_deg), self.field_A, self.box_px, device)
+        return FrequencyDisc(min(disc.radius_px, self.finest_px()), device)
+
+    def finest_px(self) -> int:
+        """The last ring that may be used. InputError where the user's limit leaves nothing to align by."""
+        if self.finest_A == 0:
+            return self.band.radius_px
+        last = int(self.field_A / self.finest_A)
+        if last < _FEWEST_RINGS:
+            raise InputError(
+                f"option --finest-resolution-A: {self.finest_A:g} Å leaves {last} rings of images {self.field_A:.0f} Å "
+                f"across, expected {_FEWEST_RINGS} or more: at most {self.field_A / _FEWEST_RINGS:.0f} Å"
+            )
+        return min(last, self.band.radius_px)
 
     def levels(self, fine_px: int) -> Schedule:
         """Levels up to a finest ring; the medium one halves the octaves between."""

@@ -1,7 +1,7 @@
 """The search from nothing: every particle against projections on an SO(3) grid, over shifts and a few conformations.
 
 The correlations with a conformation are one matrix product: (particles × shifts) × orientations, in a low-resolution
-disc where a 12° grid is fine enough; its rounding does not matter, for what it ranks is refined. The score of a
+disc where a grid of 15° is fine enough; its rounding does not matter, for what it ranks is refined. The score of a
 reference is the log-likelihood it gains with its best scale, (y·m)²/(m·m).
 """
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.imaging.scattering import forward_scattering
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
@@ -146,6 +147,21 @@ class PointModel:
     def deformed(self, amplitudes: Tensor) -> Tensor:
         """Coordinates (B, A, 3) for amplitudes (B, M)."""
         return self.coords_A + (amplitudes @ self.modes.flatten(1)).unflatten(1, self.coords_A.shape)
+
+
+def symmetry_correlation(model: PointModel, symmetry: Tensor, rings: int = 6) -> float:
+    """Lowest correlation, over rotations S (s, 3, 3), of a model's projections at R and at R·S, averaged over views R;
+    at a low resolution, that of `rings` periods across the field."""
+    field_A = 2.5 * model.radius_A
+    views = torch.as_tensor(so3_grid(60.0), dtype=torch.float32, device=symmetry.device)
+    disc = FrequencyDisc(rings, symmetry.device)
+    flat, rest = views.new_zeros(len(views), 2), views.new_zeros(len(views), len(model.modes))
+    seen = [project(model, disc, field_A, views @ s, flat, rest) for s in symmetry]
+    power = [(p.abs() ** 2).sum(dim=1).sqrt() for p in seen]
+    first = seen[0]  # the group's first element is the identity
+    return min(
+        float(((p * first.conj()).real.sum(dim=1) / (n * power[0])).mean()) for p, n in zip(seen, power, strict=True)
+    )
 
 
 def project(

@@ -27,7 +27,9 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Particles:
 
 def engine(modes: NormalModes | None = None, **changes: object) -> EmbeddedEngine:
     structure = toy_structure()
-    return EmbeddedEngine(structure, modes or toy_modes(structure), dataclasses.replace(OPTIONS, **changes))
+    return EmbeddedEngine(
+        structure, toy_modes(structure) if modes is None else modes, dataclasses.replace(OPTIONS, **changes)
+    )
 
 
 def angle_deg(found: Particles, truth: Particles) -> np.ndarray:
@@ -140,3 +142,21 @@ def test_commands_of_the_three_switches(tmp_path, capsys) -> None:
     (tmp_path / "x.json").write_text("{}")
     assert cli.main(["align", "--particles", str(tmp_path / "in.star"), *out, "--fit", "pose"]) == 2
     assert "x.json' would be overwritten by the run's record" in capsys.readouterr().err
+
+
+def test_own_conformations_need_their_modes(truth: Particles) -> None:
+    """Poses in the structure's conformation, written beside amplitudes that were ignored, would be nonsense."""
+    none = NormalModes(mode_ids=(), vectors=np.zeros((0, len(toy_structure()), 3)))
+    with pytest.raises(InputError, match=r"amplitudes along modes \[7, 8\].*--mode-list '7 8'"):
+        engine(none, fit="pose").align(truth)
+    unbent = truth.replace(amplitudes=np.zeros_like(truth.amplitudes))
+    engine(none, fit="pose").check(unbent)
+
+
+def test_conformations_at_given_poses_stay_apart(tmp_path) -> None:
+    """Where noise leaves several conformations possible, the flag has something to go by."""
+    noisy = toy_particles(tmp_path, count=40, snr=0.05)
+    known = noisy.replace(amplitudes=None, mode_ids=())
+    local = engine(fit="conformation")
+    result = local.align_batch(known, np.arange(40), local.calibration(known))
+    assert np.isfinite(result.gap).any()

@@ -111,3 +111,11 @@ def test_no_finer_detail_than_allowed_is_used(tmp_path) -> None:
     free = EmbeddedEngine(structure, toy_modes(structure), dataclasses.replace(settings, finest_resolution_A=0.0))
     assert free.calibration(truth).fine_px > calibration.fine_px
     assert np.median(free.align(truth).angle_sd_deg) < np.median(found.angle_sd_deg)
+
+
+def test_a_symmetry_that_the_structure_has_not_is_refused() -> None:
+    lopsided = toy_structure()
+    with pytest.raises(InputError, match="does not look the same after the rotations of c2"):
+        EmbeddedEngine(lopsided, no_modes(lopsided), dataclasses.replace(OPTIONS, symmetry="c2"))
+    with pytest.raises(InputError, match="motions along modes break the symmetry"):
+        EmbeddedEngine(lopsided, toy_modes(lopsided), dataclasses.replace(OPTIONS, fit="both", symmetry="c2"))
