@@ -8,7 +8,7 @@ import numpy as np
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.finish import finish_together, require_free_names, write_record_of
+from continuousflex_deep.hemnma.finish import SharedRun, require_free_names, write_record_of
 from continuousflex_deep.hemnma.parts import PartStore, carried, determining, parts_folder
 from continuousflex_deep.hemnma.screen import LeftOut
 from continuousflex_deep.hemnma.shards import Alignment
@@ -51,7 +51,7 @@ def run(options: AlignOptions) -> None:
         return True
 
     store_now = lambda: part_store(options, particles, structure, modes)  # noqa: E731
-    finish_together(store, output, alignment.complete, write, store_now)
+    SharedRun(store, output, alignment.complete, write, store_now).finish()
 
 
 def tell_left_out(left_out: LeftOut, output: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,33 +22,60 @@ from continuousflex_deep.progress import note
 _WRITING = "output"
 
 
-def finish_together(
-    store: PartStore,
-    output: Path,
-    complete: Callable[[], object],
-    write: Callable[[], bool],
-    store_now: Callable[[], PartStore],
-) -> None:
-    """Be one of the workers that make an output: `complete` does the parts with the others, then one worker calls
-    `write`, which writes output and record (`write_record_of`); its False means that a part was damaged and is to be
-    done again. The parts are removed when the output is there. `store_now` makes the store once more, from the files as
-    they are when all parts are done: where they are other files than at the start, InputError.
+@dataclass(frozen=True)
+class SharedRun:
+    """The making of an output by all workers that share a store.
 
-    Does nothing where the very output is there already, as for a worker that starts when the others have finished.
+    complete: does the parts with the others; write: writes output and record (`write_record_of`), its False means that
+    a part was damaged and is to be done again; store_now: makes the store once more, from the files as they are when
+    all parts are done.
     """
-    if is_written(output, store.output_fingerprint):
-        note(f"'{output}' is there already, made with the same options from the same files; remove it to make it anew")
-        store.remove_if_left()
-        return
-    try:
-        with _leaving_in_order(), store.joined():
-            _work(store, output, complete, write, store_now)
-    except FinishedElsewhereError as gone:
-        if not is_written(output, store.output_fingerprint):
-            raise InputError(
-                f"{gone}, but '{output}' is not written: the folder was removed or moved during the run; run the same "
-                "command again"
-            ) from gone
+
+    store: PartStore
+    output: Path
+    complete: Callable[[], object]
+    write: Callable[[], bool]
+    store_now: Callable[[], PartStore]
+
+    def finish(self) -> None:
+        """Be one of the workers: do parts, then one of all writes the output and removes the parts.
+
+        Does nothing where the very output is there already, as for a worker that starts when the others have finished.
+        InputError where stacks are other ones at the end than at the start.
+        """
+        if self._is_written():
+            note(
+                f"'{self.output}' is there already, made with the same options from the same files; remove it to make "
+                "it anew"
+            )
+            self.store.remove_if_left()
+            return
+        try:
+            with _leaving_in_order(), self.store.joined():
+                self._work()
+        except FinishedElsewhereError as gone:
+            if not self._is_written():
+                raise InputError(
+                    f"{gone}, but '{self.output}' is not written: the folder was removed or moved during the run; run "
+                    "the same command again"
+                ) from gone
+
+    def _work(self) -> None:
+        patience = Patience(self.store)
+        while not self._is_written():
+            self.complete()
+            self.store.require_unchanged(self.store_now())
+            with self.store.claimed([_WRITING]) as mine:
+                if mine and self.write():
+                    for path in (self.output, self.output.with_suffix(".json")):
+                        _onto_disk(path)  # a power cut must not take the output when the parts are gone
+                    self.store.remove()
+                    return
+            if not mine:
+                patience.wait()
+
+    def _is_written(self) -> bool:
+        return is_written(self.output, self.store.output_fingerprint)
 
 
 def require_free_names(output: Path, *inputs: str) -> None:
@@ -73,27 +101,6 @@ def _leaving_in_order() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _work(
-    store: PartStore,
-    output: Path,
-    complete: Callable[[], object],
-    write: Callable[[], bool],
-    store_now: Callable[[], PartStore],
-) -> None:
-    patience = Patience(store)
-    while not is_written(output, store.output_fingerprint):
-        complete()
-        store.require_unchanged(store_now())
-        with store.claimed([_WRITING]) as mine:
-            if mine and write():
-                for path in (output, output.with_suffix(".json")):
-                    _onto_disk(path)  # a power cut must not take the output when the parts are gone
-                store.remove()
-                return
-        if not mine:
-            patience.wait()
 
 
 def _onto_disk(path: Path) -> None:

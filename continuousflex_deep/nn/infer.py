@@ -11,7 +11,7 @@ from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.command import tell_left_out
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.finish import finish_together, require_free_names, write_record_of
+from continuousflex_deep.hemnma.finish import SharedRun, require_free_names, write_record_of
 from continuousflex_deep.hemnma.parts import Arrays, Parts, PartStore, carried, determining, parts_folder
 from continuousflex_deep.hemnma.screen import ANY_CONTRAST, LeftOut
 from continuousflex_deep.hemnma.shards import Alignment, do_pieces, joined_parts, screened
@@ -48,7 +48,7 @@ def run(options: InferOptions) -> None:
 
     store = store_now()
     inference = Inference(models, particles, options, device, store)
-    finish_together(store, output, inference.complete, lambda: inference.write(output), store_now)
+    SharedRun(store, output, inference.complete, lambda: inference.write(output), store_now).finish()
 
 
 class Inference:
