@@ -144,7 +144,7 @@ def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra)
     best = state[state.first_rows()]
     model = _modelled(band, best, maker) * spectra.filter(band.ctf[best.particle], band.disc)
     limit = information_limit(band.disc.ring_mean(model.abs() ** 2) * band.disc.ring_count, spectra.limit)
-    return min(limit, maker.finest_px())
+    return max(min(limit, maker.finest_px()), maker.coarse_disc().radius_px)
 
 
 def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Spectra:

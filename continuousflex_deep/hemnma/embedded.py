@@ -18,6 +18,7 @@ from continuousflex_deep.hemnma.schedule import Band, ScheduleMaker
 from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
 from continuousflex_deep.hemnma.shards import Alignment, calibrated
 from continuousflex_deep.hemnma.starts import (
+    FROM_KNOWN_POSES,
     given_amplitudes,
     given_state,
     joined,
@@ -105,7 +106,7 @@ class EmbeddedEngine(Engine):
         small."""
         check_images(particles)
         if self.options.init == "local" or self.options.fit == "conformation":
-            particles.require_poses("a start from known poses (--init local or --fit conformation)")
+            particles.require_poses(FROM_KNOWN_POSES)
         self._require_modes_of(particles)
         if not particles.phase_flipped and particles.ctf is None:
             note("the particles have no CTF; their images are taken as free of it")
@@ -140,10 +141,8 @@ class EmbeddedEngine(Engine):
             yield np.arange(start, min(start + step, len(particles)))
 
     def calibrate(self, particles: Particles) -> Calibration:
-        """Noise, transfer and contrast sign from evenly spread particles."""
-        count = min(self.options.calibration_particles, len(particles))
-        rows = np.unique(np.linspace(0, len(particles) - 1, count).round().astype(int))
-        chosen, maker, band, images = self._loaded(particles, rows)
+        """Noise, transfer and contrast sign from all of these particles."""
+        chosen, maker, band, images = self._loaded(particles, np.arange(len(particles)))
         noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
         start = self._starter(chosen, maker, self._prior(_FIRST))
         calibration = calibrate(band, noise, maker, start)

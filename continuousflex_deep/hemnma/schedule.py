@@ -115,7 +115,6 @@ class ScheduleMaker:
     def levels(self, fine_px: int) -> Schedule:
         """Levels up to a finest ring; the medium one halves the octaves between."""
         coarse = self.coarse_disc()
-        fine_px = max(fine_px, coarse.radius_px)
         medium_px = round((coarse.radius_px * fine_px) ** 0.5)
         make = lambda model, px: Refiner(  # noqa: E731
             model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit

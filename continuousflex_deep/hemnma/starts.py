@@ -9,13 +9,15 @@ from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.particles import Particles
 
+FROM_KNOWN_POSES = "a start from known poses (--init local or --fit conformation)"
+
 
 def given_state(particles: Particles, mode_ids: tuple[int, ...], device: torch.device) -> State:
     """One hypothesis a particle: the pose it comes with, and its amplitudes as far as it has them for these modes.
 
     Raises InputError where there are no poses.
     """
-    euler, shift = particles.require_poses("a start from known poses (--init local or --fit conformation)")
+    euler, shift = particles.require_poses(FROM_KNOWN_POSES)
     as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32, device=device)  # noqa: E731
     return State(
         as_tensor(euler_to_matrix(euler)),
