@@ -1,7 +1,9 @@
-"""Matrix products in the reduced precision of GPUs, where an error of 1e-3 of the result's noise does no harm."""
+"""Matrix products in reduced precision, where an error of 1e-3 of the result's noise does no harm."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -22,3 +24,17 @@ def fast_products(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+def mixed_precision(device: torch.device, wanted: bool = True) -> torch.autocast:
+    """A context in which convolutions and matrix products are computed in bfloat16 where the hardware does that: GPUs,
+    and CPUs that have instructions for it, on which it is about twice as fast."""
+    has_it = device.type == "cuda" or (device.type == "cpu" and _cpu_has_bfloat16())
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_it)
+
+
+@lru_cache(maxsize=1)
+def _cpu_has_bfloat16() -> bool:
+    flags = Path("/proc/cpuinfo")
+    words = flags.read_text().split() if flags.is_file() else []
+    return "avx512_bf16" in words or "amx_bf16" in words

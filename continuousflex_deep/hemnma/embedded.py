@@ -10,11 +10,11 @@ from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
-from continuousflex_deep.hemnma.found import descended
+from continuousflex_deep.hemnma.found import Found, descended
 from continuousflex_deep.hemnma.parts import Arrays, Parts
 from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.hemnma.results import BatchResult
-from continuousflex_deep.hemnma.schedule import Band, ScheduleMaker
+from continuousflex_deep.hemnma.schedule import Band, Schedule, ScheduleMaker
 from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
 from continuousflex_deep.hemnma.shards import Alignment, calibrated
 from continuousflex_deep.hemnma.starts import (
@@ -156,13 +156,48 @@ class EmbeddedEngine(Engine):
         chosen, maker, band, _ = self._loaded(particles, rows, calibration)
         levels, spectra = maker.levels(calibration.fine_px), calibration.spectra
         known = torch.cat([self._prior(_BESIDE_KNOWN), calibration.conformations])
-        found = descended(band, self._starter(chosen, maker, known)(band, spectra), levels, spectra)
+        found = self._found(chosen, maker, band, calibration, levels, known)
         weak = torch.nonzero(calibration.intensity.weakness(found.intensity) > _SECOND_LOOK_ABOVE).flatten()
-        if len(weak) and self.options.init == "global" and self.options.fit != "conformation":
+        if len(weak) and self._may_search:
             again, few = chosen.select(weak.cpu().numpy()), band[weak]
-            wide = self._starter(again, maker, self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses)
+            if self.options.init == "local":
+                wide = self._searcher(again, maker, known)
+            else:
+                wide = self._searcher(again, maker, self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses)
             found = found.better(descended(few, wide(few, spectra), levels, spectra), weak, self._symmetry)
         return BatchResult.of(found, calibration.intensity.weakness(found.intensity))
+
+    @property
+    def _may_search(self) -> bool:
+        """Whether all orientations may be searched where that seems needed."""
+        o = self.options
+        return o.fit != "conformation" and (o.init == "global" or o.search_above_deg > 0)
+
+    def _found(
+        self, chosen: Particles, maker: ScheduleMaker, band: Band, calibration: Calibration, levels: Schedule,
+        known: Tensor,
+    ) -> Found:  # fmt: skip
+        """What is found from the starts that the options ask for: each particle's given pose or, where that is too
+        uncertain, a search."""
+        spectra, doubtful = calibration.spectra, self._doubtful(chosen)
+        if not len(doubtful):
+            return descended(band, self._starter(chosen, maker, known)(band, spectra), levels, spectra)
+        parts = []
+        certain = np.setdiff1d(np.arange(len(chosen)), doubtful)
+        for rows, starter in ((certain, self._starter), (doubtful, self._searcher)):
+            if len(rows):
+                some = band[torch.from_numpy(rows).to(self.device)]
+                start = starter(chosen.select(rows), maker, known)
+                parts.append(descended(some, start(some, spectra), levels, spectra))
+        order = np.argsort(np.concatenate([certain, doubtful]))
+        return Found.joined(parts)[torch.from_numpy(order).to(self.device)]
+
+    def _doubtful(self, particles: Particles) -> np.ndarray:
+        """Rows whose given pose is too uncertain to start from."""
+        deviation, limit = particles.angle_sd_deg, self.options.search_above_deg
+        if self.options.init == "global" or not self._may_search or deviation is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(~(deviation <= limit))  # or not a number
 
     def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
         """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
@@ -244,8 +279,15 @@ class EmbeddedEngine(Engine):
                 return joined(turned, with_conformations(here, conformations[1:])) if fresh else turned
 
             return near
+        return self._searcher(particles, maker, conformations, hypotheses)
+
+    def _searcher(
+        self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0
+    ) -> Start:
+        """What finds each particle's first hypotheses among all orientations, in some conformations (C, M)."""
+        o = self.options
         library = self._library(maker, conformations)
-        known = given_amplitudes(particles, ids, self.device) if o.fit == "pose" else None
+        known = given_amplitudes(particles, self.mode_ids, self.device) if o.fit == "pose" else None
 
         def search(band: Band, spectra: Spectra) -> State:
             images = band.whitened(spectra).prefix(len(library.disc))

@@ -20,6 +20,17 @@ class Found:
     quadratic: Quadratic
     gap: Tensor
 
+    @staticmethod
+    def joined(parts: list["Found"]) -> "Found":
+        """Those of all parts, one part after another."""
+        together = lambda name, cls: cls(  # noqa: E731
+            *(torch.cat(values) for values in zip(*(vars(getattr(p, name)).values() for p in parts), strict=True))
+        )
+        return Found(together("state", State), together("quadratic", Quadratic), torch.cat([p.gap for p in parts]))
+
+    def __getitem__(self, rows: Tensor) -> "Found":
+        return Found(self.state[rows], self.quadratic[rows], self.gap[rows])
+
     @property
     def intensity(self) -> Tensor:
         """How strongly each particle shows (k,); negative where it fits with the wrong contrast only."""

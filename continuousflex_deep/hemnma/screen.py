@@ -94,10 +94,6 @@ def _spans(images: Images) -> NDArray[np.float64]:
     return flat.max(axis=1).astype(np.float64) - flat.min(axis=1)
 
 
-# of images that nothing is known of beforehand: any contrast will do
-ANY_CONTRAST = ImageScreen(0.0, float("inf"))
-
-
 @dataclass(frozen=True, eq=False)
 class LeftOut:
     """Particles (k) that have no result, and (k,) why."""

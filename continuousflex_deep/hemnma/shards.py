@@ -101,8 +101,13 @@ def screened(
 ) -> Arrays:
     """A part: what `compute` gives for those of some rows whose images can be used, and why not for the others."""
     good, bad, reasons = screen.usable(particles, rows)
-    arrays: Arrays = dict(zip(_OF_ROWS, (good, bad, reasons), strict=True))
+    arrays = part_of_rows(good, bad, reasons)
     return arrays | dict(compute(good)) if len(good) else arrays
+
+
+def part_of_rows(rows: Rows, bad_rows: Rows, bad_reasons: NDArray[np.str_]) -> Arrays:
+    """What a part tells besides the results: the rows that have them, and why others have none."""
+    return dict(zip(_OF_ROWS, (rows, bad_rows, bad_reasons), strict=True))
 
 
 def joined_parts(particles: Particles, parts: list[Arrays]) -> tuple[Rows, Arrays, LeftOut]:

@@ -88,6 +88,19 @@ class FrequencyDisc:
         transform = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
         return transform[:, (self._ky % d).to(images.device), self._kx.to(images.device)]
 
+    def scatter(self, coefficients: Tensor, box_px: int) -> Tensor:
+        """Images (k, d, d) with these centred transforms (k, n) on this disc and nothing outside it: gather's inverse
+        there."""
+        if self.radius_px > (box_px - 1) // 2:
+            raise InputError(f"frequency disc of radius {self.radius_px} does not fit images of {box_px} px")
+        rows, columns = (self._ky % box_px).to(self.device), self._kx.to(self.device)
+        mates = (-self._ky % box_px).to(self.device)
+        out = coefficients.new_zeros(len(coefficients), box_px, box_px // 2 + 1)
+        on_axis = columns == 0  # there both of a Friedel pair have a place
+        out[:, mates[on_axis], 0] = coefficients[:, on_axis].conj()
+        out[:, rows, columns] = coefficients
+        return torch.fft.fftshift(torch.fft.irfft2(out, s=(box_px, box_px)), dim=(-2, -1))
+
     @cached_property
     def ring_count(self) -> Tensor:
         """Number of coefficients in each ring (radius+1,); 1 for ring 0, which has none."""

@@ -35,6 +35,9 @@ class Motion:
         """The same on another device."""
         return Motion(self.mirrored.to(device), self.angle_rad.to(device), self.displacement.to(device))
 
+    def __getitem__(self, some: slice) -> "Motion":
+        return Motion(self.mirrored[some], self.angle_rad[some], self.displacement[some])
+
 
 def draw_motion(count: int, shift_percent: float, generator: torch.Generator, mirror: bool = True) -> Motion:
     """Random motions: mirrored or not, any angle, displacements uniform between ± shift_percent of the box.
@@ -75,7 +78,7 @@ def move_labels(labels: Labels, motion: Motion, field_A: float) -> Labels:
         x, y = torch.where(motion.mirrored, -shift_A[:, 0], shift_A[:, 0]), shift_A[:, 1]
         c, s = torch.cos(motion.angle_rad), torch.sin(motion.angle_rad)
         shift_A = torch.stack([c * x + s * y, c * y - s * x], dim=1) - motion.displacement * field_A
-    return Labels(labels.amplitudes, quaternion, shift_A)
+    return Labels(labels.amplitudes, quaternion, shift_A, labels.weights)
 
 
 def _permute_pixels(images: Tensor, mirrored: Tensor, quarters: Tensor) -> Tensor:

@@ -13,41 +13,53 @@ from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 from continuousflex_deep.nn.data import Preprocess
+from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.model import PoseNetwork
 from continuousflex_deep.nn.targets import TargetCoder
 from continuousflex_deep.particles import Particles
 
 Weights = dict[str, Tensor]
 BEST, LAST = "best.pt", "last.pt"
-_FORMAT, _FORMAT_VERSION = "continuousflex_deep network", 1
+_FORMAT, _FORMAT_VERSION = "continuousflex_deep network", 2
 
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
     """A network after some epoch of its training.
 
-    preprocess and coder: what its input must be and what its output means; backbone, dropout: its shape; weights:
-    state_dict; recipe, options: how it is trained; history: one row an epoch (curves.py); training_ids, validation_ids:
-    the particles; optimizer: the optimiser's state_dict, only in checkpoints to resume from.
+    preprocess and coder: what its input must be and what its output means; backbone, head, dropout: its shape; weights:
+    state_dict, averaged if the recipe averages; doubt_scale: what its doubts about each type are multiplied by; recipe,
+    options: how it is trained; half: of the labelled particles, 1 or 2, or 0 for all; history: one row an epoch
+    (curves.py); training_ids, validation_ids: the particles; state: what training goes on from (its latest weights,
+    optimiser), only in checkpoints to resume from.
     """
 
     preprocess: Preprocess
     coder: TargetCoder
     backbone: str
+    head: str
     dropout: float
     weights: Weights
+    doubt_scale: dict[str, float]
     recipe: dict[str, Any]
     options: dict[str, Any]
+    half: int
     history: list[dict[str, float]]
     training_ids: Tensor
     validation_ids: Tensor
-    optimizer: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
 
     def network(self, device: torch.device) -> PoseNetwork:
         """The network with these weights, ready to predict."""
-        network = PoseNetwork(self.backbone, self.coder.outputs, self.dropout)
+        network = new_network(self.backbone, self.head, self.dropout, self.coder, self.preprocess)
         network.load_state_dict(self.weights)
         return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def new_network(backbone: str, head: str, dropout: float, coder: TargetCoder, preprocess: Preprocess) -> PoseNetwork:
+    """A network of random weights for what a preprocess gives and a coder takes."""
+    doubts = sum(coder.doubt_sizes.values())
+    return PoseNetwork(backbone, coder.outputs, doubts, head, preprocess.network_box_px, dropout)
 
 
 def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
@@ -95,20 +107,24 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(
         **{
             **values,
-            "preprocess": Preprocess(**content["preprocess"]),
+            "preprocess": Preprocess.from_dict(content["preprocess"]),
             "coder": TargetCoder.from_dict(content["coder"]),
         }
     )
 
 
-def load_model(folder: str | Path) -> Checkpoint:
-    """The best checkpoint of a folder that the train command wrote, or a checkpoint file."""
+def model_files(folder: str | Path) -> list[Path]:
+    """The best checkpoints in a folder that the train command wrote: of its joint network, or of one for each type; or
+    a checkpoint file itself. InputError where there is none."""
     path = Path(folder)
-    if path.is_dir() and not (path / BEST).is_file():
+    if not path.is_dir():
+        return [require_file(path, "trained network")]
+    found = [p for p in (path / BEST, *(path / name / BEST for name in TARGETS["all"])) if p.is_file()]
+    if not found:
         raise InputError(
             f"model: '{path}' has no {BEST}; give a folder that the train command wrote, after its first epoch"
         )
-    return load_checkpoint(path / BEST if path.is_dir() else path)
+    return found[:1] if found[0].parent == path else found
 
 
 def require_same_modes(checkpoint: Checkpoint, model: str, particles: Particles, requested: tuple[int, ...]) -> None:

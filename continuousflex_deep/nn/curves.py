@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from continuousflex_deep.io.files import atomic_path
 
 History = list[dict[str, float]]
+_WHOLE = ("epoch", "simulated")
 TABLE, PICTURE = "curves.csv", "curves.png"
 # column -> title of its panel: errors on the validation particles, in physical units
 ERRORS = {
@@ -23,7 +24,7 @@ def write_curves(folder: str | Path, history: History) -> None:
     with atomic_path(Path(folder) / TABLE) as temporary, open(temporary, "w", newline="", encoding="utf-8") as out:
         table = csv.DictWriter(out, fieldnames=list(history[0]))
         table.writeheader()
-        table.writerows({k: int(v) if k == "epoch" else f"{v:.8g}" for k, v in row.items()} for row in history)
+        table.writerows({k: int(v) if k in _WHOLE else f"{v:.8g}" for k, v in row.items()} for row in history)
 
 
 def draw_curves(folder: str | Path, history: History) -> None:

@@ -1,20 +1,26 @@
 """Images for the network: read from disk by particle when they are needed, and one preprocess for every use of them."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.fourier import resize
-from continuousflex_deep.io.stacks import read_images
+from continuousflex_deep.imaging.projector import FrequencyDisc
+from continuousflex_deep.imaging.spectra import noise_outside_particle
+from continuousflex_deep.io.stacks import read_images_with_reasons, require_usable_images
 from continuousflex_deep.nn.model import SMALLEST_BOX_PX
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Ctf, Particles
 
 _PIXEL_TOLERANCE = 0.01
 
@@ -24,17 +30,20 @@ class Preprocess:
     """From images as they are in the stack to the network's input; the same in training, validation and inference.
 
     box_px, pixel_size_A, phase_flipped: what the stacks must be; network_box_px: the images are reduced to it over the
-    same field of view. Each image is then brought to mean 0 and deviation 1, so no statistics of the set are needed.
+    same field of view. noise: its root mean power by ring of Fourier pixels, up to the new box's last whole ring; where
+    it is given, phases are flipped (unless they are already), noise is made white, and what is beyond these rings is
+    left out. Each image is finally brought to mean 0 and deviation 1, so no other statistics of the set are needed.
     """
 
     box_px: int
     pixel_size_A: float
     phase_flipped: bool
     network_box_px: int
+    noise: tuple[float, ...] = ()
 
     @staticmethod
     def for_particles(particles: Particles, network_box_px: int) -> "Preprocess":
-        """The preprocess for these particles; network_box_px 0 keeps their box."""
+        """The preprocess for these particles, without whitening; network_box_px 0 keeps their box."""
         box = network_box_px or particles.box_px
         if box > particles.box_px:
             raise InputError(
@@ -47,6 +56,14 @@ class Preprocess:
             )
         return Preprocess(particles.box_px, particles.pixel_size_A, particles.phase_flipped, box)
 
+    def with_noise_of(self, images: Tensor) -> "Preprocess":
+        """The same, whitening noise as there is in these images (n, d, d), by their corners, where hardly a particle
+        reaches."""
+        standard, disc = _standardised(images.float()), self.disc(images.device)
+        noise = noise_outside_particle(standard, disc, radius_px=self.box_px / 2)
+        noise[0] = noise[1]  # the mean has no ring of its own
+        return replace(self, noise=tuple(noise.tolist()))
+
     @property
     def field_A(self) -> float:
         """Side of the images in Å."""
@@ -57,12 +74,30 @@ class Preprocess:
         """Pixel size of the network's input in Å."""
         return self.field_A / self.network_box_px
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Images (B, d, d) as read to the network's input (B, 1, n, n)."""
-        small = resize(images.float(), self.network_box_px)
-        mean, deviation = small.mean(dim=(1, 2), keepdim=True), small.std(dim=(1, 2), keepdim=True)
-        # an image can lose all its contrast with the high frequencies; it then becomes zeros rather than NaN
-        return ((small - mean) / deviation.clamp(min=1e-12)).unsqueeze(1)
+    def disc(self, device: torch.device) -> FrequencyDisc:
+        """The whole rings of the network's box."""
+        return _disc((self.network_box_px - 1) // 2, device)
+
+    def __call__(self, images: Tensor, ctf: Ctf | None = None) -> Tensor:
+        """Images (B, d, d) as read to the network's input (B, 1, n, n); ctf: of these particles, without which phases
+        stay as they are."""
+        if not self.noise:
+            return _standardised(resize(images.float(), self.network_box_px)).unsqueeze(1)
+        coefficients = self.disc(images.device).gather(_standardised(images.float()))
+        if ctf is not None and not self.phase_flipped:
+            coefficients = coefficients * self.optics(ctf, images.device).sign()
+        return self.of_coefficients(coefficients)
+
+    def of_coefficients(self, coefficients: Tensor) -> Tensor:
+        """The network's input from Fourier coefficients (B, n) on `disc`, phases flipped."""
+        disc = self.disc(coefficients.device)
+        level = torch.tensor(self.noise, device=coefficients.device)[disc.ring]
+        return _standardised(disc.scatter(coefficients / level, self.network_box_px)).unsqueeze(1)
+
+    def optics(self, ctf: Ctf, device: torch.device) -> Tensor:
+        """The CTF (B, n) of particles on `disc`."""
+        disc = self.disc(device)
+        return ctf_at(ctf, disc.kx / self.field_A, disc.ky / self.field_A)
 
     def require_same_images(self, particles: Particles, model: str) -> None:
         """InputError, saying what to do, unless the particles' images are like those the network was trained on."""
@@ -96,31 +131,69 @@ class Preprocess:
         """Plain values for a checkpoint."""
         return asdict(self)
 
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> "Preprocess":
+        """The preprocess that to_dict described."""
+        return Preprocess(**{**values, "noise": tuple(values["noise"])})
 
-class ParticleImages(Dataset[tuple[Tensor, Tensor]]):
-    """Images by batches of row numbers: item i is (rows (B,), images (B, d, d) float32 as they are in the stacks)."""
 
-    def __init__(self, particles: Particles, batches: Sequence[NDArray[np.int64]]) -> None:
-        self.particles, self.batches = particles, batches
+class ImageReader:
+    """Reads batches of images ahead, in threads: reading waits for the disk most of the time.
 
-    def __len__(self) -> int:
-        return len(self.batches)
+    Iterating gives, in the order of the batches, (rows (B,), images (B, d, d) float32 on the device, reasons (B,) why
+    an image cannot be used, '' where it can). Never more than workers + 1 batches are held.
+    """
 
-    def __getitem__(self, item: int) -> tuple[Tensor, Tensor]:
-        rows = self.batches[item]
-        return torch.from_numpy(rows), torch.from_numpy(read_images(self.particles, rows))
+    def __init__(
+        self, particles: Particles, batches: Sequence[NDArray[np.int64]], workers: int, device: torch.device
+    ) -> None:
+        self.particles, self.batches, self.workers, self.device = particles, batches, workers, device
+
+    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]]:
+        if self.workers == 0:
+            yield from (self._moved(self._read(rows)) for rows in self.batches)
+            return
+        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="images")
+        try:
+            todo = iter(self.batches)
+            reading = deque(pool.submit(self._read, rows) for rows in islice(todo, self.workers + 1))
+            while reading:
+                done = reading.popleft().result()
+                reading.extend(pool.submit(self._read, rows) for rows in islice(todo, 1))
+                yield self._moved(done)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _read(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]:
+        images, reasons = read_images_with_reasons(self.particles, rows)
+        tensor = torch.from_numpy(images)
+        return rows, tensor.pin_memory() if self.device.type == "cuda" else tensor, reasons
+
+    def _moved(
+        self, read: tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]
+    ) -> tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]:
+        rows, images, reasons = read
+        return rows, images.to(self.device, non_blocking=True), reasons
 
 
 def image_batches(
-    particles: Particles, rows: NDArray[np.int64], batch: int, workers: int, device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (rows (B,) on the CPU, images (B, d, d) on the device) in the given order, never more than a few batches at
-    a time.
-    """
-    dataset = ParticleImages(particles, [rows[i : i + batch] for i in range(0, len(rows), batch)])
-    loader = DataLoader(dataset, batch_size=None, num_workers=workers, pin_memory=device.type == "cuda")
-    for read, images in loader:
-        yield read, images.to(device, non_blocking=True)
+    particles: Particles, batches: Sequence[NDArray[np.int64]], workers: int, device: torch.device
+) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    """Yield (rows (B,), images (B, d, d) on the device) of batches of rows, read ahead. InputError where an image
+    cannot be used."""
+    for rows, images, reasons in ImageReader(particles, batches, workers, device):
+        require_usable_images(particles.ids[rows], reasons)
+        yield rows, images
+
+
+def in_batches(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    """Rows in their order, `size` at a time."""
+    return [rows[i : i + size] for i in range(0, len(rows), size)]
+
+
+def ctf_of(particles: Particles, rows: NDArray[np.int64]) -> Ctf | None:
+    """The CTF of some rows, if it is known."""
+    return None if particles.ctf is None else particles.ctf.select(rows)
 
 
 def split_particles(
@@ -135,3 +208,23 @@ def split_particles(
     chosen = np.zeros(len(ids), dtype=bool)
     chosen[np.random.default_rng(seed).permutation(len(ids))[:count]] = True
     return order[~chosen], order[chosen]
+
+
+def split_halves(ids: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers of two halves of the particles, chosen by ids and seed as in split_particles."""
+    order, shuffled = np.argsort(ids), np.random.default_rng([seed, 1]).permutation(len(ids))
+    first = np.zeros(len(ids), dtype=bool)
+    first[shuffled[: len(ids) // 2]] = True
+    return order[first], order[~first]
+
+
+def _standardised(images: Tensor) -> Tensor:
+    """Images (B, d, d) of mean 0 and deviation 1."""
+    mean, deviation = images.mean(dim=(1, 2), keepdim=True), images.std(dim=(1, 2), keepdim=True)
+    # an image can lose all its contrast with the high frequencies; it then becomes zeros rather than NaN
+    return (images - mean) / deviation.clamp(min=1e-12)
+
+
+@lru_cache(maxsize=8)
+def _disc(radius_px: int, device: torch.device) -> FrequencyDisc:
+    return FrequencyDisc(radius_px, device)

@@ -13,24 +13,26 @@ from continuousflex_deep.hemnma.command import tell_left_out
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.finish import SharedRun, require_free_names, write_record_of
 from continuousflex_deep.hemnma.parts import Arrays, Parts, PartStore, carried, determining, parts_folder
-from continuousflex_deep.hemnma.screen import ANY_CONTRAST, LeftOut
-from continuousflex_deep.hemnma.shards import Alignment, do_pieces, joined_parts, screened
+from continuousflex_deep.hemnma.screen import LeftOut
+from continuousflex_deep.hemnma.shards import Alignment, do_pieces, joined_parts, part_of_rows
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nn.checkpoint import load_model, require_same_modes
+from continuousflex_deep.nn.checkpoint import require_same_modes
+from continuousflex_deep.nn.halves import HalfSets, disagreement, load_half_sets, told
 from continuousflex_deep.nn.labels import TARGETS
-from continuousflex_deep.nn.model import PoseNetwork
-from continuousflex_deep.nn.predict import Model, predict, with_prediction
+from continuousflex_deep.nn.predict import Model, Predictor, load_models, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import AlignOptions, InferOptions
 from continuousflex_deep.particles import Particles
 
 # options that do not change the result, so that a resumed run may differ in them
-_FREE = ("output", "device", "threads", "workers", "particles", "structure", "modes", "model")
-_BATCHES_A_PART = 16
+_FREE = ("output", "device", "threads", "workers", "batch", "particles", "structure", "modes", "model")
+# particles a part: a GPU's work of a fraction of a second, a CPU's of some
+_PART = 4096
+_HALVES = "halves_"
 
 
 def run(options: InferOptions) -> None:
@@ -39,15 +41,16 @@ def run(options: InferOptions) -> None:
     require_writable_folder(output.parent)
     device = choose_device(options.device, options.threads)
     particles = read_particles(options.particles, options.pixel_size_A or None)
-    models = [Model(source, load_model(source)) for source in options.model]
+    models = [model for source in options.model for model in load_models(source)]
+    halves = load_half_sets(options.model) if options.half_sets else None
     require_fit(models, particles, options)
     require_free_names(output, options.particles, options.structure)
 
     def store_now() -> PartStore:
-        return PartStore(parts_folder(output), _determining(models, particles, options), carried(particles))
+        return PartStore(parts_folder(output), _determining(models, halves, particles, options), carried(particles))
 
     store = store_now()
-    inference = Inference(models, particles, options, device, store)
+    inference = Inference(models, halves, particles, options, device, store)
     SharedRun(store, output, inference.complete, lambda: inference.write(output), store_now).finish()
 
 
@@ -55,14 +58,19 @@ class Inference:
     """Predictions of all particles, and their polish, as parts in a store that several workers may fill."""
 
     def __init__(
-        self, models: list[Model], particles: Particles, options: InferOptions, device: torch.device, store: PartStore
+        self,
+        models: list[Model],
+        halves: HalfSets | None,
+        particles: Particles,
+        options: InferOptions,
+        device: torch.device,
+        store: PartStore,
     ) -> None:
-        self.models, self.particles, self.options, self.device = models, particles, options, device
-        self.store = store
+        self.models, self.halves, self.particles, self.options = models, halves, particles, options
+        self.device, self.store = device, store
         self._polishing: Alignment | None = None
-        step = _BATCHES_A_PART * options.batch
-        starts = range(0, len(particles), step)
-        self._parts = {f"predicted-{s:08d}-{step}": np.arange(s, min(s + step, len(particles))) for s in starts}
+        starts = range(0, len(particles), _PART)
+        self._parts = {f"predicted-{s:08d}-{_PART}": np.arange(s, min(s + _PART, len(particles))) for s in starts}
 
     def complete(self) -> None:
         """Do what nobody else does until all parts are there."""
@@ -75,41 +83,55 @@ class Inference:
     def write(self, output: Path) -> bool:
         """Write the result and its record; False where a part turns out damaged."""
         found = self._predicted()
-        if found is not None and self._polishing is not None:
-            polished, unfit = self._polishing.result() or (None, None)
-            found = None if polished is None or unfit is None else (polished, self._left_out(found[1], unfit))
         if found is None:
             return False
-        result, left_out = found
+        result, left_out, disagreements = found
+        if self._polishing is not None:
+            polished = self._polishing.result()
+            if polished is None:
+                return False
+            result, left_out = polished[0], self._left_out(left_out, polished[1])
         write_particles(result, output)
         tell_left_out(left_out, output)
         networks = [
             {"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in self.models
         ]
-        facts = {"particles": len(result), "networks": networks, "left_out": left_out.facts()}
+        facts: dict[str, object] = {"particles": len(result), "networks": networks, "left_out": left_out.facts()}
+        if disagreements:
+            facts["half_sets"] = disagreements
+            print(told(disagreements))
         write_record_of(output, self.store, "infer", self.options, **facts)
         print(f"predicted {', '.join(t for m in self.models for t in m.targets)} of {len(result)} particles: {output}")
         return True
 
+    def _predictor(self, models: list[Model]) -> Predictor:
+        return Predictor.of(models, self.device, self.options.batch, self.options.workers)
+
     @cached_property
-    def _networks(self) -> list[PoseNetwork]:
-        return [m.checkpoint.network(self.device) for m in self.models]
+    def _predictors(self) -> list[Predictor]:
+        """Of the networks asked for, and of those of either half."""
+        halves = (self.halves.first, self.halves.second) if self.halves else ()
+        return [self._predictor(models) for models in (self.models, *halves)]
 
     def _predict(self, rows: np.ndarray) -> Arrays:
-        def values(good: np.ndarray) -> Arrays:
-            o = self.options
-            found = predict(self.models, self._networks, self.particles, good, self.device, o.batch, o.workers)
-            return {name: array for name, array in vars(found).items() if array is not None}
+        found, *halves = (predictor.predict(self.particles, rows) for predictor in self._predictors)
+        arrays = part_of_rows(found.rows, found.bad_rows, found.bad_reasons)
+        arrays |= {name: values for name, values in vars(found.prediction).items() if values is not None}
+        if halves:
+            differ = disagreement(halves[0].prediction, halves[1].prediction)
+            arrays |= {_HALVES + name: values for name, values in differ.items()}
+        return arrays
 
-        return screened(ANY_CONTRAST, self.particles, rows, values)
-
-    def _predicted(self) -> tuple[Particles, LeftOut] | None:
-        """The particles with what was predicted, and those without; None where a part turns out damaged."""
+    def _predicted(self) -> tuple[Particles, LeftOut, dict[str, float]] | None:
+        """The particles with what was predicted, those without, and how far networks of halves disagree; None where a
+        part turns out damaged."""
         parts = [part for name in self._parts if (part := self.store.load(name)) is not None]
         if len(parts) < len(self._parts):
             return None
         rows, values, left_out = joined_parts(self.particles, parts)
-        return with_prediction(self.particles.select(rows), Prediction(**values), self.models), left_out
+        differ = {k.removeprefix(_HALVES): float(v.mean()) for k, v in values.items() if k.startswith(_HALVES)}
+        prediction = Prediction(**{k: v for k, v in values.items() if not k.startswith(_HALVES)})
+        return with_prediction(self.particles.select(rows), prediction, self.models), left_out, differ
 
     def _polish(self) -> bool:
         """Polish with the other workers; False where a predicted part turns out damaged."""
@@ -127,10 +149,13 @@ class Inference:
         return LeftOut(self.particles.select(self.particles.rows_of(ids)), reasons)
 
 
-def _determining(models: list[Model], particles: Particles, options: InferOptions) -> list[object]:
+def _determining(
+    models: list[Model], halves: HalfSets | None, particles: Particles, options: InferOptions
+) -> list[object]:
     """What a part's content depends on: options, networks, particles, structure and modes."""
     settings: dict[str, object] = {k: v for k, v in asdict(options).items() if k not in _FREE}
     settings["networks"] = [m.digest() for m in models]
+    settings["halves"] = [m.digest() for m in (*halves.first, *halves.second)] if halves else []
     arrays: list[np.ndarray] = []
     if options.polish:
         structure, modes = _reference(models, particles, options)
@@ -166,6 +191,7 @@ def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alig
         modes=options.modes,
         mode_list=" ".join(map(str, particles.mode_ids)),
         init="local",
+        search_above_deg=options.search_above_deg,
         device=options.device,
         threads=options.threads,
     )

@@ -4,34 +4,41 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
 from torch import nn
 
+from continuousflex_deep.nn.board import Board
 from continuousflex_deep.nn.checkpoint import BEST, LAST, Checkpoint, Weights, save_checkpoint
 from continuousflex_deep.nn.curves import History, draw_curves, write_curves
 
+# makes a checkpoint with a history, to resume from or not
+Describe = Callable[[History, bool], Checkpoint]
+
 
 class Keeper:
-    """Writes best.pt, last.pt and the curves into `folder`; `describe` makes a checkpoint of (weights, history,
-    optimiser state).
+    """Writes best.pt, last.pt and the curves into `folder`; of several workers only the one that leads writes.
 
     Checkpoints are some hundred megabytes, so they are written only when `seconds` have passed since the last time.
     What a killed training loses is at most that; curves.csv is written after every epoch.
     """
 
-    def __init__(self, folder: Path, describe: Callable[..., Checkpoint], seconds: float) -> None:
-        self.folder, self.describe, self.seconds = folder, describe, seconds
+    def __init__(self, folder: Path, seconds: float, leads: bool = True) -> None:
+        self.folder, self.seconds, self.leads = folder, seconds, leads
         self._best: Checkpoint | None = None
         self._written = time.monotonic()
+        self._board = Board(folder) if leads else None
 
-    def after_epoch(self, network: nn.Module, optimizer: torch.optim.Optimizer, history: History, final: bool) -> None:
+    def after_epoch(self, describe: Describe, history: History, final: bool) -> None:
         """Take note of an epoch that ended well."""
+        if not self.leads:
+            return
         if history[-1]["validation_loss"] <= min(row["validation_loss"] for row in history):
-            self._best = self.describe(_copied(network), list(history))
+            self._best = describe(history, False)
         write_curves(self.folder, history)
+        if self._board:
+            self._board.show(history[-1])
         if final or time.monotonic() - self._written >= self.seconds:
             self.write_best()
-            save_checkpoint(self.folder / LAST, self.describe(_copied(network), history, optimizer.state_dict()))
+            save_checkpoint(self.folder / LAST, describe(history, True))
             draw_curves(self.folder, history)
             self._written = time.monotonic()
 
@@ -42,6 +49,6 @@ class Keeper:
         self._best = None
 
 
-def _copied(network: nn.Module) -> Weights:
+def copied(network: nn.Module) -> Weights:
     """Weights on the CPU that go on being what they are while the network learns."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.state_dict().items()}

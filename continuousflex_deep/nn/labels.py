@@ -1,7 +1,9 @@
 """What the network learns from, as tensors, and how it changes when an image is mirrored, turned and displaced."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,31 +22,34 @@ TARGETS: dict[str, tuple[str, ...]] = {
 @dataclass(frozen=True, eq=False)
 class Labels:
     """Float32 tensors, None for what is not learned: amplitudes (n, M) in Å, unit quaternions (n, 4) w, x, y, z, shifts
-    (n, 2) in Å.
+    (n, 2) in Å; and how much each particle's label of a type counts, weights (n,) by the names in TARGETS, 1 where
+    absent.
     """
 
     amplitudes: Tensor | None = None
     quaternion: Tensor | None = None
     shift_A: Tensor | None = None
+    weights: dict[str, Tensor] = field(default_factory=dict)
 
     def select(self, rows: Tensor) -> "Labels":
         """Some rows."""
-        return Labels(*(None if t is None else t[rows] for t in (self.amplitudes, self.quaternion, self.shift_A)))
+        return self._each(lambda values: values[rows])
 
     def to(self, device: torch.device) -> "Labels":
         """The same on another device."""
-        return Labels(
-            *(
-                None if t is None else t.to(device, non_blocking=True)
-                for t in (self.amplitudes, self.quaternion, self.shift_A)
-            )
+        return self._each(lambda values: values.to(device, non_blocking=True))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Labels":
+        amplitudes, quaternion, shift = (
+            None if t is None else change(t) for t in (self.amplitudes, self.quaternion, self.shift_A)
         )
+        return Labels(amplitudes, quaternion, shift, {name: change(w) for name, w in self.weights.items()})
 
 
-def labels_of(particles: Particles, targets: str) -> Labels:
-    """The labels that `targets` (a key of TARGETS) needs.
+def labels_of(particles: Particles, targets: str, weighted: bool = False) -> Labels:
+    """The labels that `targets` (a key of TARGETS) needs, weighted by their error bars if asked.
 
-    InputError where the particles lack them or they are not finite.
+    InputError where the particles lack labels or they are not finite.
     """
     names, out = TARGETS[targets], {}
     purpose = f"training (targets {targets})"
@@ -64,7 +69,25 @@ def labels_of(particles: Particles, targets: str) -> Labels:
                 f"{purpose}: {name} of {int(bad.sum())} particles are not finite (NaN), for example ids "
                 f"{particles.ids[bad][:5].tolist()}; remove these particles"
             )
-    return Labels(**tensors)
+    return Labels(**tensors, weights=_weights(particles, names) if weighted else {})
+
+
+def _weights(particles: Particles, names: tuple[str, ...]) -> dict[str, Tensor]:
+    """How much labels with known error bars count: 1 / (1 + (deviation / median deviation)²), to mean 1. A label whose
+    error bar is not a number or infinite counts nothing."""
+    deviations = {
+        "amplitudes": None if particles.amplitudes_sd is None else np.sqrt((particles.amplitudes_sd**2).mean(axis=1)),
+        "angles": particles.angle_sd_deg,
+        "shifts": particles.shift_sd_A,
+    }
+    found = {}
+    for name in names:
+        if (deviation := deviations[name]) is None or not (usual := np.nanmedian(deviation)) > 0:
+            continue
+        with np.errstate(invalid="ignore"):
+            weight = np.nan_to_num(1 / (1 + (deviation / usual) ** 2))
+        found[name] = torch.as_tensor(weight / weight.mean(), dtype=torch.float32)
+    return found
 
 
 def quaternion_product(first: Tensor, second: Tensor) -> Tensor:
@@ -83,3 +106,20 @@ def quaternion_to_matrix(quaternion: Tensor) -> Tensor:
         torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], dim=-1),
     ]
     return torch.stack(rows, dim=-2)
+
+
+def euler_to_quaternion(euler_rad: Tensor) -> Tensor:
+    """Unit quaternions (..., 4) of rot, tilt, psi (..., 3) in radians: the rotation Rz(psi)·Ry(tilt)·Rz(rot)."""
+    c, s = torch.cos(euler_rad / 2), torch.sin(euler_rad / 2)
+    zero = torch.zeros_like(c[..., 0])
+    rot, psi = (torch.stack([c[..., i], zero, zero, -s[..., i]], dim=-1) for i in (0, 2))
+    tilt = torch.stack([c[..., 1], zero, -s[..., 1], zero], dim=-1)
+    return quaternion_product(psi, quaternion_product(tilt, rot))
+
+
+def quaternion_to_euler(quaternion: Tensor) -> Tensor:
+    """rot, tilt, psi (..., 3) in radians of unit quaternions (..., 4), tilt from 0 to π."""
+    r = quaternion_to_matrix(quaternion)
+    rot = torch.atan2(r[..., 2, 1], r[..., 2, 0])
+    tilt = torch.atan2(torch.hypot(r[..., 2, 0], r[..., 2, 1]), r[..., 2, 2])
+    return torch.stack([rot, tilt, torch.atan2(r[..., 1, 2], -r[..., 0, 2])], dim=-1)

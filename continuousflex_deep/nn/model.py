@@ -1,42 +1,70 @@
-"""The article's network: a residual network that sees one channel, then a multilayer perceptron of 4 layers."""
+"""The network: a residual network that sees one channel, and a head that says what it sees and how sure it is."""
 
+from math import ceil
+
+import torch
 from torch import Tensor, nn
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.nn._torchvision import resnet_models
 
 BACKBONES = ("resnet18", "resnet34", "resnet50", "resnet101")
+HEADS = ("perceptron", "linear")
 SMALLEST_BOX_PX = 32  # the ResNet halves the image five times
+_DOUBT_NODES = 128
 
 
 class PoseNetwork(nn.Module):
-    """Images (B, 1, d, d) to numbers (B, outputs).
+    """Images (B, 1, box_px, box_px) to numbers (B, outputs + doubts).
 
-    A torchvision ResNet (He et al., 2016) from random weights, its first convolution for one channel and its last layer
-    of 1000 nodes being the first of the perceptron: 1000, 512, 128, outputs, with ReLU and dropout after each but the
-    last (Hamitouche & Jonic 2022, Figure 3).
+    A torchvision ResNet (He et al., 2016) from random weights, its first convolution for one channel. The head is
+
+    * perceptron: as published, the ResNet's last layer of 1000 nodes being the first of a perceptron: 1000, 512, 128,
+      outputs, with ReLU and dropout after each but the last (Hamitouche & Jonic 2022, Figure 3); or
+    * linear: one layer on the whole last feature map. Where things are in the image is what poses are about, and the
+      ResNet's mean over its last map would lose it.
+
+    `doubts` further numbers tell how large the errors of the outputs are. They see the same features, but what they
+    learn does not change these.
     """
 
-    def __init__(self, backbone: str, outputs: int, dropout: float) -> None:
+    def __init__(
+        self,
+        backbone: str,
+        outputs: int,
+        doubts: int = 0,
+        head: str = "perceptron",
+        box_px: int = 0,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
-        if backbone not in BACKBONES:
-            raise InputError(f"network: got '{backbone}', expected one of {', '.join(BACKBONES)}")
+        for what, value, known in (("backbone", backbone, BACKBONES), ("head", head, HEADS)):
+            if value not in known:
+                raise InputError(f"network: got {what} '{value}', expected one of {', '.join(known)}")
         self.resnet = getattr(resnet_models(), backbone)(weights=None)
-        first = self.resnet.conv1
+        first, channels = self.resnet.conv1, self.resnet.fc.in_features
         self.resnet.conv1 = nn.Conv2d(1, first.out_channels, first.kernel_size, first.stride, first.padding, bias=False)
         nn.init.kaiming_normal_(self.resnet.conv1.weight, mode="fan_out", nonlinearity="relu")
-        self.perceptron = nn.Sequential(
-            *_hidden(dropout),
-            nn.Linear(1000, 512),
-            *_hidden(dropout),
-            nn.Linear(512, 128),
-            *_hidden(dropout),
-            nn.Linear(128, outputs),
-        )
+        self.head: nn.Module
+        if head == "perceptron":
+            features, layers = 1000, (nn.Linear(1000, 512), nn.Linear(512, 128), nn.Linear(128, outputs))
+            self.head = nn.Sequential(*(m for layer in layers for m in (nn.ReLU(), nn.Dropout(dropout), layer)))
+        else:
+            features = channels * ceil(box_px / 32) ** 2
+            self.resnet.avgpool, self.resnet.fc = nn.Identity(), nn.Identity()
+            self.head = nn.Linear(features, outputs)
+        self.doubt: nn.Module | None = None
+        if doubts:
+            last = nn.Linear(_DOUBT_NODES, doubts)
+            nn.init.zeros_(last.weight)
+            self.doubt = nn.Sequential(nn.Linear(features, _DOUBT_NODES), nn.ReLU(), last)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.perceptron(self.resnet(images))
-
-
-def _hidden(dropout: float) -> tuple[nn.Module, nn.Module]:
-    return nn.ReLU(inplace=True), nn.Dropout(dropout)
+        features = self.resnet(images)
+        # the last layers in full precision: an angle of a tenth of a degree is finer than bfloat16's rounding
+        with torch.autocast(images.device.type, enabled=False):
+            features = features.float()
+            outputs = self.head(features)
+            if self.doubt is None:
+                return outputs
+            return torch.cat([outputs, self.doubt(features.detach())], dim=1)

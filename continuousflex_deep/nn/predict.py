@@ -1,18 +1,21 @@
 """Predictions of trained networks, and the particles that carry them."""
 
 import hashlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from continuousflex_deep.nn.checkpoint import Checkpoint
-from continuousflex_deep.nn.data import image_batches
+from continuousflex_deep.nn.checkpoint import Checkpoint, load_checkpoint, model_files
+from continuousflex_deep.nn.data import ImageReader, ctf_of, in_batches
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.model import PoseNetwork
 from continuousflex_deep.nn.targets import Prediction
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.precision import mixed_precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,42 +39,90 @@ class Model:
         return digest.hexdigest()
 
 
-@torch.inference_mode()
-def predict(
-    models: list[Model],
-    networks: list[PoseNetwork],
-    particles: Particles,
-    rows: np.ndarray,
-    device: torch.device,
-    batch: int,
-    workers: int = 0,
-) -> Prediction:
-    """Predictions of some rows, in their order, by the models' networks. Images are read once, a batch at a time, for
-    all of them."""
-    parts: list[list[Prediction]] = [[] for _ in models]
-    for _, raw in image_batches(particles, rows, batch, workers, device):
-        for model, network, found in zip(models, networks, parts, strict=True):
-            images = model.checkpoint.preprocess(raw).contiguous(memory_format=torch.channels_last)
-            found.append(model.checkpoint.coder.decode(network(images)))
+def load_models(folder: str | Path) -> list[Model]:
+    """The networks in a folder that the train command wrote."""
+    return [Model(str(path), load_checkpoint(path)) for path in model_files(folder)]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictor:
+    """Networks on a device, ready to predict together."""
+
+    models: list[Model]
+    networks: list[PoseNetwork]
+    device: torch.device
+    batch: int
+    workers: int
+
+    @staticmethod
+    def of(models: list[Model], device: torch.device, batch: int, workers: int) -> "Predictor":
+        """The models' networks on a device; batch: images at a time; workers: threads that read them ahead."""
+        return Predictor(models, [m.checkpoint.network(device) for m in models], device, batch, workers)
+
+    def predict(self, particles: Particles, rows: np.ndarray) -> "Predicted":
+        """Predictions for some rows whose images can be used, in their order. Images are read once, ahead, a batch at a
+        time, for all networks."""
+        found: list[list[Prediction]] = [[] for _ in self.models]
+        good, bad, reasons = [rows[:0]], [rows[:0]], [np.zeros(0, dtype=object)]
+        for read, images, wrong in ImageReader(particles, in_batches(rows, self.batch), self.workers, self.device):
+            usable = wrong == ""
+            good.append(read[usable])
+            bad.append(read[~usable])
+            reasons.append(wrong[~usable])
+            if not usable.all():
+                images = images[torch.from_numpy(usable).to(self.device)]
+            if len(images):
+                outputs = self._outputs(images, ctf_of(particles, read[usable]))
+                for model, numbers, parts in zip(self.models, outputs, found, strict=True):
+                    parts.append(model.checkpoint.coder.decode(numbers, model.checkpoint.doubt_scale))
+        merged = _merged(found)
+        return Predicted(merged, np.concatenate(good), np.concatenate(bad), np.concatenate(reasons).astype(str))
+
+    @torch.inference_mode()
+    def _outputs(self, images: Tensor, ctf: Ctf | None) -> list[Tensor]:
+        """Each network's outputs (B, outputs) for raw images (B, d, d)."""
+        outputs = []
+        for model, network in zip(self.models, self.networks, strict=True):
+            seen = model.checkpoint.preprocess(images, ctf).contiguous(memory_format=torch.channels_last)
+            with mixed_precision(self.device, model.checkpoint.recipe["mixed_precision"]):
+                outputs.append(network(seen))
+        return outputs
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Predictions of k particles, their rows (k,); rows of particles whose images cannot be used, and why."""
+
+    prediction: Prediction
+    rows: np.ndarray
+    bad_rows: np.ndarray
+    bad_reasons: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=str))
+
+
+def _merged(found: list[list[Prediction]]) -> Prediction:
+    """What all networks predict, from each one's predictions of consecutive batches."""
     merged: dict[str, Any] = {}
-    for found in parts:
+    for parts in found:
         for name in (f.name for f in fields(Prediction)):
-            if getattr(found[0], name) is not None:
-                merged[name] = np.concatenate([getattr(p, name) for p in found])
+            if parts and getattr(parts[0], name) is not None:
+                merged[name] = np.concatenate([getattr(p, name) for p in parts])
     return Prediction(**merged)
 
 
 def with_prediction(particles: Particles, prediction: Prediction, models: list[Model]) -> Particles:
-    """The particles (ids, images, CTF, extra columns) with what was predicted; the rest stays as it was.
+    """The particles (ids, images, CTF, extra columns) with what was predicted, and the networks' own deviations of it;
+    the rest stays as it was.
 
-    Error bars and scores of values that are replaced are dropped, for they described the old ones.
+    Scores, and error bars of values that are replaced, are dropped, for they described the old ones.
     """
     changes: dict[str, Any] = {"score": None, "ambiguous": None}
     if prediction.amplitudes is not None:
         modes = next(m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets)
-        changes |= {"amplitudes": prediction.amplitudes, "mode_ids": modes, "amplitudes_sd": None}
+        changes |= {
+            "amplitudes": prediction.amplitudes, "mode_ids": modes, "amplitudes_sd": prediction.amplitudes_sd,
+        }  # fmt: skip
     if prediction.rotation is not None:
-        changes |= {"euler_deg": prediction.euler_deg, "angle_sd_deg": None}
+        changes |= {"euler_deg": prediction.euler_deg, "angle_sd_deg": prediction.angle_sd_deg}
     if prediction.shift_A is not None:
-        changes |= {"shift_A": prediction.shift_A, "shift_sd_A": None}
+        changes |= {"shift_A": prediction.shift_A, "shift_sd_A": prediction.shift_sd_A}
     return particles.replace(**changes)

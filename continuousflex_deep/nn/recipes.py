@@ -1,75 +1,109 @@
-"""Ways to train, by name. An option of the train command that is 0 or 'recipe' takes its value from here."""
+"""Ways to train, by name. An option of the train command that is 0, -1 or 'recipe' takes its value from here."""
 
 from dataclasses import asdict, dataclass, replace
 from math import cos, pi
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
-from continuousflex_deep.options import TrainOptions
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.options import TrainOptions, value_from_text
+
+# fine-tuning starts from good weights, which the full learning rate would first destroy
+_FINE_TUNING_RATE = 1 / 3
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Everything that decides how weights change.
 
-    epochs; batch: images a step; learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs,
-    'cosine' warms up over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2
-    term as in the article, or AdamW's; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder;
-    augment: train on copies that are turned and displaced (in-plane), mirrored too (mirror), or not at all (off);
-    shift_percent: their largest displacement, in percent of the box; gradient_norm:
-    gradients are clipped to it, 0 for never; mixed_precision: bfloat16 on a GPU.
+    Which images: epochs: passes over the labelled ones, after simulated_images of the structure; batch: images a step;
+    augment: labelled images are turned and displaced (in-plane), mirrored too (mirror), or left alone (off), displaced
+    by shift_percent of the box at most; whiten: phases are flipped and noise is made white, see data.Preprocess.
+    How they are looked at: head: 'perceptron' of 4 layers as in the article, or one 'linear' layer on the whole last
+    feature map; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; doubt: the network also learns
+    how large its errors are.
+    How weights move: learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs, 'cosine' warms up
+    over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2 term as in the
+    article, or AdamW's; loss: 'absolute' or 'squared' errors; weighted: labels count by their error bars;
+    gradient_norm: gradients are clipped to it, 0 for never; mixed_precision: bfloat16 where the hardware has it;
+    average: weights are averaged over this share of the latest steps (exponentially), 0 for not; patience: training
+    ends when so many epochs brought no better validation loss, 0 for never.
     """
 
     epochs: int
     batch: int
     learning_rate: float
-    schedule: str
+    schedule: Literal["step", "cosine"]
     weight_decay: float
     decoupled: bool
     dropout: float
-    rotation: str
+    rotation: Literal["euler", "quaternion", "matrix"]
     sign_free: bool
-    augment: str
+    augment: Literal["off", "in-plane", "mirror"]
+    targets: Literal["all", "separate", "amplitudes", "angles", "shifts"]
+    head: Literal["perceptron", "linear"] = "perceptron"
+    loss: Literal["absolute", "squared"] = "absolute"
+    simulated_images: int = 0
+    whiten: bool = False
+    weighted: bool = False
+    doubt: bool = False
     step_epochs: int = 80
     warmup_percent: float = 5.0
     shift_percent: float = 2.0
     gradient_norm: float = 0.0
     mixed_precision: bool = False
+    average: float = 0.0
+    patience: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
         return asdict(self)
 
-    def rate(self, step: int, steps_per_epoch: int) -> float:
-        """The learning rate of a step, counted from 0 over the whole training."""
+    def rate(self, done: float, epoch: int) -> float:
+        """The learning rate when `done`, a share from 0 to 1, of all steps is done, in some epoch counted from 0."""
         if self.schedule == "step":
-            return self.learning_rate / 10 ** (step // steps_per_epoch // self.step_epochs)
-        total = self.epochs * steps_per_epoch
-        warmup = max(1, round(total * self.warmup_percent / 100))
-        if step < warmup:
-            return self.learning_rate * (step + 1) / warmup
-        return self.learning_rate * (1 + cos(pi * (step - warmup) / max(1, total - warmup))) / 2
+            return self.learning_rate / 10 ** (epoch // self.step_epochs)
+        warmup = self.warmup_percent / 100
+        if done < warmup:
+            return self.learning_rate * (0.01 + 0.99 * done / warmup)
+        return self.learning_rate * (1 + cos(pi * (done - warmup) / (1 - warmup))) / 2
 
 
 RECIPES = {
     # Hamitouche & Jonic 2022: mean absolute error, Adam, weight decay 1e-5, 1e-5 divided by 10 each 80 epochs, 400
-    # epochs of batches of 2
+    # epochs of batches of 2, one network for each type of parameters
     "paper": Recipe(
         epochs=400, batch=2, learning_rate=1e-5, schedule="step", weight_decay=1e-5, decoupled=False, dropout=0.5,
-        rotation="quaternion", sign_free=False, augment="off",
+        rotation="quaternion", sign_free=False, augment="off", targets="separate",
     ),
     "default": Recipe(
-        epochs=100, batch=32, learning_rate=3e-4, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
-        rotation="matrix", sign_free=True, augment="in-plane", gradient_norm=1.0, mixed_precision=True,
+        epochs=100, batch=64, learning_rate=1e-3, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
+        rotation="matrix", sign_free=True, augment="in-plane", targets="all", head="linear", loss="squared",
+        simulated_images=500_000, whiten=True, weighted=True, doubt=True, gradient_norm=1.0, mixed_precision=True,
+        average=0.02,
     ),
 }  # fmt: skip
 
 
 def recipe_of(options: TrainOptions) -> Recipe:
-    """The named recipe with what the options say otherwise."""
-    given = {"epochs": options.epochs, "batch": options.batch, "learning_rate": options.learning_rate}
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value}
-    if options.rotation != "recipe":
-        changes["rotation"] = options.rotation
-    if options.augment != "recipe":
-        changes["augment"] = options.augment
-    return replace(RECIPES[options.recipe], **changes)
+    """The named recipe with what the options say otherwise. InputError for values of --change that it has not."""
+    recipe = RECIPES[options.recipe]
+    if options.start_from:
+        recipe = replace(recipe, learning_rate=recipe.learning_rate * _FINE_TUNING_RATE, simulated_images=0)
+    changes: dict[str, Any] = {n: v for n in ("epochs", "batch", "learning_rate") if (v := getattr(options, n))}
+    changes |= {n: v for n in ("targets", "rotation", "augment") if (v := getattr(options, n)) != "recipe"}
+    if options.simulated_images >= 0:
+        changes["simulated_images"] = options.simulated_images
+    if not (options.structure and options.modes):
+        changes["simulated_images"] = 0
+    return replace(recipe, **(changes | _parsed(options.change)))
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """Names and values of a text such as 'schedule=step patience=20'."""
+    hints, found = get_type_hints(Recipe), {}
+    for part in text.replace(",", " ").split():
+        name, _, value = part.partition("=")
+        if name not in hints:
+            raise InputError(f"option --change: got '{part}', expected NAME=VALUE with NAME of {', '.join(hints)}")
+        found[name] = value_from_text(f"change {name}", value, hints[name])
+    return found

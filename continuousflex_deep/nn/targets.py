@@ -1,8 +1,9 @@
-"""The network's output numbers: how labels become targets, outputs become predictions, and what a wrong output costs.
+"""The network's output numbers: how labels become targets, and how outputs become predictions.
 
 Columns stand in the order amplitudes (standardised by the training set's mean and deviation), rotation, shifts (divided
-by one scale). The rotation is one of two representations:
+by one scale), then, where the network tells its doubt, those of `doubt`. The rotation is one of three representations:
 
+* euler: rot, tilt, psi over 180°, which jump at their ends (the article's Supplementary B compares with it).
 * quaternion: w, x, y, z. As published with w ≥ 0 and an absolute error, which punishes a prediction near −q although it
   is the same rotation; with `sign_free` the error is the smaller of those to q and −q.
 * matrix: the nine entries of R, made a rotation by the nearest one (SVD). It has no sign, and unlike four numbers it
@@ -17,21 +18,33 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from continuousflex_deep.geometry import matrix_to_euler, quaternion_to_matrix
-from continuousflex_deep.nn import labels as label_tools
-from continuousflex_deep.nn.labels import TARGETS, Labels
+from continuousflex_deep.geometry import matrix_to_euler
+from continuousflex_deep.nn import doubt
+from continuousflex_deep.nn.labels import (
+    TARGETS,
+    Labels,
+    euler_to_quaternion,
+    quaternion_to_euler,
+    quaternion_to_matrix,
+)
 
 Floats = NDArray[np.float64]
-_ROTATION_SIZE = {"quaternion": 4, "matrix": 9}
+_ROTATION_SIZE = {"euler": 3, "quaternion": 4, "matrix": 9}
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Physical values, None for what is not predicted: amplitudes (n, M) Å, rotation (n, 3, 3), shift_A (n, 2)."""
+    """Physical values, None for what is not predicted: amplitudes (n, M) Å, rotation (n, 3, 3), shift_A (n, 2); and the
+    network's own deviations of them, None where it tells none: amplitudes_sd (n, M), angle_sd_deg (n,), shift_sd_A
+    (n,), as `Particles` has them.
+    """
 
     amplitudes: Floats | None = None
     rotation: Floats | None = None
     shift_A: Floats | None = None
+    amplitudes_sd: Floats | None = None
+    angle_sd_deg: Floats | None = None
+    shift_sd_A: Floats | None = None
 
     @property
     def euler_deg(self) -> Floats | None:
@@ -41,7 +54,8 @@ class Prediction:
 
 @dataclass(frozen=True)
 class TargetCoder:
-    """Labels to network outputs and back. amplitude_mean and _sd: one value a mode, in Å; shift_scale_A in Å."""
+    """Labels to network outputs and back. amplitude_mean and _sd: one value a mode, in Å; shift_scale_A in Å; doubts:
+    whether outputs are followed by their doubts."""
 
     targets: str
     mode_ids: tuple[int, ...]
@@ -50,6 +64,7 @@ class TargetCoder:
     amplitude_mean: tuple[float, ...]
     amplitude_sd: tuple[float, ...]
     shift_scale_A: float
+    doubts: bool = False
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -59,8 +74,15 @@ class TargetCoder:
 
     @property
     def outputs(self) -> int:
-        """Number of output columns."""
+        """Number of output columns, without doubts."""
         return sum(self.sizes.values())
+
+    @property
+    def doubt_sizes(self) -> dict[str, int]:
+        """Number of columns that tell how large the errors of each learned type are: one a mode, one of the angle, one
+        of the shift."""
+        known = {"amplitudes": len(self.mode_ids), "angles": 1, "shifts": 1}
+        return {name: known[name] for name in TARGETS[self.targets]} if self.doubts else {}
 
     def encode(self, labels: Labels) -> dict[str, Tensor]:
         """Targets (n, size) of each learned type."""
@@ -70,48 +92,60 @@ class TargetCoder:
                 self.amplitude_sd, labels.amplitudes
             )
         if labels.quaternion is not None:
-            q = labels.quaternion
-            matrix = self.rotation == "matrix"
-            out["angles"] = (
-                label_tools.quaternion_to_matrix(q).flatten(1) if matrix else torch.where(q[:, :1] < 0, -q, q)
-            )
+            out["angles"] = self._encoded_rotation(labels.quaternion)
         if labels.shift_A is not None:
             out["shifts"] = labels.shift_A / self.shift_scale_A
         return out
 
+    def _encoded_rotation(self, q: Tensor) -> Tensor:
+        if self.rotation == "matrix":
+            return quaternion_to_matrix(q).flatten(1)
+        if self.rotation == "euler":
+            return quaternion_to_euler(q) / torch.pi
+        return torch.where(q[:, :1] < 0, -q, q)
+
     def split(self, outputs: Tensor) -> dict[str, Tensor]:
         """The columns (n, size) of each learned type."""
-        return dict(zip(self.sizes, outputs.split(list(self.sizes.values()), dim=1), strict=True))
+        sizes = self.sizes
+        return dict(zip(sizes, outputs[:, : self.outputs].split(list(sizes.values()), dim=1), strict=True))
 
-    def loss(self, outputs: Tensor, labels: Labels) -> Tensor:
-        """Mean error of each type, summed over the types.
+    def split_doubts(self, outputs: Tensor) -> dict[str, Tensor]:
+        """The columns (n, size) of the doubt about each learned type; empty where the network tells none."""
+        sizes = self.doubt_sizes
+        if not sizes:
+            return {}
+        return dict(zip(sizes, outputs[:, -sum(sizes.values()) :].split(list(sizes.values()), dim=1), strict=True))
 
-        Mean absolute error over the columns; for rotation matrices half the chordal distance |R − R'| (Frobenius),
-        √2·sin(angle/2) between rotations, which falls smoothly with the angle whatever its axis.
-        """
-        total = outputs.new_zeros(())
-        wanted, got = self.encode(labels), self.split(outputs.float())
-        for name, target in wanted.items():
-            if name == "angles" and self.rotation == "matrix":
-                errors = (((got[name] - target).square().sum(dim=1) + 1e-4).sqrt() - 1e-2) / 2  # smooth at zero
-            else:
-                errors = (got[name] - target).abs().mean(dim=1)
-            if name == "angles" and self.rotation == "quaternion" and self.sign_free:
-                errors = torch.minimum(errors, (got[name] + target).abs().mean(dim=1))
-            total = total + errors.mean()
-        return total
+    def rotations(self, columns: Tensor) -> Tensor:
+        """The rotations (n, 3, 3) that the columns of the angles stand for; proper whatever the network says."""
+        if self.rotation == "matrix":
+            return nearest_rotation(columns)
+        if self.rotation == "euler":
+            return quaternion_to_matrix(euler_to_quaternion(columns * torch.pi))
+        length = columns.norm(dim=1, keepdim=True)  # a quaternion of (nearly) no length names none: identity
+        identity = columns.new_tensor([1.0, 0.0, 0.0, 0.0])
+        return quaternion_to_matrix(torch.where(length < 1e-6, identity, columns / length.clamp(min=1e-6)))
 
-    def decode(self, outputs: Tensor) -> Prediction:
-        """Physical values of network outputs (n, outputs); rotations are proper whatever the network says."""
-        columns = {name: part.detach().double().cpu().numpy() for name, part in self.split(outputs).items()}
+    def decode(self, outputs: Tensor, doubt_scale: dict[str, float] | None = None) -> Prediction:
+        """Physical values of network outputs; doubt_scale: what the doubts of each type are multiplied by, as
+        validation has taught."""
+        outputs = outputs.detach().double().cpu()
+        columns = self.split(outputs)
         found: dict[str, Floats] = {}
         if "amplitudes" in columns:
-            found["amplitudes"] = columns["amplitudes"] * np.array(self.amplitude_sd) + np.array(self.amplitude_mean)
+            found["amplitudes"] = columns["amplitudes"].numpy() * self.amplitude_sd + self.amplitude_mean
         if "angles" in columns:
-            decode = _nearest_rotation if self.rotation == "matrix" else _rotation_of_quaternion
-            found["rotation"] = decode(columns["angles"])
+            found["rotation"] = self.rotations(columns["angles"]).numpy()
         if "shifts" in columns:
-            found["shift_A"] = columns["shifts"] * self.shift_scale_A
+            found["shift_A"] = columns["shifts"].numpy() * self.shift_scale_A
+        for name, logs in self.split_doubts(outputs).items():
+            expected = doubt.expected_errors(logs).numpy() * (doubt_scale or {}).get(name, 1.0)
+            if name == "amplitudes":
+                found["amplitudes_sd"] = doubt.DEVIATION_OF_MEAN * expected * self.amplitude_sd
+            elif name == "angles":
+                found["angle_sd_deg"] = doubt.ROOT_MEAN_SQUARE_OF_MEAN_ANGLE * np.degrees(expected[:, 0])
+            else:
+                found["shift_sd_A"] = doubt.DEVIATION_OF_MEAN * expected[:, 0] * self.shift_scale_A
         return Prediction(**found)
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,6 +171,7 @@ def fit_coder(
     sign_free: bool,
     pixel_size_A: float,
     added_shift_A: float = 0.0,
+    doubts: bool = False,
 ) -> TargetCoder:
     """The coder with the statistics of training labels.
 
@@ -161,19 +196,12 @@ def fit_coder(
         amplitude_mean=tuple(mean.tolist()),
         amplitude_sd=tuple(sd.tolist()),
         shift_scale_A=float(scale),
+        doubts=doubts,
     )
 
 
-def _nearest_rotation(flat: Floats) -> Floats:
+def nearest_rotation(flat: Tensor) -> Tensor:
     """The rotations (n, 3, 3) nearest to matrices (n, 9) in the Frobenius norm (Umeyama 1991)."""
-    u, _, vt = np.linalg.svd(flat.reshape(-1, 3, 3))
-    u[:, :, 2] *= np.sign(np.linalg.det(u @ vt))[:, None]
-    return u @ vt
-
-
-def _rotation_of_quaternion(quaternion: Floats) -> Floats:
-    """Rotations (n, 3, 3) of quaternions (n, 4) of any length; one of (nearly) no length, which names none, is taken as
-    identity.
-    """
-    none = np.linalg.norm(quaternion, axis=1) < 1e-6
-    return quaternion_to_matrix(np.where(none[:, None], [1.0, 0.0, 0.0, 0.0], quaternion))
+    u, _, vh = torch.linalg.svd(flat.unflatten(1, (3, 3)))
+    sign = torch.linalg.det(u @ vh)
+    return torch.cat([u[:, :, :2], u[:, :, 2:] * sign[:, None, None]], dim=2) @ vh

@@ -1,283 +1,302 @@
-"""The train command: from labelled particles to a network. Reads from top to bottom."""
+"""The train command: from labelled particles to one or several networks. Reads from top to bottom."""
 
-import math
+import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from continuousflex_deep.analysis.outliers import is_outlier
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import DeepError, InputError
-from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.stacks import check_images, require_usable_images, scan_images
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
-from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint
+from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint, new_network
 from continuousflex_deep.nn.curves import History
-from continuousflex_deep.nn.data import Preprocess, image_batches, split_particles
-from continuousflex_deep.nn.keeper import Keeper
-from continuousflex_deep.nn.labels import Labels, labels_of
-from continuousflex_deep.nn.model import PoseNetwork
-from continuousflex_deep.nn.recipes import Recipe, recipe_of
-from continuousflex_deep.nn.targets import Prediction, TargetCoder, fit_coder
+from continuousflex_deep.nn.data import ctf_of, image_batches
+from continuousflex_deep.nn.distributed import Team, training_together
+from continuousflex_deep.nn.keeper import Keeper, copied
+from continuousflex_deep.nn.labels import Labels
+from continuousflex_deep.nn.loss import Loss
+from continuousflex_deep.nn.schedule import Epoch
+from continuousflex_deep.nn.training import Training, networks_to_train, prepare, read_labelled
+from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.precision import mixed_precision
 from continuousflex_deep.progress import progress_bar
 
-_FEWEST_PARTICLES = 10
-Rows = NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What does not change while the network learns. Rows and labels belong to `particles`."""
-
-    options: TrainOptions
-    recipe: Recipe
-    particles: Particles
-    labels: Labels
-    train_rows: Rows
-    validation_rows: Rows
-    preprocess: Preprocess
-    coder: TargetCoder
-    device: torch.device
-
-    @property
-    def batches_per_epoch(self) -> int:
-        """Steps an epoch; a last batch of one image is left out, for batch normalisation has nothing to normalise it
-        by.
-        """
-        whole, rest = divmod(len(self.train_rows), self.recipe.batch)
-        return whole + (rest > 1)
+# steps after which it is looked whether the loss is still a number; every look waits for the GPU
+_LOOK_EVERY = 16
+# images, their labels, and how many images all workers have together
+Batches = Iterator[tuple[Tensor, Labels, int]]
 
 
 def run(options: TrainOptions) -> None:
-    """Train, writing curves.csv after every epoch, best.pt, last.pt and curves.png now and then, and train.json at the
-    end.
+    """Train every network that the options ask for, each in its folder: curves.csv after every epoch, best.pt, last.pt
+    and curves.png now and then; and train.json at the end.
     """
-    training = prepare(options)
-    torch.manual_seed(options.seed)
-    network = PoseNetwork(options.backbone, training.coder.outputs, training.recipe.dropout)
-    network = network.to(training.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = _optimizer(network, training.recipe)
-    history = _resume(training, network, optimizer) if options.resume else []
-    print(
-        f"training on {len(training.train_rows)} particles, validating on {len(training.validation_rows)}, "
-        f"{training.device}"
-    )
+    device = choose_device(options.device, options.threads)
+    networks = networks_to_train(options)
+    require_writable_folder(options.output)
+    labelled = read_labelled(options)
+    with training_together(device) as team, _reproducible(options.deterministic):
+        best = {}
+        for folder, targets, half in networks:
+            training = prepare(labelled, options, folder, targets, half, device)
+            history = train_network(training, team)
+            best[str(folder.relative_to(options.output))] = min(history, key=lambda row: row["validation_loss"])
+        if team.leads:
+            write_record(
+                Path(options.output) / "train.json", "train", options, recipe=training.recipe.to_dict(), best=best
+            )
 
-    keeper = Keeper(Path(options.output), partial(describe, training), options.checkpoint_seconds)
-    epochs = training.recipe.epochs
+
+def train_network(training: Training, team: Team) -> History:
+    """Train one network to its end, going on from its last checkpoint if that is asked for; the history of its
+    epochs."""
+    learner = Learner(training, team)
+    history = learner.resumed() if training.options.resume else []
+    timetable = training.timetable
+    keeper = Keeper(training.folder, training.options.checkpoint_seconds, team.leads)
+    if team.leads:
+        print(_announcement(training, len(history)))
+    done = timetable.images_until(len(history))
     try:
-        with progress_bar("Training", (epochs - len(history)) * len(training.train_rows), unit="image") as bar:
-            for epoch in range(len(history) + 1, epochs + 1):
+        with progress_bar(_name(training), timetable.total_images, unit="image", initial=done) as bar:
+            for number in range(len(history) + 1, timetable.total_epochs + 1):
+                if ended_early(training, history):
+                    break
                 started = time.monotonic()
-                train_loss = train_epoch(training, network, optimizer, epoch, bar.update)
-                row = {"epoch": epoch, "train_loss": train_loss, **validate(training, network)}
-                row |= {"learning_rate": optimizer.param_groups[0]["lr"], "seconds": time.monotonic() - started}
-                history.append(row)
-                keeper.after_epoch(network, optimizer, history, final=epoch == epochs)
+                epoch = timetable.epoch(number)
+                train_loss = learner.train_epoch(epoch, bar.update)
+                row = {"epoch": number, "simulated": int(epoch.simulated), "train_loss": train_loss}
+                row |= validate(training, learner.predictor, team) | {"learning_rate": learner.rate}
+                history.append(row | {"seconds": time.monotonic() - started})
+                final = number == timetable.total_epochs or ended_early(training, history)
+                keeper.after_epoch(learner.describe, history, final)
                 bar.set_postfix_str(
-                    f"epoch {epoch}/{epochs}, loss {train_loss:.4g}, validation {row['validation_loss']:.4g}"
+                    f"epoch {number}/{timetable.total_epochs}, loss {train_loss:.4g}, validation "
+                    f"{row['validation_loss']:.4g}"
                 )
     finally:
         keeper.write_best()
-
-    best = min(history, key=lambda r: r["validation_loss"])
-    write_record(Path(options.output) / "train.json", "train", options, recipe=training.recipe.to_dict(), best=best)
-    errors = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if "error" in name)
-    print(f"best epoch {best['epoch']} of {len(history)}: validation loss {best['validation_loss']:.4g}, {errors}")
+    if team.leads:
+        _tell_best(training, history)
+    return history
 
 
-def prepare(options: TrainOptions) -> Training:
-    """Read and check everything that training needs, so that what is wrong is said before the long work."""
-    device, recipe = choose_device(options.device, options.threads), recipe_of(options)
-    output = require_writable_folder(options.output)
-    if (output / LAST).is_file() and not options.resume:
-        raise InputError(f"'{output}' already holds a training; go on with it by --resume, or give another folder")
-    everything = read_particles(options.particles, options.pixel_size_A or None)
-    check_images(everything)
-    preprocess = Preprocess.for_particles(everything, options.box)
-    labels_of(everything, options.targets)  # says what is missing or not finite before outliers are looked for
-    particles = trustworthy(everything, options)
-    labels = labels_of(particles, options.targets)
-    train_rows, validation_rows = split_particles(particles.ids, options.validation_percent, options.seed)
-    if recipe.batch < 2:
-        raise InputError(
-            f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
+class Learner:
+    """A network that learns: its weights, their average, and the optimiser."""
+
+    def __init__(self, training: Training, team: Team) -> None:
+        self.training, self.team, recipe = training, team, training.recipe
+        torch.manual_seed(training.seed)
+        network = new_network(
+            training.options.backbone, recipe.head, recipe.dropout, training.coder, training.preprocess
         )
-    require_usable_images(particles.ids, scan_images(particles))
-    added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment != "off" else 0.0
-    coder = fit_coder(
-        labels.select(torch.from_numpy(train_rows)),
-        options.targets, particles.mode_ids, recipe.rotation, recipe.sign_free, preprocess.network_pixel_size_A,
-        added_shift_A,
-    )  # fmt: skip
-    return Training(options, recipe, particles, labels, train_rows, validation_rows, preprocess, coder, device)
-
-
-def trustworthy(particles: Particles, options: TrainOptions) -> Particles:
-    """The particles without those whose labels are ambiguous or whose amplitudes lie far from the others'."""
-    keep = np.ones(len(particles), dtype=bool)
-    if particles.ambiguous is not None and not options.keep_ambiguous:
-        keep &= ~particles.ambiguous
-        print(f"{int((~keep).sum())} of {len(particles)} particles have ambiguous labels and are left out")
-    if options.targets in ("all", "amplitudes") and options.outlier_distance > 0 and keep.any():
-        amplitudes = particles.require_amplitudes("training")
-        far = np.zeros(len(particles), dtype=bool)
-        far[keep] = is_outlier(amplitudes[keep], options.outlier_distance)
-        print(
-            f"{int(far.sum())} of {len(particles)} particles are outliers in amplitude (Mahalanobis > "
-            f"{options.outlier_distance:g}) and are left out"
-        )
-        keep &= ~far
-    if keep.sum() < _FEWEST_PARTICLES:
-        raise InputError(
-            f"'{options.particles}': {int(keep.sum())} of {len(particles)} particles can be used for training, "
-            "expected at least "
-            f"{_FEWEST_PARTICLES} (and hundreds for a useful network); label more particles"
-        )
-    return particles.select(keep)
-
-
-def train_epoch(
-    training: Training,
-    network: PoseNetwork,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-    done: Callable[[int], object],
-) -> float:
-    """One pass over the training particles in random order; returns their mean loss.
-
-    All that is random follows from the seed and the epoch, so a training that was interrupted goes on as if it had not
-    been.
-    """
-    recipe, device = training.recipe, training.device
-    torch.manual_seed(training.options.seed * 1_000_003 + epoch)
-    generator = torch.Generator().manual_seed(training.options.seed * 1_000_003 + epoch)
-    order = training.train_rows[torch.randperm(len(training.train_rows), generator=generator).numpy()]
-    steps = training.batches_per_epoch
-    total, seen = 0.0, 0
-    network.train()
-    batches = image_batches(
-        training.particles, order[: steps * recipe.batch], recipe.batch, training.options.workers, device
-    )
-    for step, (rows, raw) in enumerate(batches):
-        images, labels = training.preprocess(raw), training.labels.select(rows).to(device)
-        if recipe.augment != "off":
-            motion = draw_motion(len(rows), recipe.shift_percent, generator, recipe.augment == "mirror").to(device)
-            images, labels = move_images(images, motion), move_labels(labels, motion, training.preprocess.field_A)
-        optimizer.param_groups[0]["lr"] = recipe.rate((epoch - 1) * steps + step, steps)
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.mixed_precision and device.type == "cuda"):
-            outputs = network(images.contiguous(memory_format=torch.channels_last))
-        loss = training.coder.loss(outputs, labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if recipe.gradient_norm:
-            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_norm)
-        optimizer.step()
-        value = loss.item()
-        if not math.isfinite(value):
-            raise DeepError(
-                f"training diverged: the loss is {value} in epoch {epoch}, step {step + 1}; the best weights before it "
-                f"are kept in '{training.options.output}'. Train again with a smaller --learning-rate than "
-                f"{recipe.learning_rate:g}"
+        if training.start:
+            network.load_state_dict(training.start.weights)
+        self.network = network.to(training.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = None
+        if recipe.average:
+            horizon = max(1.0, recipe.average * training.timetable.total_steps)
+            self.average = AveragedModel(
+                self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / horizon), use_buffers=True
             )
-        total, seen = total + value * len(rows), seen + len(rows)
-        done(len(rows))
-    return total / seen
+        kind = torch.optim.AdamW if recipe.decoupled else torch.optim.Adam
+        self.optimizer = kind(self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self._wrapped = team.wrapped(self.network, training.device)
+        self.loss = Loss(training.coder, recipe.loss)
 
+    @property
+    def predictor(self) -> nn.Module:
+        """The network that predicts: of averaged weights, if they are averaged."""
+        return self.network if self.average is None else self.average.module
 
-@torch.no_grad()
-def validate(training: Training, network: PoseNetwork) -> dict[str, float]:
-    """Loss and errors in physical units on the validation particles as they are, the network as in inference."""
-    network.eval()
-    rows = training.validation_rows
-    outputs = [
-        network(training.preprocess(raw).contiguous(memory_format=torch.channels_last)).float().cpu()
-        for _, raw in image_batches(
-            training.particles, rows, max(training.recipe.batch, 32), training.options.workers, training.device
+    @property
+    def rate(self) -> float:
+        """The learning rate of the latest step."""
+        return self.optimizer.param_groups[0]["lr"]
+
+    def train_epoch(self, epoch: Epoch, done: Callable[[int], object]) -> float:
+        """One epoch; returns its mean loss. All that is random follows from the seed and the epoch's number, so a
+        training that was interrupted goes on as if it had not been."""
+        training, recipe, device = self.training, self.training.recipe, self.training.device
+        torch.manual_seed(training.seed * 1_000_003 + epoch.number)
+        total, seen = torch.zeros((), device=device), 0
+        timetable = training.timetable
+        self._wrapped.train()
+        batches = self._simulated(epoch) if epoch.simulated else self._labelled(epoch)
+        for step, (images, labels, count) in enumerate(batches):
+            share_done = (epoch.done_before + step) / timetable.total_steps
+            self.optimizer.param_groups[0]["lr"] = recipe.rate(share_done, epoch.labelled)
+            with mixed_precision(device, recipe.mixed_precision):
+                outputs = self._wrapped(images.contiguous(memory_format=torch.channels_last))
+            loss = self.loss(outputs, labels)
+            self.optimizer.zero_grad(set_to_none=True)
+            (loss + self.loss.of_doubts(outputs, labels)).backward()
+            if recipe.gradient_norm:
+                nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_norm)
+            self.optimizer.step()
+            if self.average is not None:
+                self.average.update_parameters(self.network)
+            total, seen = total + loss.detach() * len(images), seen + len(images)
+            if step % _LOOK_EVERY == 0 or step + 1 == epoch.steps:
+                self._require_finite(self.team.summed(total), epoch, step)
+            done(count)
+        sums = self.team.summed(torch.stack([total, total.new_tensor(float(seen))]))
+        return float(sums[0] / sums[1])
+
+    def _labelled(self, epoch: Epoch) -> Batches:
+        """One pass over the training particles in random order, on copies of their images if the recipe says so."""
+        t, recipe, device = self.training, self.training.recipe, self.training.device
+        generator = torch.Generator().manual_seed(t.seed * 1_000_003 + epoch.number)
+        order = t.train_rows[torch.randperm(len(t.train_rows), generator=generator).numpy()]
+        wholes = np.array_split(order, epoch.steps)
+        mine = [whole[self.team.share(len(whole))] for whole in wholes]
+        reading = image_batches(t.particles, mine, t.options.workers, device)
+        for whole, (rows, raw) in zip(wholes, reading, strict=True):
+            images = t.preprocess(raw, ctf_of(t.particles, rows))
+            labels = t.labels.select(torch.from_numpy(rows)).to(device)
+            if recipe.augment != "off":
+                motion = draw_motion(len(whole), recipe.shift_percent, generator, recipe.augment == "mirror")
+                motion = motion[self.team.share(len(whole))].to(device)
+                images, labels = move_images(images, motion), move_labels(labels, motion, t.preprocess.field_A)
+            yield images, labels, len(whole)
+
+    def _simulated(self, epoch: Epoch) -> Batches:
+        """Images made for this epoch."""
+        made, team = self.training.simulated, self.team
+        assert made is not None, "an epoch of simulated images is planned only where they can be made"
+        generator = torch.Generator(self.training.device)
+        for step in range(epoch.steps):
+            generator.manual_seed(((self.training.seed * 1_000_003 + epoch.number) * 1_000_003 + step) * 64 + team.rank)
+            share = team.share(epoch.batch)
+            with torch.no_grad():
+                images, labels = made.batch(share.stop - share.start, generator)
+            yield images, labels, epoch.batch
+
+    def _require_finite(self, total: Tensor, epoch: Epoch, step: int) -> None:
+        if torch.isfinite(total):
+            return
+        raise DeepError(
+            f"training diverged: the loss is {float(total)} in epoch {epoch.number}, by step {step + 1}; the best "
+            f"weights before it are kept in '{self.training.folder}'. Train again with a smaller --learning-rate than "
+            f"{self.training.recipe.learning_rate:g}"
         )
-    ]
-    together = torch.cat(outputs)
-    loss = training.coder.loss(together, training.labels.select(torch.from_numpy(rows)))
-    return {
-        "validation_loss": float(loss),
-        **prediction_errors(training.coder.decode(together), training.particles.select(rows)),
-    }
 
-
-def prediction_errors(prediction: Prediction, truth: Particles) -> dict[str, float]:
-    """The article's measures: mean absolute error of amplitudes and shifts (Å), mean distance of rotated axes (°)."""
-    errors = {}
-    if prediction.amplitudes is not None:
-        errors["amplitude_error_A"] = float(
-            np.abs(prediction.amplitudes - truth.require_amplitudes("validation")).mean()
+    def describe(self, history: History, to_resume: bool) -> Checkpoint:
+        """The checkpoint of this state."""
+        t = self.training
+        return Checkpoint(
+            preprocess=t.preprocess,
+            coder=t.coder,
+            backbone=t.options.backbone,
+            head=t.recipe.head,
+            dropout=t.recipe.dropout,
+            weights=copied(self.predictor),
+            doubt_scale={n.removesuffix("_doubt"): v for n, v in history[-1].items() if n.endswith("_doubt")},
+            recipe=t.recipe.to_dict(),
+            options=asdict(t.options),
+            half=t.half,
+            history=list(history),
+            training_ids=torch.from_numpy(t.particles.ids[t.train_rows]),
+            validation_ids=torch.from_numpy(t.particles.ids[t.validation_rows]),
+            state=self._state() if to_resume else {},
         )
-    if prediction.rotation is not None:
-        errors["angle_error_deg"] = float(
-            axes_distance_deg(prediction.rotation, euler_to_matrix(truth.require_poses("validation")[0])).mean()
-        )
-    if prediction.shift_A is not None:
-        errors["shift_error_A"] = float(np.abs(prediction.shift_A - truth.require_poses("validation")[1]).mean())
-    return errors
+
+    def _state(self) -> dict[str, Any]:
+        weights: Weights = copied(self.network) if self.average is not None else {}
+        averaged = 0 if self.average is None else int(self.average.n_averaged)
+        return {"weights": weights, "averaged": averaged, "optimizer": self.optimizer.state_dict()}
+
+    def resumed(self) -> History:
+        """Take weights, optimiser and history from the last checkpoint, if there is one and it is of this very
+        training."""
+        path = self.training.folder / LAST
+        if not path.is_file():
+            return []
+        last = load_checkpoint(path)
+        require_same_training(last, self.training)
+        self.predictor.load_state_dict(last.weights)
+        if self.average is not None:
+            self.network.load_state_dict(last.state["weights"])
+            self.average.n_averaged.fill_(last.state["averaged"])
+        self.optimizer.load_state_dict(last.state["optimizer"])
+        if self.team.leads:
+            print(f"resuming after epoch {len(last.history)}")
+        return last.history
 
 
-def describe(
-    training: Training, weights: Weights, history: History, optimizer: dict[str, Any] | None = None
-) -> Checkpoint:
-    """The checkpoint of a state of this training."""
-    return Checkpoint(
-        preprocess=training.preprocess,
-        coder=training.coder,
-        backbone=training.options.backbone,
-        dropout=training.recipe.dropout,
-        weights=weights,
-        recipe=training.recipe.to_dict(),
-        options=asdict(training.options),
-        history=history,
-        training_ids=torch.from_numpy(training.particles.ids[training.train_rows]),
-        validation_ids=torch.from_numpy(training.particles.ids[training.validation_rows]),
-        optimizer=optimizer or {},
-    )
+def ended_early(training: Training, history: History) -> bool:
+    """Whether so many passes over the labelled images have brought no better validation loss that it is no use to go
+    on."""
+    losses = [row["validation_loss"] for row in history]
+    passes = len(losses) - training.timetable.simulated_epochs
+    patience = training.recipe.patience
+    return 0 < patience < passes and min(losses[:-patience]) <= min(losses[-patience:])
 
 
-def _optimizer(network: PoseNetwork, recipe: Recipe) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if recipe.decoupled else torch.optim.Adam
-    return kind(network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-
-
-def _resume(training: Training, network: PoseNetwork, optimizer: torch.optim.Optimizer) -> History:
-    """Take weights, optimiser and history from the last checkpoint, if there is one and it is of this very training."""
-    path = Path(training.options.output) / LAST
-    if not path.is_file():
-        return []
-    last = load_checkpoint(path)
+def require_same_training(last: Checkpoint, training: Training) -> None:
+    """InputError unless a checkpoint is of this training."""
+    started = lambda options: options.get("start_from", "")  # noqa: E731
     same = {
         "recipe, epochs, batch, learning rate or rotation": last.recipe == training.recipe.to_dict(),
         "seed": last.options["seed"] == training.options.seed,
         "backbone": last.backbone == training.options.backbone,
-        "box, pixel size or phase flipping": last.preprocess == training.preprocess,
+        "network to start from": started(last.options) == training.options.start_from,
+        "box, pixel size, phase flipping or noise": last.preprocess == training.preprocess,
         "particles": np.array_equal(last.training_ids.numpy(), training.particles.ids[training.train_rows]),
         "targets or labels": last.coder == training.coder,
     }
     different = [name for name, equal in same.items() if not equal]
     if different:
         raise InputError(
-            f"cannot resume '{path}': it was trained with other {'; other '.join(different)}. Give the same options "
-            "and particles, or train "
-            "into another folder"
+            f"cannot resume '{training.folder / LAST}': it was trained with other {'; other '.join(different)}. Give "
+            "the same options and particles, or train into another folder"
         )
-    network.load_state_dict(last.weights)
-    optimizer.load_state_dict(last.optimizer)
-    print(f"resuming after epoch {len(last.history)}")
-    return last.history
+
+
+@contextmanager
+def _reproducible(wanted: bool) -> Iterator[None]:
+    """Within the block, if wanted, only algorithms that give the same result every time."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for
+        torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = not wanted
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
+
+
+def _name(training: Training) -> str:
+    """What the progress bar calls a training."""
+    of = "" if training.coder.targets == "all" else f" {training.coder.targets}"
+    return f"training{of}" + (f", half {training.half}" if training.half else "")
+
+
+def _announcement(training: Training, epochs_done: int) -> str:
+    simulated = f"{training.recipe.simulated_images} simulated images, then on " if training.simulated else ""
+    start = f", from '{training.options.start_from}'" if training.start else ""
+    return (
+        f"{_name(training)} on {simulated}{len(training.train_rows)} particles, validating on "
+        f"{len(training.validation_rows)}, {training.device}{start}"
+    )
+
+
+def _tell_best(training: Training, history: History) -> None:
+    best = min(history, key=lambda row: row["validation_loss"])
+    errors = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if "error" in name)
+    early = f" (of {training.timetable.total_epochs}: it got no better)" if ended_early(training, history) else ""
+    loss = f"validation loss {best['validation_loss']:.4g}"
+    print(f"best epoch {best['epoch']} of {len(history)}{early}: {loss}, {errors}")

@@ -1,0 +1,89 @@
+"""Training on several GPUs or hosts: what each worker does of a step, and what they tell each other.
+
+torchrun starts the workers. Each keeps the whole network and learns from its share of every batch; gradients are
+averaged (torch's DistributedDataParallel), so that all have the same weights after each step.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.launch import current_launch
+
+# longer than the slowest worker may keep the others waiting, as while it checks a large set or writes a checkpoint
+_PATIENCE = timedelta(hours=1)
+
+
+@contextmanager
+def training_together(device: torch.device) -> Iterator["Team"]:
+    """The workers of this training, connected while the block lasts. InputError where several were started by something
+    that does not tell them where to meet."""
+    launch = current_launch()
+    if launch.size == 1:
+        yield Team(0, 1)
+        return
+    if "MASTER_ADDR" not in os.environ:
+        raise InputError(
+            f"{launch.size} workers were started that do not know each other; training on several GPUs is started by "
+            "torchrun --nproc-per-node=GPUS -m continuousflex_deep train …"
+        )
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo", rank=launch.rank, world_size=launch.size, timeout=_PATIENCE
+    )
+    try:
+        yield Team(launch.rank, launch.size)
+    finally:
+        dist.destroy_process_group()
+
+
+class Team:
+    """This worker, one of size, by rank."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+
+    @property
+    def leads(self) -> bool:
+        """Whether this worker writes and tells what all have done."""
+        return self.rank == 0
+
+    def share(self, count: int) -> slice:
+        """Which of `count` items of a batch are this worker's; every worker gets some where there are enough."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def wrapped(self, network: nn.Module, device: torch.device) -> nn.Module:
+        """The network, its gradients averaged over the workers."""
+        if self.size == 1:
+            return network
+        return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+
+    def summed(self, values: Tensor) -> Tensor:
+        """The sum of all workers' values."""
+        if self.size > 1:
+            values = values.clone()
+            dist.all_reduce(values)
+        return values
+
+    def gathered(self, values: Tensor) -> Tensor:
+        """All workers' rows, by rank, on the CPU."""
+        if self.size == 1:
+            return values.cpu()
+        parts: list[Any] = [None] * self.size
+        dist.all_gather_object(parts, values.cpu())
+        return torch.cat(parts)
+
+    def told(self, value: Any) -> Any:
+        """What the leading worker says."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]

@@ -1,0 +1,76 @@
+"""What a wrong output costs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from continuousflex_deep.nn.doubt import doubt_loss, expected_errors
+from continuousflex_deep.nn.labels import Labels, quaternion_to_matrix
+from continuousflex_deep.nn.targets import TargetCoder
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The loss of outputs, for a kind of error: 'absolute' or 'squared'.
+
+    Absolute: mean absolute error over a type's columns; for rotation matrices half the chordal distance |R − R'|
+    (Frobenius), √2·sin(angle/2) between rotations. Squared: half the mean square over the columns; for rotation
+    matrices half the squared chordal distance. Where the network does not know anything yet, the squared error of a
+    matrix still points to the mean of what is possible, from which it learns at once; the absolute one does not, and
+    such trainings can stay where they are for long.
+    """
+
+    coder: TargetCoder
+    kind: str
+
+    def __call__(self, outputs: Tensor, labels: Labels) -> Tensor:
+        """Weighted mean over the particles of each type's error, summed over the types."""
+        total = outputs.new_zeros(())
+        wanted, got = self.coder.encode(labels), self.coder.split(outputs.float())
+        for name, target in wanted.items():
+            errors = self._errors(name, got[name], target)
+            if name == "angles" and self.coder.rotation == "quaternion" and self.coder.sign_free:
+                errors = torch.minimum(errors, self._errors(name, got[name], -target))
+            if name in labels.weights:
+                errors = errors * labels.weights[name]
+            total = total + errors.mean()
+        return total
+
+    def of_doubts(self, outputs: Tensor, labels: Labels) -> Tensor:
+        """What wrong doubts cost; 0 where the network tells none."""
+        errors, doubts = absolute_errors(self.coder, outputs, labels), self.coder.split_doubts(outputs.float())
+        return sum((doubt_loss(logs, errors[name]) for name, logs in doubts.items()), outputs.new_zeros(()))
+
+    def _errors(self, name: str, got: Tensor, target: Tensor) -> Tensor:
+        whole = name == "angles" and self.coder.rotation == "matrix"
+        squares = (got - target).square()
+        if self.kind == "squared":
+            return (squares.sum(dim=1) if whole else squares.mean(dim=1)) / 2
+        if whole:
+            return ((squares.sum(dim=1) + 1e-4).sqrt() - 1e-2) / 2  # smooth at zero
+        return (got - target).abs().mean(dim=1)
+
+
+@torch.no_grad()
+def absolute_errors(coder: TargetCoder, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
+    """Errors (n, k) of each type as doubts are about them, in units of targets: of each amplitude, of the rotation as
+    angle in radians, and the mean of those of the two shifts."""
+    wanted, got = coder.encode(labels), coder.split(outputs.float())
+    errors = {}
+    for name, target in wanted.items():
+        if name == "angles":
+            true = quaternion_to_matrix(labels.quaternion)  # type: ignore[arg-type]
+            chord = (coder.rotations(got[name]) - true).flatten(1).norm(dim=1, keepdim=True) / 8**0.5
+            errors[name] = 2 * torch.arcsin(chord.clamp(max=1))
+        else:
+            errors[name] = (got[name] - target).abs()
+            if name == "shifts":
+                errors[name] = errors[name].mean(dim=1, keepdim=True)
+    return errors
+
+
+def doubt_ratios(coder: TargetCoder, outputs: Tensor, labels: Labels) -> dict[str, float]:
+    """How much larger errors are than the network expects them, for each type: 1 where its doubts are right."""
+    errors, doubts = absolute_errors(coder, outputs, labels), coder.split_doubts(outputs.float())
+    return {name: float(errors[name].mean() / expected_errors(logs).mean()) for name, logs in doubts.items()}

@@ -1,0 +1,62 @@
+"""How well a network does on particles that it does not learn from."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.nn.data import ctf_of, image_batches, in_batches
+from continuousflex_deep.nn.distributed import Team
+from continuousflex_deep.nn.loss import Loss, doubt_ratios
+from continuousflex_deep.nn.targets import Prediction
+from continuousflex_deep.nn.training import Training
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.precision import mixed_precision
+
+_SMALLEST_BATCH = 64
+
+
+def validate(training: Training, network: nn.Module, team: Team) -> dict[str, float]:
+    """Loss, errors in physical units, and how much larger they are than the network expects, on the validation
+    particles as they are, the network as in inference."""
+    rows = training.validation_rows
+    mine = rows[team.share(len(rows))]
+    outputs = team.gathered(predicted_outputs(training, network, mine))
+    labels = training.labels.select(torch.from_numpy(rows))
+    ratios = {f"{name}_doubt": ratio for name, ratio in doubt_ratios(training.coder, outputs, labels).items()}
+    return {
+        "validation_loss": float(Loss(training.coder, training.recipe.loss)(outputs, labels)),
+        **prediction_errors(training.coder.decode(outputs), training.particles.select(rows)),
+        **ratios,
+    }
+
+
+@torch.no_grad()
+def predicted_outputs(training: Training, network: nn.Module, rows: NDArray[np.int64]) -> Tensor:
+    """The network's outputs (k, outputs) for some rows, on its device, in float32."""
+    network.eval()
+    device, outputs = training.device, []
+    batch = max(training.recipe.batch, _SMALLEST_BATCH)
+    for read, raw in image_batches(training.particles, in_batches(rows, batch), training.options.workers, device):
+        images = training.preprocess(raw, ctf_of(training.particles, read))
+        with mixed_precision(device, training.recipe.mixed_precision):
+            outputs.append(network(images.contiguous(memory_format=torch.channels_last)).float())
+    columns = training.coder.outputs + sum(training.coder.doubt_sizes.values())
+    return torch.cat(outputs) if outputs else torch.zeros(0, columns, device=device)
+
+
+def prediction_errors(prediction: Prediction, truth: Particles) -> dict[str, float]:
+    """The article's measures: mean absolute error of amplitudes and shifts (Å), mean distance of rotated axes (°)."""
+    errors = {}
+    if prediction.amplitudes is not None:
+        errors["amplitude_error_A"] = float(
+            np.abs(prediction.amplitudes - truth.require_amplitudes("validation")).mean()
+        )
+    if prediction.rotation is not None:
+        errors["angle_error_deg"] = float(
+            axes_distance_deg(prediction.rotation, euler_to_matrix(truth.require_poses("validation")[0])).mean()
+        )
+    if prediction.shift_A is not None:
+        errors["shift_error_A"] = float(np.abs(prediction.shift_A - truth.require_poses("validation")[1]).mean())
+    return errors
