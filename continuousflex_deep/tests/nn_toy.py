@@ -8,11 +8,16 @@ pixel size.
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.imaging.ctf import ctf_2d
+from continuousflex_deep.imaging.fourier import filter_images
+from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import write_stack
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.particles import Ctf, Particles
 
 PIXEL_A = 4.0
 MODE_IDS = (7, 8)
@@ -34,8 +39,34 @@ def render(rotation, shift_A, amplitudes, box_px, pixel_size_A=PIXEL_A, sigma_A=
     return np.einsum("a,nay,nax->nyx", WEIGHTS, y, x).astype(np.float32)
 
 
-def toy_particles(folder: Path, n=40, box_px=32, noise=0.0, seed=0, name="toy", **changes) -> tuple[str, Particles]:
-    """Path of a particle file with labels, and its particles, of n images written to `folder`.
+def toy_ctf(defocus_A) -> Ctf:
+    """A CTF for each defocus (n,), a little astigmatic, which crosses zero within the toy's images."""
+    each = lambda value: np.full(len(defocus_A), float(value))  # noqa: E731
+    return Ctf(
+        np.asarray(defocus_A, dtype=float), np.asarray(defocus_A) + 500.0, each(30), each(300), each(2.7), each(0.1),
+        each(0),
+    )  # fmt: skip
+
+
+def seen_through(images, ctf: Ctf, pixel_size_A, flipped=False):
+    """Images (n, d, d) as a microscope of these CTFs gives them, or with their phases then flipped."""
+    through = ctf_2d(ctf, images.shape[-1], pixel_size_A)
+    return filter_images(torch.as_tensor(images), through.abs() if flipped else through).numpy()
+
+
+def coloured_noise(shape, deviation_by_radius, rng):
+    """Noise (n, d, d) whose Fourier coefficients' deviation, relative to that of white noise of deviation 1, is a
+    function of |k| in Fourier pixels."""
+    d = shape[-1]
+    k = np.hypot(np.fft.fftfreq(d, 1 / d)[:, None], np.fft.rfftfreq(d, 1 / d))
+    return np.fft.irfft2(np.fft.rfft2(rng.normal(size=shape)) * deviation_by_radius(k), s=(d, d)).astype(np.float32)
+
+
+def toy_particles(
+    folder: Path, n=40, box_px=32, noise=0.0, seed=0, name="toy", through=None, flipped=False, colour=None, **changes
+) -> tuple[str, Particles]:
+    """Path of a particle file with labels, and its particles, of n images written to `folder`; through: their CTF;
+    colour: of the noise, see coloured_noise.
 
     Ids are not row numbers.
     """
@@ -44,7 +75,10 @@ def toy_particles(folder: Path, n=40, box_px=32, noise=0.0, seed=0, name="toy", 
     amplitudes = rng.uniform(-25, 25, size=(n, 2))
     pixel = PIXEL_A * 32 / box_px
     images = render(rotation, shift, amplitudes, box_px, pixel)
-    images += noise * images.std() * rng.normal(size=images.shape).astype(np.float32)
+    if through is not None:
+        images = seen_through(images, through, pixel, flipped)
+    drawn = coloured_noise(images.shape, colour, rng) if colour else rng.normal(size=images.shape)
+    images += noise * images.std() * drawn.astype(np.float32)
     stack = folder / f"{name}.mrcs"
     write_stack(stack, images, pixel)
     stacks = np.empty(n, dtype=object)
@@ -52,7 +86,7 @@ def toy_particles(folder: Path, n=40, box_px=32, noise=0.0, seed=0, name="toy", 
     values = {
         "ids": 1000 + 7 * np.arange(n), "stacks": stacks, "indices": np.arange(n), "pixel_size_A": pixel,
         "box_px": box_px, "mode_ids": MODE_IDS, "euler_deg": matrix_to_euler(rotation), "shift_A": shift,
-        "amplitudes": amplitudes,
+        "amplitudes": amplitudes, "ctf": through, "phase_flipped": flipped,
     }  # fmt: skip
     particles = Particles(**{**values, **changes})
     path = folder / f"{name}.star"
@@ -62,3 +96,21 @@ def toy_particles(folder: Path, n=40, box_px=32, noise=0.0, seed=0, name="toy", 
 
 def rotations_of(particles):
     return euler_to_matrix(particles.euler_deg)
+
+
+def toy_model() -> tuple[Structure, NormalModes]:
+    """The toy as pseudoatoms and modes."""
+    names = lambda text: np.array([text] * len(BLOBS_A), dtype=object)  # noqa: E731
+    structure = Structure(
+        coords_A=BLOBS_A, atomic_number=np.full(9, 6), weights=WEIGHTS, atom_names=names("DENS"),
+        residue_names=names("DEN"), residue_numbers=np.arange(1, 10), chain_ids=names("A"),
+    )  # fmt: skip
+    return structure, NormalModes(MODE_IDS, MODES)
+
+
+def toy_model_files(folder: Path) -> dict[str, str]:
+    """The same in files, as options name them."""
+    structure, modes = toy_model()
+    write_structure(folder / "toy.pdb", structure)
+    write_modes(folder / "modes", modes)
+    return {"structure": str(folder / "toy.pdb"), "modes": str(folder / "modes")}

@@ -1,4 +1,4 @@
-"""Targets: round trips, statistics, and losses that know what a rotation is."""
+"""Targets: round trips, statistics, doubts in physical units, and a loss that knows what a rotation is."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,9 @@ import torch
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, quaternion_to_matrix, rotation_distance_deg
+from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
 from continuousflex_deep.nn.labels import Labels, labels_of
+from continuousflex_deep.nn.loss import Loss
 from continuousflex_deep.nn.targets import TargetCoder, fit_coder
 from continuousflex_deep.tests.nn_toy import MODE_IDS, toy_particles
 
@@ -21,11 +23,15 @@ def coder_for(particles, targets="all", rotation="matrix", sign_free=True):
     return fit_coder(labels, targets, particles.mode_ids, rotation, sign_free, particles.pixel_size_A), labels
 
 
+def loss(coder, outputs, labels, kind="absolute"):
+    return Loss(coder, kind)(outputs, labels)
+
+
 def outputs_of(coder, labels):
     return torch.cat(list(coder.encode(labels).values()), dim=1)
 
 
-@pytest.mark.parametrize("rotation", ["quaternion", "matrix"])
+@pytest.mark.parametrize("rotation", ["euler", "quaternion", "matrix"])
 def test_round_trip(particles, rotation):
     coder, labels = coder_for(particles, rotation=rotation)
     outputs = outputs_of(coder, labels)
@@ -34,7 +40,8 @@ def test_round_trip(particles, rotation):
     assert prediction.amplitudes == pytest.approx(particles.amplitudes, abs=1e-4)
     assert prediction.shift_A == pytest.approx(particles.shift_A, abs=1e-4)
     assert rotation_distance_deg(prediction.rotation, euler_to_matrix(particles.euler_deg)).max() < 1e-3
-    assert coder.loss(outputs, labels).item() == pytest.approx(0, abs=1e-6)
+    assert prediction.amplitudes_sd is None, "it tells no doubts"
+    assert loss(coder, outputs, labels).item() == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -71,10 +78,10 @@ def test_default_rotation_loss_is_free_of_the_sign(particles, rotation):
     coder, labels = coder_for(particles, "angles", rotation)
     outputs = torch.randn(30, coder.outputs, generator=torch.Generator().manual_seed(0))
     turned = Labels(quaternion=-labels.quaternion)
-    assert coder.loss(outputs, labels).item() == pytest.approx(coder.loss(outputs, turned).item(), rel=1e-6)
+    assert loss(coder, outputs, labels).item() == pytest.approx(loss(coder, outputs, turned).item(), rel=1e-6)
     if rotation == "quaternion":
-        assert coder.loss(-outputs, labels).item() == pytest.approx(coder.loss(outputs, labels).item(), rel=1e-6)
-        assert coder.loss(-labels.quaternion, labels).item() == pytest.approx(0, abs=1e-6)
+        assert loss(coder, -outputs, labels).item() == pytest.approx(loss(coder, outputs, labels).item(), rel=1e-6)
+        assert loss(coder, -labels.quaternion, labels).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_published_rotation_loss_is_the_absolute_error_of_the_canonical_quaternion(particles):
@@ -82,10 +89,10 @@ def test_published_rotation_loss_is_the_absolute_error_of_the_canonical_quaterni
     q = labels.quaternion
     canonical = torch.where(q[:, :1] < 0, -q, q)
     outputs = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
-    assert coder.loss(outputs, Labels(quaternion=-q)).item() == pytest.approx(
+    assert loss(coder, outputs, Labels(quaternion=-q)).item() == pytest.approx(
         (outputs - canonical).abs().mean().item(), rel=1e-6
     )
-    assert coder.loss(-canonical, labels).item() > 0.5
+    assert loss(coder, -canonical, labels).item() > 0.5
 
 
 def test_predicted_quaternions_are_normalised(particles):
@@ -109,8 +116,50 @@ def test_nine_numbers_become_the_nearest_proper_rotation():
     assert np.linalg.det(wild) == pytest.approx(1.0)
 
 
-def test_coder_survives_plain_values(particles):
-    coder, _ = coder_for(particles)
+def test_columns_stand_in_their_order(particles):
+    """Every column is read once: amplitudes, rotation, shifts, then the doubts about each of them."""
+    labels = labels_of(particles, "all")
+    coder = fit_coder(labels, "all", MODE_IDS, "matrix", True, 4.0, doubts=True)
+    assert coder.outputs == 13
+    outputs = torch.arange(17.0)[None]
+    assert {k: v[0].tolist() for k, v in coder.split(outputs).items()} == {
+        "amplitudes": [0, 1], "angles": list(range(2, 11)), "shifts": [11, 12],
+    }  # fmt: skip
+    assert {k: v[0].tolist() for k, v in coder.split_doubts(outputs).items()} == {
+        "amplitudes": [13, 14], "angles": [15], "shifts": [16],
+    }  # fmt: skip
+    alone = fit_coder(labels, "shifts", (), "matrix", True, 4.0, doubts=True)
+    assert alone.split_doubts(torch.arange(3.0)[None])["shifts"].tolist() == [[2]]
+
+
+def test_doubts_become_deviations_in_physical_units(particles):
+    labels = labels_of(particles, "all")
+    coder = fit_coder(labels, "all", MODE_IDS, "matrix", True, 4.0, doubts=True)
+    expected = {"amplitudes": torch.tensor([0.1, 0.4]), "angles": torch.tensor([0.2]), "shifts": torch.tensor([0.3])}
+    outputs = torch.cat([outputs_of(coder, labels), torch.cat(list(expected.values())).log().expand(30, 4)], dim=1)
+    plain, scaled = coder.decode(outputs), coder.decode(outputs, {"amplitudes": 2.0, "angles": 3.0})
+    assert plain.amplitudes == pytest.approx(particles.amplitudes, abs=1e-4), "they do not touch what is predicted"
+    amplitudes_sd = DEVIATION_OF_MEAN * np.array([0.1, 0.4]) * particles.amplitudes.std(axis=0)
+    assert plain.amplitudes_sd == pytest.approx(np.tile(amplitudes_sd, (30, 1)), rel=1e-4)
+    assert plain.angle_sd_deg == pytest.approx(np.full(30, np.degrees(0.2) * ROOT_MEAN_SQUARE_OF_MEAN_ANGLE), rel=1e-5)
+    assert plain.shift_sd_A == pytest.approx(np.full(30, DEVIATION_OF_MEAN * 0.3 * coder.shift_scale_A), rel=1e-5)
+    assert scaled.amplitudes_sd == pytest.approx(2 * plain.amplitudes_sd)
+    assert scaled.angle_sd_deg == pytest.approx(3 * plain.angle_sd_deg)
+    assert scaled.shift_sd_A == pytest.approx(plain.shift_sd_A), "not named: as it is"
+
+
+def test_added_displacements_widen_the_scale_of_shifts():
+    """What augmentation adds, uniform between ± 9 Å, is in the deviation of what is to be predicted."""
+    rng = np.random.default_rng(0)
+    shift = rng.normal(scale=3, size=(20_000, 2))
+    coder = fit_coder(Labels(shift_A=torch.from_numpy(shift)), "shifts", (), "matrix", True, 1.0, added_shift_A=9.0)
+    moved = shift + rng.uniform(-9, 9, size=shift.shape)
+    assert coder.shift_scale_A == pytest.approx(moved.std(), rel=0.01)
+
+
+@pytest.mark.parametrize("rotation", ["euler", "matrix"])
+def test_coder_survives_plain_values(particles, rotation):
+    coder = fit_coder(labels_of(particles, "all"), "all", MODE_IDS, rotation, True, 4.0, doubts=rotation == "matrix")
     assert TargetCoder.from_dict(coder.to_dict()) == coder
 
 

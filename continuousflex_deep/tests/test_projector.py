@@ -136,3 +136,46 @@ def test_coarse_graining_keeps_low_resolution(model, pose):
     disc = FrequencyDisc(4)  # 30 Å
     fine, coarse = (project(m, disc, FIELD_A, *pose) for m in (model, model.coarse_grained(pairs)))
     assert (fine - coarse).abs().max() < 0.05 * fine.abs().max()
+
+
+@pytest.mark.parametrize("box_px", [20, 21])
+@pytest.mark.parametrize("rings_left_out", [0, 6])
+def test_scattered_coefficients_are_gathered_again(box_px, rings_left_out):
+    disc = FrequencyDisc((box_px - 1) // 2 - rings_left_out)
+    coefficients = torch.randn(3, len(disc), dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    images = disc.scatter(coefficients, box_px)
+    assert images.shape == (3, box_px, box_px)
+    torch.testing.assert_close(disc.gather(images), coefficients, atol=1e-10, rtol=1e-10)
+    power = (images**2).sum(dim=(1, 2)) * box_px**2
+    torch.testing.assert_close(power, 2 * (coefficients.abs() ** 2).sum(dim=1))  # nothing is outside the disc
+
+
+@pytest.mark.parametrize("box_px", [20, 21])
+def test_scattered_image_is_the_sum_of_waves_about_the_centre(box_px):
+    """Each coefficient F at (kx, ky) is 2·Re F·exp(2πi (kx x + ky y)/d)/d² about pixel d//2."""
+    disc = FrequencyDisc(4)
+    coefficients = torch.randn(1, len(disc), dtype=torch.complex128, generator=torch.Generator().manual_seed(1))
+    axis = torch.arange(box_px) - box_px // 2
+    phase = (
+        2j
+        * torch.pi
+        / box_px
+        * (disc.kx[:, None, None] * axis[None, None, :] + disc.ky[:, None, None] * axis[None, :, None])
+    )
+    expected = 2 * (coefficients[0, :, None, None] * torch.exp(phase)).real.sum(dim=0) / box_px**2
+    torch.testing.assert_close(disc.scatter(coefficients, box_px)[0], expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("old", "new"), [(40, 24), (41, 24), (40, 25), (24, 40)])
+def test_scattering_a_projection_into_another_box_shows_the_same_particle(model, pose, old, new):
+    """Gathered from one box and scattered into another: the same waves, as from the model itself."""
+    disc = FrequencyDisc(11)
+    data = project(model, disc, FIELD_A, *pose)
+    again = disc.gather(disc.scatter(disc.gather(disc.scatter(data, old)), new))
+    torch.testing.assert_close(again, data, atol=1e-10, rtol=1e-10)
+
+
+def test_scattering_beyond_nyquist_is_refused():
+    disc = FrequencyDisc(10)
+    with pytest.raises(InputError, match="does not fit"):
+        disc.scatter(torch.zeros(1, len(disc), dtype=torch.complex64), 20)
