@@ -229,8 +229,8 @@ def test_coloured_noise_becomes_white(box_px, network_box_px):
     before = ring_power(fresh)[: len(power)]
     assert before[1:].max() / before.min() > 2, "it was not white before"
     power = power / np.median(power)
-    assert power[1:] == pytest.approx(np.ones(len(power) - 1), abs=0.15)
-    assert 0.5 < power[0] < 2, "the longest wave is hardly measured in the corners, less their mean"
+    assert power[3:] == pytest.approx(np.ones(len(power) - 3), abs=0.1)
+    assert ((power[:3] > 0.5) & (power[:3] < 2)).all(), "long waves are hardly measured in the corners, less their mean"
 
 
 def test_noise_is_measured_beside_the_particle(tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from continuousflex_deep.geometry import euler_to_matrix, random_rotations
+from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.nn.labels import (
     euler_to_quaternion,
     labels_of,
