@@ -100,28 +100,27 @@ def test_signal_and_noise_are_as_strong_as_in_the_real_images(tmp_path, through)
     disc = preprocess.disc(CPU)
     power = [disc.ring_mean(disc.gather(i.squeeze(1)).abs() ** 2)[1:] for i in (real, images)]
     ratio = (power[1] / power[0]).numpy()
-    assert ratio[3:] == pytest.approx(np.ones(len(ratio) - 3), abs=0.08)
-    assert ratio[:3] == pytest.approx(np.ones(3), abs=0.2), (
-        "few coefficients, and much signal that varies with the view"
-    )
+    noisy, other = (8, 0.45) if through else (3, 0.12)  # where the CTF is near zero the transfer is that of neighbours
+    assert ratio[noisy:] == pytest.approx(np.ones(len(ratio) - noisy), abs=0.1)
+    assert ratio[:noisy] == pytest.approx(np.ones(noisy), abs=other)
 
 
 def test_measured_spectra_are_those_of_the_images(tmp_path):
     """The transfer is the blobs' Gaussian, and the noise what was added, up to each image's scale."""
-    _, particles = toy_particles(tmp_path, n=300, box_px=36, noise=0.5, colour=colour)
+    _, particles = toy_particles(tmp_path, n=300, box_px=36, noise=1.5, colour=colour)
     made, _ = made_like(particles)
     spectra = measured_spectra(particles, made.model)
     k = np.arange(1, 11)
     field = particles.box_px * particles.pixel_size_A
     expected = np.exp(-2 * (np.pi * 6.0 * k / field) ** 2)
     got = spectra.transfer[1:11].numpy()
-    assert got / got[1] == pytest.approx(expected / expected[1], abs=0.06)
+    assert got / got[1] == pytest.approx(expected / expected[1], abs=0.1)
     noise = coloured_noise((400, 36, 36), colour, np.random.default_rng(0))
     drawn = np.sqrt([
         (np.abs(np.fft.rfft2(noise))[:, ring_of(36) == r] ** 2).mean() for r in range(1, 16)
     ])  # fmt: skip
     got = spectra.noise[1:16].numpy()
-    assert got / got.mean() == pytest.approx(drawn / drawn.mean(), rel=0.06)
+    assert got / got.mean() == pytest.approx(drawn / drawn.mean(), rel=0.1)
 
 
 def ring_of(d):

@@ -116,6 +116,18 @@ def test_nine_numbers_become_the_nearest_proper_rotation():
     assert np.linalg.det(wild) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("rotation", ["euler", "quaternion", "matrix"])
+def test_outputs_that_are_no_numbers_do_not_stop_the_decoding(particles, rotation):
+    """A diverging training must get as far as saying so; the others' rotations are not touched."""
+    coder, labels = coder_for(particles, "angles", rotation)
+    outputs = outputs_of(coder, labels)
+    outputs[3] = torch.nan
+    found = coder.decode(outputs).rotation
+    good = np.delete(np.arange(30), 3)
+    assert rotation_distance_deg(found[good], euler_to_matrix(particles.euler_deg)[good]).max() < 1e-3
+    assert torch.isnan(loss(coder, outputs, labels))
+
+
 def test_columns_stand_in_their_order(particles):
     """Every column is read once: amplitudes, rotation, shifts, then the doubts about each of them."""
     labels = labels_of(particles, "all")

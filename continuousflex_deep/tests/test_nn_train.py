@@ -1,6 +1,7 @@
 """Training: it learns, validates honestly, survives interruption, and refuses bad input before the work."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,17 @@ from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.nn import train
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint
+from continuousflex_deep.nn.data import image_batches, in_batches
+from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.keeper import Keeper
-from continuousflex_deep.nn.recipes import Recipe
+from continuousflex_deep.nn.recipes import Recipe, recipe_of
+from continuousflex_deep.nn.training import Training, prepare, read_labelled
+from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
 from continuousflex_deep.tests.nn_toy import toy_particles
+
+CPU = torch.device("cpu")
+ALONE = Team(0, 1)
 
 
 def small(path, output, **changes):
@@ -24,6 +32,10 @@ def small(path, output, **changes):
         "output": str(output),
     }  # fmt: skip
     return TrainOptions(**{**values, **changes})
+
+
+def prepared(options, half=0) -> Training:
+    return prepare(read_labelled(options), options, Path(options.output), recipe_of(options).targets, half, CPU)
 
 
 @pytest.fixture
@@ -42,16 +54,13 @@ def rows_of(history):
 def test_it_learns_by_heart(tmp_path):
     """18 images without augmentation: the loss falls by a large factor and the learned images' poses come back."""
     path, particles = toy_particles(tmp_path, n=20)
-    train.run(small(path, tmp_path / "m", epochs=80, batch=18, augment="off"))
+    train.run(small(path, tmp_path / "m", epochs=50, batch=18, augment="off"))
     last = load_checkpoint(tmp_path / "m" / LAST)
     assert last.history[-1]["train_loss"] < last.history[0]["train_loss"] / 10
     learned = particles.select(particles.rows_of(last.training_ids.numpy()))
-    training = train.prepare(small(path, tmp_path / "again", epochs=60, augment="off"))
-    raw = torch.cat(
-        [raw for _, raw in train.image_batches(learned, np.arange(len(learned)), 8, 0, torch.device("cpu"))]
-    )
+    raw = torch.cat([raw for _, raw in image_batches(learned, in_batches(np.arange(18), 8), 0, CPU)])
     with torch.inference_mode():
-        prediction = last.coder.decode(last.network(torch.device("cpu"))(training.preprocess(raw)))
+        prediction = last.coder.decode(last.network(CPU)(last.preprocess(raw)))
     assert np.median(rotation_distance_deg(prediction.rotation, euler_to_matrix(learned.euler_deg))) < 10
     assert np.abs(prediction.amplitudes - learned.amplitudes).mean() < 0.2 * learned.amplitudes.std()
     assert np.abs(prediction.shift_A - learned.shift_A).mean() < 0.2 * learned.shift_A.std()
@@ -62,8 +71,8 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(toy, tmp_path, monke
     train.run(small(path, tmp_path / "straight", epochs=4))
     after_epoch = Keeper.after_epoch
 
-    def killed_after_two(self, network, optimizer, history, final):
-        after_epoch(self, network, optimizer, history, final)
+    def killed_after_two(self, describe, history, final):
+        after_epoch(self, describe, history, final)
         if len(history) == 2:
             raise KeyboardInterrupt
 
@@ -114,14 +123,17 @@ def test_what_is_written(toy, tmp_path):
     rows = table_of(tmp_path / "m")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     errors = {"amplitude_error_A", "angle_error_deg", "shift_error_A"}
-    assert set(rows[0]) == {"epoch", "train_loss", "validation_loss", "learning_rate", "seconds"} | errors
+    doubts = {"amplitudes_doubt", "angles_doubt", "shifts_doubt"}
+    usual = {"epoch", "simulated", "train_loss", "validation_loss", "learning_rate", "seconds"}
+    assert set(rows[0]) == usual | errors | doubts
     assert (tmp_path / "m" / "curves.png").stat().st_size > 5000
     assert (tmp_path / "m" / "train.json").is_file()
     best, last = load_checkpoint(tmp_path / "m" / BEST), load_checkpoint(tmp_path / "m" / LAST)
     losses = [row["validation_loss"] for row in last.history]
     assert len(best.history) == losses.index(min(losses)) + 1
-    assert not best.optimizer
-    assert last.optimizer
+    assert best.doubt_scale == {name.removesuffix("_doubt"): best.history[-1][name] for name in doubts}
+    assert not best.state
+    assert last.state["optimizer"]
     ids = best.training_ids.tolist() + best.validation_ids.tolist()
     assert sorted(ids) == sorted(particles.ids.tolist()), "training and validation are disjoint and complete"
 
@@ -138,12 +150,13 @@ def test_each_type_separately_by_the_published_recipe(toy, tmp_path, targets, er
 
 
 def test_validation_is_never_augmented_and_leaves_the_network_alone(toy, tmp_path, monkeypatch):
-    training = train.prepare(small(toy[0], tmp_path / "m"))
-    network = train.PoseNetwork("resnet18", training.coder.outputs, 0.5)
+    training = prepared(small(toy[0], tmp_path / "m", change="head=perceptron dropout=0.5"))
+    learner = train.Learner(training, ALONE)
+    network = learner.network
     network(torch.randn(8, 1, 32, 32))  # training mode: dropout and batch statistics are on
     before = {k: v.clone() for k, v in network.state_dict().items()}
     monkeypatch.setattr(train, "move_images", lambda *_: pytest.fail("validation images were moved"))
-    first, second = train.validate(training, network), train.validate(training, network)
+    first, second = (validate(training, network, ALONE) for _ in range(2))
     assert first == second, "dropout is off and nothing is random"
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items()), "batch statistics absorbed nothing"
 
@@ -166,7 +179,7 @@ def test_only_training_images_are_moved(toy, tmp_path, monkeypatch):
 
 def test_diverging_training_keeps_the_last_good_weights(toy, tmp_path, monkeypatch):
     gentle = Recipe.rate
-    monkeypatch.setattr(Recipe, "rate", lambda self, step, steps: gentle(self, step, steps) if step < steps else 1e30)
+    monkeypatch.setattr(Recipe, "rate", lambda self, done, epoch: 1e30 if epoch else gentle(self, done, epoch))
     with pytest.raises(DeepError, match=r"diverged.*epoch 2.*best weights before it are kept.*smaller --learning-rate"):
         train.run(small(toy[0], tmp_path / "m", epochs=3))
     best = load_checkpoint(tmp_path / "m" / BEST)
@@ -183,7 +196,7 @@ def test_labels_far_from_the_others_and_ambiguous_ones_are_left_out(tmp_path):
     write_particles(particles.replace(amplitudes=amplitudes, ambiguous=ambiguous), path)
 
     def kept(**changes):
-        return set(train.prepare(small(path, tmp_path / "m", **changes)).particles.ids.tolist())
+        return set(prepared(small(path, tmp_path / "m", **changes)).particles.ids.tolist())
 
     everything = set(particles.ids.tolist())
     assert everything - kept() == set(particles.ids[[4, 8, 9]].tolist())
@@ -223,7 +236,7 @@ def test_missing_images(toy, tmp_path):
 def test_an_output_that_cannot_be_written_is_said_before_the_work(toy, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot write into .*is a file"):
-        train.prepare(small(toy[0], tmp_path / "file" / "m"))
+        train.run(small(toy[0], tmp_path / "file" / "m"))
 
 
 def test_a_batch_of_one_is_refused(toy, tmp_path):
@@ -231,8 +244,16 @@ def test_a_batch_of_one_is_refused(toy, tmp_path):
         train.run(small(toy[0], tmp_path / "m", batch=1))
 
 
-def test_a_rest_of_one_image_is_left_out(toy, tmp_path):
+def test_a_rest_of_one_image_joins_the_other_batches(toy, tmp_path, monkeypatch):
     """18 training images in batches of 17 would end with a batch of one, which batch normalisation cannot take."""
     train.run(small(toy[0], tmp_path / "m", batch=17, epochs=1))
-    assert train.prepare(small(toy[0], tmp_path / "n", batch=17)).batches_per_epoch == 1
-    assert train.prepare(small(toy[0], tmp_path / "n", batch=8)).batches_per_epoch == 3
+    sizes = []
+    original = train.move_images
+
+    def counted(images, motion):
+        sizes.append(len(images))
+        return original(images, motion)
+
+    monkeypatch.setattr(train, "move_images", counted)
+    train.run(small(toy[0], tmp_path / "n", batch=7, epochs=1))
+    assert sizes == [9, 9]
