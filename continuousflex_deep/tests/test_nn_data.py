@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from collections.abc import Generator
 
 import numpy as np
 import pytest
@@ -135,6 +136,7 @@ def test_reading_that_is_given_up_leaves_no_threads(tmp_path):
     reading = iter(ImageReader(particles, in_batches(np.arange(30), 2), 3, CPU))
     next(reading)
     assert reading_threads()
+    assert isinstance(reading, Generator)
     reading.close()
     assert not reading_threads()
     list(ImageReader(particles, in_batches(np.arange(30), 2), 3, CPU))

@@ -15,6 +15,7 @@ from continuousflex_deep.options import TrainOptions
 def test_it_is_the_published_network():
     network = PoseNetwork("resnet34", 3, dropout=0.5)
     assert network.resnet.conv1.in_channels == 1
+    assert isinstance(network.head, nn.Sequential)
     convolutions = [m for m in network.resnet.modules() if isinstance(m, nn.Conv2d) and m.kernel_size != (1, 1)]
     assert len(convolutions) == 33, "34 layers with weights are 33 convolutions and the last linear one"
     linear = [network.resnet.fc, *(m for m in network.head if isinstance(m, nn.Linear))]

@@ -13,7 +13,7 @@ import torch
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
-from continuousflex_deep.nn import schedule, train
+from continuousflex_deep.nn import model, schedule, train
 from continuousflex_deep.nn.board import FOLDER, Board
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint, model_files
 from continuousflex_deep.nn.curves import TABLE
@@ -21,9 +21,10 @@ from continuousflex_deep.nn.data import split_halves
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.keeper import Keeper
 from continuousflex_deep.nn.recipes import recipe_of
+from continuousflex_deep.nn.simulated import Priors
 from continuousflex_deep.nn.training import Training, networks_to_train, prepare, read_labelled
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.nn_toy import toy_ctf, toy_model_files, toy_particles
+from continuousflex_deep.tests.nn_toy import narrow_resnets, toy_ctf, toy_model_files, toy_particles
 
 CPU = torch.device("cpu")
 
@@ -39,6 +40,14 @@ def small(path, output, **changes):
 
 def prepared(options, targets="all", half=0) -> Training:
     return prepare(read_labelled(options), options, Path(options.output), targets, half, CPU)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _quick():
+    """Networks that train and are written in no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "resnet_models", narrow_resnets)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +144,7 @@ def test_structure_and_modes_must_belong_together_and_to_the_labels(toy, tmp_pat
 
 
 @pytest.mark.parametrize("flipped", [False, True])
-def test_simulated_images_without_whitening(tmp_path, flipped):
+def test_simulated_images_without_whitening(tmp_path, monkeypatch, flipped):
     """Of the article's recipe, say: they are as that preprocess gives them, whose phases are those of the file."""
     path, particles = toy_particles(
         tmp_path, n=40, box_px=40, noise=0.01, through=toy_ctf(np.full(40, 40_000.0)), flipped=flipped
@@ -143,12 +152,9 @@ def test_simulated_images_without_whitening(tmp_path, flipped):
     options = small(path, tmp_path / "m", recipe="paper", simulated_images=20, **toy_model_files(tmp_path))
     training = prepared(options)
     priors = training.simulated.priors
-
-    class AtLabels(type(priors)):
-        def draw(self, count, generator):
-            return self.quaternion, self.shift_A, self.amplitudes, self.optics
-
-    object.__setattr__(training.simulated, "priors", AtLabels(**vars(priors)))
+    monkeypatch.setattr(
+        Priors, "draw", lambda *_: (priors.quaternion, priors.shift_A, priors.amplitudes, priors.optics)
+    )
     images, labels = training.simulated.batch(36, torch.Generator().manual_seed(0))
     chosen = particles.select(training.train_rows)
     assert labels.shift_A.numpy() == pytest.approx(chosen.shift_A, abs=1e-4)
@@ -259,9 +265,12 @@ def test_averaged_weights_are_the_mean_of_those_on_the_way(toy, tmp_path, monkey
     learner, name = train.Learner(training, Team(0, 1)), "head.weight"
     decay = 1 - 1 / (0.5 * training.timetable.total_steps)
     seen, step = [], learner.optimizer.step
-    monkeypatch.setattr(
-        learner.optimizer, "step", lambda: (step(), seen.append(dict(learner.network.named_parameters())[name].clone()))
-    )
+
+    def step_seen():
+        step()
+        seen.append(dict(learner.network.named_parameters())[name].detach().clone())
+
+    monkeypatch.setattr(learner.optimizer, "step", step_seen)
     for number in (1, 2):
         learner.train_epoch(training.timetable.epoch(number), lambda n: None)
     expected = seen[0]
@@ -304,9 +313,12 @@ def test_interrupted_pretraining_goes_on_as_if_it_had_not_been(toy, tmp_path, mo
 def test_deterministic_training_repeats_itself_and_leaves_torch_as_it_was(toy, tmp_path, monkeypatch):
     asked = []
     original = torch.use_deterministic_algorithms
-    monkeypatch.setattr(
-        torch, "use_deterministic_algorithms", lambda mode, **k: (asked.append(mode), original(mode, **k))
-    )
+
+    def use(mode, **more):
+        asked.append(mode)
+        original(mode, **more)
+
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", use)
     for name in ("a", "b"):
         train.run(small(toy[0], tmp_path / name, deterministic=True, simulated_images=18, **toy[2]))
     one, other = (load_checkpoint(tmp_path / name / LAST).weights for name in ("a", "b"))
@@ -347,8 +359,7 @@ def test_the_course_goes_to_tensorboard_where_it_is(toy, tmp_path, monkeypatch):
         def flush(self):
             pass
 
-    module = types.ModuleType("torch.utils.tensorboard")
-    module.SummaryWriter = SummaryWriter
+    module = types.SimpleNamespace(SummaryWriter=SummaryWriter)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
     train.run(small(toy[0], tmp_path, epochs=2))
     history = load_checkpoint(tmp_path / LAST).history

@@ -56,7 +56,7 @@ def test_killed_training_is_resumed_to_the_same_end(tmp_path):
     """kill -9 in the midst of it; with simulated images, averaged weights and copies of images."""
     path, _ = toy_particles(tmp_path, n=20, noise=0.3)
     common = {
-        "path": path, "epochs": 6, "simulated_images": 16, "change": "average=0.3", **toy_model_files(tmp_path),
+        "path": path, "epochs": 4, "simulated_images": 16, "change": "average=0.3", **toy_model_files(tmp_path),
     }  # fmt: skip
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     victim = subprocess.Popen(
@@ -67,7 +67,7 @@ def test_killed_training_is_resumed_to_the_same_end(tmp_path):
     finally:
         victim.send_signal(signal.SIGKILL)
         assert victim.wait(30) == -signal.SIGKILL
-    assert 1 <= len(load_checkpoint(killed / LAST).history) < 7, "it was killed before its end"
+    assert 1 <= len(load_checkpoint(killed / LAST).history) < 5, "it was killed before its end"
     resumed = command([], output=killed, **common)
     assert "resuming after epoch" in done_by([*resumed, "--resume"]).stdout
     options = {k: v for k, v in common.items() if k != "path"}
@@ -76,7 +76,7 @@ def test_killed_training_is_resumed_to_the_same_end(tmp_path):
     ))  # fmt: skip
     one, other = courses(straight, killed)
     assert one == other
-    assert len(one) == 7
+    assert len(one) == 5
     weights = [load_checkpoint(folder / BEST).weights for folder in (straight, killed)]
     assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
     assert not list(killed.glob("*.tmp*")), "nothing half-written is left"

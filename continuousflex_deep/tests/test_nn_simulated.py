@@ -2,6 +2,7 @@
 they are drawn from where they should be."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ KINDS = {
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_an_image_is_the_picture_at_its_label(tmp_path, kind, network_box_px):
     """Drawn from the label by a renderer that shares no code, seen through the same CTF and preprocessed."""
-    values = dict(KINDS[kind])
+    values: dict[str, Any] = dict(KINDS[kind])
     defocus, dark = 12_000.0, values.pop("dark", False)
     if values.pop("through", False):
         values["through"] = toy_ctf(np.full(60, defocus))

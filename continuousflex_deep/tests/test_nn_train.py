@@ -10,7 +10,7 @@ import torch
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.nn import train
+from continuousflex_deep.nn import model, train
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint
 from continuousflex_deep.nn.data import image_batches, in_batches
 from continuousflex_deep.nn.distributed import Team
@@ -19,7 +19,7 @@ from continuousflex_deep.nn.recipes import Recipe, recipe_of
 from continuousflex_deep.nn.training import Training, prepare, read_labelled
 from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.nn_toy import toy_particles
+from continuousflex_deep.tests.nn_toy import narrow_resnets, toy_particles
 
 CPU = torch.device("cpu")
 ALONE = Team(0, 1)
@@ -39,7 +39,9 @@ def prepared(options, half=0) -> Training:
 
 
 @pytest.fixture
-def toy(tmp_path):
+def toy(tmp_path, monkeypatch):
+    """Labelled particles, and networks that train and are written in no time."""
+    monkeypatch.setattr(model, "resnet_models", narrow_resnets)
     return toy_particles(tmp_path, n=20, noise=0.3)
 
 
@@ -54,7 +56,7 @@ def rows_of(history):
 def test_it_learns_by_heart(tmp_path):
     """18 images without augmentation: the loss falls by a large factor and the learned images' poses come back."""
     path, particles = toy_particles(tmp_path, n=20)
-    train.run(small(path, tmp_path / "m", epochs=50, batch=18, augment="off"))
+    train.run(small(path, tmp_path / "m", epochs=40, batch=18, augment="off"))
     last = load_checkpoint(tmp_path / "m" / LAST)
     assert last.history[-1]["train_loss"] < last.history[0]["train_loss"] / 10
     learned = particles.select(particles.rows_of(last.training_ids.numpy()))
@@ -76,10 +78,10 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(toy, tmp_path, monke
         if len(history) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Keeper, "after_epoch", killed_after_two)
-    with pytest.raises(KeyboardInterrupt):
-        train.run(small(path, tmp_path / "resumed", epochs=4, checkpoint_seconds=0.0))
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Keeper, "after_epoch", killed_after_two)
+        with pytest.raises(KeyboardInterrupt):
+            train.run(small(path, tmp_path / "resumed", epochs=4, checkpoint_seconds=0.0))
     assert len(load_checkpoint(tmp_path / "resumed" / LAST).history) == 2
     train.run(small(path, tmp_path / "resumed", epochs=4, resume=True))
 
