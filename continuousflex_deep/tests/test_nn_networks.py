@@ -105,6 +105,18 @@ def test_halves_of_separate_networks_lie_beside_them(toy, tmp_path):
     assert folders == [*types_, *(f"{half}/{t}" for half in ("half1", "half2") for t in types_)]
 
 
+def test_halves_can_be_trained_later(toy, tmp_path):
+    """The network of all is finished and stays; what was killed between two networks goes on with the next."""
+    train.run(small(toy[0], tmp_path))
+    before = (tmp_path / LAST).read_bytes()
+    with pytest.raises(InputError, match="already holds a training"):
+        train.run(small(toy[0], tmp_path, half_sets=True))
+    train.run(small(toy[0], tmp_path, half_sets=True, resume=True))
+    assert (tmp_path / LAST).read_bytes() == before
+    assert [load_checkpoint(tmp_path / half / BEST).half for half in ("half1", "half2")] == [1, 2]
+    assert set(json.loads((tmp_path / "train.json").read_text())["best"]) == {".", "half1", "half2"}
+
+
 def test_halves_need_twice_the_particles(tmp_path):
     path, _ = toy_particles(tmp_path, n=15)
     prepared(small(path, tmp_path / "m"))
