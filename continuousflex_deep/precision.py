@@ -27,10 +27,14 @@ def fast_products(device: torch.device) -> Iterator[None]:
 
 
 def mixed_precision(device: torch.device, wanted: bool = True) -> torch.autocast:
-    """A context in which convolutions and matrix products are computed in bfloat16 where the hardware does that: GPUs,
-    and CPUs that have instructions for it, on which it is about twice as fast."""
-    has_it = device.type == "cuda" or (device.type == "cpu" and _cpu_has_bfloat16())
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_it)
+    """A context in which convolutions and matrix products are computed in bfloat16 where the hardware does that."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bfloat16(device))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the hardware multiplies bfloat16: GPUs do, and CPUs that have instructions for it, about twice as fast as
+    float32."""
+    return device.type == "cuda" or (device.type == "cpu" and _cpu_has_bfloat16())
 
 
 @lru_cache(maxsize=1)

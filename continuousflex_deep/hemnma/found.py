@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.hemnma.levels import same_hypothesis
-from continuousflex_deep.hemnma.refine import Quadratic, State
+from continuousflex_deep.hemnma.refine import Quadratic, State, joined_fields
 from continuousflex_deep.hemnma.schedule import Band, Schedule
 from continuousflex_deep.imaging.spectra import Spectra
 
@@ -23,10 +23,11 @@ class Found:
     @staticmethod
     def joined(parts: list["Found"]) -> "Found":
         """Those of all parts, one part after another."""
-        together = lambda name, cls: cls(  # noqa: E731
-            *(torch.cat(values) for values in zip(*(vars(getattr(p, name)).values() for p in parts), strict=True))
+        return Found(
+            joined_fields(State, [p.state for p in parts]),
+            joined_fields(Quadratic, [p.quadratic for p in parts]),
+            torch.cat([p.gap for p in parts]),
         )
-        return Found(together("state", State), together("quadratic", Quadratic), torch.cat([p.gap for p in parts]))
 
     def __getitem__(self, rows: Tensor) -> "Found":
         return Found(self.state[rows], self.quadratic[rows], self.gap[rows])

@@ -11,10 +11,10 @@ from continuousflex_deep.hemnma.refine import Descent, Quadratic, Refiner, State
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.stages import stage
 
-COARSE = Descent(steps=20, damping=0.1, tolerance=0.5)
-MEDIUM = Descent(steps=30, damping=0.03, tolerance=0.1)
+COARSE = Descent(steps=20, damping=0.1, tolerance=0.5, near=4.0)
+MEDIUM = Descent(steps=30, damping=0.03, tolerance=0.1, near=2.0)
 # nearly all need fewer than ten, but where pose and conformation trade off along a bent valley it takes tens
-FINE = Descent(steps=80, damping=0.01, tolerance=0.01)
+FINE = Descent(steps=80, damping=0.01, tolerance=0.01, near=0.5)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,15 @@ Parameters that are not to be found (the pose, or the amplitudes) have a prior o
 are nothing, and the matrix stays one of all parameters.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from continuousflex_deep.devices import working_bytes
-from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project_with_jacobian
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project, project_with_jacobian
 from continuousflex_deep.options import Fit
 from continuousflex_deep.stages import stage
 
@@ -22,6 +24,10 @@ from continuousflex_deep.stages import stage
 _FIXED = 1e12
 # a descent has no prospect of a lower cost than so many times the gain that its quadratic model promises would give
 _REACH = 4.0
+
+T = TypeVar("T")
+# of images, hypotheses in them, and the quadratic model of where these come from
+Evaluation = Callable[["Whitened", "State", "Quadratic"], "Quadratic"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,12 +138,15 @@ class Descent:
     """How to descend: at most `steps`, from a damping, until a full Gauss–Newton step would gain less than `tolerance`
     in the cost.
 
-    The cost is in units of the noise, so a tolerance of 0.01 leaves parameters within a tenth of their deviation.
+    The cost is in units of the noise, so a tolerance of 0.01 leaves parameters within a tenth of their deviation. Where
+    a full step would gain less than `near`, it is the last: so close to the end derivatives do not change any more,
+    and the model alone, which costs a tenth of them, tells where it led.
     """
 
     steps: int
     damping: float
     tolerance: float
+    near: float = 0.0
 
 
 class Refiner:
@@ -168,7 +177,7 @@ class Refiner:
     def evaluate(self, images: Whitened, state: State) -> Quadratic:
         """The quadratic model of the cost at each hypothesis."""
         parts = [self._evaluate(images, state[i : i + self.chunk]) for i in range(0, len(state), self.chunk)]
-        return Quadratic(*(torch.cat(v) for v in zip(*(vars(p).values() for p in parts), strict=True)))
+        return joined_fields(Quadratic, parts)
 
     def _filtered(self, images: Whitened, state: State) -> tuple[Tensor, Tensor]:
         """The model (h, 2n) and its derivatives (h, free parameters, 2n) as they are in the whitened images."""
@@ -187,19 +196,23 @@ class Refiner:
     @stage("normal equations")
     def _evaluate(self, images: Whitened, state: State) -> Quadratic:
         y, (m, jm) = _real(images.data[state.particle]), self._filtered(images, state)
-        mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
-        # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter
-        # holds
-        scale = (ym / mm).abs()
+        gain, cost, scale, correlation, mm, q = self._fit(y, m, state)
         jy, jmm = (jm @ y[:, :, None])[..., 0], (jm @ m[:, :, None])[..., 0]
-        gain = ym * ym.abs() / mm
-        q = torch.cat([state.amplitudes.new_zeros(len(state), 5), state.amplitudes], dim=1)
         gradient = scale[:, None] * (jy - scale[:, None] * jmm) - (self.prior * q)[:, self.free]
         projected = jm @ jm.transpose(1, 2) - jmm[:, :, None] * jmm[:, None, :] / mm[:, None, None]
         matrix = scale[:, None, None] ** 2 * projected + torch.diag(self.prior[self.free])
-        correlation = ym / (mm.sqrt() * (y * y).sum(dim=1).clamp(min=1e-30).sqrt())
-        cost = (self.prior * q**2).sum(dim=1) - gain
         return Quadratic(gain, cost, *self._of_all(gradient, matrix), scale, correlation)
+
+    def _fit(self, y: Tensor, m: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Gain, cost, scale, correlation, the model's power (h,), and all parameters with a prior (h, p), from images
+        and models (h, 2n)."""
+        mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
+        # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter
+        # holds
+        scale, gain = (ym / mm).abs(), ym * ym.abs() / mm
+        correlation = ym / (mm.sqrt() * (y * y).sum(dim=1).clamp(min=1e-30).sqrt())
+        q = torch.cat([state.amplitudes.new_zeros(len(state), 5), state.amplitudes], dim=1)
+        return gain, (self.prior * q**2).sum(dim=1) - gain, scale, correlation, mm, q
 
     def _of_all(self, gradient: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient and matrix of all parameters from those of the free ones."""
@@ -235,23 +248,54 @@ class Refiner:
             here = self.evaluate(images, state)
             rows = torch.arange(len(state), device=here.cost.device)
             current, quadratic, damping = state, here, torch.full_like(here.cost, descent.damping)
-            for _ in range(descent.steps):
+            for taken in range(descent.steps):
                 with stage("steps"):
-                    trial = current.moved(quadratic.step(damping))
-                there = self.evaluate(images, trial)
-                with stage("steps"):
-                    worse = ~(there.cost < quadratic.cost)  # or not a number
-                    current, quadratic = current.where(worse, trial), quadratic.where(worse, there)
-                    state, here = state.put(rows, current), here.put(rows, quadratic)
-                    damping = damping * torch.where(worse, 6.0, 0.3)
                     expected = quadratic.expected_gain()
                     limit = _lowest(here.cost, state.particle, len(images.data))[current.particle] + behind
-                    prospect = quadratic.cost - _REACH * expected <= limit
-                    going = torch.nonzero((expected > descent.tolerance) & (damping < 1e5) & prospect).flatten()
-                    if not len(going):
-                        break
-                    rows, current, quadratic, damping = rows[going], current[going], quadratic[going], damping[going]
+                    going = (damping < 1e5) & (quadratic.cost - _REACH * expected <= limit)
+                    # at least one step is taken from every start
+                    going &= (expected > descent.tolerance) | (taken == 0)
+                    last = going & (expected <= descent.near)
+                    split = [torch.nonzero(which).flatten() for which in (last, going & ~last)]
+                for chosen, evaluate in zip(split, (self._without_derivatives, self._anew), strict=True):
+                    if len(chosen):
+                        moved = self._stepped(images, current[chosen], quadratic[chosen], damping[chosen], evaluate)
+                        state, here = state.put(rows[chosen], moved[0]), here.put(rows[chosen], moved[1])
+                on = split[1]
+                if not len(on):
+                    break
+                rows, (current, quadratic, damping) = rows[on], moved
         return state, here
+
+    def _stepped(
+        self, images: Whitened, state: State, quadratic: Quadratic, damping: Tensor, evaluate: Evaluation
+    ) -> tuple[State, Quadratic, Tensor]:
+        """After one step, where that leads downhill, and with how much damping to go on."""
+        with stage("steps"):
+            trial = state.moved(quadratic.step(damping))
+        there = evaluate(images, trial, quadratic)
+        with stage("steps"):
+            worse = ~(there.cost < quadratic.cost)  # or not a number
+            return state.where(worse, trial), quadratic.where(worse, there), damping * torch.where(worse, 6.0, 0.3)
+
+    def _anew(self, images: Whitened, state: State, before: Quadratic) -> Quadratic:
+        return self.evaluate(images, state)
+
+    def _without_derivatives(self, images: Whitened, state: State, before: Quadratic) -> Quadratic:
+        """The cost at each hypothesis, with gradient and matrix as they were before the step that led there."""
+        parts = []
+        for i in range(0, len(state), self.chunk):
+            s = state[i : i + self.chunk]
+            seen = project(self.model, self.disc, self.field_A, s.rotation, s.displacement_A, s.amplitudes)
+            y, m = _real(images.data[s.particle]), _real(seen * images.filter[s.particle])
+            parts.append(torch.stack(self._fit(y, m, s)[:4]))
+        gain, cost, scale, correlation = torch.cat(parts, dim=1)
+        return Quadratic(gain, cost, before.gradient, before.matrix, scale, correlation)
+
+
+def joined_fields(kind: type[T], parts: list[T]) -> T:
+    """One of several objects of tensors, one after another."""
+    return kind(*(torch.cat(values) for values in zip(*(vars(p).values() for p in parts), strict=True)))
 
 
 def _lowest(cost: Tensor, particle: Tensor, count: int) -> Tensor:

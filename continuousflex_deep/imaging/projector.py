@@ -19,7 +19,7 @@ from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.imaging.scattering import forward_scattering
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.precision import fast_products, has_fast_products
+from continuousflex_deep.precision import fast_products, has_bfloat16, has_fast_products
 from continuousflex_deep.stages import stage
 
 # numbers in the largest intermediate array: on a CPU it stays in the cache
@@ -238,14 +238,21 @@ def _waves(position_A: Tensor, disc: FrequencyDisc, field_A: float) -> tuple[Ten
 def _sums(weightings: Tensor, waves: tuple[Tensor, Tensor], disc: FrequencyDisc) -> Tensor:
     """Σ over atoms of weighting · exp(−i(kx x + ky y)) on the disc: (B, W, n) complex for weightings (B, A, W).
 
-    Sums of all but the first weighting, which are derivatives, are made in reduced precision where that is faster.
+    Sums of all but the first weighting, which are derivatives, are made in reduced precision where that is faster: an
+    error of half a percent in a derivative, different for each coefficient, is nothing beside the noise it meets.
     """
-    if weightings.shape[2] == 1 or not has_fast_products(weightings.device):
+    device = weightings.device
+    rounded = device.type == "cpu" and has_bfloat16(device) and weightings.dtype == torch.float32
+    if weightings.shape[2] == 1 or not (rounded or has_fast_products(device)):
         return disc.combined(_products(weightings, waves))
     first = disc.combined(_products(weightings[..., :1], waves))
-    with fast_products(weightings.device):
-        others = _products(weightings[..., 1:], waves)
-    return torch.cat([first, disc.combined(others)], dim=1)
+    others = weightings[..., 1:]
+    if rounded:
+        x, y = waves
+        return torch.cat([first, disc.combined(_products(others.bfloat16(), (x.bfloat16(), y.bfloat16())))], dim=1)
+    with fast_products(device):
+        products = _products(others, waves)
+    return torch.cat([first, disc.combined(products)], dim=1)
 
 
 def _products(weightings: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
@@ -253,11 +260,16 @@ def _products(weightings: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
     wave_x, wave_y = waves
     batch, atoms, count = weightings.shape
     side = wave_x.shape[-1]
-    out = wave_x.new_empty(batch, side, count * side)
+    exact = torch.float32 if wave_x.dtype == torch.bfloat16 else wave_x.dtype
+    out = wave_x.new_empty(batch, side, count * side, dtype=exact)
     step = max(1, _TILE["cpu" if out.device.type == "cpu" else "cuda"] // (batch * count * side))
     with stage("products over atoms", operations=2.0 * out.numel() * atoms):
         for start in range(0, atoms, step):
             part = slice(start, start + step)
             weighted = (weightings[:, part, :, None] * wave_y[:, part, None]).flatten(2)
-            out.baddbmm_(wave_x[:, part].transpose(1, 2), weighted, beta=float(start > 0))
+            if weighted.dtype == out.dtype:
+                out.baddbmm_(wave_x[:, part].transpose(1, 2), weighted, beta=float(start > 0))
+            else:  # what is rounded is added up unrounded
+                product = torch.bmm(wave_x[:, part].transpose(1, 2), weighted)
+                out = product.float() if start == 0 else out.add_(product)
     return out.reshape(batch, side, count, side)

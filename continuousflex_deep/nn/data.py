@@ -89,10 +89,11 @@ class Preprocess:
         return self.of_coefficients(coefficients)
 
     def of_coefficients(self, coefficients: Tensor) -> Tensor:
-        """The network's input from Fourier coefficients (B, n) on `disc`, phases flipped."""
+        """The network's input from Fourier coefficients (B, n) on `disc`, phases flipped where noise is given."""
         disc = self.disc(coefficients.device)
-        level = torch.tensor(self.noise, device=coefficients.device)[disc.ring]
-        return _standardised(disc.scatter(coefficients / level, self.network_box_px)).unsqueeze(1)
+        if self.noise:
+            coefficients = coefficients / torch.tensor(self.noise, device=coefficients.device)[disc.ring]
+        return _standardised(disc.scatter(coefficients, self.network_box_px)).unsqueeze(1)
 
     def optics(self, ctf: Ctf, device: torch.device) -> Tensor:
         """The CTF (B, n) of particles on `disc`."""

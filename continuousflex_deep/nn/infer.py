@@ -184,20 +184,25 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
 def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alignment:
     """The refinement of particles by the HEMNMA engine from their predictions."""
     structure, modes = read_structure(options.structure), read_modes(options.modes, particles.mode_ids)
-    align = AlignOptions(
+    engine = EmbeddedEngine(structure, modes, polishing_options(options, particles.mode_ids))
+    engine.check(particles)
+    return Alignment(engine, particles, store)
+
+
+def polishing_options(options: InferOptions, mode_ids: tuple[int, ...]) -> AlignOptions:
+    """How the engine polishes: from the prediction alone, for where that is not enough it may search."""
+    return AlignOptions(
         particles=options.particles,
         output=options.output,
         structure=options.structure,
         modes=options.modes,
-        mode_list=" ".join(map(str, particles.mode_ids)),
+        mode_list=" ".join(map(str, mode_ids)),
         init="local",
         search_above_deg=options.search_above_deg,
+        local_step_deg=0.0 if options.search_above_deg else AlignOptions().local_step_deg,
         device=options.device,
         threads=options.threads,
     )
-    engine = EmbeddedEngine(structure, modes, align)
-    engine.check(particles)
-    return Alignment(engine, particles, store)
 
 
 def _require_polishable(predicted: set[str], models: list[Model], particles: Particles, options: InferOptions) -> None:

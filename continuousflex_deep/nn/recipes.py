@@ -76,7 +76,7 @@ RECIPES = {
         rotation="quaternion", sign_free=False, augment="off", targets="separate",
     ),
     "default": Recipe(
-        epochs=100, batch=64, learning_rate=1e-3, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
+        epochs=100, batch=128, learning_rate=2e-3, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
         rotation="matrix", sign_free=True, augment="in-plane", targets="all", head="linear", loss="squared",
         simulated_images=500_000, whiten=True, weighted=True, doubt=True, gradient_norm=1.0, mixed_precision=True,
         average=0.02,

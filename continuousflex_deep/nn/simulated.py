@@ -37,8 +37,8 @@ _FINEST_A = 2.0
 _EVERYWHERE, _WIDENED_DEG = 0.25, 10.0
 # CTFs kept for drawing
 _DIFFERENT_CTFS = 2048
-# pixels above which residues are seen as points
-_RESIDUES_ABOVE_A = 2.0
+# structures of more atoms are seen as a point for each residue or run of residues
+_MOST_ATOMS = 5000
 _CHUNK = 64
 
 
@@ -101,8 +101,9 @@ class SimulatedImages:
             quaternion=quaternion if "angles" in self.targets else None,
             shift_A=shift if "shifts" in self.targets else None,
         )
-        # phases are flipped, in the images or here
-        return self.preprocess.of_coefficients(image if self.preprocess.phase_flipped else image * ctf.sign()), labels
+        # phases are flipped in the images, or here as the preprocess does where it whitens
+        flip = bool(self.preprocess.noise) and not self.preprocess.phase_flipped
+        return self.preprocess.of_coefficients(image * ctf.sign() if flip else image), labels
 
 
 def simulated_images(
@@ -113,17 +114,16 @@ def simulated_images(
 
     InputError where the particles have no poses.
     """
-    whole = PointModel.from_structure(structure, modes, device)
-    spectra = measured_spectra(particles, whole)
+    model = PointModel.from_structure(structure, modes, device)
+    if len(structure) > _MOST_ATOMS:
+        groups = residue_groups(torch.as_tensor(structure.residue_index), len(structure))
+        model = model.coarse_grained(groups.to(device))
+    spectra = measured_spectra(particles, model)
     disc = preprocess.disc(device)
     missing = max(0, disc.radius_px + 1 - len(spectra.noise))  # finer than is measured: noise as at the end, no signal
     flat = lambda values, n: torch.cat([values, values[-1:].expand(n)])[: disc.radius_px + 1]  # noqa: E731
     transfer = torch.cat([spectra.transfer, spectra.transfer.new_zeros(missing)])[: disc.radius_px + 1]
     seen = Spectra(flat(spectra.noise, missing), transfer, min(spectra.limit, disc.radius_px), spectra.through_ctf)
-    # one point per residue is enough for what the network sees of them
-    groups = residue_groups(torch.as_tensor(structure.residue_index), len(whole.weights)).to(device)
-    coarse = preprocess.network_pixel_size_A > _RESIDUES_ABOVE_A
-    model = whole.coarse_grained(groups) if coarse else whole
     return SimulatedImages(model, priors_of(particles, preprocess, device), seen, preprocess, TARGETS[targets])
 
 

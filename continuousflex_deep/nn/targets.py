@@ -202,6 +202,7 @@ def fit_coder(
 
 def nearest_rotation(flat: Tensor) -> Tensor:
     """The rotations (n, 3, 3) nearest to matrices (n, 9) in the Frobenius norm (Umeyama 1991)."""
-    u, _, vh = torch.linalg.svd(flat.unflatten(1, (3, 3)))
+    finite = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)  # of a training that diverges; the loss tells it
+    u, _, vh = torch.linalg.svd(finite.unflatten(1, (3, 3)))
     sign = torch.linalg.det(u @ vh)
     return torch.cat([u[:, :, :2], u[:, :, 2:] * sign[:, None, None]], dim=2) @ vh

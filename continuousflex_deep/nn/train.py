@@ -177,7 +177,8 @@ class Learner:
         assert made is not None, "an epoch of simulated images is planned only where they can be made"
         generator = torch.Generator(self.training.device)
         for step in range(epoch.steps):
-            generator.manual_seed(((self.training.seed * 1_000_003 + epoch.number) * 1_000_003 + step) * 64 + team.rank)
+            seed = ((self.training.seed * 1_000_003 + epoch.number) * 1_000_003 + step) * 64 + team.rank
+            generator.manual_seed(seed % 2**63)
             share = team.share(epoch.batch)
             with torch.no_grad():
                 images, labels = made.batch(share.stop - share.start, generator)

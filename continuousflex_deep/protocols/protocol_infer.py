@@ -21,8 +21,9 @@ class CfdInferOutputs(Enum):
 class CfdProtInfer(CfdProtBase):
     """Predicts orientation, shift and amplitudes of every particle with a trained network.
 
-    Networks that were trained separately for amplitudes, angles and shifts work together. Polishing refines each
-    prediction by a few steps of the HEMNMA engine.
+    Each value comes with the network's own error bar. Networks that were trained separately for amplitudes, angles and
+    shifts work together. Polishing refines each prediction by a few steps of the HEMNMA engine, and searches anew where
+    the network is uncertain.
     """
 
     _label = "network inference"
@@ -63,7 +64,12 @@ class CfdProtInfer(CfdProtBase):
             label="Structure (optional)",
             help="The structure that the modes were computed from. Empty: the one that the set of modes names.",
         )
-        self._addOtherOptions(form, mode_list={"label": "Modes to predict"})
+        self._addOtherOptions(
+            form,
+            mode_list={"label": "Modes to predict"},
+            search_above_deg={"label": "Search where uncertain by more than (°)", "condition": "polish"},
+            half_sets={"label": "Ask the networks on halves"},
+        )
         self._addComputeParams(form, gpu=True)
 
     def _networks(self) -> list[CfdNetwork]:

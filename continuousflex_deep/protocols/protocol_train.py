@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Any
 
+from pyworkflow.protocol import params
+
 from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.objects import CfdNetwork
 from continuousflex_deep.options import TrainOptions
@@ -18,6 +20,7 @@ class CfdProtTrain(CfdProtBase):
     """Trains a network to predict orientation, shift and amplitudes from an image.
 
     Labels are the poses and amplitudes of a set of aligned particles, from this package's or ContinuousFlex's HEMNMA.
+    Given their normal modes, it first learns from simulated images of the structure, of which there can be any number.
     A run that was stopped goes on from its last epoch when it is continued.
     """
 
@@ -31,17 +34,33 @@ class CfdProtTrain(CfdProtBase):
         self._addParticlesParam(
             form, "Particles with orientations, shifts and amplitudes.", label="Labelled particles", aligned=True
         )
+        self._addModesParams(
+            form,
+            optional=" With them the network first learns from simulated images of the structure, which makes it far "
+            "more accurate; without, it needs tens of thousands of labelled particles.",
+        )
+        form.addParam(
+            "startNetwork",
+            params.PointerParam,
+            pointerClass="CfdNetwork",
+            allowsNull=True,
+            label="Start from network (optional)",
+            help="Fine-tune this trained network, of the same modes, image size and pixel size, with these particles.",
+        )
         add_options(
             form,
             TrainOptions,
-            ["targets", "recipe", "epochs", "outlier_distance"],
+            ["targets", "recipe", "epochs", "simulated_images", "half_sets"],
             targets={"label": "What to learn"},
-            outlier_distance={"label": "Outlier distance"},
+            half_sets={"label": "Networks on halves"},
         )
         form.addSection(label="Training")
-        add_options(form, TrainOptions, ["box", "backbone"])
+        add_options(form, TrainOptions, ["box", "backbone", "outlier_distance"])
         self._addOtherOptions(
-            form, rotation={"label": "Rotations as"}, validation_percent={"label": "Held out for validation (%)"}
+            form,
+            rotation={"label": "Rotations as"},
+            change={"label": "Other changes of the recipe"},
+            validation_percent={"label": "Held out for validation (%)"},
         )
         self._addComputeParams(form, gpu=True)
 
@@ -54,11 +73,17 @@ class CfdProtTrain(CfdProtBase):
         return self._outputFolder()
 
     def _writeInputs(self) -> dict[str, Any]:
-        return {"particles": self._writeParticles(self.inputParticles.get()), "output": self._outputFolder()}
+        start = self.startNetwork.get()
+        return {
+            "particles": self._writeParticles(self.inputParticles.get()),
+            "output": self._outputFolder(),
+            "start_from": start.getFileName() if start is not None else "",
+            **(self._writeModes() if self.inputModes.get() is not None else {}),
+        }
 
     def createOutputStep(self) -> None:
         network = CfdNetwork(self.getModelFolder())
-        particles, targets = self.inputParticles.get(), self.getEnumText("targets")
+        particles, targets = self.inputParticles.get(), self._targets()
         network.describe(
             targets,
             mode_ids=mode_ids_of(particles) if targets in ("all", "amplitudes") else (),
@@ -68,11 +93,17 @@ class CfdProtTrain(CfdProtBase):
         )
         self._defineOutputs(**{CfdTrainOutputs.outputNetwork.name: network})
         self._defineSourceRelation(self.inputParticles, network)
+        if self.inputModes.get() is not None:
+            self._defineSourceRelation(self.inputModes, network)
+
+    def _targets(self) -> str:
+        """What the network, or the networks together, predict."""
+        chosen = self.getEnumText("targets")
+        return chosen if chosen in ("amplitudes", "angles", "shifts") else "all"
 
     def _validateInputs(self) -> list[str]:
-        errors = []
-        targets = self.getEnumText("targets")
-        particles = self.inputParticles.get()
+        targets, particles = self._targets(), self.inputParticles.get()
+        errors = self._validateModes(mode_ids_of(particles)) if self.inputModes.get() is not None else []
         if targets in ("all", "amplitudes") and not mode_ids_of(particles):
             errors.append("The particles have no amplitudes of normal modes to learn; align them first.")
         if targets != "amplitudes" and not particles.hasAlignmentProj():

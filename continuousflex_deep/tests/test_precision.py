@@ -37,7 +37,14 @@ def rounding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(projector, "_products", products)
     monkeypatch.setattr(projector, "fast_products", fast)
     monkeypatch.setattr(projector, "has_fast_products", lambda device: True)
+    monkeypatch.setattr(projector, "has_bfloat16", lambda device: False)
     return counts
+
+
+@pytest.fixture
+def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CPU that multiplies bfloat16, as any can, if slowly."""
+    monkeypatch.setattr(projector, "has_bfloat16", lambda device: True)
 
 
 @pytest.fixture
@@ -69,14 +76,32 @@ def test_the_model_itself_is_never_rounded(model, rounding, monkeypatch):
     assert (error[[0, 1, 2, 5, 6]] > 1e-5).all()  # the emulation does round
 
 
-def test_rounded_derivatives_lead_to_the_same_place(model, rounding, monkeypatch):
-    """Within a hundredth of the parameters' deviations."""
+def test_on_cpus_derivatives_alone_are_in_bfloat16(model, bfloat16, monkeypatch):
+    disc, s = FrequencyDisc(12), states(3)
+    pose = (s.rotation, s.displacement_A, s.amplitudes)
+    rounded = project_with_jacobian(model, disc, FIELD_A, *pose)
+    double = PointModel(model.coords_A.double(), model.weights.double(), model.modes.double())
+    in_double = project_with_jacobian(double, disc, FIELD_A, *(p.double() for p in pose))
+    monkeypatch.setattr(projector, "has_bfloat16", lambda device: False)
+    exact = project_with_jacobian(model, disc, FIELD_A, *pose)
+    torch.testing.assert_close(rounded[0], exact[0], atol=1e-6, rtol=1e-5)
+    error = (rounded[1] - exact[1]).abs().amax(dim=(0, 2)) / exact[1].abs().amax(dim=(0, 2))
+    assert (error < 1e-2).all()
+    assert (error[[0, 1, 2, 5, 6]] > 1e-4).all()
+    torch.testing.assert_close(exact[1].to(torch.complex128), in_double[1], atol=1e-4, rtol=1e-4)  # is never rounded
+
+
+@pytest.mark.parametrize("how", ["rounding", "bfloat16"])
+def test_rounded_derivatives_lead_to_the_same_place(model, how, request, monkeypatch):
+    """Within some hundredths of the parameters' deviations."""
+    counts = request.getfixturevalue(how)
     disc, truth = FrequencyDisc(12), states(16)
     images, descent = images_of(model, disc, truth, 60.0), Descent(30, 0.01, 1e-5)
     refiner = Refiner(model, disc, FIELD_A, prior_sd_A=100.0)
     rounded, quadratic = refiner.descend(images, perturbed(truth, 4, 1, 4), descent)
-    assert rounding
-    monkeypatch.setattr(projector, "has_fast_products", lambda device: False)
+    assert counts is None or counts
+    for name in ("has_fast_products", "has_bfloat16"):
+        monkeypatch.setattr(projector, name, lambda device: False)
     exact, _ = refiner.descend(images, rounded, descent)
     sd = quadratic.covariance().diagonal(dim1=1, dim2=2).sqrt()
     moved = torch.cat([exact.displacement_A - rounded.displacement_A, exact.amplitudes - rounded.amplitudes], dim=1)

@@ -206,3 +206,28 @@ def test_leverage_is_the_noise_that_a_fit_follows(model):
     assert abs(float(product[inner].sum() / leverage[inner].sum()) - 1) < 0.2
     fixed = Refiner(model, disc, FIELD_A, prior_sd_A=1e4, fit="pose")
     assert abs(float(fixed.leverage(images, truth).sum()) - 5) < 0.05
+
+
+def test_the_last_step_needs_no_derivatives(model, monkeypatch):
+    """Where a start is near, the model alone tells where the last step led: the same place for fewer derivatives."""
+    disc, truth = FrequencyDisc(12), states(16)
+    images = images_of(model, disc, truth, 60.0)
+    refiner, start = Refiner(model, disc, FIELD_A, prior_sd_A=100.0), perturbed(truth, 2, 0.5, 2)
+    evaluated: list[int] = []
+    evaluate = Refiner.evaluate
+
+    def counted(self, images, state):
+        evaluated.append(len(state))
+        return evaluate(self, images, state)
+
+    monkeypatch.setattr(Refiner, "evaluate", counted)
+    slow, quadratic = refiner.descend(images, start, Descent(40, 0.01, 1e-3))
+    many, evaluated[:] = sum(evaluated), []
+    fast, found = refiner.descend(images, start, Descent(40, 0.01, 1e-3, near=0.5))
+    assert sum(evaluated) <= many - len(start)
+    sd = quadratic.covariance().diagonal(dim1=1, dim2=2).sqrt()
+    assert ((fast.amplitudes - slow.amplitudes).abs() < 0.1 * sd[:, 5:]).all()
+    assert ((fast.displacement_A - slow.displacement_A).abs() < 0.1 * sd[:, 3:5]).all()
+    assert (found.cost - quadratic.cost).abs().max() < 0.02, "the cost told is that of where it ended"
+    torch.testing.assert_close(found.scale, quadratic.scale, rtol=1e-3, atol=0)
+    torch.testing.assert_close(found.covariance(), quadratic.covariance(), rtol=0.1, atol=1e-6)
