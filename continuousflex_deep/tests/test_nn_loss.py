@@ -174,6 +174,9 @@ def test_doubts_teach_the_outputs_nothing():
     Loss(coder, "squared").of_doubts(outputs, truth).backward()
     assert not outputs.grad[:, : coder.outputs].any()
     assert (outputs.grad[:, coder.outputs :] != 0).all()
+    errors, logs = torch.ones(3, 1, requires_grad=True), torch.zeros(3, 1, requires_grad=True)
+    doubt_loss(logs, errors).backward()
+    assert errors.grad is None
     silent = coder_for()
     assert Loss(silent, "squared").of_doubts(outputs[:, : silent.outputs], truth).item() == 0
 

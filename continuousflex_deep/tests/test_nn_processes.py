@@ -110,6 +110,36 @@ def test_two_workers_train_one_network(tmp_path):
     assert again["shift_error_A"] == pytest.approx(last.history[-1]["shift_error_A"], rel=0.1)
 
 
+def test_workers_share_each_batch(tmp_path):
+    """Together they see the same images with the same labels as one alone, each a part; simulated ones are their
+    own."""
+    path, _ = toy_particles(tmp_path, n=23, noise=0.3)
+    options = TrainOptions(
+        particles=path, output=str(tmp_path / "m"), backbone="resnet18", device="cpu", threads=1, batch=9,
+        simulated_images=18, **toy_model_files(tmp_path),
+    )  # fmt: skip
+    training = prepare(read_labelled(options), options, Path(options.output), "all", 0, CPU)
+    learner = train.Learner(training, Team(0, 1))
+
+    def batches(number, rank, size):
+        learner.team = Team(rank, size)
+        epoch = training.timetable.epoch(number)
+        return list(learner._simulated(epoch) if epoch.simulated else learner._labelled(epoch))
+
+    alone, first, second = batches(2, 0, 1), batches(2, 0, 2), batches(2, 1, 2)
+    assert len(alone) == len(first) == len(second) == training.timetable.epoch(2).steps
+    for whole, one, other in zip(alone, first, second, strict=True):
+        assert len(one[0]) < len(whole[0])
+        assert torch.allclose(torch.cat([one[0], other[0]]), whole[0], atol=1e-4)
+        for name in ("quaternion", "shift_A", "amplitudes"):
+            parts = torch.cat([getattr(one[1], name), getattr(other[1], name)])
+            assert torch.allclose(parts, getattr(whole[1], name), atol=1e-4)
+        assert one[2] == other[2] == whole[2] == len(whole[0])
+    made = [batches(1, rank, 2)[0] for rank in (0, 1)]
+    assert [len(images) for images, *_ in made] == [4, 5]
+    assert not torch.isclose(made[0][1].shift_A[:4], made[1][1].shift_A[:4]).any()
+
+
 def test_workers_that_cannot_meet_are_refused(tmp_path, monkeypatch):
     path, _ = toy_particles(tmp_path, n=12)
     for name in _LAUNCH:
