@@ -21,8 +21,6 @@ from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.scipion_env import ProjectDriver, create_project, open_command, prepare_scipion_environment
 
 PROJECT = "deephemnma_demo"
-# particles lie on one side, so that a network can learn their views from a few hundred labels; psi is free
-VIEWS = {"rot_range_deg_min": 0.0, "rot_range_deg_max": 60.0, "tilt_range_deg_min": 70.0, "tilt_range_deg_max": 110.0}
 
 
 @dataclass(frozen=True)
@@ -32,8 +30,9 @@ class DemoSize:
     images: int = 600
     labelled: int = 400
     box_px: int = 128
-    network_box_px: int = 64
-    epochs: int = 60
+    network_box_px: int = 32
+    simulated: int = 100_000
+    epochs: int = 20
 
 
 def main() -> int:
@@ -64,7 +63,6 @@ def run_demo(output: Path, size: DemoSize) -> None:
     runs = run_protocols(ProjectDriver(project), structure, size)
     results = collect_results(runs, output)
     print_table(results, structure, runs, output)
-    print("The views cover one side only, so the maps are drawn out along the directions that none of them shows.")
     print(
         f"\nfinished in {(time.monotonic() - started) / 60:.1f} minutes. Pictures, tables and particle files: {output}"
     )
@@ -98,7 +96,7 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
     modes = run("normal modes", cfd.CfdProtNma, inputStructure=imported.outputPdb).outputModes
     images = runs["images"] = run(
         "synthesize images", cfd.CfdProtSynthesize, inputModes=modes, mode_list="7-9", count=size.images, box_px=256,
-        final_box_px=size.box_px, tilt_sampling=1, **VIEWS,
+        final_box_px=size.box_px, tilt_sampling=1,
     )  # fmt: skip
     everything = images.outputParticles
     first = run("image set 1", ProtSubSet, inputFullSet=everything, chooseAtRandom=True, nElements=size.labelled)
@@ -114,7 +112,10 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
         "train the network",
         cfd.CfdProtTrain,
         inputParticles=labels.outputParticles,
+        inputModes=modes,
         box=size.network_box_px,
+        backbone=0,
+        simulated_images=size.simulated,
         epochs=size.epochs,
     )
     network = training.outputNetwork

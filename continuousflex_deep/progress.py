@@ -26,6 +26,12 @@ def progress_bar(description: str, total: int, unit: str = "particle", initial: 
     )
 
 
+def say(text: str) -> None:
+    """Tell the user a result on stdout, once for all workers."""
+    if current_launch().speaks:
+        print(text)
+
+
 def note(text: str) -> None:
     """Tell the user something about the whole run, once for all its workers."""
     if current_launch().speaks:

@@ -85,8 +85,15 @@ class FrequencyDisc:
         d = images.shape[-1]
         if self.radius_px > (d - 1) // 2:
             raise InputError(f"frequency disc of radius {self.radius_px} does not fit images of {d} px")
-        transform = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
-        return transform[:, (self._ky % d).to(images.device), self._kx.to(images.device)]
+        # only the columns that the disc reaches are transformed the second way
+        columns = torch.fft.fft(torch.fft.rfft(images)[..., : self.radius_px + 1], dim=-2)
+        chosen = columns[:, (self._ky % d).to(images.device), self._kx.to(images.device)]
+        return chosen * self._from_corner(d).to(chosen.device, chosen.dtype)
+
+    def _from_corner(self, box_px: int) -> Tensor:
+        """What (n,) turns transforms about pixel (0, 0) into those about pixel d//2."""
+        turns = ((self._kx + self._ky) * (box_px // 2) % box_px).double() / box_px
+        return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
 
     def scatter(self, coefficients: Tensor, box_px: int) -> Tensor:
         """Images (k, d, d) with these centred transforms (k, n) on this disc and nothing outside it: gather's inverse
@@ -96,10 +103,11 @@ class FrequencyDisc:
         rows, columns = (self._ky % box_px).to(self.device), self._kx.to(self.device)
         mates = (-self._ky % box_px).to(self.device)
         out = coefficients.new_zeros(len(coefficients), box_px, box_px // 2 + 1)
+        cornered = coefficients * self._from_corner(box_px).conj().to(coefficients.device, coefficients.dtype)
         on_axis = columns == 0  # there both of a Friedel pair have a place
-        out[:, mates[on_axis], 0] = coefficients[:, on_axis].conj()
-        out[:, rows, columns] = coefficients
-        return torch.fft.fftshift(torch.fft.irfft2(out, s=(box_px, box_px)), dim=(-2, -1))
+        out[:, mates[on_axis], 0] = cornered[:, on_axis].conj()
+        out[:, rows, columns] = cornered
+        return torch.fft.irfft2(out, s=(box_px, box_px))
 
     @cached_property
     def ring_count(self) -> Tensor:

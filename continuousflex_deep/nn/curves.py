@@ -34,6 +34,8 @@ def draw_curves(folder: str | Path, history: History) -> None:
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, 1 + len(errors), squeeze=False)[0]
     epochs = [row["epoch"] for row in history]
+    if simulated := sum(row.get("simulated", 0) for row in history):
+        panels[0].axvspan(0.5, simulated + 0.5, color="0.9", label="simulated images")
     panels[0].plot(epochs, [row["train_loss"] for row in history], label="training")
     panels[0].plot(epochs, [row["validation_loss"] for row in history], label="validation")
     panels[0].set(title="loss", xlabel="epoch", yscale="log")

@@ -83,7 +83,8 @@ class Preprocess:
         stay as they are."""
         if not self.noise:
             return _standardised(resize(images.float(), self.network_box_px)).unsqueeze(1)
-        coefficients = self.disc(images.device).gather(_standardised(images.float()))
+        centred = images.float() - images.float().mean(dim=(1, 2), keepdim=True)
+        coefficients = self.disc(images.device).gather(centred)
         if ctf is not None and not self.phase_flipped:
             coefficients = coefficients * self.optics(ctf, images.device).sign()
         return self.of_coefficients(coefficients)

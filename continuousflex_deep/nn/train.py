@@ -30,7 +30,7 @@ from continuousflex_deep.nn.training import Training, networks_to_train, prepare
 from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
 from continuousflex_deep.precision import mixed_precision
-from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.progress import progress_bar, say
 
 # steps after which it is looked whether the loss is still a number; every look waits for the GPU
 _LOOK_EVERY = 16
@@ -65,8 +65,7 @@ def train_network(training: Training, team: Team) -> History:
     history = learner.resumed() if training.options.resume else []
     timetable = training.timetable
     keeper = Keeper(training.folder, training.options.checkpoint_seconds, team.leads)
-    if team.leads:
-        print(_announcement(training, len(history)))
+    say(_announcement(training))
     done = timetable.images_until(len(history))
     try:
         with progress_bar(_name(training), timetable.total_images, unit="image", initial=done) as bar:
@@ -87,8 +86,7 @@ def train_network(training: Training, team: Team) -> History:
                 )
     finally:
         keeper.write_best()
-    if team.leads:
-        _tell_best(training, history)
+    say(_about_best(training, history))
     return history
 
 
@@ -231,8 +229,7 @@ class Learner:
             self.network.load_state_dict(last.state["weights"])
             self.average.n_averaged.fill_(last.state["averaged"])
         self.optimizer.load_state_dict(last.state["optimizer"])
-        if self.team.leads:
-            print(f"resuming after epoch {len(last.history)}")
+        say(f"resuming after epoch {len(last.history)}")
         return last.history
 
 
@@ -286,7 +283,7 @@ def _name(training: Training) -> str:
     return f"training{of}" + (f", half {training.half}" if training.half else "")
 
 
-def _announcement(training: Training, epochs_done: int) -> str:
+def _announcement(training: Training) -> str:
     simulated = f"{training.recipe.simulated_images} simulated images, then on " if training.simulated else ""
     start = f", from '{training.options.start_from}'" if training.start else ""
     return (
@@ -295,9 +292,9 @@ def _announcement(training: Training, epochs_done: int) -> str:
     )
 
 
-def _tell_best(training: Training, history: History) -> None:
+def _about_best(training: Training, history: History) -> str:
     best = min(history, key=lambda row: row["validation_loss"])
     errors = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if "error" in name)
     early = f" (of {training.timetable.total_epochs}: it got no better)" if ended_early(training, history) else ""
     loss = f"validation loss {best['validation_loss']:.4g}"
-    print(f"best epoch {best['epoch']} of {len(history)}{early}: {loss}, {errors}")
+    return f"best epoch {best['epoch']} of {len(history)}{early}: {loss}, {errors}"

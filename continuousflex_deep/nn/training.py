@@ -22,7 +22,7 @@ from continuousflex_deep.nn.simulated import SimulatedImages, simulated_images
 from continuousflex_deep.nn.targets import TargetCoder, fit_coder
 from continuousflex_deep.options import TrainOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import note
+from continuousflex_deep.progress import note, say
 
 _FEWEST_PARTICLES = 10
 # images from which the noise is measured
@@ -140,12 +140,12 @@ def trustworthy(particles: Particles, options: TrainOptions, targets: str) -> Pa
     keep = np.ones(len(particles), dtype=bool)
     if particles.ambiguous is not None and not options.keep_ambiguous:
         keep &= ~particles.ambiguous
-        print(f"{int((~keep).sum())} of {len(particles)} particles have ambiguous labels and are left out")
+        say(f"{int((~keep).sum())} of {len(particles)} particles have ambiguous labels and are left out")
     if targets in ("all", "amplitudes") and options.outlier_distance > 0 and keep.any():
         amplitudes = particles.require_amplitudes("training")
         far = np.zeros(len(particles), dtype=bool)
         far[keep] = is_outlier(amplitudes[keep], options.outlier_distance)
-        print(
+        say(
             f"{int(far.sum())} of {len(particles)} particles are outliers in amplitude (Mahalanobis > "
             f"{options.outlier_distance:g}) and are left out"
         )

@@ -19,20 +19,31 @@ _ERRORS = {
 
 
 class CfdTrainingViewer(Viewer):
-    """Loss of training and validation, and the validation errors in Å and degrees, by epoch."""
+    """Loss of training and validation, and the validation errors in Å and degrees, by epoch; of each network, where
+    several are trained."""
 
     _name = "training curves"
     _targets = [CfdProtTrain]
     _environments = [DESKTOP_TKINTER]
 
     def _visualize(self, protocol: CfdProtTrain, **_kwargs) -> list[Any]:
+        folder, plotters = Path(protocol.getModelFolder()), []
         try:
-            curves = read_curves(Path(protocol.getModelFolder()) / "curves.csv")
+            for path in curve_files(folder):
+                curves = read_curves(path)
+                of = path.parent.relative_to(folder).as_posix()
+                title = "Training" if of == "." else f"Training: {of}"
+                plotter = EmPlotter(windowTitle=title, figsize=(4 * (1 + len(error_columns(curves))), 4))
+                draw_curves(curves, plotter.getFigure())
+                plotters.append(plotter)
         except InputError as error:
             return [self.errorMessage(str(error), "No curves")]
-        plotter = EmPlotter(windowTitle="Training", figsize=(4 * (1 + len(error_columns(curves))), 4))
-        draw_curves(curves, plotter.getFigure())
-        return [plotter]
+        return plotters
+
+
+def curve_files(folder: Path) -> list[Path]:
+    """The tables of all networks in a model's folder; where there is none yet, the one that is expected."""
+    return sorted(folder.rglob("curves.csv"), key=lambda path: (len(path.parts), path)) or [folder / "curves.csv"]
 
 
 def read_curves(path: Path) -> dict[str, list[float]]:
@@ -52,6 +63,9 @@ def draw_curves(curves: dict[str, list[float]], figure: Figure) -> None:
     """One panel for the losses and one for each kind of error."""
     errors = error_columns(curves)
     panels = figure.subplots(1, 1 + len(errors), squeeze=False)[0]
+    simulated = sum(curves.get("simulated", []))
+    if simulated:
+        panels[0].axvspan(0.5, simulated + 0.5, color="0.9", label="simulated images")
     for name, label in (("train_loss", "training"), ("validation_loss", "validation")):
         panels[0].plot(curves["epoch"], curves[name], label=label)
     panels[0].set(title="loss", xlabel="epoch", yscale="log")
