@@ -273,7 +273,7 @@ class TrainOptions(_Particles, _Compute):
     )
     resume: bool = option(False, "go on from the last checkpoint in the output folder, where there is one")
     deterministic: bool = option(False, "use only algorithms that give the same result every time, even if slower")
-    seed: int = option(0, "random seed")
+    seed: int = option(0, "random seed", low=0)
     workers: int = option(2, "threads that read images ahead", low=0)
 
 

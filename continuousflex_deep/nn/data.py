@@ -32,7 +32,8 @@ class Preprocess:
     box_px, pixel_size_A, phase_flipped: what the stacks must be; network_box_px: the images are reduced to it over the
     same field of view. noise: its root mean power by ring of Fourier pixels, up to the new box's last whole ring; where
     it is given, phases are flipped (unless they are already), noise is made white, and what is beyond these rings is
-    left out. Each image is finally brought to mean 0 and deviation 1, so no other statistics of the set are needed.
+    left out. with_ctf: whether the CTF of the images was known. Each image is finally brought to mean 0 and deviation
+    1, so no other statistics of the set are needed.
     """
 
     box_px: int
@@ -40,6 +41,7 @@ class Preprocess:
     phase_flipped: bool
     network_box_px: int
     noise: tuple[float, ...] = ()
+    with_ctf: bool = False
 
     @staticmethod
     def for_particles(particles: Particles, network_box_px: int) -> "Preprocess":
@@ -54,14 +56,15 @@ class Preprocess:
             raise InputError(
                 f"the network needs images of at least {SMALLEST_BOX_PX} px, got {box} px; use a larger box"
             )
-        return Preprocess(particles.box_px, particles.pixel_size_A, particles.phase_flipped, box)
+        known = particles.ctf is not None
+        return Preprocess(particles.box_px, particles.pixel_size_A, particles.phase_flipped, box, with_ctf=known)
 
     def with_noise_of(self, images: Tensor) -> "Preprocess":
         """The same, whitening noise as there is in these images (n, d, d), by their corners, where hardly a particle
         reaches."""
         standard, disc = _standardised(images.float()), self.disc(images.device)
         noise = noise_outside_particle(standard, disc, radius_px=self.box_px / 2)
-        noise[0] = noise[1]  # the mean has no ring of its own
+        noise[:2] = noise[2]  # taking the mean away has weakened the slowest waves
         return replace(self, noise=tuple(noise.tolist()))
 
     @property
@@ -128,6 +131,9 @@ class Preprocess:
                 f"{words[particles.phase_flipped]}; "
                 f"{remedy}, or train a network for them"
             )
+
+        if self.noise and self.with_ctf and not self.phase_flipped:
+            particles.require_ctf(f"network '{model}', which flips phases itself,")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

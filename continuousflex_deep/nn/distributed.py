@@ -65,6 +65,20 @@ class Team:
             return network
         return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
 
+    def share_buffers(self, network: nn.Module) -> None:
+        """Give all workers the leading one's batch statistics, which each has gathered from its own images."""
+        if self.size > 1:
+            for buffer in network.buffers():
+                dist.broadcast(buffer, src=0)
+
+    def require_enough(self, batch: int) -> None:
+        """InputError where a worker's share of a batch is too small for batch normalisation."""
+        if batch // self.size < 2:
+            raise InputError(
+                f"batches of {batch} images leave {batch // self.size} for each of {self.size} workers, expected 2 or "
+                f"more; give --batch {2 * self.size} or more, or start fewer workers"
+            )
+
     def summed(self, values: Tensor) -> Tensor:
         """The sum of all workers' values."""
         if self.size > 1:

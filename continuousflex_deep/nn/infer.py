@@ -44,6 +44,8 @@ def run(options: InferOptions) -> None:
     models = [model for source in options.model for model in load_models(source)]
     halves = load_half_sets(options.model) if options.half_sets else None
     require_fit(models, particles, options)
+    for model in (*halves.first, *halves.second) if halves else ():
+        model.checkpoint.preprocess.require_same_images(particles, model.source)
     require_free_names(output, options.particles, options.structure)
 
     def store_now() -> PartStore:

@@ -82,8 +82,9 @@ def _weights(particles: Particles, names: tuple[str, ...]) -> dict[str, Tensor]:
     }
     found = {}
     for name in names:
-        if (deviation := deviations[name]) is None or not (usual := np.nanmedian(deviation)) > 0:
+        if (deviation := deviations[name]) is None or not (known := deviation[np.isfinite(deviation)]).any():
             continue
+        usual = np.median(known)
         with np.errstate(invalid="ignore"):
             weight = np.nan_to_num(1 / (1 + (deviation / usual) ** 2))
         found[name] = torch.as_tensor(weight / weight.mean(), dtype=torch.float32)

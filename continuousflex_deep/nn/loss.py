@@ -39,6 +39,8 @@ class Loss:
 
     def of_doubts(self, outputs: Tensor, labels: Labels) -> Tensor:
         """What wrong doubts cost; 0 where the network tells none."""
+        if not self.coder.doubts:
+            return outputs.new_zeros(())
         errors, doubts = absolute_errors(self.coder, outputs, labels), self.coder.split_doubts(outputs.float())
         return sum((doubt_loss(logs, errors[name]) for name, logs in doubts.items()), outputs.new_zeros(()))
 

@@ -9,6 +9,10 @@ from continuousflex_deep.options import TrainOptions, value_from_text
 
 # fine-tuning starts from good weights, which the full learning rate would first destroy
 _FINE_TUNING_RATE = 1 / 3
+_NOT_NEGATIVE = (
+    "epochs", "simulated_images", "weight_decay", "dropout", "warmup_percent", "shift_percent", "gradient_norm",
+    "average", "patience",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,31 @@ def recipe_of(options: TrainOptions) -> Recipe:
     changes |= {n: v for n in ("targets", "rotation", "augment") if (v := getattr(options, n)) != "recipe"}
     if options.simulated_images >= 0:
         changes["simulated_images"] = options.simulated_images
+    changes |= _parsed(options.change)
     if not (options.structure and options.modes):
+        if changes.get("simulated_images"):
+            raise InputError("simulated images need the structure and its modes: give --structure and --modes")
         changes["simulated_images"] = 0
-    return replace(recipe, **(changes | _parsed(options.change)))
+    recipe = replace(recipe, **changes)
+    _require_sensible(recipe)
+    return recipe
+
+
+def _require_sensible(recipe: Recipe) -> None:
+    """InputError for values that no training can be made of."""
+    if recipe.batch < 2:
+        raise InputError(
+            f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
+        )
+    if recipe.epochs + recipe.simulated_images < 1:
+        raise InputError("there is nothing to learn from: no epochs of labelled images, and no simulated images")
+    lowest = {"learning_rate": 0, "step_epochs": 1, **dict.fromkeys(_NOT_NEGATIVE, 0)}
+    for name, low in lowest.items():
+        if getattr(recipe, name) < low:
+            raise InputError(f"option --change: got {name}={getattr(recipe, name)}, expected {low} or more")
+    for name, high in {"warmup_percent": 99, "shift_percent": 50, "dropout": 0.99, "average": 1}.items():
+        if getattr(recipe, name) > high:
+            raise InputError(f"option --change: got {name}={getattr(recipe, name)}, expected {high} or less")
 
 
 def _parsed(text: str) -> dict[str, Any]:

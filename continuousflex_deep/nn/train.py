@@ -25,6 +25,7 @@ from continuousflex_deep.nn.distributed import Team, training_together
 from continuousflex_deep.nn.keeper import Keeper, copied
 from continuousflex_deep.nn.labels import Labels
 from continuousflex_deep.nn.loss import Loss
+from continuousflex_deep.nn.recipes import recipe_of
 from continuousflex_deep.nn.schedule import Epoch
 from continuousflex_deep.nn.training import Training, networks_to_train, prepare, read_labelled
 from continuousflex_deep.nn.validate import validate
@@ -47,6 +48,7 @@ def run(options: TrainOptions) -> None:
     require_writable_folder(options.output)
     labelled = read_labelled(options)
     with training_together(device) as team, _reproducible(options.deterministic):
+        team.require_enough(recipe_of(options).batch)
         best = {}
         for folder, targets, half in networks:
             training = prepare(labelled, options, folder, targets, half, device)
@@ -76,6 +78,7 @@ def train_network(training: Training, team: Team) -> History:
                 epoch = timetable.epoch(number)
                 train_loss = learner.train_epoch(epoch, bar.update)
                 row = {"epoch": number, "simulated": int(epoch.simulated), "train_loss": train_loss}
+                team.share_buffers(learner.predictor)
                 row |= validate(training, learner.predictor, team) | {"learning_rate": learner.rate}
                 history.append(row | {"seconds": time.monotonic() - started})
                 final = number == timetable.total_epochs or ended_early(training, history)
@@ -239,7 +242,8 @@ def ended_early(training: Training, history: History) -> bool:
     losses = [row["validation_loss"] for row in history]
     passes = len(losses) - training.timetable.simulated_epochs
     patience = training.recipe.patience
-    return 0 < patience < passes and min(losses[:-patience]) <= min(losses[-patience:])
+    waited = 0 < patience <= passes and len(losses) > patience
+    return waited and min(losses[:-patience]) <= min(losses[-patience:])
 
 
 def require_same_training(last: Checkpoint, training: Training) -> None:

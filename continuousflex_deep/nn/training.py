@@ -93,10 +93,6 @@ def networks_to_train(options: TrainOptions) -> list[tuple[Path, str, int]]:
 def read_labelled(options: TrainOptions) -> LabelledSet:
     """Read and check everything that training needs, so that what is wrong is said before the long work."""
     recipe = recipe_of(options)
-    if recipe.batch < 2:
-        raise InputError(
-            f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
-        )
     everything = read_particles(options.particles, options.pixel_size_A or None)
     check_images(everything)
     Preprocess.for_particles(everything, options.box)
@@ -116,7 +112,7 @@ def prepare(
     particles = everything if half == 0 else everything.select(split_halves(everything.ids, options.seed)[half - 1])
     labels = labels_of(particles, targets, recipe.weighted)
     train_rows, validation_rows = split_particles(particles.ids, options.validation_percent, options.seed)
-    start = _start(options, targets, particles)
+    start = _start(options, targets, half, particles)
     preprocess = start.preprocess if start else _preprocess(particles, train_rows, options, recipe)
     added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment != "off" else 0.0
     coder = start.coder if start else fit_coder(
@@ -171,14 +167,15 @@ def _reference(
             "(--modes)"
         )
     if not given:
-        if options.simulated_images > 0:
-            raise InputError("--simulated-images needs the structure and its modes: give --structure and --modes")
         note("without --structure and --modes the network learns from labelled images alone, and needs many of them")
         return None, None
     if not recipe.simulated_images:
         return None, None
     particles.require_poses("training on simulated images")
-    structure, modes = read_structure(options.structure), read_modes(options.modes, particles.mode_ids)
+    structure = read_structure(options.structure)
+    if not particles.mode_ids:  # the labels are poses of a rigid structure
+        return structure, NormalModes((), np.zeros((0, len(structure), 3)))
+    modes = read_modes(options.modes, particles.mode_ids)
     require_same_atoms(modes, len(structure), options.structure, options.modes)
     return structure, modes
 
@@ -191,11 +188,18 @@ def _preprocess(particles: Particles, train_rows: Rows, options: TrainOptions, r
     return preprocess.with_noise_of(torch.from_numpy(read_images(particles, train_rows[spread])))
 
 
-def _start(options: TrainOptions, targets: str, particles: Particles) -> Checkpoint | None:
-    """The network to start from. InputError where it is for other images, modes or targets, or of another shape."""
+def _start(options: TrainOptions, targets: str, half: int, particles: Particles) -> Checkpoint | None:
+    """The network to start from. InputError where it is for other images, modes or targets, or of another shape, or
+    where it has seen the other half of the particles."""
     if not options.start_from:
         return None
-    files = {p.coder.targets: p for p in map(load_checkpoint, model_files(options.start_from))}
+    folder = Path(options.start_from) / HALVES[half - 1] if half else Path(options.start_from)
+    if half and not folder.is_dir():
+        raise InputError(
+            f"option --start-from: '{options.start_from}' has no networks trained on halves ('{folder.name}'), from "
+            "which the networks on halves would have to start; leave out --half-sets or --start-from"
+        )
+    files = {p.coder.targets: p for p in map(load_checkpoint, model_files(folder))}
     if targets not in files:
         raise InputError(
             f"option --start-from: '{options.start_from}' predicts {', '.join(files)}, asked for {targets}; give "

@@ -139,7 +139,7 @@ def test_without_modes_there_are_no_simulated_images(toy, tmp_path, capsys):
     for alone in ("structure", "modes"):
         with pytest.raises(InputError, match=f"--{alone} is given alone"):
             read_labelled(small(path, tmp_path, **{alone: model[alone]}))
-    with pytest.raises(InputError, match="--simulated-images needs"):
+    with pytest.raises(InputError, match="simulated images need"):
         read_labelled(small(path, tmp_path, simulated_images=10))
 
 
