@@ -65,7 +65,7 @@ SIZES = {
         common=("--box", "32", "--backbone", "resnet18"),
         recipes={
             "default": ("--simulated-images", "180000", "--epochs", "10"),
-            "paper": ("--recipe", "paper", "--epochs", "9"),
+            "paper": ("--recipe", "paper", "--epochs", "3"),
         },
         ablation=("--simulated-images", "60000", "--epochs", "5"),
         labels=("--simulated-images", "0", "--epochs", "60"),

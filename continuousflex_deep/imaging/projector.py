@@ -45,6 +45,7 @@ class FrequencyDisc:
         self._kx, self._ky = kx[keep][order], ky[keep][order]
         self.kx, self.ky = self._kx.float().to(device), self._ky.float().to(device)
         self.ring = torch.hypot(self.kx, self.ky).round().long()
+        self._corners: dict[tuple[int, torch.device, torch.dtype], Tensor] = {}
 
     def __len__(self) -> int:
         return len(self._kx)
@@ -88,12 +89,16 @@ class FrequencyDisc:
         # only the columns that the disc reaches are transformed the second way
         columns = torch.fft.fft(torch.fft.rfft(images)[..., : self.radius_px + 1], dim=-2)
         chosen = columns[:, (self._ky % d).to(images.device), self._kx.to(images.device)]
-        return chosen * self._from_corner(d).to(chosen.device, chosen.dtype)
+        return chosen * self._from_corner(d, chosen)
 
-    def _from_corner(self, box_px: int) -> Tensor:
-        """What (n,) turns transforms about pixel (0, 0) into those about pixel d//2."""
-        turns = ((self._kx + self._ky) * (box_px // 2) % box_px).double() / box_px
-        return torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
+    def _from_corner(self, box_px: int, like: Tensor) -> Tensor:
+        """What (n,) turns transforms about pixel (0, 0) into those about pixel d//2, where and of what kind others
+        are."""
+        key = (box_px, like.device, like.dtype)
+        if key not in self._corners:
+            turns = ((self._kx + self._ky) * (box_px // 2) % box_px).double() / box_px
+            self._corners[key] = torch.polar(torch.ones_like(turns), 2 * torch.pi * turns).to(like.device, like.dtype)
+        return self._corners[key]
 
     def scatter(self, coefficients: Tensor, box_px: int) -> Tensor:
         """Images (k, d, d) with these centred transforms (k, n) on this disc and nothing outside it: gather's inverse
@@ -103,7 +108,7 @@ class FrequencyDisc:
         rows, columns = (self._ky % box_px).to(self.device), self._kx.to(self.device)
         mates = (-self._ky % box_px).to(self.device)
         out = coefficients.new_zeros(len(coefficients), box_px, box_px // 2 + 1)
-        cornered = coefficients * self._from_corner(box_px).conj().to(coefficients.device, coefficients.dtype)
+        cornered = coefficients * self._from_corner(box_px, coefficients).conj()
         on_axis = columns == 0  # there both of a Friedel pair have a place
         out[:, mates[on_axis], 0] = cornered[:, on_axis].conj()
         out[:, rows, columns] = cornered
