@@ -248,7 +248,10 @@ class TrainOptions(_Particles, _Compute):
     box: int = option(0, "images are reduced to this box for the network; 0 keeps theirs", "px", low=0)
     epochs: int = option(0, "passes over the training set; 0 is the recipe's", low=0)
     simulated_images: int = option(
-        -1, "simulated images to learn from first, with --structure and --modes; -1 is the recipe's", low=-1
+        -1,
+        "simulated images to learn from first, with --structure and --modes; -1 is the recipe's, or none where a "
+        "network is fine-tuned",
+        low=-1,
     )
     batch: int = option(0, "images a step; 0 is the recipe's", low=0)
     learning_rate: float = option(0.0, "Adam's largest step; 0 is the recipe's", low=0.0)
@@ -265,8 +268,8 @@ class TrainOptions(_Particles, _Compute):
     )
     half_sets: bool = option(
         False,
-        "also train two networks on halves of the particles, whose disagreement tells how far to trust predictions "
-        "where no truth is known (infer --half-sets); takes twice as long",
+        "also train two networks on halves of the particles, whose disagreement tells how far trainings vary, "
+        "where no truth is known (infer --half-sets); takes three times as long",
     )
     checkpoint_seconds: float = option(
         60.0, "time between checkpoints; a killed training loses at most this", "s", low=0.0
@@ -299,7 +302,9 @@ class InferOptions(_Particles, _Compute):
         180,
     )
     half_sets: bool = option(
-        False, "also ask the networks trained on halves (train --half-sets), and report how far they disagree"
+        False,
+        "also ask the networks trained on halves (train --half-sets), and report how far they disagree, beside the "
+        "errors that the network expects of itself",
     )
     batch: int = option(256, "images at a time", low=1)
     workers: int = option(2, "threads that read images ahead", low=0)

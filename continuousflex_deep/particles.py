@@ -143,6 +143,11 @@ class Particles:
         return self.amplitudes
 
 
+def evenly_spread(count: int, most: int) -> NDArray[np.int64]:
+    """At most so many of `count` rows, evenly spread over them, in order."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
+
+
 _ROW_ARRAYS = (
     "ids", "stacks", "indices", "euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A",
     "score", "ambiguous",

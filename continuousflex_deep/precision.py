@@ -32,9 +32,11 @@ def mixed_precision(device: torch.device, wanted: bool = True) -> torch.autocast
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the hardware multiplies bfloat16: GPUs do, and CPUs that have instructions for it, about twice as fast as
-    float32."""
-    return device.type == "cuda" or (device.type == "cpu" and _cpu_has_bfloat16())
+    """Whether the hardware multiplies bfloat16: GPUs from Ampere on, and CPUs that have instructions for it, about
+    twice as fast as float32."""
+    if device.type == "cuda":  # older ones only emulate it
+        return torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
+    return device.type == "cpu" and _cpu_has_bfloat16()
 
 
 @lru_cache(maxsize=1)

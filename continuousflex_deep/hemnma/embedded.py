@@ -159,12 +159,14 @@ class EmbeddedEngine(Engine):
         found = self._found(chosen, maker, band, calibration, levels, known)
         weak = torch.nonzero(calibration.intensity.weakness(found.intensity) > _SECOND_LOOK_ABOVE).flatten()
         if len(weak) and self._may_search:
-            again, few = chosen.select(weak.cpu().numpy()), band[weak]
-            if self.options.init == "local":
-                wide = self._searcher(again, maker, known)
-            else:
-                wide = self._searcher(again, maker, self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses)
-            found = found.better(descended(few, wide(few, spectra), levels, spectra), weak, self._symmetry)
+            searched = np.isin(weak.cpu().numpy(), self._doubtful(chosen)) | (self.options.init == "global")
+            wider = self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses
+            for which, how in ((~searched, (known, 0)), (searched, wider)):
+                some = weak[torch.from_numpy(which).to(weak.device)]
+                if len(some):
+                    few, search = band[some], self._searcher(chosen.select(some.cpu().numpy()), maker, *how)
+                    again = descended(few, search(few, spectra), levels, spectra)
+                    found = found.better(again, some, self._symmetry)
         return BatchResult.of(found, calibration.intensity.weakness(found.intensity))
 
     @property

@@ -287,7 +287,7 @@ def determining(settings: Mapping[str, object], particles: Particles, *arrays: n
     A stack is told by its path, size and time of change, so that its images need not be read for this.
     """
     p, ctf = particles, () if particles.ctf is None else tuple(vars(particles.ctf).values())
-    known = (p.ids, p.indices, p.euler_deg, p.shift_A, p.amplitudes, *ctf, *arrays)
+    known = (p.ids, p.indices, p.euler_deg, p.shift_A, p.amplitudes, p.angle_sd_deg, *ctf, *arrays)
     digests = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known]
     names, of_particle = np.unique(p.stacks.astype(str), return_inverse=True)
     files = [(str(Path(s).absolute()), Path(s).stat().st_size, Path(s).stat().st_mtime_ns) for s in names]
@@ -299,5 +299,5 @@ def carried(particles: Particles) -> list[object]:
     """What an output carries of its particles though no part depends on it."""
     p = particles
     tables = [{k: _digest_of(v.tolist()) for k, v in t.items()} for t in (p.extra, p.optics_extra)]
-    known = (p.score, p.ambiguous, p.amplitudes_sd, p.angle_sd_deg, p.shift_sd_A)
+    known = (p.score, p.ambiguous, p.amplitudes_sd, p.shift_sd_A)
     return [*tables, *(None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known)]

@@ -25,6 +25,9 @@ _FIXED = 1e12
 # a descent has no prospect of a lower cost than so many times the gain that its quadratic model promises would give
 _REACH = 4.0
 
+# damping up to which a step is nearly the whole one
+_FREELY = 0.1
+
 T = TypeVar("T")
 # of images, hypotheses in them, and the quadratic model of where these come from
 Evaluation = Callable[["Whitened", "State", "Quadratic"], "Quadratic"]
@@ -255,7 +258,7 @@ class Refiner:
                     going = (damping < 1e5) & (quadratic.cost - _REACH * expected <= limit)
                     # at least one step is taken from every start
                     going &= (expected > descent.tolerance) | (taken == 0)
-                    last = going & (expected <= descent.near)
+                    last = going & (expected <= descent.near) & (damping <= _FREELY)
                     split = [torch.nonzero(which).flatten() for which in (last, going & ~last)]
                 for chosen, evaluate in zip(split, (self._without_derivatives, self._anew), strict=True):
                     if len(chosen):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import Images, read_images_with_reasons
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, evenly_spread
 
 # images whose grey values span so many times more or less than those of the median image are no images of particles;
 # more is allowed where the set itself varies: so many robust standard deviations of the span's logarithm
@@ -59,13 +59,13 @@ def calibration_rows(particles: Particles, count: int) -> tuple[NDArray[np.int64
     """
     tried = min(count, len(particles))
     while True:
-        rows = np.unique(np.linspace(0, len(particles) - 1, tried).round().astype(int))
+        rows = evenly_spread(len(particles), tried)
         spans, reasons = _looked_at(particles, rows)
         if (reasons == "").any():
             screen = ImageScreen.of(spans[reasons == ""])
             good = rows[screen.reasons(spans, reasons) == ""]
             if len(good) >= count / 2 or tried == len(particles):
-                return good[np.unique(np.linspace(0, len(good) - 1, min(count, len(good))).round().astype(int))], screen
+                return good[evenly_spread(len(good), count)], screen
         elif tried == len(particles):
             raise no_usable_image(reasons)
         tried = min(4 * tried, len(particles))

@@ -45,6 +45,7 @@ class FrequencyDisc:
         self._kx, self._ky = kx[keep][order], ky[keep][order]
         self.kx, self.ky = self._kx.float().to(device), self._ky.float().to(device)
         self.ring = torch.hypot(self.kx, self.ky).round().long()
+        self._on_axis = torch.nonzero(self._kx == 0).flatten().to(device)
         self._corners: dict[tuple[int, torch.device, torch.dtype], Tensor] = {}
 
     def __len__(self) -> int:
@@ -109,7 +110,7 @@ class FrequencyDisc:
         mates = (-self._ky % box_px).to(self.device)
         out = coefficients.new_zeros(len(coefficients), box_px, box_px // 2 + 1)
         cornered = coefficients * self._from_corner(box_px, coefficients).conj()
-        on_axis = columns == 0  # there both of a Friedel pair have a place
+        on_axis = self._on_axis  # there both of a Friedel pair have a place
         out[:, mates[on_axis], 0] = cornered[:, on_axis].conj()
         out[:, rows, columns] = cornered
         return torch.fft.irfft2(out, s=(box_px, box_px))
@@ -261,28 +262,30 @@ def _sums(weightings: Tensor, waves: tuple[Tensor, Tensor], disc: FrequencyDisc)
     first = disc.combined(_products(weightings[..., :1], waves))
     others = weightings[..., 1:]
     if rounded:
-        x, y = waves
-        return torch.cat([first, disc.combined(_products(others.bfloat16(), (x.bfloat16(), y.bfloat16())))], dim=1)
+        return torch.cat([first, disc.combined(_products(others, waves, rounded=True))], dim=1)
     with fast_products(device):
         products = _products(others, waves)
     return torch.cat([first, disc.combined(products)], dim=1)
 
 
-def _products(weightings: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
-    """Σ over atoms (B, 2·(K+1), W, 2·(K+1)) of waves in x times weighting times waves in y."""
+def _products(weightings: Tensor, waves: tuple[Tensor, Tensor], rounded: bool = False) -> Tensor:
+    """Σ over atoms (B, 2·(K+1), W, 2·(K+1)) of waves in x times weighting times waves in y; rounded: by factors in
+    bfloat16."""
     wave_x, wave_y = waves
     batch, atoms, count = weightings.shape
     side = wave_x.shape[-1]
-    exact = torch.float32 if wave_x.dtype == torch.bfloat16 else wave_x.dtype
-    out = wave_x.new_empty(batch, side, count * side, dtype=exact)
-    step = max(1, _TILE["cpu" if out.device.type == "cpu" else "cuda"] // (batch * count * side))
+    out = wave_x.new_empty(batch, side, count * side)
+    step = min(atoms, max(1, _TILE["cpu" if out.device.type == "cpu" else "cuda"] // (batch * count * side)))
+    # written into again and again: a product in memory of its own costs as much as the sum over atoms
+    weighted = wave_y.new_empty(batch, step, count, side)
     with stage("products over atoms", operations=2.0 * out.numel() * atoms):
         for start in range(0, atoms, step):
-            part = slice(start, start + step)
-            weighted = (weightings[:, part, :, None] * wave_y[:, part, None]).flatten(2)
-            if weighted.dtype == out.dtype:
-                out.baddbmm_(wave_x[:, part].transpose(1, 2), weighted, beta=float(start > 0))
-            else:  # what is rounded is added up unrounded
-                product = torch.bmm(wave_x[:, part].transpose(1, 2), weighted)
-                out = product.float() if start == 0 else out.add_(product)
+            part, here = slice(start, start + step), weighted[:, : atoms - start]
+            torch.mul(weightings[:, part, :, None], wave_y[:, part, None], out=here)
+            x, y = wave_x[:, part].transpose(1, 2), here.flatten(2)
+            if rounded:
+                sums = torch.bmm(x.bfloat16(), y.bfloat16())
+                out = sums.float() if start == 0 else out.add_(sums)
+            else:
+                out.baddbmm_(x, y, beta=float(start > 0))
     return out.reshape(batch, side, count, side)

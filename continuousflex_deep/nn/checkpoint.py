@@ -29,7 +29,8 @@ class Checkpoint:
 
     preprocess and coder: what its input must be and what its output means; backbone, head, dropout: its shape; weights:
     state_dict, averaged if the recipe averages; doubt_scale: what its doubts about each type are multiplied by; recipe,
-    options: how it is trained; half: of the labelled particles, 1 or 2, or 0 for all; history: one row an epoch
+    options: how it is trained; half: of the labelled particles, 1 or 2, or 0 for all; reference: tells what images were
+    simulated from, '' for nothing; history: one row an epoch
     (curves.py); training_ids, validation_ids: the particles; state: what training goes on from (its latest weights,
     optimiser), only in checkpoints to resume from.
     """
@@ -47,6 +48,7 @@ class Checkpoint:
     history: list[dict[str, float]]
     training_ids: Tensor
     validation_ids: Tensor
+    reference: str = ""
     state: dict[str, Any] = field(default_factory=dict)
 
     def network(self, device: torch.device) -> PoseNetwork:
@@ -100,6 +102,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{content.get('program_version')}), this is version "
             f"{__version__}, which reads format {_FORMAT_VERSION}; use that version or train again"
         )
+    content = {"reference": "", **content}
     missing = sorted(set(Checkpoint.__dataclass_fields__) - set(content))
     if missing:
         raise FormatError(f"'{file}' is incomplete: {missing} missing; train again or copy it again")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from continuousflex_deep.errors import InputError
@@ -32,8 +32,8 @@ class Preprocess:
     box_px, pixel_size_A, phase_flipped: what the stacks must be; network_box_px: the images are reduced to it over the
     same field of view. noise: its root mean power by ring of Fourier pixels, up to the new box's last whole ring; where
     it is given, phases are flipped (unless they are already), noise is made white, and what is beyond these rings is
-    left out. with_ctf: whether the CTF of the images was known. Each image is finally brought to mean 0 and deviation
-    1, so no other statistics of the set are needed.
+    left out. with_ctf: whether the CTF of the images was known; without it phases stay as they are. Each image is
+    finally brought to mean 0 and deviation 1, so no other statistics of the set are needed.
     """
 
     box_px: int
@@ -88,7 +88,7 @@ class Preprocess:
             return _standardised(resize(images.float(), self.network_box_px)).unsqueeze(1)
         centred = images.float() - images.float().mean(dim=(1, 2), keepdim=True)
         coefficients = self.disc(images.device).gather(centred)
-        if ctf is not None and not self.phase_flipped:
+        if ctf is not None and self.with_ctf and not self.phase_flipped:
             coefficients = coefficients * self.optics(ctf, images.device).sign()
         return self.of_coefficients(coefficients)
 
@@ -205,25 +205,50 @@ def ctf_of(particles: Particles, rows: NDArray[np.int64]) -> Ctf | None:
 
 
 def split_particles(
-    ids: NDArray[np.int64], validation_percent: float, seed: int
+    ids: NDArray[np.int64], validation_percent: float, seed: int, seen: ArrayLike = ()
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of the training and of the validation particles, both sorted by id.
 
-    The choice depends on the ids and the seed, not on the order of rows.
+    Each particle draws a lot from its id and the seed, and the lowest ones validate: so the choice depends neither on
+    the order of rows nor, but for a few, on what other particles there are. Particles that a network has `seen` before
+    do not validate it. InputError where it has seen all.
     """
     order = np.argsort(ids)
-    count = max(1, round(len(ids) * validation_percent / 100))
+    lots = np.where(np.isin(ids[order], np.asarray(seen)), np.inf, _lots(ids[order], seed, 0))
+    count = min(max(1, round(len(ids) * validation_percent / 100)), int(np.isfinite(lots).sum()))
+    if count == 0:
+        raise InputError(
+            f"the network to start from has learned from all {len(ids)} particles, and none is left to validate it; "
+            "add particles that it has not seen, or train without --start-from"
+        )
     chosen = np.zeros(len(ids), dtype=bool)
-    chosen[np.random.default_rng(seed).permutation(len(ids))[:count]] = True
+    chosen[np.argsort(lots, kind="stable")[:count]] = True
     return order[~chosen], order[chosen]
 
 
-def split_halves(ids: NDArray[np.int64], seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row numbers of two halves of the particles, chosen by ids and seed as in split_particles."""
-    order, shuffled = np.argsort(ids), np.random.default_rng([seed, 1]).permutation(len(ids))
+def split_halves(
+    ids: NDArray[np.int64], seed: int, seen: tuple[ArrayLike, ArrayLike] = ((), ())
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers of two halves of the particles, each sorted by id, by lots as in split_particles. Particles that the
+    networks which the halves start from have `seen` stay in their half."""
+    order = np.argsort(ids)
+    kept = [np.isin(ids[order], np.asarray(of_half)) for of_half in seen]
+    lots = np.where(kept[0], -1.0, np.where(kept[1], 2.0, _lots(ids[order], seed, 1)))
+    count = int(np.clip(len(ids) // 2, kept[0].sum(), len(ids) - (kept[1] & ~kept[0]).sum()))
     first = np.zeros(len(ids), dtype=bool)
-    first[shuffled[: len(ids) // 2]] = True
+    first[np.argsort(lots, kind="stable")[:count]] = True
     return order[first], order[~first]
+
+
+def _lots(ids: NDArray[np.int64], seed: int, purpose: int) -> NDArray[np.float64]:
+    """A number in [0, 1) for each id, which follows from the id, the seed and the purpose (splitmix64, Steele et al.
+    2014)."""
+    with np.errstate(over="ignore"):
+        x = ids.astype(np.uint64) + np.uint64(seed * 4 + purpose + 1) * np.uint64(0x9E3779B97F4A7C15)
+        for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+            x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
+        x ^= x >> np.uint64(31)
+    return (x >> np.uint64(11)) / 2.0**53
 
 
 def _standardised(images: Tensor) -> Tensor:

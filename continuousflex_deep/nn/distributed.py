@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.launch import current_launch
 
+_CPU = torch.device("cpu")
 # longer than the slowest worker may keep the others waiting, as while it checks a large set or writes a checkpoint
 _PATIENCE = timedelta(hours=1)
 
@@ -28,27 +29,36 @@ def training_together(device: torch.device) -> Iterator["Team"]:
     that does not tell them where to meet."""
     launch = current_launch()
     if launch.size == 1:
-        yield Team(0, 1)
+        yield Team(0, 1, device)
         return
     if "MASTER_ADDR" not in os.environ:
         raise InputError(
             f"{launch.size} workers were started that do not know each other; training on several GPUs is started by "
             "torchrun --nproc-per-node=GPUS -m continuousflex_deep train …"
         )
+    if device.type == "cuda":
+        if launch.local_size > torch.cuda.device_count():
+            raise InputError(
+                f"{launch.local_size} workers on this host for {torch.cuda.device_count()} GPUs; give torchrun "
+                f"--nproc-per-node={torch.cuda.device_count()}"
+            )
+        # one GPU each, whatever --device says, for two workers cannot meet on one
+        device = torch.device("cuda", launch.local_rank)
+        torch.cuda.set_device(device)
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo", rank=launch.rank, world_size=launch.size, timeout=_PATIENCE
     )
     try:
-        yield Team(launch.rank, launch.size)
+        yield Team(launch.rank, launch.size, device)
     finally:
         dist.destroy_process_group()
 
 
 class Team:
-    """This worker, one of size, by rank."""
+    """This worker, one of size, by rank, and where it computes."""
 
-    def __init__(self, rank: int, size: int) -> None:
-        self.rank, self.size = rank, size
+    def __init__(self, rank: int, size: int, device: torch.device = _CPU) -> None:
+        self.rank, self.size, self.device = rank, size, device
 
     @property
     def leads(self) -> bool:
@@ -59,11 +69,11 @@ class Team:
         """Which of `count` items of a batch are this worker's; every worker gets some where there are enough."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
-    def wrapped(self, network: nn.Module, device: torch.device) -> nn.Module:
+    def wrapped(self, network: nn.Module) -> nn.Module:
         """The network, its gradients averaged over the workers."""
         if self.size == 1:
             return network
-        return DistributedDataParallel(network, device_ids=[device.index] if device.type == "cuda" else None)
+        return DistributedDataParallel(network, device_ids=[self.device.index] if self.device.type == "cuda" else None)
 
     def share_buffers(self, network: nn.Module) -> None:
         """Give all workers the leading one's batch statistics, which each has gathered from its own images."""

@@ -1,10 +1,12 @@
-"""How far predictions can be trusted where no truth is known: two networks that learned from different halves of the
-labelled particles, and how far they disagree on the others.
+"""How far trainings vary, where no truth is known: two networks that learned from different halves of the labelled
+particles, and how far they disagree on the others.
 
-If both err independently and alike, their difference has twice the variance of one's error, so that its size over √2 is
-the error expected of a network trained on half of the labels; one trained on all does somewhat better. What both share
-is not seen: errors of the labels' method, of the structure, of the simulated images. So it is a lower bound on what a
-systematic error may add.
+If the errors that two trainings add are independent, their difference has twice the variance of one's, so that its size
+over √2 is the part of the error that comes from training on half of the labels. The rest both networks share, and it
+cancels: what noise hides in each image, errors of the labels' method, of the structure, of the simulated images. The
+disagreement is therefore a lower bound of the error. What image noise adds is known to the networks' own error bars,
+which validation particles have scaled; so the errors that these expect are told beside it. If the disagreement comes
+near them or exceeds them, the training is the weak point: more labels or a longer training will help.
 """
 
 from dataclasses import dataclass
@@ -15,9 +17,11 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg
+from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
 from continuousflex_deep.nn.predict import Model, load_models
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.nn.training import HALVES
+from continuousflex_deep.particles import Particles
 
 Floats = NDArray[np.float64]
 # of these, by name, is the disagreement told, with what they are called and their unit
@@ -34,6 +38,12 @@ class HalfSets:
 
     first: list[Model]
     second: list[Model]
+
+    def unseen(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which particles (n,) neither half has learned from, nor chosen its best weights by."""
+        checkpoints = [model.checkpoint for model in (*self.first, *self.second)]
+        seen = [part.numpy() for c in checkpoints for part in (c.training_ids, c.validation_ids)]
+        return ~np.isin(ids, np.concatenate(seen))
 
 
 def load_half_sets(folders: tuple[str, ...]) -> HalfSets:
@@ -65,7 +75,29 @@ def disagreement(first: Prediction, second: Prediction) -> dict[str, Floats]:
     return {name: values / 2**0.5 for name, values in differences.items()}
 
 
-def told(errors: dict[str, float]) -> str:
-    """A line about mean disagreements."""
-    each = (f"{MEASURES[name][0]} {value:.3g} {MEASURES[name][1]}" for name, value in errors.items())
-    return f"networks trained on halves disagree as if each erred by: {', '.join(each)}"
+def expected_errors(particles: Particles) -> dict[str, float]:
+    """The mean errors that particles' own error bars stand for, by names of MEASURES.
+
+    Of Gaussian errors; a rotation by a small angle about a random axis turns the three axes by π/4 of it on average.
+    """
+    expected = {}
+    if particles.amplitudes_sd is not None:
+        expected["amplitude_error_A"] = float(particles.amplitudes_sd.mean()) / DEVIATION_OF_MEAN
+    if particles.angle_sd_deg is not None:
+        angle = float(particles.angle_sd_deg.mean()) / ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
+        expected["angle_error_deg"] = angle * np.pi / 4
+    if particles.shift_sd_A is not None:
+        expected["shift_error_A"] = float(particles.shift_sd_A.mean()) / DEVIATION_OF_MEAN
+    return expected
+
+
+def told(disagreements: dict[str, float], expected: dict[str, float]) -> str:
+    """What is said about them."""
+    lines = [f"two trainings on halves disagree by {_listed(disagreements)}: errors are at least that"]
+    if expected:
+        lines.append(f"the network's error bars, image noise included, expect {_listed(expected)}")
+    return "\n".join(lines)
+
+
+def _listed(errors: dict[str, float]) -> str:
+    return ", ".join(f"{MEASURES[name][0]} {value:.3g} {MEASURES[name][1]}" for name, value in errors.items())

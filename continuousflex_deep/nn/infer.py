@@ -21,12 +21,13 @@ from continuousflex_deep.io.particle_files import read_particles, require_partic
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.nn.checkpoint import require_same_modes
-from continuousflex_deep.nn.halves import HalfSets, disagreement, load_half_sets, told
+from continuousflex_deep.nn.halves import HalfSets, disagreement, expected_errors, load_half_sets, told
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.predict import Model, Predictor, load_models, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import AlignOptions, InferOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note
 
 # options that do not change the result, so that a resumed run may differ in them
 _FREE = ("output", "device", "threads", "workers", "batch", "particles", "structure", "modes", "model")
@@ -87,7 +88,7 @@ class Inference:
         found = self._predicted()
         if found is None:
             return False
-        result, left_out, disagreements = found
+        result, left_out, half_sets = found
         if self._polishing is not None:
             polished = self._polishing.result()
             if polished is None:
@@ -99,9 +100,9 @@ class Inference:
             {"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in self.models
         ]
         facts: dict[str, object] = {"particles": len(result), "networks": networks, "left_out": left_out.facts()}
-        if disagreements:
-            facts["half_sets"] = disagreements
-            print(told(disagreements))
+        if half_sets:
+            facts["half_sets"] = half_sets
+            print(told(half_sets["disagreement"], half_sets["expected"]))
         write_record_of(output, self.store, "infer", self.options, **facts)
         print(f"predicted {', '.join(t for m in self.models for t in m.targets)} of {len(result)} particles: {output}")
         return True
@@ -124,16 +125,31 @@ class Inference:
             arrays |= {_HALVES + name: values for name, values in differ.items()}
         return arrays
 
-    def _predicted(self) -> tuple[Particles, LeftOut, dict[str, float]] | None:
-        """The particles with what was predicted, those without, and how far networks of halves disagree; None where a
-        part turns out damaged."""
+    def _predicted(self) -> tuple[Particles, LeftOut, dict[str, dict[str, float]]] | None:
+        """The particles with what was predicted, those without, and what half sets tell; None where a part turns out
+        damaged."""
         parts = [part for name in self._parts if (part := self.store.load(name)) is not None]
         if len(parts) < len(self._parts):
             return None
         rows, values, left_out = joined_parts(self.particles, parts)
-        differ = {k.removeprefix(_HALVES): float(v.mean()) for k, v in values.items() if k.startswith(_HALVES)}
         prediction = Prediction(**{k: v for k, v in values.items() if not k.startswith(_HALVES)})
-        return with_prediction(self.particles.select(rows), prediction, self.models), left_out, differ
+        found = with_prediction(self.particles.select(rows), prediction, self.models)
+        return found, left_out, self._half_sets(found, values)
+
+    def _half_sets(self, found: Particles, values: Arrays) -> dict[str, dict[str, float]]:
+        """Mean disagreement of the networks on halves about particles that neither knows, and the errors that error
+        bars expect of these."""
+        if self.halves is None:
+            return {}
+        unseen = self.halves.unseen(found.ids)
+        if not unseen.any():
+            note("the networks on halves know all of these particles, so that how far they disagree tells nothing")
+            return {}
+        differ = {k.removeprefix(_HALVES): v[unseen] for k, v in values.items() if k.startswith(_HALVES)}
+        return {
+            "disagreement": {name: float(v.mean()) for name, v in differ.items()},
+            "expected": expected_errors(found.select(unseen)),
+        }
 
     def _polish(self) -> bool:
         """Polish with the other workers; False where a predicted part turns out damaged."""
@@ -186,13 +202,20 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
 def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alignment:
     """The refinement of particles by the HEMNMA engine from their predictions."""
     structure, modes = read_structure(options.structure), read_modes(options.modes, particles.mode_ids)
-    engine = EmbeddedEngine(structure, modes, polishing_options(options, particles.mode_ids))
+    sure = particles.angle_sd_deg is not None
+    if options.search_above_deg and not sure:
+        note(
+            "these networks tell no error bars of angles, so that only particles that show weakly when polished are "
+            "searched anew; where predictions may be far off, align without them (align --init global)"
+        )
+    engine = EmbeddedEngine(structure, modes, polishing_options(options, particles.mode_ids, sure))
     engine.check(particles)
     return Alignment(engine, particles, store)
 
 
-def polishing_options(options: InferOptions, mode_ids: tuple[int, ...]) -> AlignOptions:
-    """How the engine polishes: from the prediction alone, for where that is not enough it may search."""
+def polishing_options(options: InferOptions, mode_ids: tuple[int, ...], sure: bool = True) -> AlignOptions:
+    """How the engine polishes: from the prediction alone where it may search when that is not enough; otherwise, or
+    where predictions are not `sure` of themselves, also from poses around it."""
     return AlignOptions(
         particles=options.particles,
         output=options.output,
@@ -201,7 +224,7 @@ def polishing_options(options: InferOptions, mode_ids: tuple[int, ...]) -> Align
         mode_list=" ".join(map(str, mode_ids)),
         init="local",
         search_above_deg=options.search_above_deg,
-        local_step_deg=0.0 if options.search_above_deg else AlignOptions().local_step_deg,
+        local_step_deg=0.0 if options.search_above_deg and sure else AlignOptions().local_step_deg,
         device=options.device,
         threads=options.threads,
     )

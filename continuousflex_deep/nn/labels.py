@@ -82,9 +82,9 @@ def _weights(particles: Particles, names: tuple[str, ...]) -> dict[str, Tensor]:
     }
     found = {}
     for name in names:
-        if (deviation := deviations[name]) is None or not (known := deviation[np.isfinite(deviation)]).any():
+        if (deviation := deviations[name]) is None or not (known := np.isfinite(deviation) & (deviation > 0)).any():
             continue
-        usual = np.median(known)
+        usual = np.median(deviation[known])
         with np.errstate(invalid="ignore"):
             weight = np.nan_to_num(1 / (1 + (deviation / usual) ** 2))
         found[name] = torch.as_tensor(weight / weight.mean(), dtype=torch.float32)

@@ -41,7 +41,8 @@ class Loss:
         """What wrong doubts cost; 0 where the network tells none."""
         if not self.coder.doubts:
             return outputs.new_zeros(())
-        errors, doubts = absolute_errors(self.coder, outputs, labels), self.coder.split_doubts(outputs.float())
+        errors = absolute_errors(self.coder, outputs, labels, roughly=True)
+        doubts = self.coder.split_doubts(outputs.float())
         return sum((doubt_loss(logs, errors[name]) for name, logs in doubts.items()), outputs.new_zeros(()))
 
     def _errors(self, name: str, got: Tensor, target: Tensor) -> Tensor:
@@ -55,15 +56,15 @@ class Loss:
 
 
 @torch.no_grad()
-def absolute_errors(coder: TargetCoder, outputs: Tensor, labels: Labels) -> dict[str, Tensor]:
+def absolute_errors(coder: TargetCoder, outputs: Tensor, labels: Labels, roughly: bool = False) -> dict[str, Tensor]:
     """Errors (n, k) of each type as doubts are about them, in units of targets: of each amplitude, of the rotation as
-    angle in radians, and the mean of those of the two shifts."""
+    angle in radians, and the mean of those of the two shifts; roughly: see TargetCoder.rotations."""
     wanted, got = coder.encode(labels), coder.split(outputs.float())
     errors = {}
     for name, target in wanted.items():
         if name == "angles":
             true = quaternion_to_matrix(labels.quaternion)  # type: ignore[arg-type]
-            chord = (coder.rotations(got[name]) - true).flatten(1).norm(dim=1, keepdim=True) / 8**0.5
+            chord = (coder.rotations(got[name], roughly) - true).flatten(1).norm(dim=1, keepdim=True) / 8**0.5
             errors[name] = 2 * torch.arcsin(chord.clamp(max=1))
         else:
             errors[name] = (got[name] - target).abs()

@@ -1,6 +1,7 @@
 """Predictions of trained networks, and the particles that carry them."""
 
 import hashlib
+import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,10 @@ class Model:
         return TARGETS[self.checkpoint.coder.targets]
 
     def digest(self) -> str:
-        """Tells networks of other weights apart."""
-        digest = hashlib.sha256()
+        """Tells networks apart that predict otherwise."""
+        c = self.checkpoint
+        described = [c.preprocess.to_dict(), c.coder.to_dict(), c.doubt_scale, c.recipe, c.backbone, c.head]
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
         for name, tensor in sorted(self.checkpoint.weights.items()):
             digest.update(name.encode())
             digest.update(tensor.numpy().tobytes())

@@ -98,6 +98,8 @@ def recipe_of(options: TrainOptions) -> Recipe:
     if options.simulated_images >= 0:
         changes["simulated_images"] = options.simulated_images
     changes |= _parsed(options.change)
+    if not replace(recipe, **changes).whiten and options.simulated_images < 0 and "simulated_images" not in changes:
+        changes["simulated_images"] = 0
     if not (options.structure and options.modes):
         if changes.get("simulated_images"):
             raise InputError("simulated images need the structure and its modes: give --structure and --modes")
@@ -115,6 +117,11 @@ def _require_sensible(recipe: Recipe) -> None:
         )
     if recipe.epochs + recipe.simulated_images < 1:
         raise InputError("there is nothing to learn from: no epochs of labelled images, and no simulated images")
+    if recipe.simulated_images and not recipe.whiten:
+        raise InputError(
+            "simulated images have whole rings of Fourier pixels only, as whitened images have; a network could tell "
+            "others apart: leave whiten=true, or --simulated-images 0 (as for the article's recipe)"
+        )
     lowest = {"learning_rate": 0, "step_epochs": 1, **dict.fromkeys(_NOT_NEGATIVE, 0)}
     for name, low in lowest.items():
         if getattr(recipe, name) < low:

@@ -10,6 +10,7 @@ what a network can tell: so a share of the views is spread evenly over all orien
 are.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nn.data import Preprocess
 from continuousflex_deep.nn.labels import TARGETS, Labels, quaternion_product, quaternion_to_matrix
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, evenly_spread
 
 # labelled images from which transfer and noise are measured
 _MEASURED = 512
@@ -87,6 +88,13 @@ class SimulatedImages:
     preprocess: Preprocess
     targets: tuple[str, ...]
 
+    def digest(self) -> str:
+        """Tells other structures and modes apart."""
+        digest = hashlib.sha256()
+        for tensor in (self.model.coords_A, self.model.weights, self.model.modes):
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
     def batch(self, count: int, generator: torch.Generator) -> tuple[Tensor, Labels]:
         """Images (count, 1, n, n) as `Preprocess` gives them, and their labels; generator: on the model's device."""
         device = self.model.weights.device
@@ -130,7 +138,7 @@ def simulated_images(
 def measured_spectra(particles: Particles, model: PointModel) -> Spectra:
     """Transfer and noise of labelled images, from some of them, evenly spread over the set."""
     device, field_A = model.weights.device, particles.box_px * particles.pixel_size_A
-    chosen = particles.select(_spread(len(particles), _MEASURED))
+    chosen = particles.select(evenly_spread(len(particles), _MEASURED))
     disc = disc_for(_FINEST_A, field_A, particles.box_px, device)
     images = torch.from_numpy(read_images(chosen)).to(device)
     data = disc.gather(images - images.mean(dim=(1, 2), keepdim=True))
@@ -154,15 +162,10 @@ def priors_of(particles: Particles, preprocess: Preprocess, device: torch.device
         quaternion=_tensor(matrix_to_quaternion(euler_to_matrix(euler)), device),
         shift_A=_tensor(shift, device),
         amplitudes=_tensor(q, device),
-        optics=_optics(particles.select(_spread(len(particles), _DIFFERENT_CTFS)), disc, preprocess.field_A),
+        optics=_optics(particles.select(evenly_spread(len(particles), _DIFFERENT_CTFS)), disc, preprocess.field_A),
         shift_width_A=0.25 * preprocess.network_pixel_size_A,
         amplitude_width_A=_tensor(silverman * q.std(axis=0), device),
     )
-
-
-def _spread(count: int, most: int) -> np.ndarray:
-    """At most so many of `count` rows, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
 
 
 def _optics(particles: Particles, disc: FrequencyDisc, field_A: float) -> Tensor:

@@ -29,6 +29,8 @@ from continuousflex_deep.nn.labels import (
 )
 
 Floats = NDArray[np.float64]
+# enough for matrices whose smallest singular value is a tenth of the largest
+_ITERATIONS = 8
 _ROTATION_SIZE = {"euler": 3, "quaternion": 4, "matrix": 9}
 
 
@@ -116,10 +118,13 @@ class TargetCoder:
             return {}
         return dict(zip(sizes, outputs[:, -sum(sizes.values()) :].split(list(sizes.values()), dim=1), strict=True))
 
-    def rotations(self, columns: Tensor) -> Tensor:
-        """The rotations (n, 3, 3) that the columns of the angles stand for; proper whatever the network says."""
+    def rotations(self, columns: Tensor, roughly: bool = False) -> Tensor:
+        """The rotations (n, 3, 3) that the columns of the angles stand for; proper whatever the network says.
+
+        roughly: not quite so for matrices that are far from rotations, but found without waiting for a GPU.
+        """
         if self.rotation == "matrix":
-            return nearest_rotation(columns)
+            return orthogonalised(columns) if roughly else nearest_rotation(columns)
         if self.rotation == "euler":
             return quaternion_to_matrix(euler_to_quaternion(columns * torch.pi))
         length = columns.norm(dim=1, keepdim=True)  # a quaternion of (nearly) no length names none: identity
@@ -206,3 +211,13 @@ def nearest_rotation(flat: Tensor) -> Tensor:
     u, _, vh = torch.linalg.svd(finite.unflatten(1, (3, 3)))
     sign = torch.linalg.det(u @ vh)
     return torch.cat([u[:, :, :2], u[:, :, 2:] * sign[:, None, None]], dim=2) @ vh
+
+
+def orthogonalised(flat: Tensor) -> Tensor:
+    """Orthogonal matrices (n, 3, 3) nearest to matrices (n, 9), by iterations that only multiply (Newton and Schulz;
+    Higham 2008, 8.3). They are rotations where the matrices are right-handed, as nearly all are."""
+    x = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0).unflatten(1, (3, 3))
+    x = x * (3**0.5 / x.flatten(1).norm(dim=1).clamp(min=1e-12))[:, None, None]
+    for _ in range(_ITERATIONS):
+        x = 1.5 * x - 0.5 * x @ (x.transpose(1, 2) @ x)
+    return x

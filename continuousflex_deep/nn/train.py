@@ -25,7 +25,6 @@ from continuousflex_deep.nn.distributed import Team, training_together
 from continuousflex_deep.nn.keeper import Keeper, copied
 from continuousflex_deep.nn.labels import Labels
 from continuousflex_deep.nn.loss import Loss
-from continuousflex_deep.nn.recipes import recipe_of
 from continuousflex_deep.nn.schedule import Epoch
 from continuousflex_deep.nn.training import Training, networks_to_train, prepare, read_labelled
 from continuousflex_deep.nn.validate import validate
@@ -48,10 +47,10 @@ def run(options: TrainOptions) -> None:
     require_writable_folder(options.output)
     labelled = read_labelled(options)
     with training_together(device) as team, _reproducible(options.deterministic):
-        team.require_enough(recipe_of(options).batch)
         best = {}
         for folder, targets, half in networks:
-            training = prepare(labelled, options, folder, targets, half, device)
+            training = prepare(labelled, options, folder, targets, half, team.device)
+            team.require_enough(min(training.recipe.batch, len(training.train_rows)))
             history = train_network(training, team)
             best[str(folder.relative_to(options.output))] = min(history, key=lambda row: row["validation_loss"])
         if team.leads:
@@ -72,7 +71,7 @@ def train_network(training: Training, team: Team) -> History:
     try:
         with progress_bar(_name(training), timetable.total_images, unit="image", initial=done) as bar:
             for number in range(len(history) + 1, timetable.total_epochs + 1):
-                if ended_early(training, history):
+                if team.told(ended_early(training, history)):
                     break
                 started = time.monotonic()
                 epoch = timetable.epoch(number)
@@ -113,7 +112,11 @@ class Learner:
             )
         kind = torch.optim.AdamW if recipe.decoupled else torch.optim.Adam
         self.optimizer = kind(self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        self._wrapped = team.wrapped(self.network, training.device)
+        # doubts' gradients, which can be large, must not make those of what the outputs come from smaller
+        doubts = list(self.network.doubt.parameters()) if self.network.doubt is not None else []
+        others = [p for name, p in self.network.named_parameters() if not name.startswith("doubt.")]
+        self._clipped_apart = [p for p in (others, doubts) if p]
+        self._wrapped = team.wrapped(self.network)
         self.loss = Loss(training.coder, recipe.loss)
 
     @property
@@ -144,7 +147,8 @@ class Learner:
             self.optimizer.zero_grad(set_to_none=True)
             (loss + self.loss.of_doubts(outputs, labels)).backward()
             if recipe.gradient_norm:
-                nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_norm)
+                for parameters in self._clipped_apart:
+                    nn.utils.clip_grad_norm_(parameters, recipe.gradient_norm)
             self.optimizer.step()
             if self.average is not None:
                 self.average.update_parameters(self.network)
@@ -178,7 +182,7 @@ class Learner:
         assert made is not None, "an epoch of simulated images is planned only where they can be made"
         generator = torch.Generator(self.training.device)
         for step in range(epoch.steps):
-            seed = ((self.training.seed * 1_000_003 + epoch.number) * 1_000_003 + step) * 64 + team.rank
+            seed = ((self.training.seed * 1_000_003 + epoch.number) * 1_000_003 + step) * 4096 + team.rank
             generator.manual_seed(seed % 2**63)
             share = team.share(epoch.batch)
             with torch.no_grad():
@@ -208,6 +212,7 @@ class Learner:
             recipe=t.recipe.to_dict(),
             options=asdict(t.options),
             half=t.half,
+            reference=t.simulated.digest() if t.simulated else "",
             history=list(history),
             training_ids=torch.from_numpy(t.particles.ids[t.train_rows]),
             validation_ids=torch.from_numpy(t.particles.ids[t.validation_rows]),
@@ -255,6 +260,7 @@ def require_same_training(last: Checkpoint, training: Training) -> None:
         "backbone": last.backbone == training.options.backbone,
         "network to start from": started(last.options) == training.options.start_from,
         "box, pixel size, phase flipping or noise": last.preprocess == training.preprocess,
+        "structure or modes": last.reference == (training.simulated.digest() if training.simulated else ""),
         "particles": np.array_equal(last.training_ids.numpy(), training.particles.ids[training.train_rows]),
         "targets or labels": last.coder == training.coder,
     }

@@ -21,7 +21,7 @@ from continuousflex_deep.nn.schedule import Timetable
 from continuousflex_deep.nn.simulated import SimulatedImages, simulated_images
 from continuousflex_deep.nn.targets import TargetCoder, fit_coder
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, evenly_spread
 from continuousflex_deep.progress import note, say
 
 _FEWEST_PARTICLES = 10
@@ -109,10 +109,13 @@ def prepare(
 ) -> Training:
     """One network's training."""
     recipe, everything = recipe_of(options), labelled.particles
-    particles = everything if half == 0 else everything.select(split_halves(everything.ids, options.seed)[half - 1])
+    particles = _particles_of_half(everything, options, targets, half) if half else everything
     labels = labels_of(particles, targets, recipe.weighted)
-    train_rows, validation_rows = split_particles(particles.ids, options.validation_percent, options.seed)
-    start = _start(options, targets, half, particles)
+    start = _start(options, targets, half)
+    if start:
+        _require_same_shape(start, options, particles)
+    seen = start.training_ids.numpy() if start else ()
+    train_rows, validation_rows = split_particles(particles.ids, options.validation_percent, options.seed, seen)
     preprocess = start.preprocess if start else _preprocess(particles, train_rows, options, recipe)
     added_shift_A = preprocess.field_A * recipe.shift_percent / 100 if recipe.augment != "off" else 0.0
     coder = start.coder if start else fit_coder(
@@ -170,7 +173,12 @@ def _reference(
         note("without --structure and --modes the network learns from labelled images alone, and needs many of them")
         return None, None
     if not recipe.simulated_images:
+        if options.start_from and options.simulated_images < 0:
+            note("a network that is fine-tuned sees no simulated images again, unless --simulated-images says how many")
         return None, None
+    labels_of(
+        particles, "all" if particles.mode_ids else "angles"
+    )  # says where what images are made from is not finite
     particles.require_poses("training on simulated images")
     structure = read_structure(options.structure)
     if not particles.mode_ids:  # the labels are poses of a rigid structure
@@ -184,13 +192,13 @@ def _preprocess(particles: Particles, train_rows: Rows, options: TrainOptions, r
     preprocess = Preprocess.for_particles(particles, options.box)
     if not recipe.whiten:
         return preprocess
-    spread = np.unique(np.linspace(0, len(train_rows) - 1, min(_MEASURED, len(train_rows))).round().astype(int))
-    return preprocess.with_noise_of(torch.from_numpy(read_images(particles, train_rows[spread])))
+    chosen = train_rows[evenly_spread(len(train_rows), _MEASURED)]
+    return preprocess.with_noise_of(torch.from_numpy(read_images(particles, chosen)))
 
 
-def _start(options: TrainOptions, targets: str, half: int, particles: Particles) -> Checkpoint | None:
-    """The network to start from. InputError where it is for other images, modes or targets, or of another shape, or
-    where it has seen the other half of the particles."""
+def _start(options: TrainOptions, targets: str, half: int) -> Checkpoint | None:
+    """The network to start from, if one is asked for: for a half, that of this half. InputError where there is none for
+    these targets."""
     if not options.start_from:
         return None
     folder = Path(options.start_from) / HALVES[half - 1] if half else Path(options.start_from)
@@ -205,7 +213,24 @@ def _start(options: TrainOptions, targets: str, half: int, particles: Particles)
             f"option --start-from: '{options.start_from}' predicts {', '.join(files)}, asked for {targets}; give "
             f"--targets {next(iter(files))}, or train without --start-from"
         )
-    start = files[targets]
+    return replace(files[targets], state={})
+
+
+def _particles_of_half(everything: Particles, options: TrainOptions, targets: str, half: int) -> Particles:
+    """Half of the particles; those that the networks to start from know stay in their half."""
+    starts = [_start(options, targets, h) for h in (1, 2)]
+    first, second = (torch.cat([s.training_ids, s.validation_ids]).numpy() if s else () for s in starts)
+    particles = everything.select(split_halves(everything.ids, options.seed, (first, second))[half - 1])
+    if len(particles) < _FEWEST_PARTICLES:
+        raise InputError(
+            f"half {half} of the labelled particles has {len(particles)}, expected at least {_FEWEST_PARTICLES}; label "
+            "more particles, or leave out --half-sets"
+        )
+    return particles
+
+
+def _require_same_shape(start: Checkpoint, options: TrainOptions, particles: Particles) -> None:
+    """InputError where a network to start from is for other images or modes, or of another shape."""
     start.preprocess.require_same_images(particles, options.start_from)
     require_same_modes(start, options.start_from, particles, ())
     recipe = recipe_of(options)
@@ -224,4 +249,3 @@ def _start(options: TrainOptions, targets: str, half: int, particles: Particles)
                 f"option --start-from: '{options.start_from}' was trained with {name} {trained}, asked for {wanted}; "
                 "fine-tuning keeps the network's shape: leave that option out or train anew"
             )
-    return replace(start, state={})

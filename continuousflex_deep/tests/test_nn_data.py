@@ -44,7 +44,8 @@ def whitening(noise_images, network_box_px=0, particles=None, **changes):
     """The preprocess that these images (n, d, d) of noise give."""
     box = noise_images.shape[-1]
     plain = Preprocess(**{
-        "box_px": box, "pixel_size_A": 4.0, "phase_flipped": False, "network_box_px": network_box_px or box, **changes,
+        "box_px": box, "pixel_size_A": 4.0, "phase_flipped": False, "network_box_px": network_box_px or box,
+        "with_ctf": True, **changes,
     })  # fmt: skip
     return plain.with_noise_of(torch.from_numpy(noise_images))
 
@@ -291,6 +292,29 @@ def test_each_particle_has_its_own_ctf(tmp_path):
     together, rows = preprocess(images, particles.ctf), np.array([4, 1])
     assert torch.allclose(preprocess(images[[4, 1]], ctf_of(particles, rows)), together[[4, 1]], atol=1e-5)
     assert ctf_of(particles.replace(ctf=None), rows) is None
+
+
+def test_a_network_that_knew_no_ctf_leaves_phases_alone(tmp_path):
+    particles, images = toy_through_ctf(tmp_path)
+    white = np.random.default_rng(0).normal(size=(100, 48, 48)).astype(np.float32)
+    preprocess = whitening(white, pixel_size_A=particles.pixel_size_A, with_ctf=False)
+    assert torch.equal(preprocess(images, particles.ctf), preprocess(images))
+
+
+def test_splits_hardly_change_as_a_set_grows():
+    """What a network has learned from must not validate the one that goes on from it, nor get into the other half."""
+    ids = np.arange(1200) * 3 + 7
+    few, many = (split_particles(ids[:n], 10, seed=3) for n in (1000, 1200))
+    assert len(set(ids[many[1]]) & set(ids[few[0]])) < 15, "by chance it would be 90"
+    known = split_particles(ids, 10, seed=3, seen=ids[few[0]])
+    assert len(known[1]) == 120
+    assert not set(ids[known[1]]) & set(ids[few[0]])
+    halves = split_halves(ids[:1000], seed=3)
+    grown = split_halves(ids, 5, tuple(ids[h] for h in halves))
+    assert [len(h) for h in grown] == [600, 600]
+    assert all(set(ids[old]) <= set(ids[new]) for old, new in zip(halves, grown, strict=True))
+    with pytest.raises(InputError, match="learned from all 1200 particles"):
+        split_particles(ids, 10, seed=3, seen=ids)
 
 
 def test_whitened_images_do_not_depend_on_brightness_and_contrast(tmp_path):

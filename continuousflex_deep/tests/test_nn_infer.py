@@ -339,19 +339,29 @@ def test_images_are_read_once_for_all_networks(trained, tmp_path, monkeypatch):
 def test_networks_of_halves_tell_their_disagreement(trained, tmp_path, monkeypatch, capsys, part):
     """In the record, as computed from what each predicts; the result is that of the network of all."""
     monkeypatch.setattr(infer, "_PART", part)
-    first, second = (predicted(trained, tmp_path / f"{h}.star", f"all/{h}") for h in ("half1", "half2"))
-    plain = predicted(trained, tmp_path / "p.star", "all")
-    result = predicted(trained, tmp_path / "o.star", "all", half_sets=True)
+    path = str(tmp_path / "others.star")
+    write_particles(trained[2].replace(ids=trained[2].ids + 100_000), path)
+    names = {"half1": "all/half1", "half2": "all/half2", "plain": "all"}
+    first, second, plain = (predicted(trained, tmp_path / f"{n}.star", m, particles=path) for n, m in names.items())
+    result = predicted(trained, tmp_path / "o.star", "all", particles=path, half_sets=True)
     assert result.amplitudes == pytest.approx(plain.amplitudes, abs=1e-4)
-    told = json.loads((tmp_path / "o.json").read_text())["half_sets"]
+    both = json.loads((tmp_path / "o.json").read_text())["half_sets"]
+    told, expected = both["disagreement"], both["expected"]
     angle = rotation_distance_deg(*(euler_to_matrix(p.euler_deg) for p in (first, second)))
     assert set(told) == {"amplitude_error_A", "angle_error_deg", "shift_error_A"}
     differ = np.abs(first.amplitudes - second.amplitudes).mean() / 2**0.5
     assert told["amplitude_error_A"] == pytest.approx(differ, rel=1e-3)
     assert told["shift_error_A"] == pytest.approx(np.abs(first.shift_A - second.shift_A).mean() / 2**0.5, rel=1e-3)
     assert 0.3 * angle.mean() < told["angle_error_deg"] < angle.mean()
-    assert "disagree as if each erred by" in capsys.readouterr().out
-    assert "half_sets" not in json.loads((tmp_path / "p.json").read_text())
+    assert expected["amplitude_error_A"] == pytest.approx(result.amplitudes_sd.mean() * (2 / np.pi) ** 0.5, rel=1e-3)
+    assert "two trainings on halves disagree by" in capsys.readouterr().out
+    assert "half_sets" not in json.loads((tmp_path / "plain.json").read_text())
+
+
+def test_particles_that_the_halves_know_tell_nothing(trained, tmp_path, capsys):
+    predicted(trained, tmp_path / "o.star", "all", half_sets=True)
+    assert "half_sets" not in json.loads((tmp_path / "o.json").read_text())
+    assert "know all of these particles" in capsys.readouterr().err
 
 
 def test_halves_that_were_not_trained_are_refused(trained, tmp_path):

@@ -20,11 +20,11 @@ from continuousflex_deep.nn.curves import TABLE
 from continuousflex_deep.nn.data import split_halves
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.keeper import Keeper
+from continuousflex_deep.nn.loss import Loss
 from continuousflex_deep.nn.recipes import recipe_of
-from continuousflex_deep.nn.simulated import Priors
 from continuousflex_deep.nn.training import Training, networks_to_train, prepare, read_labelled
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.nn_toy import narrow_resnets, toy_ctf, toy_model_files, toy_particles
+from continuousflex_deep.tests.nn_toy import narrow_resnets, toy_model_files, toy_particles
 
 CPU = torch.device("cpu")
 
@@ -155,23 +155,12 @@ def test_structure_and_modes_must_belong_together_and_to_the_labels(toy, tmp_pat
         read_labelled(small(tmp_path / "other.star", tmp_path, **model))
 
 
-@pytest.mark.parametrize("flipped", [False, True])
-def test_simulated_images_without_whitening(tmp_path, monkeypatch, flipped):
-    """Of the article's recipe, say: they are as that preprocess gives them, whose phases are those of the file."""
-    path, particles = toy_particles(
-        tmp_path, n=40, box_px=40, noise=0.01, through=toy_ctf(np.full(40, 40_000.0)), flipped=flipped
-    )
-    options = small(path, tmp_path / "m", recipe="paper", simulated_images=20, **toy_model_files(tmp_path))
-    training = prepared(options)
-    priors = training.simulated.priors
-    monkeypatch.setattr(
-        Priors, "draw", lambda *_: (priors.quaternion, priors.shift_A, priors.amplitudes, priors.optics)
-    )
-    images, labels = training.simulated.batch(36, torch.Generator().manual_seed(0))
-    chosen = particles.select(training.train_rows)
-    assert labels.shift_A.numpy() == pytest.approx(chosen.shift_A, abs=1e-4)
-    real = training.preprocess(torch.from_numpy(read_images(chosen)), chosen.ctf)
-    assert float((images * real).mean(dim=(1, 2, 3)).min()) > 0.97, "of other phases it would be 0.8"
+def test_simulated_images_need_whitening(toy, tmp_path):
+    with pytest.raises(InputError, match="leave whiten=true"):
+        prepared(small(toy[0], tmp_path, recipe="paper", simulated_images=20, **toy[2]))
+    assert prepared(small(toy[0], tmp_path, recipe="paper", **toy[2])).simulated is None
+    changed = small(toy[0], tmp_path, change="whiten=false", simulated_images=-1, **toy[2])
+    assert prepared(changed).simulated is None
 
 
 def test_a_large_seed_can_draw_simulated_images(toy, tmp_path):
@@ -394,3 +383,18 @@ def test_a_paper_training_is_by_its_recipe(toy, tmp_path):
     assert type(learner.optimizer) is torch.optim.Adam
     assert learner.average is None
     assert learner.optimizer.param_groups[0]["weight_decay"] == recipe_of(training.options).weight_decay
+
+
+def test_doubts_do_not_change_what_is_predicted(toy, tmp_path, monkeypatch):
+    """However large their gradients are, also where gradients are clipped."""
+
+    def weights(folder):
+        train.run(small(toy[0], tmp_path / folder, learning_rate=1e-3))
+        return load_checkpoint(tmp_path / folder / LAST).weights
+
+    usual, of_doubts = weights("usual"), Loss.of_doubts
+    monkeypatch.setattr(Loss, "of_doubts", lambda self, *given: 1000 * of_doubts(self, *given))
+    loud = weights("loud")
+    others = [name for name in usual if not name.startswith("doubt.")]
+    assert all(torch.equal(usual[name], loud[name]) for name in others)
+    assert not torch.equal(usual["doubt.0.weight"], loud["doubt.0.weight"])
