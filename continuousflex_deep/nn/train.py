@@ -2,40 +2,23 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from continuousflex_deep.devices import choose_device
-from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
-from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint, new_network
 from continuousflex_deep.nn.curves import History
-from continuousflex_deep.nn.data import ctf_of, image_batches
 from continuousflex_deep.nn.distributed import Team, training_together
-from continuousflex_deep.nn.keeper import Keeper, copied
-from continuousflex_deep.nn.labels import Labels
-from continuousflex_deep.nn.loss import Loss
-from continuousflex_deep.nn.schedule import Epoch
+from continuousflex_deep.nn.keeper import Keeper
+from continuousflex_deep.nn.learner import Learner
 from continuousflex_deep.nn.training import Training, networks_to_train, prepare, read_labelled
 from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.precision import mixed_precision
 from continuousflex_deep.progress import progress_bar, say
-
-# steps after which it is looked whether the loss is still a number; every look waits for the GPU
-_LOOK_EVERY = 16
-# images, their labels, and how many images all workers have together
-Batches = Iterator[tuple[Tensor, Labels, int]]
 
 
 def run(options: TrainOptions) -> None:
@@ -47,16 +30,18 @@ def run(options: TrainOptions) -> None:
     require_writable_folder(options.output)
     labelled = read_labelled(options)
     with training_together(device) as team, _reproducible(options.deterministic):
-        best = {}
-        for folder, targets, half in networks:
-            training = prepare(labelled, options, folder, targets, half, team.device)
+        # all are prepared before the first learns, so that what is wrong with any is said at once
+        trainings = [prepare(labelled, options, *network, team.device) for network in networks]
+        for training in trainings:
             team.require_enough(min(training.recipe.batch, len(training.train_rows)))
+        best = {}
+        for training in trainings:
             history = train_network(training, team)
-            best[str(folder.relative_to(options.output))] = min(history, key=lambda row: row["validation_loss"])
+            name = str(training.folder.relative_to(options.output))
+            best[name] = min(history, key=lambda row: row["validation_loss"])
         if team.leads:
-            write_record(
-                Path(options.output) / "train.json", "train", options, recipe=training.recipe.to_dict(), best=best
-            )
+            recipe = trainings[0].recipe.to_dict()
+            write_record(Path(options.output) / "train.json", "train", options, recipe=recipe, best=best)
 
 
 def train_network(training: Training, team: Team) -> History:
@@ -92,155 +77,6 @@ def train_network(training: Training, team: Team) -> History:
     return history
 
 
-class Learner:
-    """A network that learns: its weights, their average, and the optimiser."""
-
-    def __init__(self, training: Training, team: Team) -> None:
-        self.training, self.team, recipe = training, team, training.recipe
-        torch.manual_seed(training.seed)
-        network = new_network(
-            training.options.backbone, recipe.head, recipe.dropout, training.coder, training.preprocess
-        )
-        if training.start:
-            network.load_state_dict(training.start.weights)
-        self.network = network.to(training.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = None
-        if recipe.average:
-            horizon = max(1.0, recipe.average * training.timetable.total_steps)
-            self.average = AveragedModel(
-                self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / horizon), use_buffers=True
-            )
-        kind = torch.optim.AdamW if recipe.decoupled else torch.optim.Adam
-        self.optimizer = kind(self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        # doubts' gradients, which can be large, must not make those of what the outputs come from smaller
-        doubts = list(self.network.doubt.parameters()) if self.network.doubt is not None else []
-        others = [p for name, p in self.network.named_parameters() if not name.startswith("doubt.")]
-        self._clipped_apart = [p for p in (others, doubts) if p]
-        self._wrapped = team.wrapped(self.network)
-        self.loss = Loss(training.coder, recipe.loss)
-
-    @property
-    def predictor(self) -> nn.Module:
-        """The network that predicts: of averaged weights, if they are averaged."""
-        return self.network if self.average is None else self.average.module
-
-    @property
-    def rate(self) -> float:
-        """The learning rate of the latest step."""
-        return self.optimizer.param_groups[0]["lr"]
-
-    def train_epoch(self, epoch: Epoch, done: Callable[[int], object]) -> float:
-        """One epoch; returns its mean loss. All that is random follows from the seed and the epoch's number, so a
-        training that was interrupted goes on as if it had not been."""
-        training, recipe, device = self.training, self.training.recipe, self.training.device
-        torch.manual_seed(training.seed * 1_000_003 + epoch.number)
-        total, seen = torch.zeros((), device=device), 0
-        timetable = training.timetable
-        self._wrapped.train()
-        batches = self._simulated(epoch) if epoch.simulated else self._labelled(epoch)
-        for step, (images, labels, count) in enumerate(batches):
-            share_done = (epoch.done_before + step) / timetable.total_steps
-            self.optimizer.param_groups[0]["lr"] = recipe.rate(share_done, epoch.labelled)
-            with mixed_precision(device, recipe.mixed_precision):
-                outputs = self._wrapped(images.contiguous(memory_format=torch.channels_last))
-            loss = self.loss(outputs, labels)
-            self.optimizer.zero_grad(set_to_none=True)
-            (loss + self.loss.of_doubts(outputs, labels)).backward()
-            if recipe.gradient_norm:
-                for parameters in self._clipped_apart:
-                    nn.utils.clip_grad_norm_(parameters, recipe.gradient_norm)
-            self.optimizer.step()
-            if self.average is not None:
-                self.average.update_parameters(self.network)
-            total, seen = total + loss.detach() * len(images), seen + len(images)
-            if step % _LOOK_EVERY == 0 or step + 1 == epoch.steps:
-                self._require_finite(self.team.summed(total), epoch, step)
-            done(count)
-        sums = self.team.summed(torch.stack([total, total.new_tensor(float(seen))]))
-        return float(sums[0] / sums[1])
-
-    def _labelled(self, epoch: Epoch) -> Batches:
-        """One pass over the training particles in random order, on copies of their images if the recipe says so."""
-        t, recipe, device = self.training, self.training.recipe, self.training.device
-        generator = torch.Generator().manual_seed(t.seed * 1_000_003 + epoch.number)
-        order = t.train_rows[torch.randperm(len(t.train_rows), generator=generator).numpy()]
-        wholes = np.array_split(order, epoch.steps)
-        mine = [whole[self.team.share(len(whole))] for whole in wholes]
-        reading = image_batches(t.particles, mine, t.options.workers, device)
-        for whole, (rows, raw) in zip(wholes, reading, strict=True):
-            images = t.preprocess(raw, ctf_of(t.particles, rows))
-            labels = t.labels.select(torch.from_numpy(rows)).to(device)
-            if recipe.augment != "off":
-                motion = draw_motion(len(whole), recipe.shift_percent, generator, recipe.augment == "mirror")
-                motion = motion[self.team.share(len(whole))].to(device)
-                images, labels = move_images(images, motion), move_labels(labels, motion, t.preprocess.field_A)
-            yield images, labels, len(whole)
-
-    def _simulated(self, epoch: Epoch) -> Batches:
-        """Images made for this epoch."""
-        made, team = self.training.simulated, self.team
-        assert made is not None, "an epoch of simulated images is planned only where they can be made"
-        generator = torch.Generator(self.training.device)
-        for step in range(epoch.steps):
-            seed = ((self.training.seed * 1_000_003 + epoch.number) * 1_000_003 + step) * 4096 + team.rank
-            generator.manual_seed(seed % 2**63)
-            share = team.share(epoch.batch)
-            with torch.no_grad():
-                images, labels = made.batch(share.stop - share.start, generator)
-            yield images, labels, epoch.batch
-
-    def _require_finite(self, total: Tensor, epoch: Epoch, step: int) -> None:
-        if torch.isfinite(total):
-            return
-        raise DeepError(
-            f"training diverged: the loss is {float(total)} in epoch {epoch.number}, by step {step + 1}; the best "
-            f"weights before it are kept in '{self.training.folder}'. Train again with a smaller --learning-rate than "
-            f"{self.training.recipe.learning_rate:g}"
-        )
-
-    def describe(self, history: History, to_resume: bool) -> Checkpoint:
-        """The checkpoint of this state."""
-        t = self.training
-        return Checkpoint(
-            preprocess=t.preprocess,
-            coder=t.coder,
-            backbone=t.options.backbone,
-            head=t.recipe.head,
-            dropout=t.recipe.dropout,
-            weights=copied(self.predictor),
-            doubt_scale={n.removesuffix("_doubt"): v for n, v in history[-1].items() if n.endswith("_doubt")},
-            recipe=t.recipe.to_dict(),
-            options=asdict(t.options),
-            half=t.half,
-            reference=t.simulated.digest() if t.simulated else "",
-            history=list(history),
-            training_ids=torch.from_numpy(t.particles.ids[t.train_rows]),
-            validation_ids=torch.from_numpy(t.particles.ids[t.validation_rows]),
-            state=self._state() if to_resume else {},
-        )
-
-    def _state(self) -> dict[str, Any]:
-        weights: Weights = copied(self.network) if self.average is not None else {}
-        averaged = 0 if self.average is None else int(self.average.n_averaged)
-        return {"weights": weights, "averaged": averaged, "optimizer": self.optimizer.state_dict()}
-
-    def resumed(self) -> History:
-        """Take weights, optimiser and history from the last checkpoint, if there is one and it is of this very
-        training."""
-        path = self.training.folder / LAST
-        if not path.is_file():
-            return []
-        last = load_checkpoint(path)
-        require_same_training(last, self.training)
-        self.predictor.load_state_dict(last.weights)
-        if self.average is not None:
-            self.network.load_state_dict(last.state["weights"])
-            self.average.n_averaged.fill_(last.state["averaged"])
-        self.optimizer.load_state_dict(last.state["optimizer"])
-        say(f"resuming after epoch {len(last.history)}")
-        return last.history
-
-
 def ended_early(training: Training, history: History) -> bool:
     """Whether so many passes over the labelled images have brought no better validation loss that it is no use to go
     on."""
@@ -249,27 +85,6 @@ def ended_early(training: Training, history: History) -> bool:
     patience = training.recipe.patience
     waited = 0 < patience <= passes and len(losses) > patience
     return waited and min(losses[:-patience]) <= min(losses[-patience:])
-
-
-def require_same_training(last: Checkpoint, training: Training) -> None:
-    """InputError unless a checkpoint is of this training."""
-    started = lambda options: options.get("start_from", "")  # noqa: E731
-    same = {
-        "recipe, epochs, batch, learning rate or rotation": last.recipe == training.recipe.to_dict(),
-        "seed": last.options["seed"] == training.options.seed,
-        "backbone": last.backbone == training.options.backbone,
-        "network to start from": started(last.options) == training.options.start_from,
-        "box, pixel size, phase flipping or noise": last.preprocess == training.preprocess,
-        "structure or modes": last.reference == (training.simulated.digest() if training.simulated else ""),
-        "particles": np.array_equal(last.training_ids.numpy(), training.particles.ids[training.train_rows]),
-        "targets or labels": last.coder == training.coder,
-    }
-    different = [name for name, equal in same.items() if not equal]
-    if different:
-        raise InputError(
-            f"cannot resume '{training.folder / LAST}': it was trained with other {'; other '.join(different)}. Give "
-            "the same options and particles, or train into another folder"
-        )
 
 
 @contextmanager

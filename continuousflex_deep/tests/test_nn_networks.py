@@ -13,7 +13,7 @@ import torch
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
-from continuousflex_deep.nn import model, schedule, train
+from continuousflex_deep.nn import learner, model, schedule, train
 from continuousflex_deep.nn.board import FOLDER, Board
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint, model_files
 from continuousflex_deep.nn.curves import TABLE
@@ -170,7 +170,7 @@ def test_a_large_seed_can_draw_simulated_images(toy, tmp_path):
 
 def parameters(checkpoint):
     """Weights without batch statistics, which follow the images whatever is learned."""
-    names = dict(train.new_network("resnet18", checkpoint.head, 0, checkpoint.coder, checkpoint.preprocess)
+    names = dict(learner.new_network("resnet18", checkpoint.head, 0, checkpoint.coder, checkpoint.preprocess)
                  .named_parameters())  # fmt: skip
     return {name: checkpoint.weights[name] for name in names}
 
