@@ -10,7 +10,8 @@ import torch
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.nn import learner, model, train
+from continuousflex_deep.nn import learner as learning
+from continuousflex_deep.nn import model, train
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint
 from continuousflex_deep.nn.data import image_batches, in_batches
 from continuousflex_deep.nn.distributed import Team
@@ -157,7 +158,7 @@ def test_validation_is_never_augmented_and_leaves_the_network_alone(toy, tmp_pat
     network = learner.network
     network(torch.randn(8, 1, 32, 32))  # training mode: dropout and batch statistics are on
     before = {k: v.clone() for k, v in network.state_dict().items()}
-    monkeypatch.setattr(learner, "move_images", lambda *_: pytest.fail("validation images were moved"))
+    monkeypatch.setattr(learning, "move_images", lambda *_: pytest.fail("validation images were moved"))
     first, second = (validate(training, network, ALONE) for _ in range(2))
     assert first == second, "dropout is off and nothing is random"
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items()), "batch statistics absorbed nothing"
@@ -165,13 +166,13 @@ def test_validation_is_never_augmented_and_leaves_the_network_alone(toy, tmp_pat
 
 def test_only_training_images_are_moved(toy, tmp_path, monkeypatch):
     moved = []
-    original = learner.move_images
+    original = learning.move_images
 
     def counted(images, motion):
         moved.append(len(images))
         return original(images, motion)
 
-    monkeypatch.setattr(learner, "move_images", counted)
+    monkeypatch.setattr(learning, "move_images", counted)
     train.run(small(toy[0], tmp_path / "m", epochs=1))
     assert sum(moved) == 18
     moved.clear()
@@ -250,12 +251,12 @@ def test_a_rest_of_one_image_joins_the_other_batches(toy, tmp_path, monkeypatch)
     """18 training images in batches of 17 would end with a batch of one, which batch normalisation cannot take."""
     train.run(small(toy[0], tmp_path / "m", batch=17, epochs=1))
     sizes = []
-    original = learner.move_images
+    original = learning.move_images
 
     def counted(images, motion):
         sizes.append(len(images))
         return original(images, motion)
 
-    monkeypatch.setattr(learner, "move_images", counted)
+    monkeypatch.setattr(learning, "move_images", counted)
     train.run(small(toy[0], tmp_path / "n", batch=7, epochs=1))
     assert sizes == [9, 9]
