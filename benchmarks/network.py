@@ -10,11 +10,13 @@ not done again. Columns: mean absolute errors of amplitude (Å) and shift (Å), 
 share of particles more than 30° off, images learned from, minutes.
 
 recipes     default against paper, for the same time: small takes less than 20 minutes on 2 cores. Then what the default
-            network's error bars are worth, what polishing makes of its predictions and at what cost, and what networks
-            on halves say of its errors
+            network's error bars are worth, and what polishing makes of its predictions and at what cost
 ablation    one choice of the default recipe changed at a time
 labels      the same for choices that concern labelled images, without simulated ones
 weights     labels of which half are spoilt, with error bars that say so: weighted by them or not
+
+halves      what two networks on halves of the labels tell of errors
+xmipp       the default network of `recipes`, which has seen none of them, on the images in ak_xmipp32
 
 --size article is for a GPU: 20,000 labelled images, the recipes as they are, 128 px.
 """
@@ -152,12 +154,13 @@ class Bench:
         """Run a command of the package, its output into a log; minutes that it took."""
         log, started = self.folder / "log.txt", time.monotonic()
         line = [sys.executable, "-m", "continuousflex_deep", name, *arguments]
-        if name != "simulate":
+        threaded = () if name == "preprocess" else ("--threads", str(threads))
+        if name not in ("simulate", "preprocess"):
             line += ["--device", self.device]
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)} if threads else os.environ
         with open(log, "a", encoding="utf-8") as out:
             finished = subprocess.run(
-                [*line, "--threads", str(threads)], stdout=out, stderr=subprocess.PIPE, text=True, check=False,
+                [*line, *threaded], stdout=out, stderr=subprocess.PIPE, text=True, check=False,
                 env=environment,
             )  # fmt: skip
         if finished.returncode:
@@ -189,18 +192,8 @@ class Bench:
         return ", ".join(f"{k} {v:.3g}" for k, v in self.errors(read_particles(path)).items() if v is not None)
 
     def errors(self, found: Particles) -> Figures:
-        """Mean errors, and the share of particles far off."""
-        truth = self.truth.select(self.truth.rows_of(found.ids))
-        (euler, shift), (true_euler, true_shift) = (p.require_poses("this benchmark") for p in (found, truth))
-        here, there = euler_to_matrix(euler), euler_to_matrix(true_euler)
-        q, true_q = (p.require_amplitudes("this benchmark") for p in (found, truth))
-        return {
-            "amplitude_A": float(np.abs(q - true_q).mean()),
-            "angle_deg": float(axes_distance_deg(here, there).mean()),
-            "median_deg": float(np.median(rotation_distance_deg(here, there))),
-            "over_30_deg": float((rotation_distance_deg(here, there) > 30).mean()),
-            "shift_A": float(np.abs(shift - true_shift).mean()),
-        }
+        """Differences from the truth."""
+        return differences(found, self.truth.select(self.truth.rows_of(found.ids)))
 
     def model(self, section: str, name: str) -> Path:
         """Where a network is kept; its predictions are beside it."""
@@ -236,6 +229,20 @@ class Bench:
                     print_header("", list(figures[name]))
                 print_row(name, figures[name])
         return figures
+
+
+def differences(found: Particles, truth: Particles) -> Figures:
+    """Mean errors, and the share of particles far off."""
+    (euler, shift), (true_euler, true_shift) = (p.require_poses("this benchmark") for p in (found, truth))
+    here, there = euler_to_matrix(euler), euler_to_matrix(true_euler)
+    q, true_q = (p.require_amplitudes("this benchmark") for p in (found, truth))
+    return {
+        "amplitude_A": float(np.abs(q - true_q).mean()),
+        "angle_deg": float(axes_distance_deg(here, there).mean()),
+        "median_deg": float(np.median(rotation_distance_deg(here, there))),
+        "over_30_deg": float((rotation_distance_deg(here, there) > 30).mean()),
+        "shift_A": float(np.abs(shift - true_shift).mean()),
+    }
 
 
 def _images_learned(last: Path) -> float:
@@ -333,6 +340,29 @@ def polished(bench: Bench) -> Figures:
     return figures
 
 
+def xmipp(bench: Bench) -> dict[str, Figures]:
+    """The default network of `recipes` on images that Xmipp made, plain and polished."""
+    folder, source = bench.folder / "xmipp", bench.data / "ak_xmipp32"
+    table = np.loadtxt(source / "ground_truth.txt")
+    bench.command("preprocess", "--particles", str(source / "particles_256.star"), "--output", str(folder), "--box",
+                  "128", "--phase-flip")  # fmt: skip
+    print()
+    figures: dict[str, Figures] = {}
+    for name, more in (("network", ()), ("polished", ("--polish", *bench.reference))):
+        out = folder / f"{name}.star"
+        bench.command("infer", "--particles", str(folder / "particles.star"), "--model",
+                      str(bench.model("recipes", "default")), "--output", str(out), *more)  # fmt: skip
+        found = read_particles(out)
+        truth = found.replace(
+            amplitudes=table[:, 1:4], mode_ids=(7, 8, 9), euler_deg=table[:, 4:7], shift_A=0.325 * table[:, 7:9]
+        )
+        figures[name] = differences(found, truth)
+        if len(figures) == 1:
+            print_header("Xmipp's 32 images", list(figures[name]))
+        print_row(name, figures[name])
+    return figures
+
+
 def halves(bench: Bench) -> dict[str, Figures]:
     """What two networks on halves of the labels say of errors, and what errors are."""
     model = bench.model("halves", "default")
@@ -408,6 +438,7 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
     "labels": on_labels,
     "weights": weights,
     "halves": halves,
+    "xmipp": xmipp,
 }
 
 if __name__ == "__main__":
