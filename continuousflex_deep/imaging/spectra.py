@@ -30,6 +30,13 @@ class Spectra:
     limit: int
     through_ctf: float = 0.0
 
+    def within(self, radius_px: int) -> "Spectra":
+        """On the rings of a disc: cut off, or continued by noise as in the last ring and no signal."""
+        missing = max(0, radius_px + 1 - len(self.noise))
+        noise = torch.cat([self.noise, self.noise[-1:].expand(missing)])[: radius_px + 1]
+        transfer = torch.cat([self.transfer, self.transfer.new_zeros(missing)])[: radius_px + 1]
+        return Spectra(noise, transfer, min(self.limit, radius_px), self.through_ctf)
+
     def deviation(self, ctf: Tensor, disc: FrequencyDisc) -> Tensor:
         """The noise (k, n) of coefficients with CTF values (k, n)."""
         return self.noise[disc.ring] * (1 + self.through_ctf * ctf**2).sqrt()

@@ -126,13 +126,9 @@ def simulated_images(
     if len(structure) > _MOST_ATOMS:
         groups = residue_groups(torch.as_tensor(structure.residue_index), len(structure))
         model = model.coarse_grained(groups.to(device))
-    spectra = measured_spectra(particles, model)
-    disc = preprocess.disc(device)
-    missing = max(0, disc.radius_px + 1 - len(spectra.noise))  # finer than is measured: noise as at the end, no signal
-    flat = lambda values, n: torch.cat([values, values[-1:].expand(n)])[: disc.radius_px + 1]  # noqa: E731
-    transfer = torch.cat([spectra.transfer, spectra.transfer.new_zeros(missing)])[: disc.radius_px + 1]
-    seen = Spectra(flat(spectra.noise, missing), transfer, min(spectra.limit, disc.radius_px), spectra.through_ctf)
-    return SimulatedImages(model, priors_of(particles, preprocess, device), seen, preprocess, TARGETS[targets])
+    spectra = measured_spectra(particles, model).within(preprocess.disc(device).radius_px)
+    priors = priors_of(particles, preprocess, device)
+    return SimulatedImages(model, priors, spectra, preprocess, TARGETS[targets])
 
 
 def measured_spectra(particles: Particles, model: PointModel) -> Spectra:
