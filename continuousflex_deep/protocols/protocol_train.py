@@ -36,8 +36,8 @@ class CfdProtTrain(CfdProtBase):
         )
         self._addModesParams(
             form,
-            optional=" With them the network first learns from simulated images of the structure, which makes it far "
-            "more accurate; without, it needs tens of thousands of labelled particles.",
+            optional=" With them the network first learns from simulated images of the structure, of which there is no "
+            "end; without, from the labelled particles alone.",
         )
         form.addParam(
             "startNetwork",
