@@ -67,10 +67,11 @@ def main() -> None:
         case = Case(
             Path(folder), given.box, given.network_box, given.backbone, choose_device(given.device, given.threads)
         )
-        case.stages(tell)
-        case.tables(given.table_rows, tell)
+        # first, for a process's peak memory begins with that of the one that starts it
         for count in (given.particles // 10, given.particles):
             case.whole(count, given.device, given.threads, tell)
+        case.stages(tell)
+        case.tables(given.table_rows, tell)
     given.output.write_text(json.dumps({"torch": torch.__version__, **figures}, indent=2) + "\n")
 
 
