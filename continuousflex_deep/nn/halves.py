@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.geometry import axes_distance_deg
+from continuousflex_deep.nn.curves import ERRORS
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
 from continuousflex_deep.nn.predict import Model, load_models
 from continuousflex_deep.nn.targets import Prediction
@@ -24,12 +24,6 @@ from continuousflex_deep.nn.training import HALVES
 from continuousflex_deep.particles import Particles
 
 Floats = NDArray[np.float64]
-# of these, by name, is the disagreement told, with what they are called and their unit
-MEASURES = {
-    "amplitude_error_A": ("amplitude, mean |error|", "Å"),
-    "angle_error_deg": ("angular distance", "°"),
-    "shift_error_A": ("shift, mean |error|", "Å"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,19 +58,12 @@ def load_half_sets(folders: tuple[str, ...]) -> HalfSets:
 
 
 def disagreement(first: Prediction, second: Prediction) -> dict[str, Floats]:
-    """By how much two networks differ about each particle (n,), over √2, by names of MEASURES."""
-    differences = {}
-    if first.amplitudes is not None and second.amplitudes is not None:
-        differences["amplitude_error_A"] = np.abs(first.amplitudes - second.amplitudes).mean(axis=1)
-    if first.rotation is not None and second.rotation is not None:
-        differences["angle_error_deg"] = axes_distance_deg(first.rotation, second.rotation)
-    if first.shift_A is not None and second.shift_A is not None:
-        differences["shift_error_A"] = np.abs(first.shift_A - second.shift_A).mean(axis=1)
-    return {name: values / 2**0.5 for name, values in differences.items()}
+    """By how much two networks differ about each particle (n,), over √2, by names of curves.ERRORS."""
+    return {name: values / 2**0.5 for name, values in first.differences(second).items()}
 
 
 def expected_errors(particles: Particles) -> dict[str, float]:
-    """The mean errors that particles' own error bars stand for, by names of MEASURES.
+    """The mean errors that particles' own error bars stand for, by names of curves.ERRORS.
 
     Of Gaussian errors; a rotation by a small angle about a random axis turns the three axes by π/4 of it on average.
     """
@@ -100,4 +87,4 @@ def told(disagreements: dict[str, float], expected: dict[str, float]) -> str:
 
 
 def _listed(errors: dict[str, float]) -> str:
-    return ", ".join(f"{MEASURES[name][0]} {value:.3g} {MEASURES[name][1]}" for name, value in errors.items())
+    return ", ".join(f"{ERRORS[name]} {value:.3g}" for name, value in errors.items())

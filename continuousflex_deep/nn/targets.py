@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from continuousflex_deep.geometry import matrix_to_euler
+from continuousflex_deep.geometry import axes_distance_deg, matrix_to_euler
 from continuousflex_deep.nn import doubt
 from continuousflex_deep.nn.labels import (
     TARGETS,
@@ -52,6 +52,18 @@ class Prediction:
     def euler_deg(self) -> Floats | None:
         """rot, tilt, psi (n, 3) in degrees."""
         return None if self.rotation is None else matrix_to_euler(self.rotation)
+
+    def differences(self, other: "Prediction") -> dict[str, Floats]:
+        """The article's measures of how far two differ, particle by particle (n,), for the types that both have: mean
+        absolute difference of amplitudes and of shifts (Å), mean distance of rotated axes (°)."""
+        found: dict[str, Floats] = {}
+        if self.amplitudes is not None and other.amplitudes is not None:
+            found["amplitude_error_A"] = np.abs(self.amplitudes - other.amplitudes).mean(axis=1)
+        if self.rotation is not None and other.rotation is not None:
+            found["angle_error_deg"] = axes_distance_deg(self.rotation, other.rotation)
+        if self.shift_A is not None and other.shift_A is not None:
+            found["shift_error_A"] = np.abs(self.shift_A - other.shift_A).mean(axis=1)
+        return found
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.nn.data import ctf_of, image_batches, in_batches
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.loss import Loss, doubt_ratios
@@ -47,16 +47,7 @@ def predicted_outputs(training: Training, network: nn.Module, rows: NDArray[np.i
 
 
 def prediction_errors(prediction: Prediction, truth: Particles) -> dict[str, float]:
-    """The article's measures: mean absolute error of amplitudes and shifts (Å), mean distance of rotated axes (°)."""
-    errors = {}
-    if prediction.amplitudes is not None:
-        errors["amplitude_error_A"] = float(
-            np.abs(prediction.amplitudes - truth.require_amplitudes("validation")).mean()
-        )
-    if prediction.rotation is not None:
-        errors["angle_error_deg"] = float(
-            axes_distance_deg(prediction.rotation, euler_to_matrix(truth.require_poses("validation")[0])).mean()
-        )
-    if prediction.shift_A is not None:
-        errors["shift_error_A"] = float(np.abs(prediction.shift_A - truth.require_poses("validation")[1]).mean())
-    return errors
+    """Mean differences from the truth, as Prediction.differences measures them."""
+    rotation = None if truth.euler_deg is None else euler_to_matrix(truth.euler_deg)
+    true = Prediction(truth.amplitudes, rotation, truth.shift_A)
+    return {name: float(values.mean()) for name, values in prediction.differences(true).items()}
