@@ -5,10 +5,13 @@ The renderer shares no code with the package: position p of a blob is Π·R·(X 
 pixel size.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
@@ -18,6 +21,7 @@ from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.nn import model
 from continuousflex_deep.nn._torchvision import resnet_models
 from continuousflex_deep.particles import Ctf, Particles
 
@@ -134,3 +138,11 @@ def narrow_resnets() -> SimpleNamespace:
         return network
 
     return SimpleNamespace(resnet18=narrow, resnet34=narrow)
+
+
+@contextmanager
+def narrow_networks() -> Iterator[None]:
+    """Within the block networks train and are written in no time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "resnet_models", narrow_resnets)
+        yield

@@ -15,7 +15,7 @@ from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.parts import PartStore
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
-from continuousflex_deep.nn import infer, model, predict, train
+from continuousflex_deep.nn import infer, predict, train
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
 from continuousflex_deep.nn.data import ctf_of
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
@@ -23,7 +23,7 @@ from continuousflex_deep.nn.halves import disagreement
 from continuousflex_deep.nn.predict import Model, Predictor, load_models, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import InferOptions, TrainOptions
-from continuousflex_deep.tests.nn_toy import MODE_IDS, MODES, narrow_resnets, toy_ctf, toy_model_files, toy_particles
+from continuousflex_deep.tests.nn_toy import MODE_IDS, MODES, narrow_networks, toy_ctf, toy_model_files, toy_particles
 from continuousflex_deep.tests.worker_data import Running, ended_well
 
 N = 20
@@ -31,9 +31,7 @@ N = 20
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick():
-    """Networks that train and are written in no time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "resnet_models", narrow_resnets)
+    with narrow_networks():
         yield
 
 

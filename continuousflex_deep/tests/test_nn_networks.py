@@ -13,7 +13,7 @@ import torch
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
-from continuousflex_deep.nn import learner, model, schedule, train
+from continuousflex_deep.nn import learner, schedule, train
 from continuousflex_deep.nn.board import FOLDER, Board
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint, model_files
 from continuousflex_deep.nn.curves import TABLE
@@ -24,7 +24,7 @@ from continuousflex_deep.nn.loss import Loss
 from continuousflex_deep.nn.recipes import recipe_of
 from continuousflex_deep.nn.training import Training, networks_to_train, prepare, read_labelled
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.nn_toy import narrow_resnets, toy_model_files, toy_particles
+from continuousflex_deep.tests.nn_toy import narrow_networks, toy_model_files, toy_particles
 
 CPU = torch.device("cpu")
 
@@ -44,9 +44,7 @@ def prepared(options, targets="all", half=0) -> Training:
 
 @pytest.fixture(scope="module", autouse=True)
 def _quick():
-    """Networks that train and are written in no time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "resnet_models", narrow_resnets)
+    with narrow_networks():
         yield
 
 

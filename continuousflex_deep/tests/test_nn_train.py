@@ -164,15 +164,20 @@ def test_validation_is_never_augmented_and_leaves_the_network_alone(toy, tmp_pat
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items()), "batch statistics absorbed nothing"
 
 
-def test_only_training_images_are_moved(toy, tmp_path, monkeypatch):
-    moved = []
-    original = learning.move_images
+@pytest.fixture
+def moved(monkeypatch):
+    """How many images each batch had that was moved."""
+    sizes, original = [], learning.move_images
 
     def counted(images, motion):
-        moved.append(len(images))
+        sizes.append(len(images))
         return original(images, motion)
 
     monkeypatch.setattr(learning, "move_images", counted)
+    return sizes
+
+
+def test_only_training_images_are_moved(toy, tmp_path, moved):
     train.run(small(toy[0], tmp_path / "m", epochs=1))
     assert sum(moved) == 18
     moved.clear()
@@ -247,16 +252,9 @@ def test_a_batch_of_one_is_refused(toy, tmp_path):
         train.run(small(toy[0], tmp_path / "m", batch=1))
 
 
-def test_a_rest_of_one_image_joins_the_other_batches(toy, tmp_path, monkeypatch):
+def test_a_rest_of_one_image_joins_the_other_batches(toy, tmp_path, moved):
     """18 training images in batches of 17 would end with a batch of one, which batch normalisation cannot take."""
     train.run(small(toy[0], tmp_path / "m", batch=17, epochs=1))
-    sizes = []
-    original = learning.move_images
-
-    def counted(images, motion):
-        sizes.append(len(images))
-        return original(images, motion)
-
-    monkeypatch.setattr(learning, "move_images", counted)
+    moved.clear()
     train.run(small(toy[0], tmp_path / "n", batch=7, epochs=1))
-    assert sizes == [9, 9]
+    assert moved == [9, 9]
