@@ -64,6 +64,15 @@ class Structure:
         changes = np.concatenate([[False], key[1:] != key[:-1]])
         return np.cumsum(changes).astype(np.int64)
 
+    @property
+    def representative_atoms(self) -> NDArray[np.int64]:
+        """Index of one atom of each residue, in order: its Cα or P where it has one, otherwise its first."""
+        residue = self.residue_index
+        chosen = np.flatnonzero(np.concatenate([[True], residue[1:] != residue[:-1]]))
+        main = np.flatnonzero(np.isin(self.atom_names, ["P", "CA"]))[::-1]  # of several, the first one stays
+        chosen[residue[main]] = main
+        return np.asarray(chosen, dtype=np.int64)
+
 
 def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
     """First model of a PDB or mmCIF file.

@@ -37,17 +37,7 @@ def shown_atoms(structure: Structure, most_atoms: int = MOST_ATOMS) -> NDArray[n
     """Indices of the atoms that a file of several models shows: all, or of large structures one a residue."""
     if len(structure) <= most_atoms:
         return np.arange(len(structure))
-    return representative_atoms(structure)
-
-
-def representative_atoms(structure: Structure) -> NDArray[np.int64]:
-    """Index of one atom of each residue, in order: its Cα or P where it has one, otherwise its first."""
-    residue = structure.residue_index
-    first = np.flatnonzero(np.concatenate([[True], residue[1:] != residue[:-1]]))
-    chosen = first.copy()
-    main = np.flatnonzero(np.isin(structure.atom_names, ["P", "CA"]))[::-1]  # of several, the first one stays
-    chosen[residue[main]] = main
-    return np.asarray(chosen, dtype=np.int64)
+    return structure.representative_atoms
 
 
 def write_swing(path: str | Path, structure: Structure, frames_A: list[Floats]) -> None:
