@@ -1,0 +1,277 @@
+"""Which normal modes to use: by energy and collectivity, or by the motion between two conformations.
+
+The motion is the difference of two superposed conformations, seen in the modes of one of them (Marques & Sanejouand,
+Proteins 1995, 23:557; Tama & Sanejouand, Protein Eng 2001, 14:1). All atoms count alike, as they do in the modes (all
+masses are 1): a difference so superposed contains no translation or rotation of the first structure, just as its modes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.structures import Structure
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+LEAST_SHARE = 0.5  # of a structure's residues that must be found in the other conformation
+_STEPS, _CONVERGED_A = 100, 1e-7
+
+
+# ------------------------------------------------------------------------------------------------------------ matching
+
+
+@dataclass(frozen=True, eq=False)
+class Matched:
+    """Atoms that two structures share: atom first[k] of one is atom second[k] of the other; both (n,)."""
+
+    first: Integers
+    second: Integers
+    description: str
+
+
+def match_atoms(structure: Structure, other: Structure, name: str = "structure", other_name: str = "target") -> Matched:
+    """The atoms that two structures share, by chain, residue number, residue name and atom name.
+
+    Chains of the same name belong together, or else chains in the order in which they come, whichever matches more
+    atoms. Pseudoatoms belong to no residue: they are matched by their order, and must be equally many.
+    Raises InputError where less than half of the structure's residues are found in the other, or pseudoatoms differ in
+    number.
+    """
+    if structure.is_pseudoatomic or other.is_pseudoatomic:
+        return _match_pseudoatoms(structure, other, name, other_name)
+    places = [_chains_by_name(structure, other), _chains_by_order(structure, other)]
+    first, second = max((_match(structure, other, chains) for chains in places), key=lambda pairs: len(pairs[0]))
+    residue = structure.residue_index
+    found, total = len(np.unique(residue[first])), int(residue[-1]) + 1
+    if found < LEAST_SHARE * total:
+        raise InputError(
+            f"'{other_name}' has {found} of the {total} residues of '{name}' (chain, residue number and residue name "
+            f"compared; chains {_some(structure.chain_ids)} against {_some(other.chain_ids)}), expected at least "
+            f"{100 * LEAST_SHARE:.0f}%; give a conformation of the same molecule, numbered alike"
+        )
+    return Matched(
+        first, second, f"{len(first)} of {len(structure)} atoms and {found} of {total} residues are in the target"
+    )
+
+
+def _match_pseudoatoms(structure: Structure, other: Structure, name: str, other_name: str) -> Matched:
+    if not (structure.is_pseudoatomic and other.is_pseudoatomic and len(structure) == len(other)):
+        kinds = ["pseudoatoms" if s.is_pseudoatomic else "atoms" for s in (structure, other)]
+        raise InputError(
+            f"'{name}' has {len(structure)} {kinds[0]}, '{other_name}' has {len(other)} {kinds[1]}; pseudoatoms can "
+            "only be compared with the same pseudoatoms, displaced, as they belong to no residue: give those, or use "
+            "atomic structures"
+        )
+    everything = np.arange(len(structure))
+    return Matched(everything, everything, f"{len(structure)} pseudoatoms, compared by their order")
+
+
+def _chains_by_name(structure: Structure, other: Structure) -> dict[str, str]:
+    ours, theirs = _chains(structure), _chains(other)
+    return {c: c for c in ours if c in theirs}
+
+
+def _chains_by_order(structure: Structure, other: Structure) -> dict[str, str]:
+    return dict(zip(_chains(structure), _chains(other), strict=False))
+
+
+def _chains(structure: Structure) -> list[str]:
+    return list(dict.fromkeys(structure.chain_ids.tolist()))
+
+
+def _match(structure: Structure, other: Structure, chains: dict[str, str]) -> tuple[Integers, Integers]:
+    """Pairs of atoms where each chain of the structure is the named one of the other."""
+    there = {key: i for i, key in enumerate(_keys(other))}
+    pairs = [
+        (i, there[key])
+        for i, (chain, *rest) in enumerate(_keys(structure))
+        if (key := (chains.get(chain), *rest)) in there
+    ]
+    first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
+    return first, second
+
+
+def _keys(structure: Structure) -> list[tuple[object, ...]]:
+    """What tells each atom from others; the last number tells those apart that share all names (insertion codes)."""
+    seen: dict[tuple[object, ...], int] = {}
+    keys = []
+    columns = (structure.chain_ids, structure.residue_numbers, structure.residue_names, structure.atom_names)
+    for key in zip(*(column.tolist() for column in columns), strict=True):
+        seen[key] = seen.get(key, -1) + 1
+        keys.append((*key, seen[key]))
+    return keys
+
+
+def _some(names: NDArray[np.object_]) -> str:
+    unique = list(dict.fromkeys(names.tolist()))
+    return " ".join(unique[:5]) + (" …" if len(unique) > 5 else "")
+
+
+# -------------------------------------------------------------------------------------------------------------- motion
+
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """How M modes take a structure towards another conformation, over n matched atoms.
+
+    amplitudes_A (M,): q of all modes together, with the pose, that leave the smallest RMSD; a displacement is q·v.
+    overlap (M,), from 0 to 1: the cosine between each mode and the difference.
+    cumulative (M,): the part of the difference's length that this mode and those before it can express.
+    rmsd_A: before moving; rmsd_left_A: after moving along all modes. difference_A (n, 3): the difference itself.
+    """
+
+    amplitudes_A: Floats
+    overlap: Floats
+    cumulative: Floats
+    rmsd_A: float
+    rmsd_left_A: float
+    difference_A: Floats
+
+
+def superpose(coords_A: Floats, onto_A: Floats, weights: Floats | None = None) -> Floats:
+    """coords_A (n, 3), rotated and translated to the smallest (weighted) RMSD from onto_A (n, 3).
+
+    Kabsch, Acta Cryst 1976, A32:922. weights (n,) default to equal ones, which make the difference orthogonal to all
+    small rotations of onto_A about its centre, as its normal modes are.
+    """
+    w = np.full(len(coords_A), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
+    w = w / w.sum()
+    center, onto_center = w @ coords_A, w @ onto_A
+    u, _, vt = np.linalg.svd((coords_A - center).T @ (w[:, None] * (onto_A - onto_center)))
+    u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # a rotation, never a mirror
+    return np.asarray((coords_A - center) @ (u @ vt) + onto_center)
+
+
+def find_motion(coords_A: Floats, vectors: Floats, target_A: Floats) -> Motion:
+    """The motion along modes (M, n, 3) from coords_A (n, 3) towards target_A (n, 3), the same atoms in order.
+
+    Overlap and cumulative overlap are those of the literature: the target is superposed on the structure, and the
+    difference compared with each mode, and with the span of the first ones. Of modes of more atoms than the n matched
+    ones, which may turn those as a whole, rigid motions are removed first. Amplitudes are those of the smallest RMSD
+    over all poses of the target, as the alignment of images finds pose and amplitudes together. They are exact, at any
+    size, for a target that the modes can express; with all atoms matched they then are the projections v·D.
+    Raises InputError where the atoms are too few for so many modes.
+    """
+    if coords_A.size < len(vectors) + 6:
+        raise InputError(
+            f"{len(coords_A)} matched atoms do not determine {len(vectors)} amplitudes; give a more complete target, "
+            "or name fewer modes"
+        )
+    difference = superpose(target_A, coords_A) - coords_A
+    rigid = _rigid_motions(coords_A)
+    flat = vectors.reshape(len(vectors), -1)
+    internal = flat - (flat @ rigid) @ rigid.T
+    length, lengths = np.linalg.norm(difference), np.linalg.norm(internal, axis=1)
+    if length < 1e-6 * np.sqrt(len(coords_A)):
+        overlap = cumulative = np.zeros(len(vectors))
+    else:
+        safe = np.where(lengths > 1e-9, lengths, 1.0)  # a mode that does not move the matched atoms
+        overlap = np.abs(internal @ difference.ravel()) / (safe * length)
+        cumulative = _cumulative(internal, difference.ravel() / length)
+    amplitudes, left_A = fit_amplitudes(coords_A, vectors, target_A)
+    return Motion(
+        amplitudes_A=amplitudes,
+        overlap=np.minimum(overlap, 1.0),
+        cumulative=cumulative,
+        rmsd_A=float(length / np.sqrt(len(coords_A))),
+        rmsd_left_A=left_A,
+        difference_A=difference,
+    )
+
+
+def fit_amplitudes(coords_A: Floats, vectors: Floats, target_A: Floats) -> tuple[Floats, float]:
+    """Amplitudes (M,) in Å along modes (M, n, 3), and the RMSD in Å that they leave from target_A (n, 3) in its best
+    pose.
+
+    Gauss-Newton steps: the target is superposed on the structure as moved so far, and what is left is expressed by
+    modes and small rigid motions (least squares).
+    """
+    flat = vectors.reshape(len(vectors), -1).T
+    amplitudes = np.zeros(len(vectors))
+    for _ in range(_STEPS):
+        moved = coords_A + (flat @ amplitudes).reshape(-1, 3)
+        residual = (superpose(target_A, moved) - moved).ravel()
+        both = np.concatenate([flat, _rigid_motions(moved)], axis=1)
+        step = np.linalg.lstsq(both, residual, rcond=1e-8)[0][: len(amplitudes)]
+        amplitudes = amplitudes + step
+        if np.abs(step).max() < _CONVERGED_A * np.sqrt(len(coords_A)):
+            break
+    moved = coords_A + (flat @ amplitudes).reshape(-1, 3)
+    left = superpose(target_A, moved) - moved
+    return amplitudes, float(np.linalg.norm(left) / np.sqrt(len(coords_A)))
+
+
+def _rigid_motions(coords_A: Floats) -> Floats:
+    """Orthonormal translations and small rotations (3n, 6 or fewer) of n atoms."""
+    centred = coords_A - coords_A.mean(axis=0)
+    axes = np.eye(3)
+    columns = [np.broadcast_to(axis, centred.shape) for axis in axes] + [np.cross(axis, centred) for axis in axes]
+    u, s, _ = np.linalg.svd(np.stack([c.ravel() for c in columns], axis=1), full_matrices=False)
+    return np.asarray(u[:, s > 1e-6 * s[0]])
+
+
+def _cumulative(rows: Floats, direction: Floats) -> Floats:
+    """Length (M,) of a unit vector's (k,) projection on the span of the first 1, 2, …, M rows (M, k)."""
+    q, r = np.linalg.qr(rows.T)
+    independent = np.abs(np.diag(r)) > 1e-8 * np.abs(np.diag(r)).max()
+    return np.asarray(np.sqrt(np.minimum(np.cumsum(independent * (q.T @ direction) ** 2), 1.0)))
+
+
+# -------------------------------------------------------------------------------------------------------------- choice
+
+
+def suggest_by_motion(
+    coords_A: Floats, vectors: Floats, target_A: Floats, collective: NDArray[np.bool_], explained: float
+) -> Integers:
+    """Rows of the fewest modes (M, n, 3), in order, that hold the share `explained` (0 to 1) of what all collective
+    ones hold of the squared difference.
+
+    Modes are taken one by one, each time the one that adds most. For orthogonal modes no smaller set does as well.
+    """
+    rows = np.flatnonzero(collective)
+    difference = superpose(target_A, coords_A) - coords_A
+    rigid = _rigid_motions(coords_A)
+    flat = vectors[rows].reshape(len(rows), -1)
+    left = flat - (flat @ rigid) @ rigid.T
+    rest = difference.ravel() / max(float(np.linalg.norm(difference)), 1e-12)
+    total = float(_cumulative(left, rest)[-1] ** 2)
+    chosen: list[int] = []
+    held = 0.0
+    while len(chosen) < len(rows) and held < explained * total - 1e-12:
+        lengths = np.linalg.norm(left, axis=1)
+        gain = np.where(lengths > 1e-8, (left @ rest) ** 2 / np.maximum(lengths, 1e-8) ** 2, -1.0)
+        gain[chosen] = -1.0
+        best = int(gain.argmax())
+        direction = left[best] / lengths[best]
+        held += float(gain[best])
+        rest = rest - (direction @ rest) * direction
+        left = left - np.outer(left @ direction, direction)
+        chosen.append(best)
+    return np.asarray(np.sort(rows[chosen]), dtype=np.int64)
+
+
+def suggest_by_energy(
+    energies: Floats | None, score: Floats, collective: NDArray[np.bool_], max_energy: float, count: int = 3
+) -> Integers:
+    """Rows of the collective modes whose energy (M,) is at most max_energy times that of the slowest such mode.
+
+    Where energies are not known: those `count` of the lowest score.
+    """
+    rows = np.flatnonzero(collective)
+    if energies is None:
+        return np.asarray(np.sort(rows[np.argsort(score[rows], kind="stable")[:count]]), dtype=np.int64)
+    return rows[energies[rows] <= max_energy * energies[rows].min()]
+
+
+def collective_modes(modes: NormalModes, kappa: Floats, threshold: float) -> NDArray[np.bool_]:
+    """Which of the modes (M,) have a collectivity (M,) of at least the threshold; InputError where none has."""
+    collective = np.asarray(kappa >= threshold)
+    if not collective.any():
+        raise InputError(
+            f"none of modes {list(modes.mode_ids)} has a collectivity of {threshold:g} or more (the highest is "
+            f"{kappa.max():.3f}); lower --collectivity-threshold, or compute more modes"
+        )
+    return collective
