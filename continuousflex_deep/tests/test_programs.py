@@ -69,16 +69,18 @@ class TestRunning:
         run_program([str(tool)], package.environment(tool), work, tmp_path / "log", text="hello\n")
         lines = (tmp_path / "log").read_text().splitlines()
         assert lines[0] == str(tool)
-        assert lines[1].startswith(str(tmp_path / "home" / "lib")) and lines[1].endswith(f"|{tmp_path / 'home'}")
+        assert lines[1].startswith(str(tmp_path / "home" / "lib"))
+        assert lines[1].endswith(f"|{tmp_path / 'home'}")
         assert lines[2:] == ["hello", str(work)]
 
     def test_failure_shows_the_end_of_this_runs_log(self, tmp_path: Path) -> None:
         log = tmp_path / "log"
         log.write_text("what an earlier run said\n")
         tool = program(tmp_path, "tool", "echo bad atom in line 7 >&2; exit 3")
-        with pytest.raises(DeepError, match="(?s)tool failed .exit 3.*bad atom in line 7") as error:
+        with pytest.raises(DeepError, match=r"(?s)tool failed .exit 3.*bad atom in line 7") as error:
             run_program([str(tool)], dict(os.environ), tmp_path, log)
-        assert "earlier" not in str(error.value) and "earlier" in log.read_text()
+        assert "earlier" not in str(error.value)
+        assert "earlier" in log.read_text()
 
     def test_a_program_that_does_not_read_its_input(self, tmp_path: Path) -> None:
         run_program(["true"], dict(os.environ), tmp_path, tmp_path / "log", text="x" * 1_000_000)
@@ -88,7 +90,8 @@ class TestRunning:
         tool = program(tmp_path, "tool", "sleep 1; touch done")
         watch = lambda: seen.append((tmp_path / "done").exists())  # noqa: E731
         run_program([str(tool)], dict(os.environ), tmp_path, tmp_path / "log", watch)
-        assert seen[0] is False and seen[-1] is True
+        assert seen[0] is False
+        assert seen[-1] is True
 
     def test_children_end_with_us(self, tmp_path: Path) -> None:
         tool = program(tmp_path, "tool", "sleep 300 & echo $! > child; wait")
