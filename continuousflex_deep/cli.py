@@ -14,6 +14,7 @@ from continuousflex_deep.errors import DeepError
 # command -> (options, "module:function" that takes them); modules are imported only when their command runs
 COMMANDS: dict[str, tuple[type, str]] = {
     "nma": (opt.NmaOptions, "continuousflex_deep.nma.command:run"),
+    "modes": (opt.ModesOptions, "continuousflex_deep.nma.modes_command:run"),
     "pseudoatoms": (opt.PseudoatomsOptions, "continuousflex_deep.nma.pseudoatoms_command:run"),
     "simulate": (opt.SimulateOptions, "continuousflex_deep.imaging.simulate:run"),
     "preprocess": (opt.PreprocessOptions, "continuousflex_deep.imaging.preprocess:run"),

@@ -35,7 +35,7 @@ def required_list(text: str) -> Any:
 
 @dataclass(frozen=True)
 class _Particles:
-    particles: str = required("particle file (.star of RELION, .xmd of Xmipp)")
+    particles: str = required("particle file (.star of RELION, .xmd of Xmipp, .cs of cryoSPARC)")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,38 @@ class NmaOptions:
         0.15, "modes below this collectivity are marked as not recommended", low=0.0, high=1.0
     )
     hydrogens: bool = option(False, "keep hydrogens")
+
+
+@dataclass(frozen=True)
+class ModesOptions:
+    """Choose modes: by energy and collectivity, or by the motion towards another conformation; with animations."""
+
+    structure: str = required("atomic structure or pseudoatoms that the modes were computed from (.pdb, .cif)")
+    modes: str = required("folder of normal modes (vec.7, vec.8, …)")
+    output: str = required("folder for the table, the picture and the animations")
+    target: str = option("", "another conformation of the same molecule (.pdb, .cif), to see which modes lead there")
+    mode_list: str = option("", "modes to choose, for example 7-9 or '7 8 11'; by default those that are suggested")
+    explained_percent: float = option(
+        90.0,
+        "with a target, the fewest modes are suggested that hold this share of what all collective ones hold of its "
+        "squared difference",
+        "%",
+        low=1.0,
+        high=100.0,
+    )
+    max_energy: float = option(
+        5.0,
+        "without a target, modes are suggested whose energy for a motion of the same size is at most this many times "
+        "that of the slowest collective one",
+        low=1.0,
+    )
+    collectivity_threshold: float = option(
+        NmaOptions.collectivity_threshold, "modes below this collectivity are not suggested", low=0.0, high=1.0
+    )
+    swing_rmsd_A: float = option(
+        2.5, "how far atoms are from the structure at both ends of an animation, and in tables (RMSD)", "Å", low=0.01
+    )
+    hydrogens: bool = option(NmaOptions.hydrogens, "keep hydrogens, where the modes were computed with them")
 
 
 @dataclass(frozen=True)

@@ -33,16 +33,9 @@ def swing_frames(structure: Structure, vectors: Floats, amplitudes_A: Floats, n_
     return [deformed(structure, vectors, np.asarray(amplitudes_A) * phase) for phase in phases]
 
 
-def shown_atoms(structure: Structure, most_atoms: int = MOST_ATOMS) -> NDArray[np.int64]:
-    """Indices of the atoms that a file of several models shows: all, or of large structures one a residue."""
-    if len(structure) <= most_atoms:
-        return np.arange(len(structure))
-    return structure.representative_atoms
-
-
 def write_swing(path: str | Path, structure: Structure, frames_A: list[Floats]) -> None:
     """Write frames (N, 3) as the models of one PDB file; of large structures, the representative atoms alone."""
-    atoms = shown_atoms(structure)
+    atoms = np.arange(len(structure)) if len(structure) <= MOST_ATOMS else structure.representative_atoms
     write_structure(path, _with_short_chain_names(structure.select(atoms)), [frame[atoms] for frame in frames_A])
 
 

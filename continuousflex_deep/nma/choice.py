@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.network import rigid_motions
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 LEAST_SHARE = 0.5  # of a structure's residues that must be found in the other conformation
 _STEPS, _CONVERGED_A = 100, 1e-7
+# other names of the same residue, by its protonation, as force fields write them
+_SAME = dict.fromkeys(("HSD", "HSE", "HSP", "HID", "HIE", "HIP"), "HIS")
 
 
 # ------------------------------------------------------------------------------------------------------------ matching
@@ -35,8 +38,9 @@ class Matched:
 def match_atoms(structure: Structure, other: Structure, name: str = "structure", other_name: str = "target") -> Matched:
     """The atoms that two structures share, by chain, residue number, residue name and atom name.
 
-    Chains of the same name belong together, or else chains in the order in which they come, whichever matches more
-    atoms. Pseudoatoms belong to no residue: they are matched by their order, and must be equally many.
+    Histidines are one, whatever their protonation is called. Chains of the same name belong together, or else chains in
+    the order in which they come, whichever matches more atoms. Pseudoatoms belong to no residue: they are matched by
+    their order, and must be equally many.
     Raises InputError where less than half of the structure's residues are found in the other, or pseudoatoms differ in
     number.
     """
@@ -98,8 +102,9 @@ def _keys(structure: Structure) -> list[tuple[object, ...]]:
     """What tells each atom from others; the last number tells those apart that share all names (insertion codes)."""
     seen: dict[tuple[object, ...], int] = {}
     keys = []
-    columns = (structure.chain_ids, structure.residue_numbers, structure.residue_names, structure.atom_names)
-    for key in zip(*(column.tolist() for column in columns), strict=True):
+    residue_names = [_SAME.get(name, name) for name in structure.residue_names.tolist()]
+    columns = [c.tolist() for c in (structure.chain_ids, structure.residue_numbers, structure.atom_names)]
+    for key in zip(columns[0], columns[1], residue_names, columns[2], strict=True):
         seen[key] = seen.get(key, -1) + 1
         keys.append((*key, seen[key]))
     return keys
@@ -161,7 +166,7 @@ def find_motion(coords_A: Floats, vectors: Floats, target_A: Floats) -> Motion:
             "or name fewer modes"
         )
     difference = superpose(target_A, coords_A) - coords_A
-    rigid = _rigid_motions(coords_A)
+    rigid = rigid_motions(coords_A)
     flat = vectors.reshape(len(vectors), -1)
     internal = flat - (flat @ rigid) @ rigid.T
     length, lengths = np.linalg.norm(difference), np.linalg.norm(internal, axis=1)
@@ -194,7 +199,7 @@ def fit_amplitudes(coords_A: Floats, vectors: Floats, target_A: Floats) -> tuple
     for _ in range(_STEPS):
         moved = coords_A + (flat @ amplitudes).reshape(-1, 3)
         residual = (superpose(target_A, moved) - moved).ravel()
-        both = np.concatenate([flat, _rigid_motions(moved)], axis=1)
+        both = np.concatenate([flat, rigid_motions(moved)], axis=1)
         step = np.linalg.lstsq(both, residual, rcond=1e-8)[0][: len(amplitudes)]
         amplitudes = amplitudes + step
         if np.abs(step).max() < _CONVERGED_A * np.sqrt(len(coords_A)):
@@ -202,15 +207,6 @@ def fit_amplitudes(coords_A: Floats, vectors: Floats, target_A: Floats) -> tuple
     moved = coords_A + (flat @ amplitudes).reshape(-1, 3)
     left = superpose(target_A, moved) - moved
     return amplitudes, float(np.linalg.norm(left) / np.sqrt(len(coords_A)))
-
-
-def _rigid_motions(coords_A: Floats) -> Floats:
-    """Orthonormal translations and small rotations (3n, 6 or fewer) of n atoms."""
-    centred = coords_A - coords_A.mean(axis=0)
-    axes = np.eye(3)
-    columns = [np.broadcast_to(axis, centred.shape) for axis in axes] + [np.cross(axis, centred) for axis in axes]
-    u, s, _ = np.linalg.svd(np.stack([c.ravel() for c in columns], axis=1), full_matrices=False)
-    return np.asarray(u[:, s > 1e-6 * s[0]])
 
 
 def _cumulative(rows: Floats, direction: Floats) -> Floats:
@@ -233,7 +229,7 @@ def suggest_by_motion(
     """
     rows = np.flatnonzero(collective)
     difference = superpose(target_A, coords_A) - coords_A
-    rigid = _rigid_motions(coords_A)
+    rigid = rigid_motions(coords_A)
     flat = vectors[rows].reshape(len(rows), -1)
     left = flat - (flat @ rigid) @ rigid.T
     rest = difference.ravel() / max(float(np.linalg.norm(difference)), 1e-12)

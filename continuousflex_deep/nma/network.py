@@ -152,7 +152,7 @@ def _basis(structure: Structure, block_size: int) -> sparse.csc_matrix:
     block = block_numbers(structure, block_size)
     order = np.argsort(block, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
-    motions = [_rigid_motions(structure.coords_A[atoms]) for atoms in members]
+    motions = [rigid_motions(structure.coords_A[atoms]) for atoms in members]
     rows = [np.repeat(3 * atoms, 3) + np.tile(np.arange(3), len(atoms)) for atoms in members]
     starts = np.concatenate([[0], np.cumsum([m.shape[1] for m in motions])])
     parts = [
@@ -166,7 +166,7 @@ def _basis(structure: Structure, block_size: int) -> sparse.csc_matrix:
     return sparse.csc_matrix((data, (row, column)), shape=parts[0].shape)
 
 
-def _rigid_motions(coords_A: Floats) -> Floats:
+def rigid_motions(coords_A: Floats) -> Floats:
     """Orthonormal translations and rotations (3n, 6 or fewer) of n atoms."""
     centred = coords_A - coords_A.mean(axis=0)
     axes = np.eye(3)

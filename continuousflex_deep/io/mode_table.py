@@ -1,0 +1,78 @@
+"""What the modes command says of each mode, as the columns of a CSV file."""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import atomic_path, require_file
+
+Floats = NDArray[np.float64]
+MODES_CSV, DISPLACEMENTS_CSV = "modes.csv", "displacements.csv"
+# column of the file -> what it is called on paper
+MODE_COLUMNS = {
+    "energy": "energy",
+    "collectivity": "collectivity",
+    "score": "score",
+    "largest_displacement_A": "largest displacement (Å)",
+    "overlap": "overlap",
+    "amplitude_A": "amplitude (Å)",
+    "cumulative_overlap": "cumulative overlap",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class ModeTable:
+    """M modes: mode_ids (M,), chosen (M,) and the known ones of MODE_COLUMNS, each (M,).
+
+    energy is relative to that of the first mode, for a motion of the same size; largest_displacement_A that of one
+    atom (or representative atom) at the swing's RMSD; overlap, amplitude_A and cumulative_overlap are with the target.
+    """
+
+    mode_ids: tuple[int, ...]
+    chosen: NDArray[np.bool_]
+    columns: dict[str, Floats] = field(default_factory=dict)
+
+    @property
+    def chosen_ids(self) -> tuple[int, ...]:
+        return tuple(m for m, taken in zip(self.mode_ids, self.chosen, strict=True) if taken)
+
+
+def write_mode_table(path: str | Path, table: ModeTable) -> None:
+    """Write one line a mode, atomically."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["mode", "chosen", *table.columns])
+        for row, mode in enumerate(table.mode_ids):
+            values = [f"{column[row]:.6g}" for column in table.columns.values()]
+            writer.writerow([mode, int(table.chosen[row]), *values])
+
+
+def read_mode_table(path: str | Path) -> ModeTable:
+    """The table of write_mode_table. InputError where there is none, FormatError where it is something else."""
+    file = require_file(path, "table of modes")
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+        columns = {name: np.array([float(row[name]) for row in rows]) for name in MODE_COLUMNS if name in rows[0]}
+        return ModeTable(
+            mode_ids=tuple(int(row["mode"]) for row in rows),
+            chosen=np.array([row["chosen"] == "1" for row in rows]),
+            columns=columns,
+        )
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise FormatError(f"'{file}' is not a table that the modes command writes ({error}); run it again") from error
+
+
+def mode_list_text(mode_ids: tuple[int, ...]) -> str:
+    """Mode numbers as a list that every command's --mode-list takes: (7, 8, 9, 11) is '7-9 11'."""
+    parts: list[list[int]] = []
+    for mode in mode_ids:
+        if parts and mode == parts[-1][-1] + 1:
+            parts[-1].append(mode)
+        else:
+            parts.append([mode])
+    return " ".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)
