@@ -1,5 +1,6 @@
 """Programs of other packages: found, named with a remedy where they are missing, and run with their own libraries."""
 
+import ctypes
 import os
 import re
 import shlex
@@ -14,6 +15,7 @@ from pathlib import Path
 from continuousflex_deep.errors import DeepError, InputError, MissingDependencyError
 
 _POLL_S = 0.5
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _TOLD_LINES = 12  # of a log, when a program fails
 
 
@@ -99,8 +101,8 @@ def run_program(
 ) -> None:
     """Run a program in a folder, its output added to a log; `watch` is called while it runs; text: its input.
 
-    When this process is interrupted, the program and all that it started end, too. Raises DeepError, with the end of
-    the log, where the program fails.
+    When this process is interrupted, the program and all that it started end, too; when it is killed, the program
+    does. Raises DeepError, with the end of the log, where the program fails.
     """
     with open(log, "ab") as out:
         out.write((shlex.join(command) + "\n").encode())
@@ -114,6 +116,7 @@ def run_program(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=_end_with_parent,  # noqa: PLW1509 (nothing in it takes a lock)
         )
         try:
             assert process.stdin is not None
@@ -135,6 +138,15 @@ def run_program(
             f"{Path(command[0]).name} failed (exit {process.returncode}); the end of its log '{log}':\n"
             + "\n".join(end[-_TOLD_LINES:])
         )
+
+
+_LIBC = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """In a new process: ask for SIGTERM at the parent's death, so that a program never runs on beside its successor."""
+    if hasattr(_LIBC, "prctl"):
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

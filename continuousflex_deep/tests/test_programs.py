@@ -93,8 +93,12 @@ class TestRunning:
         assert seen[0] is False
         assert seen[-1] is True
 
-    def test_children_end_with_us(self, tmp_path: Path) -> None:
-        tool = program(tmp_path, "tool", "sleep 300 & echo $! > child; wait")
+    @pytest.mark.parametrize(("number", "script"), [
+        (signal.SIGTERM, "sleep 300 & echo $! > child; wait"),
+        (signal.SIGKILL, "echo $$ > child; exec sleep 300"),
+    ])  # fmt: skip
+    def test_programs_end_with_us(self, tmp_path: Path, number: signal.Signals, script: str) -> None:
+        tool = program(tmp_path, "tool", script)
         code = (
             "import sys, os, signal; from pathlib import Path\n"
             "from continuousflex_deep.programs import run_program\n"
@@ -106,13 +110,13 @@ class TestRunning:
         until = time.monotonic() + 60
         while not (child.exists() and child.read_text().strip()) and time.monotonic() < until:
             time.sleep(0.05)
-        ours.send_signal(signal.SIGTERM)
-        assert ours.wait(30) == 143
-        number = int(child.read_text())
+        ours.send_signal(number)
+        assert ours.wait(30) == (143 if number == signal.SIGTERM else -signal.SIGKILL)
+        started = int(child.read_text())
         until = time.monotonic() + 10
-        while _alive(number) and time.monotonic() < until:
+        while _alive(started) and time.monotonic() < until:
             time.sleep(0.05)
-        assert not _alive(number)
+        assert not _alive(started)
 
 
 def _alive(number: int) -> bool:
