@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import Column, Table
 from continuousflex_deep.particles import Ctf, Floats, Particles
+
+_HINT = re.compile(r":[A-Za-z]+$")
+_CALLED_MAPS = {".mrc", ".map", ".st"}
 
 
 def floats(path: Path, table: Table, columns: list[str]) -> Floats:
@@ -95,16 +99,22 @@ def image_names(path: Path, names: Column) -> tuple[NDArray[np.object_], NDArray
             )
         indices[row] = int(position) - 1 if at else 0
         if stack not in known:
-            known[stack] = _resolve(path, stack)
+            known[stack] = resolve_stack(path, plain_stack(stack))
         stacks[row] = known[stack]
     return stacks, indices
 
 
-def _resolve(star: Path, stack: str) -> str:
+def plain_stack(name: str) -> str:
+    """The file of a stack's name; RELION, Xmipp and Scipion may add how to read it, as in particles.mrc:mrcs."""
+    return _HINT.sub("", name)
+
+
+def resolve_stack(file: Path, stack: str) -> str:
+    """Absolute path of a stack that a particle file names: relative to its folder or to one above it."""
     candidate = Path(stack)
     if candidate.is_absolute():
         return str(candidate)
-    folder = Path(os.path.abspath(star)).parent
+    folder = Path(os.path.abspath(file)).parent
     for base in (folder, *folder.parents):
         if (base / candidate).is_file():
             return str(base / candidate)
@@ -150,9 +160,12 @@ def particle_ids(
 
 
 def written_names(p: Particles, path: Path) -> Column:
-    """Image names for a file at `path`: relative where the stack is below its folder, else absolute."""
+    """Image names for a file at `path`: relative where the stack is below its folder, else absolute.
+
+    RELION takes an MRC file for a stack of images only where it is called .mrcs, or :mrcs follows its name.
+    """
     folder = Path(os.path.abspath(path)).parent
-    shown = {s: _relative(Path(s), folder) for s in set(p.stacks)}
+    shown = {s: _relative(Path(s), folder) + (":mrcs" if Path(s).suffix in _CALLED_MAPS else "") for s in set(p.stacks)}
     names = np.empty(len(p), dtype=object)
     names[:] = [f"{i + 1:06d}@{shown[s]}" for i, s in zip(p.indices, p.stacks, strict=True)]
     return names

@@ -1,8 +1,9 @@
-"""Particles from and to files: RELION STAR (3.0, 3.1 and later) and Xmipp xmd."""
+"""Particles from and to files: RELION STAR (3.0, 3.1 and later) and Xmipp xmd; from cryoSPARC datasets."""
 
 from pathlib import Path
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.cryosparc import read_cryosparc
 from continuousflex_deep.io.relion import read_relion, relion_blocks
 from continuousflex_deep.io.star import read_star, write_star
 from continuousflex_deep.io.xmipp import read_xmipp, xmipp_table
@@ -12,15 +13,18 @@ from continuousflex_deep.particles import Particles
 def read_particles(
     path: str | Path, pixel_size_A: float | None = None, mode_ids: tuple[int, ...] | None = None
 ) -> Particles:
-    """Particles of a RELION `.star` or an Xmipp `.xmd` file.
+    """Particles of a RELION `.star`, an Xmipp `.xmd` or a cryoSPARC `.cs` file.
 
     pixel_size_A: for files that do not carry it (Xmipp, bare stacks); one that contradicts the file is an error.
     mode_ids: names of the amplitudes of an xmd file that does not name them itself, as Xmipp's do not; without it they
     are 7, 8, ….
-    Ids are cfdParticleId or itemId; else the position in the stack (one stack), else a hash of the image's name.
+    Ids are cfdParticleId or itemId, or cryoSPARC's uid; else the position in the stack (one stack), else a hash of the
+    image's name.
     Stack paths are resolved against the file's folder, then its parents, as RELION's project-relative names need.
     Raises InputError or FormatError naming the file, the column and what was expected.
     """
+    if Path(path).suffix == ".cs":
+        return read_cryosparc(Path(path), pixel_size_A)
     blocks = read_star(path)
     xmipp = any("image" in t for t in blocks.values())
     return (

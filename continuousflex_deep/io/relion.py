@@ -137,7 +137,8 @@ def _relion_shifts(path: Path, table: Table, pixel_size_A: float) -> Floats | No
 
 def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     groups = p.extra.get("rlnOpticsGroup", texts(np.ones(len(p), dtype=int)))
-    optics: Table = {"rlnOpticsGroup": np.unique(groups.astype(str)).astype(object)}
+    # in the order of their numbers
+    optics: Table = {"rlnOpticsGroup": np.array(sorted(set(groups), key=lambda g: (len(g), g)), dtype=object)}
     n_groups = len(optics["rlnOpticsGroup"])
     first = [int(np.flatnonzero(groups == g)[0]) for g in optics["rlnOpticsGroup"]]
     if p.ctf is not None:

@@ -92,6 +92,17 @@ def test_xmd_is_read_by_xmipp(folder: Path) -> None:
     np.testing.assert_allclose(table.getColumnValues(xmipp.MDL_ANGLE_TILT), p.euler_deg[:, 1], atol=1e-5)
 
 
+def test_stacks_called_mrc_are_named_so_that_relion_takes_them_for_stacks(folder: Path) -> None:
+    """As cryoSPARC calls them. RELION reads N@x.mrc as a map and refuses it, but N@x.mrc:mrcs as a stack."""
+    (folder / "s.mrcs").rename(folder / "s.mrc")
+    p = full_particles(folder)
+    p = p.replace(stacks=np.array([str(folder / "s.mrc")] * N, dtype=object))
+    for name in ("p.star", "p.xmd"):
+        write_particles(p, folder / name)
+        assert "000004@s.mrc:mrcs " in (folder / name).read_text()
+        assert_same(p, read_particles(folder / name), skip=("extra",))
+
+
 def test_written_paths_are_relative_and_found_after_a_move(folder: Path) -> None:
     write_particles(full_particles(folder), folder / "p.star")
     assert "@s.mrcs" in (folder / "p.star").read_text()

@@ -1,0 +1,268 @@
+"""Particles of cryoSPARC datasets (.cs). Poses are rotation vectors; shifts are pixels of the size they were found at.
+
+A .cs file is one structured array in numpy's own format, a row a particle, identified by `uid`. The rotation vector of
+`alignments3D/pose` is that of our R⁻¹ (docs/conventions.md); `alignments3D/shift` has the sign of ours and RELION's, in
+pixels of `alignments3D/psize_A`, which is not always the images' `blob/psize_A`.
+(`test_cryosparc.py`: against pyem's conversion, and on images of known displacement.)
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.geometry import matrix_to_euler
+from continuousflex_deep.io.columns import agreed_pixel_size, floats, read_ctf, resolve_stack, stack_facts, texts
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.passthrough import complete_by_uid
+from continuousflex_deep.particles import Ctf, Floats, Particles
+from continuousflex_deep.progress import note
+
+UID_COLUMN = "cfdCryosparcUid"
+Fields = dict[str, NDArray[Any]]
+# field -> (Ctf field, default when the dataset leaves it out); angles are radians in the file
+_CTF: dict[str, tuple[str, float | None]] = {
+    "ctf/df1_A": ("defocus_u_A", None),
+    "ctf/df2_A": ("defocus_v_A", None),
+    "ctf/df_angle_rad": ("defocus_angle_deg", 0.0),
+    "ctf/accel_kv": ("voltage_kV", None),
+    "ctf/cs_mm": ("cs_mm", None),
+    "ctf/amp_contrast": ("amplitude_contrast", None),
+    "ctf/phase_shift_rad": ("phase_shift_deg", 0.0),
+}
+_ABERRATIONS = ("ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ctf/shift_A")
+# field that tells whether a group of fields is there -> what it is
+_WANTED = {
+    "blob/path": "images",
+    "ctf/df1_A": "CTF",
+    "alignments3D/pose": "poses",
+    "location/micrograph_path": "micrographs",
+}
+_CLASS_POSE = re.compile(r"alignments_class_\d+/pose")
+_MAGIC, _COMPRESSED = b"\x93NUMPY", b"\x95CSDAT"
+# datasets with many fields exceed numpy's own limit of a header
+_LOADING: dict[str, Any] = {"allow_pickle": False, "max_header_size": 200_000}
+_ID_BITS = np.uint64(2**63 - 1)
+
+
+def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
+    """Particles of a cryoSPARC dataset; fields that it lacks come from the passthrough files of its job, by uid.
+
+    Ids are the uids without their highest bit; the whole uid is the column cfdCryosparcUid. The half set
+    (`alignments3D/split`) becomes rlnRandomSubset, the exposure group rlnOpticsGroup, counted from 1 as RELION does.
+    Raises InputError or FormatError naming the file and the field.
+    """
+    table, found = complete_by_uid(path, read_fields(path), _WANTED, read_fields)
+    for other, what in found.items():
+        note(f"'{path.name}' lacks {', '.join(what)}; taken from '{other}', by uid")
+    stacks, indices = _images(path, table)
+    box_px, in_file, header = _image_facts(path, table, str(stacks[0]))
+    pixel = agreed_pixel_size(path, pixel_size_A, in_file, header)
+    euler_deg, shift_A = _poses(path, table, pixel)
+    groups = table.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
+    extra = {UID_COLUMN: texts(table["uid"]), "rlnOpticsGroup": texts(groups + 1)} | _half_sets(path, table)
+    if "location/micrograph_path" in table:
+        extra["rlnMicrographName"] = _paths(path, table, "location/micrograph_path")
+    return Particles(
+        ids=_ids(path, table["uid"]),
+        stacks=stacks,
+        indices=indices,
+        pixel_size_A=pixel,
+        box_px=box_px,
+        ctf=_ctf(path, table),
+        euler_deg=euler_deg,
+        shift_A=shift_A,
+        extra=extra,
+        optics_extra={"rlnOpticsGroupName": np.array([f"cryosparc_exposure_group_{g}" for g in groups], dtype=object)},
+    )
+
+
+def read_fields(path: Path) -> Fields:
+    """The fields of a .cs file as arrays (n,) or (n, …), with `uid` (n,) uint64, which are unique."""
+    file = require_file(path, "cryoSPARC dataset")
+    with open(file, "rb") as opened:
+        start = opened.read(len(_MAGIC))
+        if start == _COMPRESSED:
+            raise FormatError(
+                f"'{path}' is a compressed cryoSPARC stream; expected the array format that its jobs write: save it "
+                "with cryosparc-tools' Dataset.save(…, format=NUMPY_FORMAT)"
+            )
+        if start != _MAGIC:
+            raise FormatError(
+                f"'{path}' is not a cryoSPARC dataset: it begins with {start!r}, expected {_MAGIC!r} (numpy's array "
+                "format); is it another kind of file?"
+            )
+        opened.seek(0)
+        try:
+            array = np.load(opened, **_LOADING)
+        except (ValueError, EOFError, SyntaxError) as error:
+            raise FormatError(
+                f"'{path}' cannot be read as a cryoSPARC dataset: {error}; expected a whole array without Python "
+                "objects; copy or export it again"
+            ) from error
+    if array.dtype.names is None or "uid" not in array.dtype.names or array["uid"].dtype.kind not in "ui":
+        have = list(array.dtype.names or [])[:8]
+        raise FormatError(f"'{path}': got fields {have}, expected 'uid' of whole numbers; is it a cryoSPARC dataset?")
+    if array.ndim != 1 or len(array) == 0:
+        raise FormatError(f"'{path}' has no particles: got an array of shape {array.shape}, expected (n,) with n > 0")
+    fields = {name: np.ascontiguousarray(array[name]) for name in array.dtype.names}
+    fields["uid"] = fields["uid"].astype(np.uint64)
+    values, counts = np.unique(fields["uid"], return_counts=True)
+    if len(values) < len(array):
+        raise InputError(
+            f"'{path}': {int((counts > 1).sum())} uids occur more than once, for example "
+            f"{values[counts > 1][:3].tolist()}; remove duplicate particles in cryoSPARC"
+        )
+    return fields
+
+
+def _ids(path: Path, uids: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Positive ids (n,): the uids without their highest bit, checked to be as distinct as the uids."""
+    ids = (uids & _ID_BITS).astype(np.int64)
+    values, counts = np.unique(ids, return_counts=True)
+    clash = values[(counts > 1) | (values == 0)]
+    if len(clash):
+        bad = uids[np.isin(ids, clash)][:4].tolist()
+        raise InputError(
+            f"'{path}': uids {bad} are 0 or differ in their highest bit alone, so that they cannot be told apart as "
+            "ids; remove one of them in cryoSPARC"
+        )
+    return ids
+
+
+def _images(path: Path, table: Fields) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Absolute stack paths and zero-based indices."""
+    if "blob/path" not in table or "blob/idx" not in table:
+        raise InputError(
+            f"'{path}' names no images: no fields blob/path and blob/idx in it, nor in a passthrough file of its job "
+            "beside it; give the file that has them, or copy JOB_passthrough_particles.cs into the same folder"
+        )
+    names = _paths(path, table, "blob/path")
+    known = {name: resolve_stack(path, name) for name in set(names)}
+    stacks = np.empty(len(names), dtype=object)
+    stacks[:] = [known[name] for name in names]
+    indices = table["blob/idx"].astype(np.int64)
+    if (indices < 0).any():
+        raise FormatError(f"'{path}', field blob/idx: got {int(indices.min())}, expected positions from 0")
+    return stacks, indices
+
+
+def _paths(path: Path, table: Fields, field: str) -> NDArray[np.object_]:
+    """Paths (n,) of a field of text, relative to cryoSPARC's project folder; exported files mark that by '>'."""
+    values = table[field]
+    if values.dtype.kind not in "SU":
+        raise FormatError(f"'{path}', field {field}: got {values.dtype}, expected text")
+    out = np.empty(len(values), dtype=object)
+    shown = values.tolist()
+    out[:] = [(v.decode("utf-8", "replace") if isinstance(v, bytes) else v).removeprefix(">") for v in shown]
+    empty = np.flatnonzero(out == "")
+    if len(empty):
+        raise FormatError(f"'{path}', field {field}: {len(empty)} particles have none, first in row {empty[0] + 1}")
+    return out
+
+
+def _image_facts(path: Path, table: Fields, stack: str) -> tuple[int, float | None, float | None]:
+    """Box in px, and pixel sizes in Å of the dataset and of the first stack's header."""
+    pixel = None
+    if "blob/psize_A" in table:
+        sizes = floats(path, table, ["blob/psize_A"])[:, 0]
+        if sizes.min() <= 0 or np.ptp(sizes) > 1e-3 * sizes[0]:
+            raise InputError(
+                f"'{path}', field blob/psize_A: got {sizes.min():g} to {sizes.max():g} Å, expected one size above 0; "
+                "rescale the images to one size first"
+            )
+        pixel = float(f"{sizes[0]:.7g}")  # the file has single precision
+    if "blob/shape" not in table:
+        return stack_facts(stack)[0], pixel, stack_facts(stack)[1]
+    shapes = np.unique(table["blob/shape"].reshape(len(table["uid"]), -1), axis=0)
+    if len(shapes) > 1 or shapes.shape[1] != 2 or shapes[0, 0] != shapes[0, 1]:
+        raise InputError(f"'{path}', field blob/shape: got {shapes[:3].tolist()}, expected one square box")
+    # poses can be analysed without the images; whatever needs these says that they are missing
+    header = stack_facts(stack)[1] if Path(stack).is_file() else None
+    return int(shapes[0, 0]), pixel, header
+
+
+def _ctf(path: Path, table: Fields) -> Ctf | None:
+    columns = dict(table)
+    if "ctf/ac" in table:  # as early versions called it
+        columns.setdefault("ctf/amp_contrast", table["ctf/ac"])
+    ctf = read_ctf(path, columns, _CTF)
+    if ctf is None:
+        note(f"'{path.name}' has no CTF")
+        return None
+    left_out = [name for name in _ABERRATIONS if name in table and np.any(table[name] != 0)]
+    if "ctf/anisomag" in table and np.any(np.abs(table["ctf/anisomag"]) > 1e-6):
+        left_out.append("ctf/anisomag")
+    if left_out:
+        note(f"'{path.name}': aberrations beyond defocus, astigmatism and Cs are not taken over: {', '.join(left_out)}")
+    return dataclasses.replace(
+        ctf,
+        cs_mm=ctf.cs_mm.round(6),  # 0.07 of single precision is 0.0700000003
+        amplitude_contrast=ctf.amplitude_contrast.round(6),
+        defocus_angle_deg=np.degrees(ctf.defocus_angle_deg),
+        phase_shift_deg=np.degrees(ctf.phase_shift_deg),
+    )
+
+
+def _poses(path: Path, table: Fields, pixel_size_A: float) -> tuple[Floats | None, Floats | None]:
+    """(euler_deg (n, 3), shift_A (n, 2)), or None twice where there is no one set of poses; that is said."""
+    pose, shift, size = (_alignment(table, name) for name in ("pose", "shift", "psize_A"))
+    if pose is None or shift is None:
+        note(f"'{path.name}': no poses are taken, {_why_no_poses(table)}")
+        return None, None
+    if pose.shape[1:] != (3,) or shift.shape[1:] != (2,):
+        raise FormatError(
+            f"'{path}': alignments3D/pose and shift have shapes {pose.shape} and {shift.shape}, expected (n, 3) and "
+            "(n, 2); export the particles again"
+        )
+    rows = {f"alignments3D/pose[{i}]": pose[:, i] for i in range(3)}
+    rows |= {f"alignments3D/shift[{i}]": shift[:, i] for i in range(2)}
+    rows["alignments3D/psize_A"] = np.full(len(pose), pixel_size_A) if size is None else size
+    values = floats(path, rows, list(rows))
+    if values[:, 5].min() <= 0:
+        raise FormatError(f"'{path}', field alignments3D/psize_A: got {values[:, 5].min():g} Å, expected above 0")
+    rotations = Rotation.from_rotvec(-values[:, :3]).as_matrix()
+    return matrix_to_euler(rotations), values[:, 3:5] * values[:, 5:]
+
+
+def _alignment(table: Fields, name: str) -> NDArray[Any] | None:
+    """A field of the one 3D alignment that the dataset has: that of a refinement, or of a job with a single class."""
+    if "alignments3D/pose" in table:
+        return table.get(f"alignments3D/{name}")
+    several = table.get("alignments3D_multi/pose")
+    if several is not None and several.ndim == 3 and several.shape[1] == 1:
+        field = table.get(f"alignments3D_multi/{name}")
+        return field[:, 0] if field is not None and field.ndim > 1 else field
+    classes = [n for n in table if _CLASS_POSE.fullmatch(n)]
+    return table.get(f"{classes[0].removesuffix('/pose')}/{name}") if len(classes) == 1 else None
+
+
+def _why_no_poses(table: Fields) -> str:
+    if "alignments3D_multi/pose" in table or any(_CLASS_POSE.fullmatch(n) for n in table):
+        return (
+            "because it holds those for several classes, each in the frame of its own volume; give the particles of "
+            "one class (…_class_00_…particles.cs), or refine them together"
+        )
+    if "alignments2D/pose" in table:
+        return "because it holds those of a 2D classification alone (alignments2D)"
+    return "because it has no alignments3D, nor has a passthrough file of its job beside it"
+
+
+def _half_sets(path: Path, table: Fields) -> dict[str, NDArray[np.object_]]:
+    """rlnRandomSubset, 1 or 2, where the dataset tells two halves apart."""
+    split = _alignment(table, "split")
+    if split is None:
+        split = table.get("alignments3D_multi/split")
+    if split is None or split.ndim != 1:
+        return {}
+    values = np.unique(split).tolist()
+    if values != [0, 1]:
+        if len(values) > 1:
+            note(f"'{path.name}', field alignments3D/split: got {values[:5]}, expected 0 and 1; half sets are not kept")
+        return {}
+    return {"rlnRandomSubset": texts(split.astype(np.int64) + 1)}
