@@ -15,6 +15,10 @@ from continuousflex_deep.io.files import atomic_path, require_file
 
 Floats = NDArray[np.float64]
 PSEUDOATOM = "DENS"  # the atom name that Xmipp gives them
+# what Xmipp writes, and ContinuousFlex and Xmipp read, before pseudoatoms: their sigma in Å, and where weights are
+_SIGMA_REMARK, _COLUMN_REMARK = "fixedGaussian", "intensityColumn"
+_FIRST_REMARK = "REMARK continuousflex_deep pseudoatoms"
+_SIGMA_TAG = "_cfd_pseudoatoms.sigma_A"  # in mmCIF files
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +26,7 @@ class Structure:
     """N atoms: coords_A (N, 3), atomic_number, atom_names, residue_names, residue_numbers and chain_ids (N,).
 
     weights (N,) is what an atom contributes to the projected density: its atomic number, or a pseudoatom's own weight.
+    sigma_A is the standard deviation of pseudoatoms, which are Gaussians; None for atoms, or where a file leaves it out.
     """
 
     coords_A: Floats
@@ -31,13 +36,15 @@ class Structure:
     residue_names: NDArray[np.object_]
     residue_numbers: NDArray[np.int64]
     chain_ids: NDArray[np.object_]
+    sigma_A: float | None = None
 
     def __len__(self) -> int:
         return len(self.coords_A)
 
     def select(self, atoms: NDArray[Any]) -> "Structure":
         """Some atoms, by mask or index."""
-        return Structure(**{f.name: getattr(self, f.name)[atoms] for f in dataclasses.fields(self)})
+        columns = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return Structure(**{k: v[atoms] if isinstance(v, np.ndarray) else v for k, v in columns.items()})
 
     def replace_coords(self, coords_A: Floats) -> "Structure":
         """The same atoms elsewhere."""
@@ -78,14 +85,17 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
     """First model of a PDB or mmCIF file.
 
     Water, alternative locations beyond the first and (by default) hydrogens are left out. Pseudoatoms (atom name
-    DENS, as Xmipp writes them) take their occupancy as weight.
+    DENS, as Xmipp writes them) take their weight from the column that the file's remark names, occupancy or B-factor,
+    and their sigma_A from another. Without that remark it is the occupancy, unless only B-factors differ.
     Raises InputError for a missing file, FormatError for one without atoms or with coordinates that are not finite.
     """
     file = require_file(path, "structure")
     try:
         model = gemmi.read_structure(str(file), format=_format(file))
+        remarks = _pseudoatom_remarks(model, file)
     except (ValueError, RuntimeError) as error:
         raise FormatError(f"'{file}' is not a readable PDB or mmCIF file: {error}") from error
+    from_b_factor = len(model) > 0 and _weights_are_b_factors(model[0], remarks, file)
     rows = []
     if len(model):
         for chain in model[0]:
@@ -101,7 +111,7 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
                     if atom.has_altloc():
                         taken.add(atom.name)
                     number = 6 if pseudo else max(atom.element.atomic_number, 1)
-                    weight = atom.occ if pseudo else float(number)
+                    weight = float(number) if not pseudo else atom.b_iso if from_b_factor else atom.occ
                     rows.append(
                         (atom.pos.tolist(), number, weight, atom.name, residue.name, number_in_chain, chain.name)
                     )
@@ -115,7 +125,7 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
         raise FormatError(
             f"'{file}': {int((~np.isfinite(coords)).any(axis=1).sum())} atoms have coordinates that are not finite"
         )
-    return Structure(
+    structure = Structure(
         coords_A=coords,
         atomic_number=np.array(columns[1], dtype=np.int64),
         weights=np.array(columns[2], dtype=np.float64),
@@ -124,6 +134,44 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
         residue_numbers=np.array(columns[5], dtype=np.int64),
         chain_ids=np.array(columns[6], dtype=object),
     )
+    return dataclasses.replace(structure, sigma_A=_sigma_A(remarks, file)) if structure.is_pseudoatomic else structure
+
+
+def _pseudoatom_remarks(structure: gemmi.Structure, file: Path) -> dict[str, str]:
+    """What the file says of its pseudoatoms, by the word that the remark begins with."""
+    words = [line.split()[1:3] for line in structure.raw_remarks if len(line.split()) == 3]
+    found = {word: value for word, value in words if word in (_SIGMA_REMARK, _COLUMN_REMARK)}
+    if structure.input_format == gemmi.CoorFormat.Mmcif and (
+        sigma := gemmi.cif.read(str(file))[0].find_value(_SIGMA_TAG)
+    ):
+        found[_SIGMA_REMARK] = gemmi.cif.as_string(sigma)
+    return found
+
+
+def _weights_are_b_factors(model: gemmi.Model, remarks: dict[str, str], file: Path) -> bool:
+    column = remarks.get(_COLUMN_REMARK, "").lower()
+    if column not in ("", "bfactor", "occupancy"):
+        raise FormatError(
+            f"'{file}': its remark says that the weights of pseudoatoms are in the column '{column}'; expected Bfactor "
+            "or occupancy"
+        )
+    if column:
+        return column == "bfactor"
+    pairs = {(c.atom.occ, c.atom.b_iso) for c in model.all() if c.atom.name == PSEUDOATOM}
+    return len({occupancy for occupancy, _ in pairs}) == 1 < len({b_factor for _, b_factor in pairs})
+
+
+def _sigma_A(remarks: dict[str, str], file: Path) -> float | None:
+    text = remarks.get(_SIGMA_REMARK)
+    if text is None:
+        return None
+    try:
+        sigma_A = float(text)
+    except ValueError:
+        sigma_A = np.nan
+    if not 0 < sigma_A < np.inf:
+        raise FormatError(f"'{file}': its remark '{_SIGMA_REMARK}' says '{text}', expected the Gaussians' sigma in Å")
+    return sigma_A
 
 
 def write_structure(
@@ -131,16 +179,23 @@ def write_structure(
 ) -> None:
     """Write a PDB (or, by suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3), one MODEL each.
 
-    remarks: lines of text for a PDB file's REMARK 6.
+    remarks: lines of text for a PDB file's REMARK 6. Pseudoatoms have their weight in both columns, occupancy and
+    B-factor, and their sigma_A is told as Xmipp does: programs read it from the second line.
     """
     out = gemmi.Structure()
-    out.raw_remarks = [f"REMARK   6 {line}" for line in remarks]
+    if structure.sigma_A is not None:
+        told = (f"{_SIGMA_REMARK} {structure.sigma_A:.6f}", f"{_COLUMN_REMARK} Bfactor")
+        out.raw_remarks = [_FIRST_REMARK, *(f"REMARK {line}" for line in told)]
+    out.raw_remarks = [*out.raw_remarks, *(f"REMARK   6 {line}" for line in remarks)]
     for number, coords in enumerate(models_A if models_A is not None else [structure.coords_A], start=1):
         out.add_model(_gemmi_model(structure, coords, number))
     out.setup_entities()
     with atomic_path(path) as temporary:
         if Path(path).suffix in (".cif", ".mmcif"):
-            out.make_mmcif_document().write_file(str(temporary))
+            document = out.make_mmcif_document()
+            if structure.sigma_A is not None:
+                document[0].set_pair(_SIGMA_TAG, f"{structure.sigma_A:.6f}")
+            document.write_file(str(temporary))
         else:
             out.write_pdb(str(temporary))
 
@@ -162,7 +217,9 @@ def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.M
         atom = gemmi.Atom()
         atom.name, atom.pos = structure.atom_names[i], gemmi.Position(*position)
         atom.element = gemmi.Element(int(structure.atomic_number[i]))
-        atom.occ = float(structure.weights[i]) if structure.atom_names[i] == PSEUDOATOM else 1.0
+        atom.occ = 1.0
+        if structure.atom_names[i] == PSEUDOATOM:
+            atom.occ = atom.b_iso = float(structure.weights[i])
         residue.add_atom(atom)
     return model
 

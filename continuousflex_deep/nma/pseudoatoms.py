@@ -168,6 +168,7 @@ def _rounded(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: float) -> 
         residue_names=np.full(count, "DEN", dtype=object),
         residue_numbers=np.arange(1, count + 1),
         chain_ids=np.full(count, "A", dtype=object),
+        sigma_A=found.sigma_px * voxel_A,
     )
     return Pseudoatoms(
         structure,

@@ -52,7 +52,9 @@ def test_round_trip(small: Path, suffix: str) -> None:
     back = read_structure(target)
     for name in vars(s):
         a, b = getattr(s, name), getattr(back, name)
-        if a.dtype == object:
+        if name == "sigma_A":
+            assert a is b is None
+        elif a.dtype == object:
             assert a.tolist() == b.tolist(), name
         else:
             np.testing.assert_allclose(a, b, atol=1e-3, err_msg=name)
@@ -78,14 +80,89 @@ def test_several_models_make_a_trajectory(small: Path) -> None:
     np.testing.assert_allclose(read_structure(path).coords_A, s.coords_A, atol=1e-3)
 
 
-def test_pseudoatoms_take_their_weight_from_the_occupancy(tmp_path: Path) -> None:
-    line = "ATOM  {0:5d} DENS DENS{0:5d}    {1:8.3f}{1:8.3f}{1:8.3f}{2:6.2f}{2:6.2f}      DENS\n"
-    (tmp_path / "p.pdb").write_text("".join(line.format(i, 2.0 * i, 0.25 * i) for i in range(1, 4)))
-    s = read_structure(tmp_path / "p.pdb")
-    assert s.weights.tolist() == [0.25, 0.5, 0.75]
+def pseudoatoms(path: Path, remark: str, occupancy: list[float], b_factor: list[float]) -> Path:
+    line = "ATOM  {0:5d} DENS DENS{0:5d}    {1:8.3f}{1:8.3f}{1:8.3f}{2:6.2f}{3:6.2f}      DENS\n"
+    atoms = enumerate(zip(occupancy, b_factor, strict=True), start=1)
+    path.write_text(remark + "".join(line.format(i, 2.0 * i, *columns) for i, columns in atoms))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("remark", "occupancy", "b_factor"),
+    [
+        ("", [0.25, 0.5, 0.75], [0.25, 0.5, 0.75]),
+        ("", [0.25, 0.5, 0.75], [30.0, 40.0, 50.0]),
+        ("", [1.0, 1.0, 1.0], [0.25, 0.5, 0.75]),
+        ("", [0.25, 0.5, 0.75], [1.0, 1.0, 1.0]),
+        ("REMARK intensityColumn occupancy\n", [0.25, 0.5, 0.75], [3.0, 2.0, 1.0]),
+        ("REMARK intensityColumn Bfactor\n", [3.0, 2.0, 1.0], [0.25, 0.5, 0.75]),
+    ],
+)
+def test_pseudoatoms_take_their_weight_from_the_column_that_holds_it(
+    tmp_path: Path, remark: str, occupancy: list[float], b_factor: list[float]
+) -> None:
+    s = read_structure(pseudoatoms(tmp_path / "p.pdb", remark, occupancy, b_factor))
+    np.testing.assert_allclose(s.weights, [0.25, 0.5, 0.75], atol=1e-6)
     assert len(set(s.residue_index.tolist())) == 3
-    write_structure(tmp_path / "q.pdb", s)
-    assert read_structure(tmp_path / "q.pdb").weights.tolist() == [0.25, 0.5, 0.75]
+    assert s.sigma_A is None
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_pseudoatoms_keep_their_gaussians(tmp_path: Path, suffix: str) -> None:
+    """Weight and sigma come back from either kind of file, also of some atoms and of several models."""
+    remarks = "REMARK xmipp_volume_to_pseudoatoms\nREMARK fixedGaussian 2.561300\nREMARK intensityColumn Bfactor\n"
+    s = read_structure(pseudoatoms(tmp_path / "p.pdb", remarks, [1.0, 1.0, 1.0], [0.25, 0.5, 0.75]))
+    assert s.sigma_A == 2.5613
+    write_structure(tmp_path / f"q{suffix}", s.select(np.array([0, 2])), [s.coords_A[[0, 2]]] * 2, remarks=["HELLO"])
+    back = read_structure(tmp_path / f"q{suffix}")
+    np.testing.assert_allclose(back.weights, [0.25, 0.75], atol=1e-6)
+    assert back.sigma_A == 2.5613
+
+
+def test_lines_that_other_programs_read(tmp_path: Path) -> None:
+    """ContinuousFlex takes the second line's third word as sigma, Xmipp's alignment B-factors as weights."""
+    remarks = "REMARK fixedGaussian 3\n"
+    s = read_structure(pseudoatoms(tmp_path / "p.pdb", remarks, [0.25, 0.5, 0.75], [1.0, 1.0, 1.0]))
+    write_structure(tmp_path / "q.pdb", s, remarks=["HELLO"])
+    lines = (tmp_path / "q.pdb").read_text().splitlines()
+    assert float(lines[1].split()[2]) == 3.0
+    assert lines[2] == "REMARK intensityColumn Bfactor"
+    assert lines[3] == "REMARK   6 HELLO"
+    atoms = [line for line in lines if line.startswith("ATOM")]
+    assert [line[12:16] for line in atoms] == ["DENS"] * 3
+    assert [float(line[54:60]) for line in atoms] == [float(line[60:66]) for line in atoms] == [0.25, 0.5, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("remark", "message"), [("fixedGaussian wide", "says 'wide'"), ("intensityColumn charge", "column 'charge'")]
+)
+def test_remarks_that_cannot_be_are_explained(tmp_path: Path, remark: str, message: str) -> None:
+    file = pseudoatoms(tmp_path / "p.pdb", f"REMARK {remark}\n", [1.0], [1.0])
+    with pytest.raises(FormatError, match=message):
+        read_structure(file)
+
+
+XMIPP_PSEUDOATOMS = """\
+REMARK xmipp_volume_to_pseudoatoms
+REMARK fixedGaussian 3.000000
+REMARK intensityColumn Bfactor
+ATOM      1 DENS DENS    1       2.200  -1.000   1.000     1  0.01      DENS
+ATOM      2 DENS DENS    2      -7.000   4.000   2.000     1  0.48      DENS
+ATOM      3 DENS DENS    3      -4.700   3.000   2.200     1  0.31      DENS
+ATOM      4 DENS DENS    4      -0.900   1.200  -0.800     1  1.00      DENS
+"""
+
+
+def test_xmipps_own_file(tmp_path: Path) -> None:
+    """Made by xmipp_volume_to_pseudoatoms (source of July 2025) with --sigma 3 --sampling_rate 2 --initialSeeds 4
+    --targetError 1 from a map of 24 voxels with four Gaussians."""
+    (tmp_path / "p.pdb").write_text(XMIPP_PSEUDOATOMS)
+    s = read_structure(tmp_path / "p.pdb")
+    assert s.is_pseudoatomic
+    assert s.sigma_A == 3.0
+    np.testing.assert_allclose(s.weights, [0.01, 0.48, 0.31, 1.0], atol=1e-6)
+    assert s.coords_A[1].tolist() == [-7.0, 4.0, 2.0]
+    assert s.residue_index.tolist() == [0, 1, 2, 3]
 
 
 def test_large_mmcif() -> None:
