@@ -54,4 +54,15 @@
   year    = {2011},
   doi     = {10.1093/bioinformatics/btr168}
 }
+
+@article{tama2001,
+  title   = {Conformational change of proteins arising from normal mode calculations},
+  author  = {Tama, Florence and Sanejouand, Yves-Henri},
+  journal = {Protein Engineering},
+  volume  = {14},
+  number  = {1},
+  pages   = {1--6},
+  year    = {2001},
+  doi     = {10.1093/protein/14.1.1}
+}
 """

@@ -26,7 +26,7 @@ from pyworkflow.object import Boolean, CsvList, Float
 from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.io.modes import read_modes
+from continuousflex_deep.io.modes import MODE_FACTS, read_modes
 from continuousflex_deep.particles import Ctf, Floats, Particles
 
 AMPLITUDES_SD_ATTRIBUTE = "_cfdAmplitudesSd"
@@ -319,19 +319,31 @@ def _csv(values: Iterable[Any], kind: type) -> CsvList:
 
 
 def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, ...]:
-    """Make ``folder`` a mode folder of links ``vec.N`` to the set's files; N is the mode's id. Returns the numbers."""
+    """Make ``folder`` a mode folder of links ``vec.N`` to the set's files; N is the mode's id. Returns the numbers.
+
+    What a mode folder of ours says of its modes, energies among it, is linked, too, where all of them come from it.
+    """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    numbers = []
+    numbers, sources = [], set()
     for mode in modes.iterItems():
         file = Path(mode.getModeFile()).resolve()
         if not file.is_file():
             raise InputError(f"normal mode {mode.getObjId()}: there is no file '{file}'; compute the modes again")
-        link = target / f"vec.{mode.getObjId()}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(file)
+        name = f"vec.{mode.getObjId()}"
+        _link(target / name, file)
         numbers.append(int(mode.getObjId()))
+        sources.add(file.parent if file.name == name else None)
+    source = sources.pop() if len(sources) == 1 else None
+    (target / MODE_FACTS).unlink(missing_ok=True)
+    if source is not None and (source / MODE_FACTS).is_file():
+        _link(target / MODE_FACTS, source / MODE_FACTS)
     return tuple(numbers)
+
+
+def _link(link: Path, file: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(file)
 
 
 def fill_modes(output: SetOfNormalModes, folder: str | Path) -> None:

@@ -13,7 +13,7 @@ from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import write_json
 
 Floats = NDArray[np.float64]
-_FACTS = "modes.json"
+MODE_FACTS = "modes.json"  # beside the vectors
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
     lengths = {len(v) for v in vectors}
     if len(lengths) > 1:
         raise FormatError(f"'{base}': mode files have different numbers of atoms {sorted(lengths)}")
-    facts = _read_facts(base / _FACTS, chosen)
+    facts = _read_facts(base / MODE_FACTS, chosen)
     return NormalModes(mode_ids=tuple(chosen), vectors=np.array(vectors), **facts)
 
 
@@ -97,7 +97,7 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
     Files of an earlier run into the same folder, as its modes.json lists them, are removed first.
     """
     base = Path(folder)
-    for stale in _listed_modes(base / _FACTS):
+    for stale in _listed_modes(base / MODE_FACTS):
         (base / f"vec.{stale}").unlink(missing_ok=True)
     for number, vector in zip(modes.mode_ids, modes.vectors, strict=True):
         with atomic_path(base / f"vec.{number}") as temporary:
@@ -107,7 +107,7 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
         {"mode": m, **{k: float(v[i]) for k, v in columns.items() if v is not None}}
         for i, m in enumerate(modes.mode_ids)
     ]
-    write_json(base / _FACTS, rows)
+    write_json(base / MODE_FACTS, rows)
 
 
 def require_same_atoms(

@@ -4,6 +4,7 @@ from continuousflex_deep.protocols.protocol_align import CfdProtAlign
 from continuousflex_deep.protocols.protocol_group import CfdProtGroup
 from continuousflex_deep.protocols.protocol_infer import CfdProtInfer
 from continuousflex_deep.protocols.protocol_landscape import CfdProtLandscape
+from continuousflex_deep.protocols.protocol_modes import CfdProtModes
 from continuousflex_deep.protocols.protocol_nma import CfdProtNma
 from continuousflex_deep.protocols.protocol_preprocess import CfdProtPreprocess
 from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
@@ -15,6 +16,7 @@ __all__ = [
     "CfdProtGroup",
     "CfdProtInfer",
     "CfdProtLandscape",
+    "CfdProtModes",
     "CfdProtNma",
     "CfdProtPreprocess",
     "CfdProtReconstruct",

@@ -22,7 +22,7 @@ from continuousflex_deep.protocols.form_options import add_other_options, read_o
 FILLED = frozenset(
     {
         "particles", "structure", "modes", "output", "model", "landscape", "images", "reference", "threads", "device",
-        "pixel_size_A", "resume", "start_from",
+        "pixel_size_A", "resume", "start_from", "target",
     }
 )  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran

@@ -18,6 +18,7 @@ from pyworkflow.object import CsvList
 from continuousflex_deep import convert
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import random_rotations, rotation_distance_deg
+from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.particles import Ctf, Particles
 
@@ -182,6 +183,20 @@ def test_modes_become_one_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     Path("mode_8.txt").unlink()
     with pytest.raises(InputError, match="normal mode 8"):
         convert.modes_to_folder(modes, tmp_path / "links")
+
+
+def test_what_is_known_of_modes_travels_with_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Energies are in no Scipion object, only in the folder that the modes come from."""
+    monkeypatch.chdir(tmp_path)
+    vectors = np.eye(6).reshape(6, 2, 3)[:2]
+    write_modes(tmp_path / "made", NormalModes((7, 8), vectors, eigenvalues=np.array([2.0, 5.0])))
+    modes = SetOfNormalModes.create(str(tmp_path))
+    convert.fill_modes(modes, tmp_path / "made")
+    convert.modes_to_folder(modes, tmp_path / "links")
+    assert read_modes(tmp_path / "links").eigenvalues.tolist() == [2.0, 5.0]
+    (tmp_path / "made" / "modes.json").unlink()
+    convert.modes_to_folder(modes, tmp_path / "links")
+    assert read_modes(tmp_path / "links").eigenvalues is None
 
 
 def test_new_images_keep_the_rest_of_the_source(particles: Particles, tmp_path: Path) -> None:
