@@ -201,7 +201,9 @@ class AlignOptions(_Flexible, _Particles, _Compute):
     """HEMNMA: pose and normal-mode amplitudes of every particle."""
 
     output: str = required("particle file with poses and amplitudes (.star or .xmd)")
-    engine: Literal["embedded"] = option("embedded", "which engine aligns")
+    engine: Literal["embedded", "xmipp"] = option(
+        "embedded", "which engine aligns: the embedded one, or Xmipp's HEMNMA where Xmipp is installed"
+    )
     modes: str = option("", "folder of normal modes (vec.7, vec.8, …); needed unless only poses are to be found")
     init: Literal["global", "local"] = option(
         "global", "search all orientations, or start from those in the particle file"
@@ -237,7 +239,7 @@ class AlignOptions(_Flexible, _Particles, _Compute):
     angular_step_deg: float = option(15.0, "step of the orientation search", "°", low=4.0, high=30.0)
     finest_resolution_A: float = option(
         0.0,
-        "use no detail of the images finer than this, so that a reconstruction may be compared with the reference "
+        "use no detail finer than this, so that a reconstruction may be compared with the reference "
         "beyond it without bias; 0: as fine as the images carry information",
         "Å",
         low=0.0,
@@ -251,7 +253,24 @@ class AlignOptions(_Flexible, _Particles, _Compute):
     calibration_particles: int = option(
         256, "particles from which noise, transfer and contrast sign are estimated", low=1
     )
-    batch: int = option(0, "particles at a time; 0 takes 64 on a CPU and 512 on a GPU", low=0)
+    batch: int = option(
+        0,
+        "particles at a time; 0 takes 64 on a CPU and 512 on a GPU, and of Xmipp's engine 16 for each of its processes",
+        low=0,
+    )
+    xmipp_method: Literal["wavelets", "projections"] = option(
+        "wavelets",
+        "Xmipp's rigid-body alignment: wavelets and splines (boxes of a power of two), or projection matching (faster)",
+    )
+    xmipp_step_deg: float = option(10.0, "Xmipp's step of the orientation search", "°", 1.0, 30.0)
+    xmipp_trust_region: float = option(
+        1.0, "scale of Xmipp's first trust-region radius; up to 2 where large motions are expected", low=0.01, high=10.0
+    )
+    xmipp_processes: int = option(1, "MPI processes of Xmipp's program; 1 runs the serial one", low=1)
+    xmipp_launcher: str = option(
+        "mpirun -np {processes} {command}", "how Xmipp's program is started on several processes"
+    )
+    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
 
 
 @dataclass(frozen=True)
@@ -385,6 +404,22 @@ class ReconstructOptions(_Particles, _Compute):
     symmetry: str = option("c1", "point group: c1, c2, …, d2, …")
     ctf: bool = option(True, "weight by the CTF")
     batch: int = option(64, "images at a time", low=1)
+
+
+@dataclass(frozen=True)
+class ConvertOptions(_Particles):
+    """Particles from one program's file to another's: .star, .xmd or .cs in, .star (RELION 3.1) or .xmd out."""
+
+    output: str = required("particle file to write (.star for RELION, .xmd for Xmipp)")
+    images: str = option(
+        "",
+        "particle file with the same ids whose images, optics groups and other columns are taken (say, the original "
+        "one, for results that were found on reduced images)",
+    )
+    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    mode_list: str = option(
+        "", "modes of the amplitudes, for example 7-9, where the particle file does not name them, as Xmipp's do not"
+    )
 
 
 @dataclass(frozen=True)

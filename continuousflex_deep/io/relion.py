@@ -17,7 +17,7 @@ from continuousflex_deep.io.columns import (
     texts,
     written_names,
 )
-from continuousflex_deep.io.star import Table
+from continuousflex_deep.io.star import Column, Table
 from continuousflex_deep.particles import Floats, Particles
 
 # file column -> (Ctf field, default when the file leaves it out)
@@ -33,6 +33,7 @@ _CTF: dict[str, tuple[str, float | None]] = {
 _OPTICS_CTF = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _SCALARS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A", "cfdScore": "score"}
 _ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
+_NAME = "rlnOpticsGroupName"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)")
 # columns of the particles that have a field of their own; the others are kept as they are
 _INTERPRETED = {
@@ -86,7 +87,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         amplitudes_sd=floats(path, table, [f"cfdAmplitude{m}Sd" for m in modes]) if with_sd else None,
         ambiguous=floats(path, table, ["cfdAmbiguous"])[:, 0] > 0.5 if "cfdAmbiguous" in table else None,
         extra={k: v for k, v in main.items() if k not in used},
-        optics_extra={k: v for k, v in optics.items() if k not in _OPTICS_WRITTEN},
+        optics_extra=uninterpreted_optics(optics),
         **{name: floats(path, table, [column])[:, 0] for column, name in _SCALARS.items() if column in table},
     )
 
@@ -100,14 +101,32 @@ def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
         raise FormatError(
             f"'{path}': there is an optics table, but the column rlnOpticsGroup is missing in it or in the particles"
         )
+    return spread_optics(str(path), optics, main["rlnOpticsGroup"])
+
+
+def spread_optics(origin: str, optics: Table, groups: Column) -> Table:
+    """An optics table's values, spread over particles of these groups (n,); FormatError for groups it does not have."""
     place = {group: i for i, group in enumerate(optics["rlnOpticsGroup"])}
-    unknown = sorted({g for g in main["rlnOpticsGroup"] if g not in place})
+    unknown = sorted({g for g in groups if g not in place})
     if unknown:
         raise FormatError(
-            f"'{path}': particles refer to optics groups {unknown[:5]}, the optics table has {list(place)}"
+            f"'{origin}': particles refer to optics groups {unknown[:5]}, the optics table has {list(place)}"
         )
-    rows = np.array([place[g] for g in main["rlnOpticsGroup"]], dtype=np.int64)
+    rows = np.array([place[g] for g in groups], dtype=np.int64)
     return {name: column[rows] for name, column in optics.items()}
+
+
+def uninterpreted_optics(spread: Table) -> Table:
+    """The columns of a spread optics table that have no field of their own, names given by default left out."""
+    kept = {k: v for k, v in spread.items() if k not in _OPTICS_WRITTEN}
+    names = kept.get(_NAME)
+    if names is not None and (names == _default_names(spread["rlnOpticsGroup"])).all():
+        del kept[_NAME]
+    return kept
+
+
+def _default_names(groups: Column) -> Column:
+    return np.array([f"opticsGroup{g}" for g in groups], dtype=object)
 
 
 def _relion_pixel_size(path: Path, table: Table, given: float | None, header: float | None) -> float:
@@ -135,17 +154,20 @@ def _relion_shifts(path: Path, table: Table, pixel_size_A: float) -> Floats | No
     return None
 
 
-def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
-    groups = p.extra.get("rlnOpticsGroup", texts(np.ones(len(p), dtype=int)))
-    # in the order of their numbers
+def optics_groups(p: Particles) -> Column:
+    """The optics group of each particle (n,)."""
+    return p.extra.get("rlnOpticsGroup", texts(np.ones(len(p), dtype=int)))
+
+
+def optics_table(p: Particles) -> Table:
+    """RELION's optics table: a row for each group that particles are of, in the order of their numbers."""
+    groups = optics_groups(p)
     optics: Table = {"rlnOpticsGroup": np.array(sorted(set(groups), key=lambda g: (len(g), g)), dtype=object)}
     n_groups = len(optics["rlnOpticsGroup"])
     first = [int(np.flatnonzero(groups == g)[0]) for g in optics["rlnOpticsGroup"]]
     if p.ctf is not None:
         for column in _OPTICS_CTF:
             optics[column] = texts(getattr(p.ctf, _CTF[column][0])[first])
-    place = {group: i for i, group in enumerate(optics["rlnOpticsGroup"])}
-    group_of = np.array([place[str(g)] for g in groups], dtype=np.int64)
     constants = {
         "rlnImagePixelSize": f"{p.pixel_size_A:.6f}",
         "rlnImageSize": str(p.box_px),
@@ -154,6 +176,17 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     }
     optics |= {k: np.array([v] * n_groups, dtype=object) for k, v in constants.items()}
     optics |= {k: v[first] for k, v in p.optics_extra.items()}
+    names = optics.get(_NAME, _default_names(optics["rlnOpticsGroup"]))
+    if len(set(names)) < n_groups:  # groups of several files; RELION tells them apart by their names
+        names = np.array([f"{name}_{g}" for name, g in zip(names, optics["rlnOpticsGroup"], strict=True)], dtype=object)
+    return optics | {_NAME: names}
+
+
+def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
+    """The tables of a RELION 3.1 file to be written at `path`."""
+    groups, optics = optics_groups(p), optics_table(p)
+    place = {group: i for i, group in enumerate(optics["rlnOpticsGroup"])}
+    group_of = np.array([place[g] for g in groups], dtype=np.int64)
     table: Table = {"rlnImageName": written_names(p, path), "rlnOpticsGroup": groups, "cfdParticleId": texts(p.ids)}
     if p.ctf is not None:
         for column, (name, _) in _CTF.items():

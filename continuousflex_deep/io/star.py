@@ -1,5 +1,6 @@
 """STAR files as tables of strings: RELION 3.0, 3.1 and later, and Xmipp's xmd. Parsing is gemmi's."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import gemmi
@@ -26,6 +27,19 @@ def read_star(path: str | Path) -> dict[str, Table]:
         raise FormatError(
             f"'{file}' is not a valid STAR file: {error}; was it cut off, or is it another format?"
         ) from error
+    return _blocks(document, str(file))
+
+
+def parse_star(text: str, origin: str) -> dict[str, Table]:
+    """The same for a text; origin names it in errors."""
+    try:
+        document = gemmi.cif.read_string(text)
+    except (ValueError, RuntimeError) as error:
+        raise FormatError(f"'{origin}' is no valid STAR text: {error}") from error
+    return _blocks(document, origin)
+
+
+def _blocks(document: gemmi.cif.Document, file: str) -> dict[str, Table]:
     blocks: dict[str, Table] = {}
     for block in document:
         name = block.name.strip()  # gemmi names RELION 3.0's bare "data_" with a blank
@@ -61,14 +75,19 @@ def write_star(path: str | Path, blocks: dict[str, Table], header: str = "") -> 
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as out:
         out.write(header)
         for name, table in blocks.items():
-            out.write(f"\ndata_{name}\n\nloop_\n")
-            out.writelines(f"_{tag} #{i}\n" for i, tag in enumerate(table, start=1))
-            columns = [_quoted(column) for column in table.values()]
-            lengths = {len(c) for c in columns}
-            if len(lengths) > 1:
-                raise FormatError(f"table '{name}' for '{path}': columns of different lengths {sorted(lengths)}")
-            out.writelines(" ".join(row) + "\n" for row in zip(*columns, strict=True))
-            out.write("\n")
+            out.writelines(table_lines(name, table))
+
+
+def table_lines(name: str, table: Table) -> Iterator[str]:
+    """The lines of a table as a loop of STAR. FormatError where its columns have different lengths."""
+    columns = [_quoted(column) for column in table.values()]
+    lengths = {len(c) for c in columns}
+    if len(lengths) > 1:
+        raise FormatError(f"table '{name}': columns of different lengths {sorted(lengths)}, expected one")
+    yield f"\ndata_{name}\n\nloop_\n"
+    yield from (f"_{tag} #{i}\n" for i, tag in enumerate(table, start=1))
+    yield from (" ".join(row) + "\n" for row in zip(*columns, strict=True))
+    yield "\n"
 
 
 def _quoted(column: Column) -> list[str]:
