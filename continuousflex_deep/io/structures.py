@@ -26,7 +26,7 @@ class Structure:
     """N atoms: coords_A (N, 3), atomic_number, atom_names, residue_names, residue_numbers and chain_ids (N,).
 
     weights (N,) is what an atom contributes to the projected density: its atomic number, or a pseudoatom's own weight.
-    sigma_A is the standard deviation of pseudoatoms, which are Gaussians; None for atoms, or where a file leaves it out.
+    sigma_A is the standard deviation of pseudoatoms, which are Gaussians; None for atoms, or if a file lacks it.
     """
 
     coords_A: Floats
