@@ -6,6 +6,7 @@ masses are 1): a difference so superposed contains no translation or rotation of
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from continuousflex_deep.nma.network import rigid_motions
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+AtomKey = tuple[Any, ...]  # chain, residue's number and name, atom's name, and which of those that share all these
 LEAST_SHARE = 0.5  # of a structure's residues that must be found in the other conformation
 _STEPS, _CONVERGED_A = 100, 1e-7
 # other names of the same residue, by its protonation, as force fields write them
@@ -89,19 +91,19 @@ def _chains(structure: Structure) -> list[str]:
 def _match(structure: Structure, other: Structure, chains: dict[str, str]) -> tuple[Integers, Integers]:
     """Pairs of atoms where each chain of the structure is the named one of the other."""
     there = {key: i for i, key in enumerate(_keys(other))}
-    pairs = [
-        (i, there[key])
-        for i, (chain, *rest) in enumerate(_keys(structure))
-        if (key := (chains.get(chain), *rest)) in there
-    ]
+    pairs = []
+    for i, (chain, *rest) in enumerate(_keys(structure)):
+        partner = there.get((chains.get(chain), *rest))
+        if partner is not None:
+            pairs.append((i, partner))
     first, second = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return first, second
 
 
-def _keys(structure: Structure) -> list[tuple[object, ...]]:
+def _keys(structure: Structure) -> list[AtomKey]:
     """What tells each atom from others; the last number tells those apart that share all names (insertion codes)."""
-    seen: dict[tuple[object, ...], int] = {}
-    keys = []
+    seen: dict[AtomKey, int] = {}
+    keys: list[AtomKey] = []
     residue_names = [_SAME.get(name, name) for name in structure.residue_names.tolist()]
     columns = [c.tolist() for c in (structure.chain_ids, structure.residue_numbers, structure.atom_names)]
     for key in zip(columns[0], columns[1], residue_names, columns[2], strict=True):

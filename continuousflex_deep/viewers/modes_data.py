@@ -1,0 +1,118 @@
+"""Normal modes and their structure, as a viewer shows them: a few thousand atoms, and how far each residue moves."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, read_mode_table
+from continuousflex_deep.io.modes import NormalModes, read_modes, require_same_atoms
+from continuousflex_deep.io.structures import Structure, read_structure, write_structure
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+# more atoms than these are not drawn: they would hide each other, and the motion would no longer be fluid
+MOST_SHOWN = 3000
+# of a file for other viewers; of larger structures it holds one atom a residue
+MOST_WRITTEN = 20_000
+_FRAMES = 20
+_BOND_A = 9.0  # consecutive residues of a chain that are farther apart are not joined: some are missing between them
+
+
+@dataclass(frozen=True, eq=False)
+class ModesData:
+    """A structure of N atoms and R residues with M modes (M, N, 3), re-centred as every deformed structure is.
+
+    shown (S,): indices of the atoms to draw; bonds (B, 2): pairs of positions in ``shown`` that are joined by a line.
+    """
+
+    structure: Structure
+    vectors: Floats
+    table: ModeTable
+    shown: Integers
+    bonds: Integers
+
+    def row(self, mode: int) -> int:
+        """Where in the arrays a mode is."""
+        return self.table.mode_ids.index(mode)
+
+    def amplitude_A(self, rmsd_A: float) -> float:
+        """The amplitude q of a motion of this RMSD: RMSD · √N (docs/conventions.md)."""
+        return float(rmsd_A * np.sqrt(len(self.structure)))
+
+    def shown_motion(self, mode: int) -> tuple[Floats, Floats]:
+        """Coordinates (S, 3) and the mode's displacements (S, 3) of the shown atoms, per unit of RMSD, in Å."""
+        return self.structure.coords_A[self.shown], self.vectors[self.row(mode)][self.shown] * self.amplitude_A(1.0)
+
+    def residue_displacements(self, mode: int) -> Floats:
+        """How far the atoms of each residue move (R,), root mean square, per unit of RMSD."""
+        residue = self.structure.residue_index
+        squared = np.square(self.vectors[self.row(mode)]).sum(axis=1) * self.amplitude_A(1.0) ** 2
+        return np.asarray(np.sqrt(np.bincount(residue, squared) / np.bincount(residue)))
+
+    def chain_ends(self) -> list[tuple[str, int]]:
+        """Each chain's name and how many residues come before its end."""
+        chains = self.structure.chain_ids[self.structure.representative_atoms]
+        ends = [*(np.flatnonzero(chains[1:] != chains[:-1]) + 1), len(chains)]
+        return [(str(chains[end - 1]), int(end)) for end in ends]
+
+    def write_swing(self, folder: str | Path, mode: int, rmsd_A: float) -> Path:
+        """Write one period of the swing along a mode as models of one file, for ChimeraX or VMD; returns its path.
+
+        It is a PDB file, or mmCIF where chains have names that are too long for one.
+        """
+        large = len(self.structure) > MOST_WRITTEN
+        atoms = self.structure.representative_atoms if large else np.arange(len(self.structure))
+        part, step = self.structure.select(atoms), self.vectors[self.row(mode)][atoms] * self.amplitude_A(rmsd_A)
+        phases = np.sin(2 * np.pi * np.arange(_FRAMES) / _FRAMES)
+        long_names = max(len(name) for name in part.chain_ids) > 2
+        path = Path(folder) / f"swing_{mode}{'.cif' if long_names else '.pdb'}"
+        write_structure(path, part, [part.coords_A + phase * step for phase in phases])
+        return path
+
+
+def read_modes_data(
+    structure_path: str | Path, modes_folder: str | Path, results: str | Path = "", hydrogens: bool = False
+) -> ModesData:
+    """Structure, modes and, where ``results`` names what the modes command wrote, its table of them.
+
+    Raises InputError or FormatError where a file is missing or belongs to something else.
+    """
+    structure = read_structure(structure_path, hydrogens=hydrogens)
+    table = read_mode_table(Path(results) / MODES_CSV) if results else None
+    modes = read_modes(modes_folder, table.mode_ids if table else None)
+    require_same_atoms(modes, len(structure), structure_path, modes_folder)
+    return make_modes_data(structure, modes, table)
+
+
+def make_modes_data(structure: Structure, modes: NormalModes, table: ModeTable | None = None) -> ModesData:
+    """What the viewer shows; without a table, of what the modes themselves say."""
+    weights = structure.weights / structure.weights.sum()
+    centred = modes.vectors - np.einsum("n,mni->mi", weights, modes.vectors)[:, None]
+    shown, bonds = _shown_trace(structure)
+    return ModesData(structure, centred, table or _table_of(modes), shown, bonds)
+
+
+def _table_of(modes: NormalModes) -> ModeTable:
+    columns: dict[str, Floats] = {}
+    if modes.eigenvalues is not None:
+        columns["energy"] = modes.eigenvalues / modes.eigenvalues[0]
+    for name in ("collectivity", "score"):
+        column = getattr(modes, name)
+        if column is not None:
+            columns[name] = column
+    return ModeTable(modes.mode_ids, np.zeros(len(modes), dtype=bool), columns)
+
+
+def _shown_trace(structure: Structure) -> tuple[Integers, Integers]:
+    """Atoms that stand for the structure, and which of them to join; of many residues, every second, third, …."""
+    every = structure.representative_atoms
+    stride = -(-len(every) // MOST_SHOWN)
+    shown = every[::stride]
+    if structure.is_pseudoatomic:
+        return shown, np.empty((0, 2), dtype=np.int64)
+    chain, coords_A = structure.chain_ids[shown], structure.coords_A[shown]
+    near = np.linalg.norm(coords_A[1:] - coords_A[:-1], axis=1) < _BOND_A * stride
+    first = np.flatnonzero((chain[1:] == chain[:-1]) & near)
+    return shown, np.stack([first, first + 1], axis=1)

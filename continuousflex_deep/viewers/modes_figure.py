@@ -1,0 +1,155 @@
+"""A mode in motion, and how far it moves each residue, as matplotlib figures that need no window."""
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from continuousflex_deep.viewers.modes_data import ModesData
+
+Floats = NDArray[np.float64]
+DEFAULT_RMSD_A = 2.5
+_COLOURS = "viridis"
+_REST, _LINE = "#c8ced6", "#3b6ea5"
+_DEGREES_PER_PX = 0.5
+
+
+class MotionFigure:
+    """The structure as a trace that swings along one mode, coloured by displacement; it can be turned and enlarged.
+
+    The view is a plain orthographic projection on a 2D axes, which redraws several times faster than 3D axes do.
+    """
+
+    def __init__(self, data: ModesData, figure: Figure, mode: int) -> None:
+        self.data, self.figure = data, figure
+        self.rmsd_A, self.phase = DEFAULT_RMSD_A, 0.0
+        coords_A, _ = data.shown_motion(mode)
+        self._center = coords_A.mean(axis=0)
+        self.rotation = _principal_axes(coords_A - self._center)
+        self._radius_A = float(np.linalg.norm(coords_A - self._center, axis=1).max())
+        self._zoom = 1.0
+        self.axes = figure.add_axes((0.0, 0.0, 0.9, 1.0))
+        self.axes.set_aspect("equal")
+        self.axes.set_axis_off()
+        (self._rest,) = self.axes.plot([], [], color=_REST, linewidth=1.0, zorder=0)
+        self._title = figure.text(0.02, 0.97, "", va="top")
+        self._moving = self._empty_collection()
+        self.axes.add_collection(self._moving, autolim=False)
+        self._colours = ScalarMappable(cmap=_COLOURS)
+        bar = figure.add_axes((0.9, 0.15, 0.02, 0.7))
+        figure.colorbar(self._colours, cax=bar, label="displacement at the ends (Å)")
+        self.zoom(1.0)
+        self.show_mode(mode)
+
+    def _empty_collection(self) -> LineCollection | PathCollection:
+        if len(self.data.bonds):
+            return LineCollection([], linewidths=1.8, cmap=_COLOURS, capstyle="round")
+        return self.axes.scatter([], [], s=14, c=[], cmap=_COLOURS)
+
+    # -------------------------- what is shown -------------------------------
+    def show_mode(self, mode: int) -> None:
+        """Let the structure swing along another mode."""
+        self.mode = mode
+        self._coords, self._step = self.data.shown_motion(mode)
+        self._size = np.linalg.norm(self._step, axis=1)
+        self._recolour()
+        self._draw()
+
+    def set_rmsd(self, rmsd_A: float) -> None:
+        """How far the ends of the swing are from the structure."""
+        self.rmsd_A = rmsd_A
+        self._recolour()
+        self._draw()
+
+    def set_phase(self, phase: float) -> None:
+        """Where in the swing the structure is, in radians: the structure itself at 0 and π, the ends at ±π/2."""
+        self.phase = phase
+        self._draw()
+
+    def turn(self, right_px: float, down_px: float) -> None:
+        """Turn the view by a drag of the mouse."""
+        a, b = np.radians(_DEGREES_PER_PX * right_px), np.radians(_DEGREES_PER_PX * down_px)
+        about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
+        about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+        self.rotation = about_x @ about_y @ self.rotation
+        self._draw()
+
+    def zoom(self, factor: float) -> None:
+        """Enlarge the view by a factor."""
+        self._zoom = float(np.clip(self._zoom * factor, 0.3, 20))
+        half = 1.08 * self._radius_A / self._zoom
+        self.axes.set(xlim=(-half, half), ylim=(-half, half))
+
+    def positions_A(self) -> Floats:
+        """Coordinates (S, 3) of the shown atoms as they are drawn, before the view's rotation."""
+        return np.asarray(self._coords + self.rmsd_A * np.sin(self.phase) * self._step)
+
+    # -------------------------- drawing -------------------------------------
+    def _recolour(self) -> None:
+        self._colours.set_clim(0.0, max(self.rmsd_A * float(self._size.max()), 1e-6))
+        self._moving.set_clim(*self._colours.get_clim())
+        self._title.set_text(f"mode {self.mode},  q = ±{self.data.amplitude_A(self.rmsd_A):.0f} Å")
+
+    def _draw(self) -> None:
+        seen = (self.positions_A() - self._center) @ self.rotation.T
+        still = (self._coords - self._center) @ self.rotation.T
+        bonds, size = self.data.bonds, self.rmsd_A * self._size
+        if isinstance(self._moving, PathCollection):
+            order = np.argsort(seen[:, 2])  # what is nearer is drawn later
+            self._moving.set_offsets(seen[order, :2])
+            self._moving.set_array(size[order])
+            return
+        order = np.argsort(seen[bonds, 2].sum(axis=1))
+        self._moving.set_segments(seen[bonds[order], :2])
+        self._moving.set_array(size[bonds[order]].mean(axis=1))
+        gaps = np.full((len(bonds), 1, 2), np.nan)
+        self._rest.set_data(*np.concatenate([still[bonds, :2], gaps], axis=1).reshape(-1, 2).T)
+
+
+class DisplacementFigure:
+    """How far a mode moves each residue, or pseudoatom, at the ends of its swing."""
+
+    def __init__(self, data: ModesData, figure: Figure, mode: int) -> None:
+        self.data, self.figure, self.rmsd_A = data, figure, DEFAULT_RMSD_A
+        self.axes = figure.add_subplot()
+        figure.set_layout_engine("constrained")
+        kind = "pseudoatom" if data.structure.is_pseudoatomic else "residue, counted along the file"
+        self.axes.set(xlabel=kind, ylabel="displacement (Å)")
+        self._mark_chains()
+        (self._line,) = self.axes.plot([], [], color=_LINE, linewidth=1.0)
+        self._level = self.axes.axhline(self.rmsd_A, color="0.6", linewidth=0.8, linestyle="--")
+        self.show_mode(mode)
+
+    def show_mode(self, mode: int) -> None:
+        self.mode = mode
+        self._unit = self.data.residue_displacements(mode)
+        self.set_rmsd(self.rmsd_A)
+
+    def set_rmsd(self, rmsd_A: float) -> None:
+        self.rmsd_A = rmsd_A
+        self._line.set_data(np.arange(1, len(self._unit) + 1), rmsd_A * self._unit)
+        self._level.set_ydata([rmsd_A, rmsd_A])
+        self.axes.set(xlim=(1, max(len(self._unit), 2)), ylim=(0, 1.08 * rmsd_A * float(self._unit.max())))
+        self.axes.set_title(f"mode {self.mode} at an RMSD of {rmsd_A:.1f} Å (dashed)", fontsize=9)
+
+    def _mark_chains(self) -> None:
+        ends = self.data.chain_ends()
+        if self.data.structure.is_pseudoatomic or not 1 < len(ends) < 30:
+            return
+        start = 0
+        for name, end in ends:
+            self.axes.axvline(end + 0.5, color="0.8", linewidth=0.6)
+            self.axes.text(
+                (start + end) / 2, 0.99, name, transform=self.axes.get_xaxis_transform(), fontsize=7, va="top",
+                ha="center", color="0.5", clip_on=True,
+            )  # fmt: skip
+            start = end
+
+
+def _principal_axes(centred_A: Floats) -> Floats:
+    """Rotation (3, 3) that shows the longest axis of points (S, 3) from left to right and the shortest in depth."""
+    _, _, vt = np.linalg.svd(centred_A, full_matrices=False)
+    if np.linalg.det(vt) < 0:
+        vt[2] = -vt[2]
+    return np.asarray(vt)
