@@ -21,12 +21,16 @@ from pwem.objects import (
     SetOfParticlesFlex,
     Transform,
 )
-from pyworkflow.object import Boolean, CsvList, Float
+from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
 from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
+from continuousflex_deep.io.columns import plain_stack
+from continuousflex_deep.io.cryosparc import UID_COLUMN
 from continuousflex_deep.io.modes import MODE_FACTS, read_modes
+from continuousflex_deep.io.relion import optics_table, spread_optics, uninterpreted_optics
+from continuousflex_deep.io.star import Column, Table, parse_star, table_lines
 from continuousflex_deep.particles import Ctf, Floats, Particles
 
 AMPLITUDES_SD_ATTRIBUTE = "_cfdAmplitudesSd"
@@ -36,6 +40,13 @@ _AMBIGUOUS_ATTRIBUTE = "_cfdAmbiguous"
 _RESULT_ATTRIBUTES = {
     AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE, *_NUMBERS,
 }  # fmt: skip
+# attribute of a Scipion particle, as RELION's plugin calls it, -> column of the particle file, and its kind
+_HALF_SET_ATTRIBUTE, _OPTICS_ATTRIBUTE = "_rlnRandomSubset", "_rlnOpticsGroup"
+_COLUMNS: dict[str, tuple[str, type]] = {
+    _HALF_SET_ATTRIBUTE: ("rlnRandomSubset", Integer),
+    _OPTICS_ATTRIBUTE: ("rlnOpticsGroup", Integer),
+    "_cfdCryosparcUid": (UID_COLUMN, String),
+}
 
 
 # --------------------------------------------------------------------------------------------------------------- poses
@@ -64,7 +75,9 @@ def matrix_to_pose(matrix: Floats) -> tuple[Floats, Floats]:
 def particles_from_set(image_set: SetOfParticles) -> Particles:
     """The set's enabled particles with what Scipion knows of them; ids are the items' ids.
 
-    Amplitudes of ContinuousFlex's sets, which do not name their modes, count as modes 7, 8, ….
+    Half sets and optics groups are those that RELION's plugin (or ours) left on the items, with the optics table that
+    the set carries; what only some of the particles have is left out. Amplitudes of ContinuousFlex's sets, which do not
+    name their modes, count as modes 7, 8, ….
     Raises InputError where the set is empty, or only some of its particles have a CTF, a pose or amplitudes.
     """
     items = [item.clone() for item in image_set.iterItems() if item.isEnabled()]
@@ -73,10 +86,11 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
     pixel_size_A = float(image_set.getSamplingRate())
     poses = _poses(items) if image_set.hasAlignmentProj() else None
     mode_ids, amplitudes = _amplitudes(items)
+    extra = _kept_columns(items)
     numbers: dict[str, Any] = {field: _column(items, attribute, float) for attribute, field in _NUMBERS.items()}
     return Particles(
         ids=np.array([item.getObjId() for item in items], dtype=np.int64),
-        stacks=np.array([os.path.abspath(item.getFileName()) for item in items], dtype=object),
+        stacks=np.array([os.path.abspath(plain_stack(item.getFileName())) for item in items], dtype=object),
         indices=np.array([max(item.getIndex(), 1) - 1 for item in items], dtype=np.int64),
         pixel_size_A=pixel_size_A,
         box_px=int(image_set.getXDim()),
@@ -88,6 +102,8 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         amplitudes=amplitudes,
         amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
         ambiguous=_column(items, _AMBIGUOUS_ATTRIBUTE, bool),
+        extra=extra,
+        optics_extra=_optics_extra(image_set, extra.get("rlnOpticsGroup")),
         **numbers,
     )
 
@@ -96,6 +112,29 @@ def mode_ids_of(image_set: SetOfParticles) -> tuple[int, ...]:
     """The modes whose amplitudes the set's particles carry; empty where they carry none."""
     item = image_set.getFirstItem()
     return _amplitudes([item])[0] if item is not None else ()
+
+
+def _kept_columns(items: list[Any]) -> dict[str, Column]:
+    """Half set, optics group and cryoSPARC's uid of the particles (n,) as texts, as far as all of them have one."""
+    found: dict[str, Column] = {}
+    for attribute, (column, _) in _COLUMNS.items():
+        values = [getattr(item, attribute, None) for item in items]
+        if all(value is not None and value.get() not in (None, "") for value in values):
+            found[column] = np.array([str(value.get()) for value in values if value is not None], dtype=object)
+    return found
+
+
+def _optics_extra(image_set: SetOfParticles, groups: Column | None) -> Table:
+    """Columns of the optics table that the set carries, spread over particles of these groups (n,); none where the
+    table is not theirs."""
+    text = image_set.getAcquisition().opticsGroupInfo.get()
+    if not text or groups is None:
+        return {}
+    try:
+        table = parse_star(text, "optics groups of the set")["optics"]
+        return uninterpreted_optics(spread_optics("the set", table, groups))
+    except (KeyError, FormatError):  # a union of sets carries the table of one of them
+        return {}
 
 
 def _values(items: list[Any], attribute: str) -> list[Any] | None:
@@ -165,14 +204,15 @@ def _ctf(items: list[Any], acquisition: Acquisition) -> Ctf | None:
             "assign a CTF to all of them or to none"
         )
     models = [item.getCTF() for item in items]
-    everywhere = np.ones(len(items))
+    # that of its own optics group where an item has one
+    optics = [item.getAcquisition() if item.hasAcquisition() else acquisition for item in items]
     return Ctf(
         defocus_u_A=np.array([m.getDefocusU() for m in models], dtype=np.float64),
         defocus_v_A=np.array([m.getDefocusV() for m in models], dtype=np.float64),
         defocus_angle_deg=np.array([m.getDefocusAngle() for m in models], dtype=np.float64),
-        voltage_kV=float(acquisition.getVoltage()) * everywhere,
-        cs_mm=float(acquisition.getSphericalAberration()) * everywhere,
-        amplitude_contrast=float(acquisition.getAmplitudeContrast()) * everywhere,
+        voltage_kV=np.array([a.getVoltage() for a in optics], dtype=np.float64),
+        cs_mm=np.array([a.getSphericalAberration() for a in optics], dtype=np.float64),
+        amplitude_contrast=np.array([a.getAmplitudeContrast() for a in optics], dtype=np.float64),
         phase_shift_deg=np.array([m.getPhaseShift() or 0.0 for m in models], dtype=np.float64),
     )
 
@@ -187,12 +227,14 @@ def fill_set(
 
     With ``sources``, items are their items of the same ids, with everything Scipion knows of them, and only poses,
     amplitudes, scores and coordinates in a landscape are taken from ``particles``; a particle that is in none of them
-    is an InputError. With ``new_images`` the images, too, are those of ``particles``. Without sources, items are made
-    from ``particles`` alone.
+    is an InputError. Half sets are those of ``particles``, where these tell them. With ``new_images`` the images, too,
+    are those of ``particles``. Without sources, items are made from ``particles`` alone.
     """
     if sources:
         output.copyInfo(sources[0])
         output.setHasCTF(sources[0].hasCTF())
+        if len({source.getAcquisition().opticsGroupInfo.get() for source in sources}) > 1:
+            output.getAcquisition().opticsGroupInfo.set("")  # one table cannot tell the groups of several
         items = _items_of(sources, particles)
     else:
         _describe_new_set(output, particles)
@@ -215,6 +257,7 @@ def fill_set(
             _set_image(item, particles, row)
         if matrices is not None:
             item.setTransform(Transform(matrices[row]))
+        _set_column(item, particles, row, _HALF_SET_ATTRIBUTE)
         _set_results(item, particles, row)
         output.append(item)
 
@@ -249,6 +292,8 @@ def _describe_new_set(output: SetOfParticlesFlex, particles: Particles) -> None:
     output.setHasCTF(particles.ctf is not None)
     if particles.ctf is not None:
         output.setAcquisition(_acquisition(particles.ctf, row=0))
+    if "rlnOpticsGroup" in particles.extra:
+        output.getAcquisition().opticsGroupInfo.set("".join(table_lines("optics", optics_table(particles))))
 
 
 def _acquisition(ctf: Ctf, row: int) -> Acquisition:
@@ -272,7 +317,20 @@ def _new_item(particles: Particles, row: int) -> ParticleFlex:
             model.setPhaseShift(float(c.phase_shift_deg[row]))
         item.setCTF(model)
         item.setAcquisition(_acquisition(c, row))
+    for attribute in _COLUMNS:
+        _set_column(item, particles, row, attribute)
     return item
+
+
+def _set_column(item: ParticleFlex, particles: Particles, row: int, attribute: str) -> None:
+    """Set an attribute that keeps a column of the particle file, where that has it."""
+    column, kind = _COLUMNS[attribute]
+    if column not in particles.extra:
+        return
+    text = particles.extra[column][row]
+    if kind is Integer and not text.lstrip("-").isdigit():
+        raise InputError(f"column {column}, particle {particles.ids[row]}: got '{text}', expected a whole number")
+    setattr(item, attribute, kind(int(text) if kind is Integer else text))
 
 
 def _set_image(item: ParticleFlex, particles: Particles, row: int) -> None:

@@ -51,28 +51,47 @@ class _Flexible:
     mode_list: str = option("7-9", "modes to use, for example 7-9 or '7 8 11'; 1-6 are rigid-body and not allowed")
 
 
+ATOMS_CUTOFF_A, ATOMS_BLOCK_SIZE = 8.0, 10  # of the elastic network of atoms
+PSEUDOATOMS_CUTOFF_PERCENT, PSEUDOATOMS_BLOCK_SIZE = 95.0, 0  # and of pseudoatoms
+
+
 @dataclass(frozen=True)
 class NmaOptions:
-    """Normal modes of a structure by an elastic network with rotating and translating blocks."""
+    """Normal modes of a structure by an elastic network, of atoms with rotating and translating blocks."""
 
-    structure: str = required("atomic structure (.pdb, .cif)")
+    structure: str = required("atomic structure or pseudoatoms (.pdb, .cif)")
     output: str = required("folder for the modes")
-    cutoff_A: float = option(8.0, "atoms closer than this are joined by a spring", "Å", low=2.0, high=100.0)
+    cutoff_A: float = option(
+        0.0,
+        f"atoms closer than this are joined by a spring; 0 takes {ATOMS_CUTOFF_A:g} Å for atoms, and for pseudoatoms "
+        f"the cutoff of {PSEUDOATOMS_CUTOFF_PERCENT:g}% of their distances (see the percentage)",
+        "Å",
+        low=0.0,
+        high=100.0,
+    )
     cutoff_percent: float = option(
         0.0,
-        "when above 0, the cutoff is instead this percentile of the distances from each atom to its 3 nearest ones, as "
-        "ContinuousFlex's relative cutoff (95 there), widened so that every atom has 6 springs; meant for pseudoatoms, "
-        "whose spacing varies",
+        "instead of a cutoff in Å: this percentile of the distances from each atom to its 3 nearest ones, as "
+        "ContinuousFlex's relative cutoff, widened so that every atom has 6 springs; 0 for none",
         "%",
         low=0.0,
         high=100.0,
     )
-    block_size: int = option(10, "residues in a rigid block; 0 for no blocks", low=0)
+    block_size: int = option(
+        -1,
+        f"residues (of pseudoatoms: neighbours) in a rigid block; 0 for no blocks, -1 takes {ATOMS_BLOCK_SIZE} for "
+        "atoms and no blocks for pseudoatoms",
+        low=-1,
+    )
     n_modes: int = option(20, "number of modes, the six rigid-body ones included", low=7)
     collectivity_threshold: float = option(
         0.15, "modes below this collectivity are marked as not recommended", low=0.0, high=1.0
     )
     hydrogens: bool = option(False, "keep hydrogens")
+    engine: Literal["embedded", "elnemo"] = option(
+        "embedded", "what computes the modes: the embedded network, or elNemo's programs where they are installed"
+    )
+    elnemo_home: str = option("", "folder of elNemo's programs; by default that of NMA_HOME, then PATH")
 
 
 @dataclass(frozen=True)
@@ -122,14 +141,21 @@ class PseudoatomsOptions:
     mask: str = option("", "map (.mrc) that is above 0.5 where to approximate, instead of a threshold")
     target_error_percent: float = option(
         5.0,
-        "pseudoatoms are added until the difference from the map, noise apart, is this much of it (root mean square)",
+        "pseudoatoms are added until the difference from the map, noise apart, is this much of it (root mean square); "
+        "of Xmipp's engine, the mean difference in percent of the map's range, which for the same pseudoatoms is half "
+        "as much or less",
         "%",
         0.1,
         50,
     )
-    max_pseudoatoms: int = option(20000, "no more than these", low=4)
+    max_pseudoatoms: int = option(20000, "no more than these, of the embedded engine", low=4)
     invert: bool = option(False, "the map's density is negative: invert it")
     voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
+    engine: Literal["embedded", "xmipp"] = option(
+        "embedded", "what places the pseudoatoms: the embedded engine, or Xmipp's program where Xmipp is installed"
+    )
+    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
+    threads: int = option(0, "CPU threads of Xmipp's program; 0 takes all cores that this process may use", low=0)
 
 
 @dataclass(frozen=True)
@@ -417,9 +443,6 @@ class ConvertOptions(_Particles):
         "one, for results that were found on reduced images)",
     )
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
-    mode_list: str = option(
-        "", "modes of the amplitudes, for example 7-9, where the particle file does not name them, as Xmipp's do not"
-    )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from continuousflex_deep.io.star import Column, Table
 from continuousflex_deep.particles import Ctf, Floats, Particles
 
 _HINT = re.compile(r":[A-Za-z]+$")
-_CALLED_MAPS = {".mrc", ".map", ".st"}
+CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes under which an MRC file is taken for a map
 
 
 def floats(path: Path, table: Table, columns: list[str]) -> Floats:
@@ -165,7 +165,7 @@ def written_names(p: Particles, path: Path) -> Column:
     RELION takes an MRC file for a stack of images only where it is called .mrcs, or :mrcs follows its name.
     """
     folder = Path(os.path.abspath(path)).parent
-    shown = {s: _relative(Path(s), folder) + (":mrcs" if Path(s).suffix in _CALLED_MAPS else "") for s in set(p.stacks)}
+    shown = {s: _relative(Path(s), folder) + (":mrcs" if Path(s).suffix in CALLED_MAPS else "") for s in set(p.stacks)}
     names = np.empty(len(p), dtype=object)
     names[:] = [f"{i + 1:06d}@{shown[s]}" for i, s in zip(p.indices, p.stacks, strict=True)]
     return names

@@ -1,7 +1,9 @@
 """The protocols: each is one command of the package."""
 
 from continuousflex_deep.protocols.protocol_align import CfdProtAlign
+from continuousflex_deep.protocols.protocol_export import CfdProtExport
 from continuousflex_deep.protocols.protocol_group import CfdProtGroup
+from continuousflex_deep.protocols.protocol_import import CfdProtImport
 from continuousflex_deep.protocols.protocol_infer import CfdProtInfer
 from continuousflex_deep.protocols.protocol_landscape import CfdProtLandscape
 from continuousflex_deep.protocols.protocol_modes import CfdProtModes
@@ -13,7 +15,9 @@ from continuousflex_deep.protocols.protocol_train import CfdProtTrain
 
 __all__ = [
     "CfdProtAlign",
+    "CfdProtExport",
     "CfdProtGroup",
+    "CfdProtImport",
     "CfdProtInfer",
     "CfdProtLandscape",
     "CfdProtModes",

@@ -1,5 +1,6 @@
 """Scipion's objects to Particles and back."""
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import random_rotations, rotation_distance_deg
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.io.star import parse_star
 from continuousflex_deep.particles import Ctf, Particles
 
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
@@ -228,6 +230,94 @@ def test_sets_of_different_kinds_are_joined_by_what_they_share(particles: Partic
     assert back.score is None
     assert back.amplitudes_sd is None
     assert [item.getZRed().tolist() for item in output] == [[float(row)] for row in particles.rows_of(back.ids)]
+
+
+def with_optics(particles: Particles) -> Particles:
+    """The same particles in two optics groups of different voltage, with half sets and cryoSPARC's uids."""
+    second = np.arange(len(particles)) % 2 == 1
+    ctf = dataclasses.replace(particles.require_ctf("it"), voltage_kV=np.where(second, 200.0, 300.0))
+    columns = {
+        "rlnRandomSubset": np.where(np.arange(len(particles)) < 3, "1", "2").astype(object),
+        "rlnOpticsGroup": np.where(second, "10", "2").astype(object),
+        "cfdCryosparcUid": np.array([str(2**63 + int(i)) for i in particles.ids], dtype=object),
+    }
+    optics = {
+        "rlnOpticsGroupName": np.where(second, "late", "early").astype(object),
+        "rlnBeamTiltX": np.where(second, "0.25", "-0.5").astype(object),
+    }
+    return particles.replace(ctf=ctf, extra=columns, optics_extra=optics)
+
+
+def assert_columns(found: Particles, expected: Particles) -> None:
+    rows = expected.rows_of(found.ids)
+    for name in ("extra", "optics_extra"):
+        theirs = {k: v[rows].tolist() for k, v in getattr(expected, name).items()}
+        assert {k: v.tolist() for k, v in getattr(found, name).items()} == theirs
+    np.testing.assert_allclose(found.ctf.voltage_kV, expected.ctf.voltage_kV[rows])
+
+
+def test_half_sets_and_optics_groups_survive(particles: Particles, tmp_path: Path) -> None:
+    """As attributes that RELION's plugin writes and reads; then through a second set, as every protocol makes one."""
+    whole = with_optics(particles)
+    source = make_set(tmp_path / "a", whole)
+    item = source[7]
+    row = whole.rows_of([7])[0]
+    assert item._rlnRandomSubset.get() == int(whole.extra["rlnRandomSubset"][row])
+    assert item._rlnOpticsGroup.get() == int(whole.extra["rlnOpticsGroup"][row])
+    table = parse_star(source.getAcquisition().opticsGroupInfo.get(), "the set")["optics"]
+    assert (table["rlnOpticsGroup"].tolist(), table["rlnVoltage"].tolist()) == (["2", "10"], ["300", "200"])
+    assert_columns(convert.particles_from_set(source), whole)
+    results = particles.select([6, 0, 3])  # a command's results may tell nothing of optics
+    again = make_set(tmp_path / "b", results, source)
+    assert_columns(convert.particles_from_set(again), whole)
+
+
+def test_half_sets_of_results_reach_images_without(particles: Particles, tmp_path: Path) -> None:
+    source = make_set(tmp_path / "a", particles)
+    whole = with_optics(particles)
+    back = convert.particles_from_set(make_set(tmp_path / "b", whole, source))
+    assert back.extra["rlnRandomSubset"].tolist() == whole.extra["rlnRandomSubset"][whole.rows_of(back.ids)].tolist()
+    assert "rlnOpticsGroup" not in back.extra  # optics are those of the images
+
+
+def test_optics_tables_of_different_sets_are_not_mixed(particles: Particles, tmp_path: Path) -> None:
+    whole = with_optics(particles)
+    first = make_set(tmp_path / "a", whole.select(np.arange(4)))
+    other = whole.select(np.arange(4, 8))
+    tilt = {"rlnBeamTiltX": np.full(4, "9", dtype=object)}
+    second = make_set(tmp_path / "b", other.replace(optics_extra=other.optics_extra | tilt))
+    back = convert.particles_from_set(make_set(tmp_path / "c", whole, first, second))
+    assert back.optics_extra == {}
+    np.testing.assert_allclose(back.ctf.voltage_kV, whole.ctf.voltage_kV[whole.rows_of(back.ids)])
+    # and a table that lacks a group, as a union of sets has it, is left alone
+    first.getAcquisition().opticsGroupInfo.set("data_optics\nloop_\n_rlnOpticsGroup\n_rlnBeamTiltX\n2 1\n")
+    assert convert.particles_from_set(first).optics_extra == {}
+
+
+def test_columns_that_only_some_particles_have_are_left_out(particles: Particles, tmp_path: Path) -> None:
+    whole = with_optics(particles)
+    output = SetOfParticlesFlex.create(str(tmp_path))
+    output.setSamplingRate(2.5)
+    for item in make_set(tmp_path / "a", whole):
+        if item.getObjId() == 12:
+            item._rlnRandomSubset.set(None)  # as in a union with a set that has no half sets
+        output.append(item)
+    assert set(convert.particles_from_set(output).extra) == {"rlnOpticsGroup", "cfdCryosparcUid"}
+
+
+def test_half_sets_that_are_no_numbers_are_refused(particles: Particles, tmp_path: Path) -> None:
+    wrong = particles.replace(extra={"rlnRandomSubset": np.full(8, "first", dtype=object)})
+    with pytest.raises(InputError, match="column rlnRandomSubset, particle 41: got 'first', expected a whole number"):
+        convert.fill_set(SetOfParticlesFlex.create(str(tmp_path)), wrong)
+
+
+def test_stacks_named_with_a_hint_are_found(particles: Particles, tmp_path: Path) -> None:
+    output = SetOfParticles.create(str(tmp_path))
+    item = Particle(location=(3, "Runs/images.mrcs:mrcs"))
+    output.setSamplingRate(2.5)
+    output.setDim((16, 16, 1))
+    output.append(item)
+    assert convert.particles_from_set(output).stacks.tolist() == [str(tmp_path / "Runs" / "images.mrcs")]
 
 
 def test_continuousflexs_sets_are_read(particles: Particles, tmp_path: Path) -> None:

@@ -272,9 +272,8 @@ class TestCfdWorkflow(BaseTest):
         before = {run.getObjId() for run in self.proj.getRuns()}
         self.proj.loadProtocols(template.createTemplateFile())
         runs = {run.getClassName(): run for run in self.proj.getRuns(refresh=True) if run.getObjId() not in before}
-        self.assertEqual(
-            set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - {"CfdProtModes", "CfdProtPreprocess"}
-        )
+        beside = {"CfdProtModes", "CfdProtPreprocess", "CfdProtImport", "CfdProtExport"}
+        self.assertEqual(set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - beside)
         self.assertEqual(runs["CfdProtSynthesize"].count.get(), 20)
         self.assertEqual(runs["CfdProtSynthesize"].snr.get(), SimulateOptions.snr)
         for run in runs.values():

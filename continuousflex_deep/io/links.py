@@ -1,0 +1,38 @@
+"""Links to image stacks, where a program needs them in its own folders or under another name."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.columns import CALLED_MAPS
+from continuousflex_deep.particles import Particles
+
+
+def link_stacks(particles: Particles, folder: str | Path) -> Particles:
+    """The particles on links in ``folder`` to their stacks, as Scipion's imports make them: nothing is copied.
+
+    Links to MRC files are called .mrcs, which Scipion and its programs need to take them for stacks. InputError where a
+    stack is missing.
+    """
+    target = Path(os.path.abspath(folder))
+    target.mkdir(parents=True, exist_ok=True)
+    links: dict[str, str] = {}
+    taken: set[str] = set()
+    for stack in sorted(set(particles.stacks)):
+        file = Path(stack)
+        if not file.is_file():
+            raise InputError(
+                f"image stack '{file}', which the particle file names, is not there; check the paths in that file"
+            )
+        suffix = ".mrcs" if file.suffix in CALLED_MAPS else file.suffix
+        name, number = f"{file.stem}{suffix}", 1
+        while name in taken:  # stacks of different folders may have one name
+            number += 1
+            name = f"{file.stem}_{number}{suffix}"
+        taken.add(name)
+        (target / name).unlink(missing_ok=True)
+        (target / name).symlink_to(file.resolve())
+        links[stack] = str(target / name)
+    return particles.replace(stacks=np.array([links[stack] for stack in particles.stacks], dtype=object))
