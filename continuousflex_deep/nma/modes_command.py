@@ -37,6 +37,7 @@ from continuousflex_deep.options import ModesOptions
 from continuousflex_deep.progress import progress_bar
 
 Floats = NDArray[np.float64]
+_LEAST_RMSD_A = 0.01  # between conformations; files round coordinates to 0.001 Å
 _HEADINGS = {
     "energy": "energy",
     "collectivity": "collectivity",
@@ -77,7 +78,7 @@ def run(options: ModesOptions) -> None:
     folder = _output_folder(options)
     stale = read_mode_table(folder / MODES_CSV).mode_ids if (folder / MODES_CSV).exists() else ()
     inputs = read_inputs(options)
-    motion = inputs.compared.motion() if inputs.compared else None
+    motion = _motion(inputs, options)
     table = make_table(inputs, motion, options)
     facts = _facts(inputs, motion, table)
     residues = residue_displacements(inputs, motion, options.swing_rmsd_A)
@@ -115,6 +116,19 @@ def read_inputs(options: ModesOptions) -> Inputs:
     atoms = matched.first
     compared = Compared(matched, structure.coords_A[atoms], modes.vectors[:, atoms], target.coords_A[matched.second])
     return Inputs(structure, modes, asked, compared)
+
+
+def _motion(inputs: Inputs, options: ModesOptions) -> Motion | None:
+    """The motion along all modes towards the target; InputError where there is none."""
+    if inputs.compared is None:
+        return None
+    motion = inputs.compared.motion()
+    if motion.rmsd_A < _LEAST_RMSD_A:
+        raise InputError(
+            f"--target: '{options.target}' is the conformation of '{options.structure}' itself (RMSD {motion.rmsd_A:.4f} "
+            f"Å once superposed, expected at least {_LEAST_RMSD_A:g} Å); give another one, or leave the target out"
+        )
+    return motion
 
 
 def make_table(inputs: Inputs, motion: Motion | None, options: ModesOptions) -> ModeTable:

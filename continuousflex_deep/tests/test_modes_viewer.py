@@ -349,6 +349,22 @@ def test_closing_ends_the_animation(window: ModesWindow) -> None:
     assert not is_open(window)
 
 
+def test_within_another_programs_window(data: ModesData, tmp_path: Path, screen: None) -> None:
+    """As in Scipion: showing it returns at once, and closing it leaves the other window. No mode is ticked yet."""
+    try:
+        parent = tk.Tk()
+    except tk.TclError as error:
+        pytest.skip(f"Tk opens no window: {error}")
+    window = ModesWindow(data, tmp_path, parent=parent)
+    window.show()
+    parent.update()
+    assert window.choice.get().startswith("No mode is ticked")
+    window.close()
+    parent.update()
+    assert parent.winfo_exists()
+    parent.destroy()
+
+
 def is_open(window: ModesWindow) -> bool:
     try:
         return bool(window.root.winfo_exists())

@@ -13,7 +13,7 @@ from continuousflex_deep.io.structures import Structure, read_structure, write_s
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 # more atoms than these are not drawn: they would hide each other, and the motion would no longer be fluid
-MOST_SHOWN = 3000
+MOST_SHOWN = 2000
 # of a file for other viewers; of larger structures it holds one atom a residue
 MOST_WRITTEN = 20_000
 _FRAMES = 20

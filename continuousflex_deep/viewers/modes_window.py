@@ -19,7 +19,7 @@ from continuousflex_deep.viewers.modes_figure import DEFAULT_RMSD_A, Displacemen
 
 _TICKED, _UNTICKED = "☑", "☐"
 _PERIOD_S = 2.5
-_PAUSE_MS = 40  # between the frames of an animation
+_FRAME_MS, _REST_MS = 40, 5  # from one frame of an animation to the next, and at least for the user's events
 _WHEEL = 1.1
 _LISTED = ("energy", "collectivity", "score", "overlap", "amplitude_A")
 _MOST_RMSD_A = 10.0
@@ -263,7 +263,8 @@ class ModesWindow:
             self.motion.set_phase((self.motion.phase + step) % (2 * np.pi))
             self.moving.draw()
         self._last = now
-        self._timer = self.root.after(_PAUSE_MS, self._tick_clock)
+        spent_ms = int(1000 * (time.monotonic() - now))
+        self._timer = self.root.after(max(_REST_MS, _FRAME_MS - spent_ms), self._tick_clock)
 
     # -------------------------- other programs ------------------------------
     def open_swing(self, name: str) -> None:
