@@ -142,8 +142,8 @@ class PseudoatomsOptions:
     target_error_percent: float = option(
         5.0,
         "pseudoatoms are added until the difference from the map, noise apart, is this much of it (root mean square); "
-        "of Xmipp's engine, the mean difference in percent of the map's range, which for the same pseudoatoms is half "
-        "as much or less",
+        "of Xmipp's engine, the mean difference in percent of the map's range, which for the same pseudoatoms is the "
+        "smaller number (0.5 to 0.8 of the other)",
         "%",
         0.1,
         50,

@@ -6,19 +6,29 @@ from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.structures import read_structure
-from continuousflex_deep.nma.network import compute_modes, network_cutoff_A
+from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
+from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.programs import ELNEMO
 
 
 def run(options: NmaOptions) -> None:
     """Write `vec.7`, `vec.8`, …, modes.json and record.json to options.output and print a table of the modes."""
     require_writable_folder(options.output)
     structure = read_structure(options.structure, hydrogens=options.hydrogens)
-    cutoff_A = network_cutoff_A(structure.coords_A, options)
-    print(f"{len(structure)} atoms, springs up to {cutoff_A:.2f} Å, " + _blocks(options.block_size), flush=True)
-    modes = compute_modes(structure, options)
+    used = for_structure(options, structure)
+    if options.engine == "elnemo":
+        ELNEMO.require(required_programs(used), options.elnemo_home)
+    cutoff_A = network_cutoff_A(structure.coords_A, used)
+    kind = "pseudoatoms" if structure.is_pseudoatomic else "atoms"
+    print(f"{len(structure)} {kind}, springs up to {cutoff_A:.2f} Å, " + _blocks(used.block_size, kind), flush=True)
+    if options.engine == "elnemo":
+        modes = elnemo_modes(structure, used, Path(options.output) / "elnemo.log")
+    else:
+        modes = compute_modes(structure, used)
     write_modes(options.output, modes)
-    write_record(Path(options.output) / "record.json", "nma", options, n_atoms=len(structure), cutoff_used_A=cutoff_A)
+    facts = {"n_atoms": len(structure), "cutoff_used_A": cutoff_A, "block_size_used": used.block_size}
+    write_record(Path(options.output) / "record.json", "nma", options, **facts)
     print(mode_table(modes, options.collectivity_threshold))
     print(f"modes {modes.mode_ids[0]} to {modes.mode_ids[-1]} are in {options.output}")
 
@@ -36,5 +46,6 @@ def mode_table(modes: NormalModes, collectivity_threshold: float) -> str:
     return "\n".join(lines)
 
 
-def _blocks(block_size: int) -> str:
-    return f"rigid blocks of {block_size} residues" if block_size else "no blocks"
+def _blocks(block_size: int, kind: str) -> str:
+    of = "pseudoatoms" if kind == "pseudoatoms" else "residues"
+    return f"rigid blocks of {block_size} {of}" if block_size else "no blocks"

@@ -8,6 +8,7 @@ are 1.
 """
 
 import os
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,13 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.blocks import spatial_blocks
-from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.options import (
+    ATOMS_BLOCK_SIZE,
+    ATOMS_CUTOFF_A,
+    PSEUDOATOMS_BLOCK_SIZE,
+    PSEUDOATOMS_CUTOFF_PERCENT,
+    NmaOptions,
+)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -27,6 +34,7 @@ N_RIGID = 6
 _DENSE_LIMIT = 2000  # unknowns up to which a dense eigen-solver is the faster one
 _NEIGHBOURS = 3  # per atom, in the histogram of distances behind a relative cutoff
 _SPRINGS = 6  # of every atom, at least, with a relative cutoff
+_SHORTEST_CUTOFF_A = 2.0  # which hardly joins bonded atoms
 
 
 def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
@@ -37,8 +45,9 @@ def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
     Raises InputError, before long work, when the network falls apart, is too small for so many modes, or too large for
     the memory; and afterwards when parts of it still move freely (more than six zero eigenvalues).
     """
+    options = for_structure(options, structure)
     cutoff_A = network_cutoff_A(structure.coords_A, options)
-    pairs = _springs(structure.coords_A, cutoff_A, options)
+    pairs = network_springs(structure.coords_A, cutoff_A, blocks=options.block_size > 0)
     basis = _basis(structure, options.block_size)
     n_unknowns = basis.shape[1]
     if options.n_modes > n_unknowns:
@@ -46,22 +55,52 @@ def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
             f"normal modes: {options.n_modes} modes were asked for, but {len(structure)} atoms in blocks of "
             f"{options.block_size} residues have only {n_unknowns}; ask for fewer modes or use smaller blocks"
         )
-    strain = _strain_matrix(structure.coords_A, pairs) @ basis
+    strain = strain_matrix(structure.coords_A, pairs) @ basis
     hessian = (strain.T @ strain).tocsc()
     eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes)
-    _require_six_zeros(eigenvalues, hessian, cutoff_A)
-    vectors = np.asarray((basis @ unknowns[:, N_RIGID:]).T)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    require_six_zeros(eigenvalues, float(hessian.diagonal().mean()), cutoff_A)
+    return finished_modes((basis @ unknowns[:, N_RIGID:]).T, eigenvalues[N_RIGID:])
+
+
+def finished_modes(vectors: Floats, eigenvalues: Floats) -> NormalModes:
+    """Modes from 7 on of vectors (M, 3N) in order of frequency: of unit norm, signed, with what is known of each."""
+    vectors = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
     vectors = (vectors * np.sign(largest)).reshape(len(vectors), -1, 3)
     kappa = collectivity(vectors)
     return NormalModes(
-        mode_ids=tuple(range(N_RIGID + 1, options.n_modes + 1)),
+        mode_ids=tuple(range(N_RIGID + 1, N_RIGID + 1 + len(vectors))),
         vectors=vectors,
-        eigenvalues=eigenvalues[N_RIGID:],
+        eigenvalues=eigenvalues,
         collectivity=kappa,
         score=mode_scores(kappa),
     )
+
+
+def for_structure(options: NmaOptions, structure: Structure) -> NmaOptions:
+    """The options with cutoff and blocks that suit atoms or pseudoatoms, where they were left to choose.
+
+    Blocks of pseudoatoms would stiffen a map by an arbitrary partition, and a cutoff in Å cannot suit all maps.
+    Raises InputError where both kinds of cutoff are given, and for one that joins nothing.
+    """
+    pseudo = structure.is_pseudoatomic
+    if options.cutoff_A > 0 and options.cutoff_percent > 0:
+        raise InputError(
+            f"--cutoff-A {options.cutoff_A:g} and --cutoff-percent {options.cutoff_percent:g} are two cutoffs; give one"
+        )
+    if 0 < options.cutoff_A < _SHORTEST_CUTOFF_A:
+        raise InputError(
+            f"--cutoff-A: got {options.cutoff_A:g} Å, expected at least {_SHORTEST_CUTOFF_A:g} Å, or 0 for one that "
+            "suits the structure"
+        )
+    if options.cutoff_A == 0 and options.cutoff_percent == 0:
+        if pseudo:
+            options = replace(options, cutoff_percent=PSEUDOATOMS_CUTOFF_PERCENT)
+        else:
+            options = replace(options, cutoff_A=ATOMS_CUTOFF_A)
+    if options.block_size < 0:
+        options = replace(options, block_size=PSEUDOATOMS_BLOCK_SIZE if pseudo else ATOMS_BLOCK_SIZE)
+    return options
 
 
 def collectivity(vectors: Floats) -> Floats:
@@ -88,7 +127,8 @@ def mode_scores(kappa: Floats) -> Floats:
 
 
 def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
-    """The cutoff in Å: as given, or the percentile cutoff_percent of all atoms' distances to their 3 nearest ones.
+    """The cutoff in Å of options `for_structure`: as given, or the percentile cutoff_percent of all atoms' distances
+    to their 3 nearest ones.
 
     The latter is widened until every atom has the 6 springs that a rigid network needs on average (Maxwell 1864):
     with neighbours alone, parts of pseudoatoms' networks hang loose.
@@ -116,11 +156,11 @@ def block_numbers(structure: Structure, block_size: int) -> Integers:
     return np.asarray(np.unique(key, axis=0, return_inverse=True)[1].ravel(), dtype=np.int64)
 
 
-def _springs(coords_A: Floats, cutoff_A: float, options: NmaOptions) -> Integers:
+def network_springs(coords_A: Floats, cutoff_A: float, blocks: bool) -> Integers:
     """Pairs (S, 2) of atoms within the cutoff, all connected to one network that the memory can hold."""
     tree = cKDTree(coords_A)
     n_pairs = int(tree.count_neighbors(tree, cutoff_A) - len(coords_A)) // 2
-    _require_memory(len(coords_A), n_pairs, cutoff_A, blocks=options.block_size > 0)
+    _require_memory(len(coords_A), n_pairs, cutoff_A, blocks)
     pairs = np.asarray(tree.query_pairs(cutoff_A, output_type="ndarray"), dtype=np.int64)
     if len(pairs) and np.linalg.norm(coords_A[pairs[:, 0]] - coords_A[pairs[:, 1]], axis=1).min() < 1e-3:
         raise InputError("normal modes: two atoms are at the same place; remove the duplicates from the structure")
@@ -135,7 +175,7 @@ def _springs(coords_A: Floats, cutoff_A: float, options: NmaOptions) -> Integers
     return pairs
 
 
-def _strain_matrix(coords_A: Floats, pairs: Integers) -> sparse.csr_matrix:
+def strain_matrix(coords_A: Floats, pairs: Integers) -> sparse.csr_matrix:
     """D (S, 3N): how much each displacement stretches each spring."""
     along = coords_A[pairs[:, 1]] - coords_A[pairs[:, 0]]
     along /= np.linalg.norm(along, axis=1, keepdims=True)
@@ -188,8 +228,9 @@ def _lowest_modes(hessian: sparse.csc_matrix, count: int) -> tuple[Floats, Float
     return values[order], vectors[:, order]
 
 
-def _require_six_zeros(eigenvalues: Floats, hessian: sparse.csc_matrix, cutoff_A: float) -> None:
-    zeros = int(np.sum(eigenvalues < 1e-8 * hessian.diagonal().mean()))
+def require_six_zeros(eigenvalues: Floats, stiffness: float, cutoff_A: float) -> None:
+    """InputError unless six eigenvalues are 0 beside the mean of the Hessian's diagonal."""
+    zeros = int(np.sum(eigenvalues < 1e-8 * stiffness))
     if zeros != N_RIGID:
         raise InputError(
             f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: "

@@ -12,7 +12,9 @@ from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
+from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM, xmipp_pseudoatoms
 from continuousflex_deep.options import PseudoatomsOptions
+from continuousflex_deep.programs import XMIPP
 from continuousflex_deep.progress import note
 
 Map = NDArray[np.float32]
@@ -29,6 +31,7 @@ def run(options: PseudoatomsOptions) -> None:
     if output.suffix.lower() not in _SUFFIXES:
         raise InputError(f"--output: got '{output}', expected a file name that ends in .pdb or .cif")
     require_writable_folder(output.parent)
+    _require_engine(options)
     volume, voxel_A = read_map(options)
     sigma_A = options.sigma_A or _SIGMA_PX * voxel_A
     low, high = (s * voxel_A for s in _SIGMA_RANGE_PX)
@@ -43,9 +46,14 @@ def run(options: PseudoatomsOptions) -> None:
         f"{int(inside.sum())} voxels of {voxel_A:g} Å ({how}), solvent {solvent:.4g} ± {noise:.2g}, σ {sigma_A:.2f} Å",
         flush=True,
     )
-    found = map_to_pseudoatoms(
-        volume - solvent, inside, voxel_A, sigma_A, options.target_error_percent, options.max_pseudoatoms, noise
-    )
+    target = options.target_error_percent
+    if options.engine == "xmipp":
+        log = output.with_name(f"{output.stem}_xmipp.log")
+        found = xmipp_pseudoatoms(
+            volume - solvent, inside, voxel_A, sigma_A, target, options.xmipp_home, log, options.threads, noise
+        )
+    else:
+        found = map_to_pseudoatoms(volume - solvent, inside, voxel_A, sigma_A, target, options.max_pseudoatoms, noise)
     write_structure(output, found.structure, remarks=found.remarks())
     center_A = [round(float(c), 3) for c in found.structure.center_A]
     facts = {
@@ -56,15 +64,26 @@ def run(options: PseudoatomsOptions) -> None:
         "noise": noise,
         "peak_density_of_weight_1": found.peak,
         "error_percent": found.error_percent,
-        "mean_error_percent_of_range": found.mean_error_percent,
+        "xmipp_error_percent": found.mean_error_percent,
         "center_A": center_A,
     }
     write_record(output.with_suffix(".json"), "pseudoatoms", options, **facts)
     print(
-        f"{output}: {len(found.structure)} pseudoatoms, error {found.error_percent:.2f}% (mean "
-        f"{found.mean_error_percent:.2f}% of the range); their centre is at {center_A} Å from voxel d//2 and becomes "
+        f"{output}: {len(found.structure)} pseudoatoms, error {found.error_percent:.2f}% (Xmipp's "
+        f"definition: {found.mean_error_percent:.2f}%); their centre is at {center_A} Å from voxel d//2 and becomes "
         "the origin of poses that align finds"
     )
+
+
+def _require_engine(options: PseudoatomsOptions) -> None:
+    """InputError for options that the engine cannot follow, MissingDependencyError where it is not installed."""
+    if options.engine == "xmipp":
+        if options.max_pseudoatoms != PseudoatomsOptions.max_pseudoatoms:
+            raise InputError(
+                f"--max-pseudoatoms: got {options.max_pseudoatoms}, but Xmipp's program has no such limit; leave it "
+                "out, or use --engine embedded"
+            )
+        XMIPP.require([PROGRAM], options.xmipp_home)
 
 
 def read_map(options: PseudoatomsOptions) -> tuple[Map, float]:

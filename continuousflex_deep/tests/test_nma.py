@@ -12,7 +12,14 @@ from continuousflex_deep.geometry import random_rotations
 from continuousflex_deep.io.modes import NormalModes, read_modes
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.nma import network
-from continuousflex_deep.nma.network import block_numbers, collectivity, compute_modes, mode_scores, network_cutoff_A
+from continuousflex_deep.nma.network import (
+    block_numbers,
+    collectivity,
+    compute_modes,
+    for_structure,
+    mode_scores,
+    network_cutoff_A,
+)
 from continuousflex_deep.options import NmaOptions
 
 
@@ -150,9 +157,26 @@ def test_relative_cutoff_follows_the_spacing() -> None:
     assert network_cutoff_A(grid, options(cutoff_A=9.0)) == 9.0
 
 
+def test_cutoff_and_blocks_suit_atoms_and_pseudoatoms() -> None:
+    """Left to choose, they are those of ContinuousFlex for either; what is given stays."""
+    atoms, pseudo = helix(20), helix(20)
+    pseudo.atom_names[:] = "DENS"
+    chosen = [for_structure(options(), s) for s in (atoms, pseudo)]
+    assert [(o.cutoff_A, o.cutoff_percent, o.block_size) for o in chosen] == [(8.0, 0.0, 10), (0.0, 95.0, 0)]
+    given = options(cutoff_A=12.0, block_size=4)
+    assert for_structure(given, atoms) == for_structure(given, pseudo) == given
+    assert for_structure(options(cutoff_percent=90.0), atoms).cutoff_A == 0.0
+    np.testing.assert_array_equal(
+        compute_modes(pseudo, options(n_modes=9)).vectors,
+        compute_modes(pseudo, options(n_modes=9, cutoff_percent=95.0, block_size=0)).vectors,
+    )
+
+
 @pytest.mark.parametrize(
     ("structure", "changes", "message"),
     [
+        (helix(40), {"cutoff_A": 9.0, "cutoff_percent": 95.0}, "are two cutoffs; give one"),
+        (helix(40), {"cutoff_A": 1.0}, "got 1 Å, expected at least 2 Å"),
         (helix(40), {"cutoff_A": 2.5}, r"network falls into 40 parts .* larger cutoff"),
         (helix(30, chains=2), {"cutoff_A": 4.0, "block_size": 5}, "falls into 2 parts"),
         (helix(20), {"cutoff_A": 5.0, "block_size": 0}, "motions without energy, expected the 6"),

@@ -55,7 +55,7 @@ def test_options_survive_json(name: str, tmp_path: Path) -> None:
         ({"cutoff_A": "wide"}, "--cutoff-A: got 'wide', expected a number"),
         ({"cutoff_A": float("nan")}, "expected a number"),
         ({"cutoff_A": float("inf")}, "expected a number"),
-        ({"cutoff_A": 1}, "--cutoff-A: got 1.0, expected 2.0 to 100.0 Å"),
+        ({"cutoff_A": -1}, "--cutoff-A: got -1.0, expected 0.0 to 100.0 Å"),
         ({"n_modes": 7.5}, "--n-modes: got 7.5, expected a whole number"),
         ({"n_modes": 6}, "expected 7 to"),
         ({"n_modes": True}, "expected a whole number"),

@@ -1,0 +1,189 @@
+"""Normal modes by elNemo's programs, of the very network and blocks that the embedded engine takes.
+
+pdbmat writes the Hessian of a network of springs of one constant; diagrtb finds its lowest modes with rigid blocks
+(Tama et al., Proteins 2000, 41:1), and without blocks diag_arpack does. Files in their folder have fixed names.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import DeepError, FormatError, InputError
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.network import (
+    N_RIGID,
+    block_numbers,
+    finished_modes,
+    for_structure,
+    network_cutoff_A,
+    network_springs,
+    require_six_zeros,
+    strain_matrix,
+)
+from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.programs import ELNEMO, run_program
+
+Floats = NDArray[np.float64]
+PDBMAT, DIAGRTB, ARPACK = "nma_elnemo_pdbmat", "nma_diagrtb", "nma_diag_arpack"
+_COORDS, _MATRIX, _MODES = "atoms.xyzm", "pdbmat.sdijf", "diagrtb.eigenfacs"
+_ARPACK_INPUT, _ARPACK_MATRIX, _ARPACK_MODES = "diag_arpack.in", "matrice.sdijf", "fort.11"
+_ARPACK_UNKNOWNS, _ARPACK_MOST_MODES = 50_000, 200  # at most, as the program is compiled
+_SMALLEST_BLOCK = 3  # atoms
+
+
+def required_programs(options: NmaOptions) -> list[str]:
+    """The programs that options `for_structure` need."""
+    return [PDBMAT, DIAGRTB if options.block_size > 0 else ARPACK]
+
+
+def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> NormalModes:
+    """Modes 7 to options.n_modes as `compute_modes` gives them, by elNemo; its output goes to a log.
+
+    Raises MissingDependencyError where its programs are not installed, InputError for structures that they cannot
+    treat or whose network falls apart, and DeepError where a program fails.
+    """
+    options = for_structure(options, structure)
+    programs = ELNEMO.require(required_programs(options), options.elnemo_home)
+    cutoff_A = network_cutoff_A(structure.coords_A, options)
+    pairs = network_springs(structure.coords_A, cutoff_A, blocks=options.block_size > 0)
+    blocks = _blocks(structure, options)
+    stiffness = 2 * len(pairs) / structure.coords_A.size  # the mean of the Hessian's diagonal
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="cfd_elnemo_") as name:
+        folder = Path(name)
+        _write_coordinates(folder / _COORDS, structure.coords_A, blocks)
+        (folder / "pdbmat.dat").write_text(_pdbmat_input(cutoff_A))
+        _run(programs[PDBMAT], folder, log, folder / _MATRIX)
+        if options.block_size > 0:
+            (folder / "diagrtb.dat").write_text(_diagrtb_input(options.n_modes))
+            _run(programs[DIAGRTB], folder, log, folder / _MODES)
+            eigenvalues, vectors = read_eigenfacs(folder / _MODES, len(structure))
+        else:
+            (folder / _MATRIX).rename(folder / _ARPACK_MATRIX)
+            (folder / _ARPACK_INPUT).write_text(_arpack_input(options.n_modes, structure.coords_A.size))
+            _run(programs[ARPACK], folder, log, folder / _ARPACK_MODES)
+            vectors = _read_numbers(folder / _ARPACK_MODES, structure.coords_A.size)
+            eigenvalues = np.square(strain_matrix(structure.coords_A, pairs) @ vectors.T).sum(axis=0)
+    if len(vectors) != options.n_modes:
+        raise DeepError(
+            f"elNemo found {len(vectors)} of the {options.n_modes} modes asked for; see its log '{log}', and ask for "
+            "fewer modes or use a larger cutoff"
+        )
+    require_six_zeros(eigenvalues, stiffness, cutoff_A)
+    return finished_modes(vectors[N_RIGID:], eigenvalues[N_RIGID:])
+
+
+def read_eigenfacs(path: Path, n_atoms: int) -> tuple[Floats, Floats]:
+    """Eigenvalues (M,) and vectors (M, 3N) of a file that diagrtb wrote: a line "VECTOR number VALUE eigenvalue", a
+    ruled line and one `dx dy dz` row an atom, for each mode. FormatError for a file that is not so."""
+    lines = require_file(path, "modes of elNemo").read_text().splitlines()
+    starts = [i for i, line in enumerate(lines) if "VALUE" in line]
+    try:
+        eigenvalues = np.array([float(lines[i].split("VALUE")[1].replace("D", "E")) for i in starts])
+        vectors = np.array(
+            [[[float(x) for x in row.split()] for row in lines[i + 2 : i + 2 + n_atoms]] for i in starts]
+        )
+    except ValueError as error:
+        raise FormatError(f"'{path}' is not a file of modes by elNemo: {error}; run it again") from error
+    if vectors.shape != (len(starts), n_atoms, 3) or not len(starts):
+        raise FormatError(
+            f"'{path}': got modes of shape {vectors.shape}, expected rows of three numbers for each of {n_atoms} atoms"
+        )
+    return eigenvalues, vectors.reshape(len(starts), -1)
+
+
+def _blocks(structure: Structure, options: NmaOptions) -> NDArray[np.int64]:
+    """(N,) number of each atom's block; InputError for blocks, or numbers of modes, that elNemo does not treat."""
+    blocks = block_numbers(structure, options.block_size)
+    if options.block_size == 0:
+        unknowns = structure.coords_A.size
+        if unknowns > _ARPACK_UNKNOWNS or options.n_modes > _ARPACK_MOST_MODES or 2 * options.n_modes > unknowns:
+            raise InputError(
+                f"{ARPACK} treats at most {_ARPACK_UNKNOWNS // 3} atoms, {_ARPACK_MOST_MODES} modes, and one mode "
+                f"for every two unknowns; got {len(structure)} atoms and {options.n_modes} modes: use --engine embedded"
+            )
+        return blocks
+    if np.any(np.diff(blocks) < 0):
+        raise InputError(
+            "elNemo's blocks are consecutive atoms of the file, and blocks of pseudoatoms are not; use --block-size 0 "
+            "or --engine embedded"
+        )
+    smallest = int(np.bincount(blocks).min())
+    if smallest < _SMALLEST_BLOCK:
+        raise InputError(
+            f"elNemo's blocks must have {_SMALLEST_BLOCK} atoms or more, got one of {smallest}; use a --block-size "
+            f"above {options.block_size}, or --engine embedded"
+        )
+    if options.n_modes > 6 * (int(blocks[-1]) + 1):
+        raise InputError(
+            f"normal modes: {options.n_modes} modes were asked for, but {int(blocks[-1]) + 1} blocks have only "
+            f"{6 * (int(blocks[-1]) + 1)}; ask for fewer modes or use smaller blocks"
+        )
+    return blocks
+
+
+def _write_coordinates(path: Path, coords_A: Floats, blocks: NDArray[np.int64]) -> None:
+    """elNemo's free format: x, y, z, mass, and a residue number, of which each block here is one."""
+    rows = zip(coords_A.tolist(), blocks.tolist(), strict=True)
+    path.write_text("".join(f"{x:18.8f} {y:18.8f} {z:18.8f} {1.0:6.1f} {block + 1:8d}\n" for (x, y, z), block in rows))
+
+
+def _pdbmat_input(cutoff_A: float) -> str:
+    entries = {
+        "Coordinate FILENAME": _COORDS,
+        "MATRIx FILENAME": _MATRIX,
+        "INTERACtion DISTance CUTOF": f"{cutoff_A:.6f}",
+        "INTERACtion FORCE CONStant": "1.0",
+        "Origin of MASS values": "CON",
+        "Output PRINTing level": "1",
+    }
+    return _input(entries)
+
+
+def _diagrtb_input(n_modes: int) -> str:
+    entries = {
+        "MATRix filename": _MATRIX,
+        "COORdinates filename": _COORDS,
+        "Eigenvector OUTPut filename": _MODES,
+        "Nb of VECTors required": str(n_modes),
+        "EigeNVALues chosen": "LOWE",
+        "Type of SUBStructuring": "NONE",
+        "Nb of residues per BLOck": "1",
+        "Origin of MASS values": "CONS",
+        "Temporary files cleaning": "ALL",
+        "MATRix FORMat": "FREE",
+        "Output PRINting level": "1",
+    }
+    return _input(entries)
+
+
+def _input(entries: dict[str, str]) -> str:
+    return "! input\n" + "".join(f" {name:<28s} = {value}\n" for name, value in entries.items())
+
+
+def _arpack_input(n_modes: int, unknowns: int) -> str:
+    return f"&inputs\nnev = {n_modes},\nncv = {min(2 * n_modes + 20, unknowns)},\ntol = 1e-12/\n"
+
+
+def _read_numbers(path: Path, per_mode: int) -> Floats:
+    numbers = np.loadtxt(path, dtype=np.float64, ndmin=1)
+    if not numbers.size or numbers.size % per_mode or not np.isfinite(numbers).all():
+        raise FormatError(f"'{path}': got {numbers.size} numbers, expected {per_mode} for each mode; run elNemo again")
+    return numbers.reshape(-1, per_mode)
+
+
+def _run(program: Path, folder: Path, log: Path, result: Path) -> None:
+    """Run a program, which may fail with exit 0; DeepError, with what it said, where its result is not there."""
+    run_program([str(program)], ELNEMO.environment(program), folder, log.absolute())
+    if not result.is_file() or result.stat().st_size == 0:
+        said = [
+            line.strip() for line in log.read_text(errors="replace").splitlines() if "-Er>" in line or "ERROR" in line
+        ]
+        raise DeepError(
+            f"{program.name} wrote no {result.name}; it said: {' '.join(said[-3:]) or 'nothing'} (log '{log}')"
+        )
