@@ -125,8 +125,9 @@ def _motion(inputs: Inputs, options: ModesOptions) -> Motion | None:
     motion = inputs.compared.motion()
     if motion.rmsd_A < _LEAST_RMSD_A:
         raise InputError(
-            f"--target: '{options.target}' is the conformation of '{options.structure}' itself (RMSD {motion.rmsd_A:.4f} "
-            f"Å once superposed, expected at least {_LEAST_RMSD_A:g} Å); give another one, or leave the target out"
+            f"--target: '{options.target}' is the conformation of '{options.structure}' itself (RMSD "
+            f"{motion.rmsd_A:.4f} Å once superposed, expected at least {_LEAST_RMSD_A:g} Å); give another one, or "
+            "leave the target out"
         )
     return motion
 
