@@ -65,4 +65,27 @@
   year    = {2001},
   doi     = {10.1093/protein/14.1.1}
 }
+
+@article{nogales2013,
+  title   = {3DEM Loupe: analysis of macromolecular dynamics using structures from electron microscopy},
+  author  = {Nogales-Cadenas, R. and Jonic, S. and Tama, F. and Arteni, A. A. and Tabas-Madrid, D. and
+             Vázquez, M. and Pascual-Montano, A. and Sorzano, C. O. S.},
+  journal = {Nucleic Acids Research},
+  volume  = {41},
+  pages   = {W363--W367},
+  year    = {2013},
+  doi     = {10.1093/nar/gkt385}
+}
+
+@article{jonic2016,
+  title   = {Coarse-graining of volumes for modeling of structure and dynamics in electron microscopy: Algorithm to
+             automatically control accuracy of approximation},
+  author  = {Jonic, S. and Sorzano, C. O. S.},
+  journal = {IEEE Journal of Selected Topics in Signal Processing},
+  volume  = {10},
+  number  = {1},
+  pages   = {161--173},
+  year    = {2016},
+  doi     = {10.1109/JSTSP.2015.2489186}
+}
 """

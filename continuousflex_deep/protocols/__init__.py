@@ -9,6 +9,7 @@ from continuousflex_deep.protocols.protocol_landscape import CfdProtLandscape
 from continuousflex_deep.protocols.protocol_modes import CfdProtModes
 from continuousflex_deep.protocols.protocol_nma import CfdProtNma
 from continuousflex_deep.protocols.protocol_preprocess import CfdProtPreprocess
+from continuousflex_deep.protocols.protocol_pseudoatoms import CfdProtPseudoatoms
 from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
 from continuousflex_deep.protocols.protocol_synthesize import CfdProtSynthesize
 from continuousflex_deep.protocols.protocol_train import CfdProtTrain
@@ -23,6 +24,7 @@ __all__ = [
     "CfdProtModes",
     "CfdProtNma",
     "CfdProtPreprocess",
+    "CfdProtPseudoatoms",
     "CfdProtReconstruct",
     "CfdProtSynthesize",
     "CfdProtTrain",

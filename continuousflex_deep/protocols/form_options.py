@@ -1,13 +1,19 @@
 """Scipion forms derived from options dataclasses: the only home of defaults, help texts, units and bounds."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
+import pwem
 from pyworkflow.protocol import params
 
 from continuousflex_deep.options import from_mapping
+from continuousflex_deep.programs import ELNEMO, XMIPP, Package
 
+# the folders into which Scipion installs packages of programs
+_SCIPION_FOLDERS = {XMIPP.name: "xmipp", ELNEMO.name: "nma"}
 _UNIT_SUFFIXES = ("_A", "_px", "_deg", "_kV", "_mm", "_percent")
 
 
@@ -58,6 +64,34 @@ def read_options(protocol: Any, options_class: type, **values: Any) -> Any:
         elif protocol.getParam(f"{f.name}_min") is not None:
             found[f.name] = [getattr(protocol, f"{f.name}_{end}").get() for end in ("min", "max")]
     return from_mapping(options_class, found | values)
+
+
+def installed_choices(
+    options_class: type, name: str, needed: Mapping[str, tuple[Package, Sequence[str]]]
+) -> dict[str, Any]:
+    """Arguments of the parameter of an option with choices, without the last ones whose programs are not installed.
+
+    needed: by choice, a package and which of its programs are needed. The help says what is left out, and why.
+    """
+    field = next(f for f in dataclasses.fields(options_class) if f.name == name)
+    arguments = _arguments(field, get_type_hints(options_class)[name])
+    left_out = {
+        choice: package
+        for choice, (package, programs) in needed.items()
+        if not all(package.find(program, package_home(package)) for program in programs)
+    }
+    offered = [choice for choice in arguments["choices"] if choice not in left_out]
+    if offered != arguments["choices"][: len(offered)]:
+        raise ValueError(f"{name}: only the last choices may be left out, as a form holds their places")
+    for choice, package in left_out.items():
+        arguments["help"] += f" Not offered here: {choice}, which needs {package.name}; {package.remedy}."
+    return {"choices": offered, "help": arguments["help"]}
+
+
+def package_home(package: Package) -> str:
+    """The folder into which Scipion installs a package; empty where its variable is set, or there is none."""
+    folder = Path(pwem.Config.EM_ROOT) / _SCIPION_FOLDERS[package.name]
+    return str(folder.absolute()) if not os.environ.get(package.variable) and folder.is_dir() else ""
 
 
 def option_label(name: str, unit: str) -> str:

@@ -16,13 +16,15 @@ from continuousflex_deep.convert import modes_to_folder, particles_from_set
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.options import write_options_file
-from continuousflex_deep.protocols.form_options import add_other_options, read_options
+from continuousflex_deep.programs import ELNEMO, XMIPP
+from continuousflex_deep.protocols.form_options import add_other_options, package_home, read_options
 
 # options that no form asks for: files that steps write, Scipion's own parameters, and what sets of particles tell
 FILLED = frozenset(
     {
         "particles", "structure", "modes", "output", "model", "landscape", "images", "reference", "threads", "device",
-        "pixel_size_A", "resume", "start_from", "target",
+        "pixel_size_A", "resume", "start_from", "xmipp_home", "elnemo_home", "map", "mask",
+        "voxel_size_A", "target",
     }
 )  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran
@@ -175,6 +177,9 @@ class CfdProtBase(EMProtocol):
             values["threads"] = self.numberOfThreads.get()
         if self._takes("device"):
             values["device"] = "auto" if self.usesGpu() else "cpu"
+        for package in (XMIPP, ELNEMO):
+            if self._takes(home := package.option.removeprefix("--").replace("-", "_")):
+                values.setdefault(home, package_home(package))
         return read_options(self, self.OPTIONS, **values)
 
     def _workers(self) -> int:

@@ -8,8 +8,13 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import fill_modes
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.programs import ELNEMO
+from continuousflex_deep.protocols.form_options import add_options, installed_choices, package_home
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+# of elNemo, which ContinuousFlex installs
+ELNEMO_PROGRAMS = ("nma_elnemo_pdbmat", "nma_diagrtb")
+ELNEMO_WITHOUT_BLOCKS = "nma_diag_arpack"
 
 
 class CfdNmaOutputs(Enum):
@@ -19,7 +24,8 @@ class CfdNmaOutputs(Enum):
 class CfdProtNma(CfdProtBase):
     """Normal modes of an atomic structure or of pseudoatoms, by an elastic network of rigid blocks.
 
-    Modes 1-6 are motions of the rigid body. Choose among the modes from 7 on those of high collectivity and low score.
+    Cutoff and blocks are chosen to suit atoms or pseudoatoms, unless they are given. Modes 1-6 are motions of the rigid
+    body. Choose among the modes from 7 on those of high collectivity and low score.
     """
 
     _label = "normal modes"
@@ -37,11 +43,28 @@ class CfdProtNma(CfdProtBase):
             important=True,
             help="Atomic structure or pseudoatoms.",
         )
-        add_options(form, NmaOptions, ["n_modes", "cutoff_A"], n_modes={"label": "Number of modes"})
-        self._addOtherOptions(form, cutoff_percent={"label": "Cutoff by distance distribution (%)"})
+        add_options(form, NmaOptions, ["n_modes"], n_modes={"label": "Number of modes"})
+        self._addOtherOptions(
+            form,
+            cutoff_percent={"label": "Cutoff by distance distribution (%)"},
+            engine=installed_choices(NmaOptions, "engine", {"elnemo": (ELNEMO, ELNEMO_PROGRAMS)}),
+        )
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"structure": self.inputStructure.get().getFileName(), "output": self._outputFolder()}
+
+    def _validateInputs(self) -> list[str]:
+        errors = []
+        if self.cutoff_A.get() > 0 and self.cutoff_percent.get() > 0:
+            errors.append("Two cutoffs are given, in Å and by distance distribution; set one of them to 0.")
+        size = self.block_size.get()
+        without_blocks = size == 0 or (size < 0 and self._isPseudoatomic())
+        if self.engine.get() and without_blocks and not ELNEMO.find(ELNEMO_WITHOUT_BLOCKS, package_home(ELNEMO)):
+            errors.append(
+                f"Without rigid blocks, as of pseudoatoms, elNemo needs {ELNEMO_WITHOUT_BLOCKS}, which is not there; "
+                "choose the embedded engine, or blocks."
+            )
+        return errors
 
     def createOutputStep(self) -> None:
         modes = SetOfNormalModes.create(self._getPath())
@@ -57,3 +80,7 @@ class CfdProtNma(CfdProtBase):
 
     def _citations(self) -> list[str]:
         return ["tama2000", "bakan2011"]
+
+    def _isPseudoatomic(self) -> bool:
+        structure = self.inputStructure.get()
+        return structure is not None and bool(structure.getPseudoAtoms())

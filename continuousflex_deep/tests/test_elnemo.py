@@ -1,6 +1,7 @@
 """elNemo's programs: their files are read rightly, their modes are ours, and what they cannot do is said."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ def options(**changes: object) -> NmaOptions:
     return NmaOptions(**{"structure": "s", "output": "o", "engine": "elnemo"} | changes)
 
 
-def two_residues(coords_A: list[tuple[float, ...]] = COORDS_A, name: str = "CA") -> Structure:
+def two_residues(coords_A: Sequence[tuple[float, ...]] = COORDS_A, name: str = "CA") -> Structure:
     n = len(coords_A)
     return Structure(
         np.array(coords_A, dtype=float), np.full(n, 6), np.ones(n), np.full(n, name, dtype=object),

@@ -90,6 +90,38 @@ def test_reference_of_the_same_pixel_size_or_width_is_taken(voxels: int, voxel_A
     assert protocol_reconstruct._comparable(reference, images) is fits
 
 
+@pytest.mark.parametrize(
+    ("name", "variable", "programs"),
+    [
+        ("CfdProtNma", "NMA_HOME", ["nma_elnemo_pdbmat", "nma_diagrtb"]),
+        ("CfdProtPseudoatoms", "XMIPP_HOME", ["xmipp_volume_to_pseudoatoms"]),
+    ],
+)
+def test_engines_of_other_packages_are_offered_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, variable: str, programs: list[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    monkeypatch.setenv(variable, str(tmp_path))
+    absent = protocol_of(name).getParam("engine")
+    assert absent.choices == ["embedded"]
+    assert "Not offered here" in absent.help.get()
+    for program in programs:
+        (tmp_path / program).touch(mode=0o755)
+    present = protocol_of(name).getParam("engine")
+    assert len(present.choices) == 2
+    assert "Not offered" not in present.help.get()
+
+
+def test_packages_that_scipion_installed_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NMA_HOME", raising=False)
+    monkeypatch.setattr(pwem.Config, "EM_ROOT", str(tmp_path))
+    assert protocol_of("CfdProtNma")._options(structure="s", output="o").elnemo_home == ""
+    (tmp_path / "nma").mkdir()
+    assert protocol_of("CfdProtNma")._options(structure="s", output="o").elnemo_home == str(tmp_path / "nma")
+    monkeypatch.setenv("NMA_HOME", "elsewhere")
+    assert protocol_of("CfdProtNma")._options(structure="s", output="o").elnemo_home == ""
+
+
 def test_names_of_options() -> None:
     assert option_label("cutoff_A", "Å") == "Cutoff (Å)"
     assert option_label("keep_outliers", "") == "Keep outliers"
