@@ -36,7 +36,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["continuousflex_deep", "continuousflex_deep.*"]),
     package_data={
-        "continuousflex_deep": ["protocols.conf", "*.png", "templates/*.json.template", "py.typed"],
+        "continuousflex_deep": ["protocols.conf", "*.png", "templates/*.json.template", "py.typed", "tests/data/*"],
     },
     install_requires=BASE,
     extras_require={"compute": COMPUTE, "scipion": SCIPION, "test": TEST},

@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 import platform
-import shutil
 import time
 
 import numpy as np
@@ -11,14 +10,18 @@ import numpy as np
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import DeepError, MissingDependencyError
 from continuousflex_deep.options import DoctorOptions
+from continuousflex_deep.programs import ELNEMO, XMIPP, Package
 
 _NEEDED = ("numpy", "scipy", "gemmi", "mrcfile", "tqdm", "torch", "torchvision", "scikit-learn", "matplotlib")
 _OPTIONAL = ("ProDy", "scipion-app", "scipion-em", "scipion-pyworkflow")
-_PROGRAMS = {
-    "relion_reconstruct": "rigid peer in tests",
-    "xmipp_reconstruct_fourier": "Xmipp",
-    "xmipp_nma_alignment": "Xmipp's HEMNMA",
-}
+_RELION = Package("RELION", "RELION_HOME", "PATH", "install it")
+_PROGRAMS = (
+    (_RELION, "relion_reconstruct", "reconstruction"),
+    (XMIPP, "xmipp_nma_alignment", "align --engine xmipp"),
+    (XMIPP, "xmipp_mpi_nma_alignment", "the same with --xmipp-processes"),
+    (XMIPP, "xmipp_volume_to_pseudoatoms", "pseudoatoms --engine xmipp"),
+    (ELNEMO, "nma_diagrtb", "nma --engine elnemo"),
+)
 
 
 def run(options: DoctorOptions) -> None:
@@ -31,8 +34,10 @@ def run(options: DoctorOptions) -> None:
     missing = [name for name in _NEEDED if not _report(name, "MISSING")]
     for name in _OPTIONAL:
         _report(name, "not installed (optional)")
-    for program, purpose in _PROGRAMS.items():
-        print(f"  {program} ({purpose}): {shutil.which(program) or 'not on PATH (optional)'}")
+    for package, program, purpose in _PROGRAMS:
+        found = package.find(program)
+        version = f", version {package.version(found)}" if found and package.version(found) else ""
+        print(f"  {program} ({purpose}): {f'{found}{version}' if found else 'not found (optional)'}")
     if missing:
         raise MissingDependencyError(f"missing: {', '.join(missing)}; install the package with its 'compute' extra")
     for line in _devices():

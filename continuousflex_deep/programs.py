@@ -116,7 +116,7 @@ def run_program(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 (nothing in it takes a lock)
+            preexec_fn=_end_with_parent,  # takes no lock
         )
         try:
             assert process.stdin is not None

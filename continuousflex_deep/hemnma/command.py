@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines import make_engine
 from continuousflex_deep.hemnma.finish import SharedRun, require_free_names, write_record_of
 from continuousflex_deep.hemnma.parts import PartStore, carried, determining, parts_folder
 from continuousflex_deep.hemnma.screen import LeftOut
@@ -21,7 +21,9 @@ from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 
 # options that do not change the result, so that a resumed run may differ in them
-_FREE = ("output", "device", "threads", "particles", "structure", "modes")
+_FREE = (
+    "output", "device", "threads", "particles", "structure", "modes", "xmipp_processes", "xmipp_launcher", "xmipp_home",
+)  # fmt: skip
 
 
 def run(options: AlignOptions) -> None:
@@ -32,7 +34,7 @@ def run(options: AlignOptions) -> None:
     structure = read_structure(options.structure)
     modes = chosen_modes(options, structure)
     particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
-    engine = EmbeddedEngine(structure, modes, options)
+    engine = make_engine(structure, modes, options, parts_folder(output))
     store = part_store(options, particles, structure, modes)
     engine.check(particles)
     alignment = Alignment(engine, particles, store)

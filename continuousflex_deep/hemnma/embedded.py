@@ -1,7 +1,5 @@
 """The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,12 +9,11 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.found import Found, descended
-from continuousflex_deep.hemnma.parts import Arrays, Parts
+from continuousflex_deep.hemnma.parts import Arrays
 from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.hemnma.schedule import Band, Schedule, ScheduleMaker
 from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
-from continuousflex_deep.hemnma.shards import Alignment, calibrated
 from continuousflex_deep.hemnma.starts import (
     FROM_KNOWN_POSES,
     given_amplitudes,
@@ -30,7 +27,7 @@ from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, symmetry_correlation
 from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
-from continuousflex_deep.io.stacks import check_images, read_images
+from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
@@ -47,7 +44,7 @@ _SECOND_LOOK_ABOVE = 2.5
 _SYMMETRIC_ABOVE = 0.9
 
 
-class EmbeddedEngine(Engine):
+class EmbeddedEngine(Engine[Calibration]):
     """HEMNMA as batched nonlinear least squares on tensors, for one structure and its modes.
 
     structure, modes: of the same atoms; options: those of the align command. Runs on CPU or GPU.
@@ -58,6 +55,7 @@ class EmbeddedEngine(Engine):
         self.options, self.mode_ids = options, modes.mode_ids
         self.device = choose_device(options.device, options.threads)
         self.model = PointModel.from_structure(structure, modes, self.device)
+        self.radius_A = self.model.radius_A
         self._residues = torch.as_tensor(structure.residue_index)
         # of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
         self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
@@ -82,41 +80,17 @@ class EmbeddedEngine(Engine):
                 "a two-fold one along x"
             )
 
-    def align(self, particles: Particles, store: Parts | None = None) -> Particles:
-        """Poses, amplitudes and error bars of all particles whose images can be used; the others are named on stderr.
-
-        With a store, finished batches are kept there and not done again, and other processes may work at them, too.
-        """
-        self.check(particles)
-        aligned, left_out = Alignment(self, particles, store).run()
-        for line in left_out.lines(most=20):
-            note(f"left out: {line}")
-        return aligned
-
-    def calibration(self, particles: Particles) -> Calibration:
-        """What is to be learned from the particles, of those whose images can be used."""
-        return calibrated(self, particles)[0]
-
     def calibration_of(self, arrays: Arrays) -> Calibration:
         """The calibration that gave these arrays."""
         return Calibration.of(arrays, self.device)
 
     def check(self, particles: Particles) -> None:
-        """Find bad input before any long work: missing or short stacks, no poses for a local start, a box that is too
-        small."""
-        check_images(particles)
+        super().check(particles)
         if self.options.init == "local" or self.options.fit == "conformation":
             particles.require_poses(FROM_KNOWN_POSES)
         self._require_modes_of(particles)
         if not particles.phase_flipped and particles.ctf is None:
             note("the particles have no CTF; their images are taken as free of it")
-        field_A = particles.box_px * particles.pixel_size_A
-        if field_A < 2 * self.model.radius_A * 0.75:
-            raise InputError(
-                f"the box of {particles.box_px} px × {particles.pixel_size_A:g} Å = {field_A:.0f} Å does not hold the "
-                f"structure, whose farthest atom is {self.model.radius_A:.0f} Å from its centre; check the pixel size "
-                "or extract a larger box"
-            )
 
     def _require_modes_of(self, particles: Particles) -> None:
         """InputError where poses alone are to be found in conformations that the engine has not all modes for."""
@@ -131,14 +105,7 @@ class EmbeddedEngine(Engine):
             )
 
     def batch_size(self) -> int:
-        """Particles that are aligned together."""
         return self.options.batch or (64 if self.device.type == "cpu" else 512)
-
-    def batches(self, particles: Particles, size: int = 0) -> Iterator[np.ndarray]:
-        """Row numbers of one batch after another; size 0 takes batch_size()."""
-        step = size or self.batch_size()
-        for start in range(0, len(particles), step):
-            yield np.arange(start, min(start + step, len(particles)))
 
     def calibrate(self, particles: Particles) -> Calibration:
         """Noise, transfer and contrast sign from all of these particles."""

@@ -240,11 +240,11 @@ class PartStore:
                 f"{', '.join(at_work)}; wait until it ends (a minute, if it was just killed on another host), stop it, "
                 "or give another --output"
             )
-        if finished := sum(path.suffix == _PART for path in self.folder.iterdir()):
+        if begun := sum(_is_work(path) for path in self.folder.iterdir()):
             raise InputError(
-                f"'{self.folder}' holds {finished} finished parts of a run with other options or particles, or of "
-                "another version; give that run's options again to go on with it, remove the folder, or give another "
-                "--output"
+                f"'{self.folder}' holds {begun} finished or begun parts of a run with other options or particles, "
+                "or of another version; give that run's options again to go on with it, remove the folder, or give "
+                "another --output"
             )
         if not create_exclusively(self.folder / _EVICTED, ""):
             if time.time() - (self.folder / _EVICTED).stat().st_mtime < 10:
@@ -266,10 +266,15 @@ class PartStore:
     def _leave_no_empty_folder(self) -> None:
         """Without parts and other workers there is nothing to go on from."""
         try:
-            if not any(n.endswith(_PART) or n.startswith("worker-") for n in os.listdir(self.folder)):
+            if not any(_is_work(path) or path.name.startswith("worker-") for path in self.folder.iterdir()):
                 self._discard()
         except FileNotFoundError:
             return
+
+
+def _is_work(path: Path) -> bool:
+    """Whether something in the folder of a run is a finished part, or a folder in which one was begun."""
+    return path.suffix == _PART or path.is_dir()
 
 
 def _digest_of(content: Any) -> str:

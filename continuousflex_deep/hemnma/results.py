@@ -1,7 +1,7 @@
 """What the engine finds, a batch at a time, and how batches become particles again."""
 
-import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,18 +26,22 @@ _FIXED_BY: dict[Fit, tuple[str, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class BatchResult:
-    """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes, amplitudes_sd (k, M),
-    angle_sd_deg, shift_sd_A, score, gap, weakness (k,)."""
+    """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes (k, M), score, gap, weakness (k,)
+    and, where the engine knows them, error bars: amplitudes_sd (k, M), angle_sd_deg, shift_sd_A (k,)."""
 
     euler_deg: np.ndarray
     shift_A: np.ndarray
     amplitudes: np.ndarray
-    amplitudes_sd: np.ndarray
-    angle_sd_deg: np.ndarray
-    shift_sd_A: np.ndarray
     score: np.ndarray
     gap: np.ndarray
     weakness: np.ndarray
+    amplitudes_sd: np.ndarray | None = None
+    angle_sd_deg: np.ndarray | None = None
+    shift_sd_A: np.ndarray | None = None
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What is known, by name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
 
     @staticmethod
     def of(found: Found, weakness: Tensor) -> "BatchResult":
@@ -59,8 +63,8 @@ class BatchResult:
 
 def concatenated(parts: list[BatchResult]) -> BatchResult:
     """The results of consecutive batches as those of one."""
-    fields = [f.name for f in dataclasses.fields(BatchResult)]
-    return BatchResult(**{name: np.concatenate([getattr(p, name) for p in parts]) for name in fields})
+    known = [p.arrays() for p in parts]
+    return BatchResult(**{name: np.concatenate([arrays[name] for arrays in known]) for name in known[0]})
 
 
 def merged_results(
@@ -68,7 +72,7 @@ def merged_results(
 ) -> Particles:
     """The particles with the results of consecutive batches that cover them all; what was not to be found stays as it
     was."""
-    merged = dict(vars(concatenated(parts)))
+    merged: dict[str, Any] = dict(vars(concatenated(parts)))
     gap, weakness = merged.pop("gap"), merged.pop("weakness")
     for name in _FIXED_BY[fit]:
         del merged[name]

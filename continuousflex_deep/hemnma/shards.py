@@ -6,11 +6,12 @@ however many there are, whichever dies, and however often the run is killed and 
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.memory import Halving
 from continuousflex_deep.hemnma.parts import Arrays, MemoryParts, Parts
 from continuousflex_deep.hemnma.results import BatchResult, concatenated, merged_results
@@ -19,7 +20,7 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note, progress_bar
 
 if TYPE_CHECKING:
-    from continuousflex_deep.hemnma.embedded import Calibration, EmbeddedEngine
+    from continuousflex_deep.hemnma.engine import Engine
 
 Rows = NDArray[np.int64]
 _CALIBRATION = "calibration"
@@ -28,10 +29,10 @@ _OF_ROWS = ("rows", "bad_rows", "bad_reasons")
 _POLL_S, _SAID_AFTER_S = (0.05, 2.0), 3.0
 
 
-class Alignment:
+class Alignment(Generic[L]):
     """The alignment of some particles by an engine, its parts kept in a store."""
 
-    def __init__(self, engine: "EmbeddedEngine", particles: Particles, store: Parts | None = None) -> None:
+    def __init__(self, engine: "Engine[L]", particles: Particles, store: Parts | None = None) -> None:
         self.engine, self.particles = engine, particles
         self.store: Parts = MemoryParts() if store is None else store
         self._halving = Halving("aligning")
@@ -54,7 +55,7 @@ class Alignment:
         sizes = {name: len(rows) for name, rows in batches.items()}
         do_pieces(self.store, work, sizes, "aligning")
 
-    def calibration(self) -> tuple["Calibration", ImageScreen]:
+    def calibration(self) -> tuple[L, ImageScreen]:
         """What the parts were made with."""
         return self.engine.calibration_of(self._kept()), ImageScreen(*map(float, self._kept()["image_range"]))
 
@@ -91,9 +92,9 @@ class Alignment:
         of_images = {"image_range": np.array([screen.lowest, screen.highest])}
         return calibration.arrays() | of_images | {"batch_size": np.array(self.engine.batch_size())}
 
-    def _align(self, rows: Rows, calibration: "Calibration", screen: ImageScreen) -> Arrays:
+    def _align(self, rows: Rows, calibration: L, screen: ImageScreen) -> Arrays:
         align = lambda piece: self.engine.align_batch(self.particles, piece, calibration)  # noqa: E731
-        return screened(screen, self.particles, rows, lambda r: vars(concatenated(self._halving.pieces(align, r))))
+        return screened(screen, self.particles, rows, lambda r: concatenated(self._halving.pieces(align, r)).arrays())
 
 
 def screened(
@@ -121,7 +122,7 @@ def joined_parts(particles: Particles, parts: list[Arrays]) -> tuple[Rows, Array
     return rows, {k: np.concatenate([part[k] for part in whole]) for k in whole[0] if k not in _OF_ROWS}, left_out
 
 
-def calibrated(engine: "EmbeddedEngine", particles: Particles) -> tuple["Calibration", ImageScreen]:
+def calibrated(engine: "Engine[L]", particles: Particles) -> tuple[L, ImageScreen]:
     """A calibration from usable images, evenly spread over the set, and what these are like."""
     rows, screen = calibration_rows(particles, engine.options.calibration_particles)
     learn = lambda chosen: engine.calibrate(particles.select(chosen))  # noqa: E731

@@ -6,7 +6,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.cryosparc import read_cryosparc
 from continuousflex_deep.io.relion import read_relion, relion_blocks
 from continuousflex_deep.io.star import read_star, write_star
-from continuousflex_deep.io.xmipp import read_xmipp, xmipp_table
+from continuousflex_deep.io.xmipp import read_xmipp, write_xmd, xmipp_table
 from continuousflex_deep.particles import Particles
 
 
@@ -48,6 +48,6 @@ def require_particle_suffix(path: str | Path) -> Path:
 def write_particles(particles: Particles, path: str | Path) -> None:
     """Write a `.star` (RELION 3.1 with our columns) or `.xmd` (Xmipp) file, atomically; image paths relative to it."""
     if Path(path).suffix == ".xmd":
-        write_star(path, {"noname": xmipp_table(particles, Path(path))}, header="# XMIPP_STAR_1 * \n# ")
+        write_xmd(path, xmipp_table(particles, Path(path)))
     else:
         write_star(path, relion_blocks(particles, Path(path)), header="# version 30001\n")

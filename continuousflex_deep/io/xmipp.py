@@ -1,5 +1,10 @@
-"""Xmipp particle tables (xmd) to and from Particles. Shifts are in pixels; amplitudes are one vector a particle."""
+"""Xmipp particle tables (xmd) to and from Particles. Shifts are in pixels; amplitudes are one vector a particle.
 
+Xmipp's cost falls the better a particle fits, ours rises: it is half the squared difference of normalised images, so
+that the score is 1 - cost.
+"""
+
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +23,7 @@ from continuousflex_deep.io.columns import (
     vectors,
     written_names,
 )
-from continuousflex_deep.io.star import Table
+from continuousflex_deep.io.star import Table, write_star
 from continuousflex_deep.particles import Particles
 
 # file column -> (Ctf field, default when the file leaves it out)
@@ -79,7 +84,7 @@ def read_xmipp(
         amplitudes_sd=sd,
         angle_sd_deg=column.get("cfdAngleSd"),
         shift_sd_A=column.get("cfdShiftSd"),
-        score=floats(path, table, ["cost"])[:, 0] if "cost" in table else None,
+        score=1 - floats(path, table, ["cost"])[:, 0] if "cost" in table else None,
         ambiguous=column["cfdAmbiguous"] > 0.5 if "cfdAmbiguous" in column else None,
         extra={k: v for k, v in table.items() if k not in used},
     )
@@ -100,7 +105,8 @@ def xmipp_table(p: Particles, path: Path) -> Table:
         table["cfdModes"] = np.array([" ".join(map(str, p.mode_ids)) + " "] * len(p), dtype=object)
     if p.amplitudes_sd is not None:
         table["cfdAmplitudesSd"] = vector_texts(p.amplitudes_sd)
-    scalars = {"cost": p.score, "cfdAngleSd": p.angle_sd_deg, "cfdShiftSd": p.shift_sd_A}
+    cost = None if p.score is None else 1 - p.score
+    scalars = {"cost": cost, "cfdAngleSd": p.angle_sd_deg, "cfdShiftSd": p.shift_sd_A}
     table |= {name: texts(values) for name, values in scalars.items() if values is not None}
     if p.ambiguous is not None:
         table["cfdAmbiguous"] = texts(p.ambiguous.astype(int))
@@ -110,3 +116,17 @@ def xmipp_table(p: Particles, path: Path) -> Table:
         table["ctfPhaseFlipped"] = texts(np.ones(len(p), dtype=int))
     table |= {"samplingRate": texts(np.full(len(p), p.pixel_size_A)), "itemId": texts(p.ids)}
     return table | {k: v for k, v in p.extra.items() if k not in table and not k.startswith("rln")}
+
+
+def modes_table(files: Mapping[int, str]) -> Table:
+    """The list of normal modes that Xmipp's programs read: each mode's number and the file of its vector."""
+    return {
+        "enabled": texts(np.ones(len(files), dtype=int)),
+        "nmaModefile": np.array(list(files.values()), dtype=object),
+        "order_": texts(np.array(list(files), dtype=int)),
+    }
+
+
+def write_xmd(path: str | Path, table: Table) -> None:
+    """Write one table as Xmipp's metadata, atomically."""
+    write_star(path, {"noname": table}, header="# XMIPP_STAR_1 * \n# ")

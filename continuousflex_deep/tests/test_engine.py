@@ -1,22 +1,18 @@
-"""What every engine must do (EngineContract, inherited by each engine's tests), and the embedded engine on a small
-molecule."""
+"""The embedded engine on a small molecule, beyond what every engine must do."""
 
 import dataclasses
 import json
 import shutil
-from abc import ABC, abstractmethod
 
 import numpy as np
 import pytest
 import torch
 
 from continuousflex_deep import cli
-from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.command import _determining
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.levels import coarse_resolution_A, disc_for
 from continuousflex_deep.hemnma.refine import Whitened
 from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
@@ -42,97 +38,37 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Particles:
     return toy_particles(tmp_path_factory.mktemp("toy"))
 
 
+def engine(**changes: object) -> EmbeddedEngine:
+    structure = toy_structure()
+    return EmbeddedEngine(structure, toy_modes(structure), dataclasses.replace(OPTIONS, **changes))
+
+
 @pytest.fixture(scope="module")
-def results() -> dict[type, Particles]:
-    """Results by the class that tests an engine."""
-    return {}
+def aligned(truth: Particles) -> Particles:
+    """What the engine finds, computed once."""
+    return engine().align(without_truth(truth))
 
 
-class EngineContract(ABC):
-    """Same inputs, same outputs, same errors, whichever engine."""
-
-    @abstractmethod
-    def engine(self, **changes: object) -> Engine:
-        """An engine for the toy molecule, its options changed."""
-
-    @pytest.fixture
-    def aligned(self, truth: Particles, results: dict[type, Particles]) -> Particles:
-        """What this engine finds, computed once."""
-        if type(self) not in results:
-            results[type(self)] = self.engine().align(without_truth(truth))
-        return results[type(self)]
-
-    def test_finds_pose_and_conformation(self, aligned: Particles, truth: Particles) -> None:
-        angle = angle_deg(aligned, truth)
-        found = angle < 10
-        assert found.mean() >= 0.9, angle
-        assert np.median(np.abs(aligned.amplitudes - truth.amplitudes)[found]) < 5
-        assert np.median(np.abs(aligned.shift_A - truth.shift_A)[found]) < 0.6
-
-    def test_results_carry_ids_modes_and_everything_else(self, aligned: Particles, truth: Particles) -> None:
-        assert aligned.ids.tolist() == truth.ids.tolist()
-        assert aligned.mode_ids == (7, 8)
-        assert aligned.score is not None
-        assert np.isfinite(aligned.score).all()
-        assert aligned.stacks.tolist() == truth.stacks.tolist()
-        assert aligned.ctf is not None
-
-    def test_order_of_particles_does_not_matter(self, aligned: Particles, truth: Particles) -> None:
-        backwards = self.engine().align(without_truth(truth).select(np.arange(len(truth))[::-1]))
-        again = backwards.select(backwards.rows_of(aligned.ids))
-        same = axes_distance_deg(euler_to_matrix(again.euler_deg), euler_to_matrix(aligned.euler_deg)) < 1
-        assert same.mean() >= 0.9
-
-    def test_local_start_needs_poses(self, truth: Particles) -> None:
-        with pytest.raises(InputError, match="needs angles and shifts"):
-            self.engine(init="local").align(without_truth(truth))
-
-    def test_short_stack_is_found_before_work(self, truth: Particles) -> None:
-        with pytest.raises(InputError, match="asks for image"):
-            self.engine().align(without_truth(truth).replace(indices=truth.indices + 1))
-
-    def test_bad_images_are_left_out_and_the_others_aligned(self, aligned, truth: Particles, tmp_path, capsys) -> None:
-        images = read_images(truth)
-        images[3, 5, 5], images[7], images[8] = np.nan, 2.0, images[8] * 1e10
-        write_stack(tmp_path / "bad.mrcs", images, PIXEL_A)
-        broken = truth.replace(stacks=np.full(len(truth), str(tmp_path / "bad.mrcs"), dtype=object))
-        found = self.engine().align(without_truth(broken))
-        assert found.ids.tolist() == np.delete(truth.ids, [3, 7, 8]).tolist()
-        assert (angle_deg(found, truth) < 10).mean() >= 0.9
-        said = capsys.readouterr().err
-        assert all(f"left out: particle {truth.ids[row]} " in said for row in (3, 7, 8))
-
-    def test_no_good_image_at_all_is_an_error(self, truth: Particles, tmp_path) -> None:
-        write_stack(tmp_path / "nan.mrcs", read_images(truth) * np.nan, PIXEL_A)
-        broken = truth.replace(stacks=np.full(len(truth), str(tmp_path / "nan.mrcs"), dtype=object))
-        with pytest.raises(InputError, match=r"none of the 24 images can be used \(not finite"):
-            self.engine().align(without_truth(broken))
-
-
-class TestEmbeddedEngine(EngineContract):
-    def engine(self, **changes: object) -> EmbeddedEngine:
-        structure = toy_structure()
-        return EmbeddedEngine(structure, toy_modes(structure), dataclasses.replace(OPTIONS, **changes))
-
+class TestEmbeddedEngine:
     def test_contrast_is_detected(self, tmp_path) -> None:
         dark = toy_particles(tmp_path, contrast=-1.0)
-        engine = self.engine()
-        aligned = engine.align(without_truth(dark))
+        ours = engine()
+        aligned = ours.align(without_truth(dark))
         assert (angle_deg(aligned, dark) < 10).mean() >= 0.9
-        assert engine.facts(aligned, engine.calibration(dark))["contrast"] == "dark particles"
+        assert ours.facts(aligned, ours.calibration(dark))["contrast"] == "dark particles"
 
     def test_without_ctf(self, tmp_path, capsys) -> None:
         truth = toy_particles(tmp_path, ctf=False)
-        engine = self.engine()
-        aligned = engine.align(without_truth(truth))
+        ours = engine()
+        aligned = ours.align(without_truth(truth))
         assert "no CTF" in capsys.readouterr().err
         assert (angle_deg(aligned, truth) < 10).mean() >= 0.9
-        assert engine.facts(aligned, engine.calibration(truth))["contrast"] == "bright particles"
+        assert ours.facts(aligned, ours.calibration(truth))["contrast"] == "bright particles"
 
     def test_normalisation_of_images_does_not_matter(self, truth, aligned, tmp_path) -> None:
         write_stack(tmp_path / "other.mrcs", read_images(truth) * 37 + 1000, PIXEL_A)
         other = truth.replace(stacks=np.full(len(truth), str(tmp_path / "other.mrcs"), dtype=object))
-        again = self.engine().align(without_truth(other))
+        again = engine().align(without_truth(other))
         np.testing.assert_allclose(again.amplitudes, aligned.amplitudes, atol=2.0)
 
     def test_local_start_refines(self, truth: Particles) -> None:
@@ -142,13 +78,13 @@ class TestEmbeddedEngine(EngineContract):
             shift_A=truth.shift_A + rng.normal(scale=1, size=truth.shift_A.shape),
             amplitudes=np.zeros_like(truth.amplitudes),
         )
-        refined = self.engine(init="local").align(near)
+        refined = engine(init="local").align(near)
         assert np.median(angle_deg(refined, truth)) < 0.6 * np.median(angle_deg(near, truth))
         assert np.median(np.abs(refined.amplitudes - truth.amplitudes)) < 5
 
     def test_errors_are_near_the_bound(self, truth: Particles, aligned: Particles) -> None:
-        engine = self.engine(init="local")
-        bound = cramer_rao_bound(engine, truth, engine.calibration(truth))
+        ours = engine(init="local")
+        bound = cramer_rao_bound(ours, truth, ours.calibration(truth))
         found = angle_deg(aligned, truth) < 10
         ratio = np.abs(aligned.amplitudes - truth.amplitudes)[found].mean() / bound.amplitude_A
         assert 0.6 < ratio < 1.6, (
@@ -156,16 +92,6 @@ class TestEmbeddedEngine(EngineContract):
         )  # two dozen images: a mean absolute error is known to 10%, and spectra are estimated
         reported = (aligned.amplitudes_sd[found] * np.sqrt(2 / np.pi)).mean()
         assert 0.7 < reported / bound.amplitude_A < 1.4
-
-    def test_box_smaller_than_the_structure_is_refused(self, truth: Particles, tmp_path) -> None:
-        write_stack(tmp_path / "fine.mrcs", read_images(truth), PIXEL_A / 3)
-        stacks = np.full(len(truth), str(tmp_path / "fine.mrcs"), dtype=object)
-        with pytest.raises(InputError, match="does not hold the structure"):
-            self.engine().align(without_truth(truth).replace(pixel_size_A=PIXEL_A / 3, stacks=stacks))
-
-    def test_modes_of_another_structure_are_refused(self) -> None:
-        with pytest.raises(InputError, match="modes have 60 atoms, the structure has 50"):
-            EmbeddedEngine(toy_structure(residues=50), toy_modes(toy_structure()), OPTIONS)
 
 
 def test_parts_belong_to_everything_that_is_known_of_the_particles(truth: Particles, tmp_path) -> None:

@@ -183,7 +183,7 @@ def test_batches_are_halved_until_they_fit(particles: Particles, tmp_path: Path,
 
 
 def test_calibration_takes_fewer_particles_where_memory_is_small(particles: Particles) -> None:
-    alignment = Alignment(MeansEngine(fits=6), particles)
+    alignment: Alignment[Any] = Alignment(MeansEngine(fits=6), particles)
     alignment.run()
     assert learned_from(alignment) == 5
 

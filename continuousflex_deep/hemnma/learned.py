@@ -1,0 +1,19 @@
+"""What engines learn from a set of particles before they align its batches."""
+
+from typing import Protocol, TypeVar
+
+from continuousflex_deep.hemnma.parts import Arrays
+
+
+class Learned(Protocol):
+    """Kept as arrays with the parts of a run, so that all its workers align alike."""
+
+    @property
+    def phase_flipped(self) -> bool:
+        """Whether the images are phase flipped, whatever their file says."""
+
+    def arrays(self) -> Arrays:
+        """As arrays for a file."""
+
+
+L = TypeVar("L", bound=Learned)

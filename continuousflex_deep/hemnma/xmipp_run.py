@@ -1,0 +1,190 @@
+"""One run of Xmipp's HEMNMA program in a folder of its own: what it reads, its command, what it found."""
+
+import contextlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from continuousflex_deep.errors import DeepError, FormatError
+from continuousflex_deep.io.columns import floats, vectors
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.modes import NormalModes, write_modes
+from continuousflex_deep.io.stacks import Images, StackWriter
+from continuousflex_deep.io.star import Table, read_star
+from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.io.xmipp import modes_table, write_xmd
+from continuousflex_deep.progress import progress_bar
+
+_STACK, _IMAGES, _MODES, _ATOMS = "images.mrcs", "images.xmd", "modes.xmd", "atoms.pdb"
+_DONE, _RESULT, _LOG = "nmaDone.xmd", "result.xmd", "log.txt"
+_SCRATCH = ("_node*", "nmaTodo.xmd")  # what a killed program leaves
+
+
+@dataclass(frozen=True, eq=False)
+class XmippFound:
+    """What the program found for k images: euler_deg (k, 3), shift_px (k, 2), amplitudes (k, M), cost (k,)."""
+
+    euler_deg: np.ndarray
+    shift_px: np.ndarray
+    amplitudes: np.ndarray
+    cost: np.ndarray
+
+
+class XmippRun:
+    """The folder in which the program aligns `count` images; one that was begun before is gone on with."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self.folder, self.count = folder, count
+
+    @property
+    def is_done(self) -> bool:
+        return (self.folder / _RESULT).is_file()
+
+    def write_inputs(self, structure: Structure, modes: NormalModes, images: Images, pixel_size_A: float) -> None:
+        """Images (k, d, d) and the reference as the program wants them. Files of a run that was begun stay."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if (self.folder / _IMAGES).is_file():
+            return
+        with StackWriter(self.folder / _STACK, len(images), images.shape[-1], pixel_size_A) as writer:
+            writer.write(images)
+        write_structure(self.folder / _ATOMS, structure)
+        write_modes(self.folder / "modes", modes)
+        write_xmd(self.folder / _MODES, modes_table({m: f"modes/vec.{m}" for m in modes.mode_ids}))
+        names = np.array([f"{number:06d}@{_STACK}" for number in range(1, len(images) + 1)], dtype=object)
+        write_xmd(self.folder / _IMAGES, {"enabled": np.full(len(images), "1", dtype=object), "image": names})
+
+    def command(
+        self,
+        program: Path,
+        pixel_size_A: float,
+        step_deg: float,
+        trust_region: float,
+        projections: bool,
+        sigma_A: float | None,
+        cutoff_A: float,
+    ) -> list[str]:
+        """The command, to be run in the folder. sigma_A: of pseudoatoms; cutoff_A: of a low-pass filter, 0 for none."""
+        command = [str(program), "-i", _IMAGES, "--pdb", _ATOMS, "--modes", _MODES, "-o", _RESULT, "--odir", "."]
+        command += ["--sampling_rate", f"{pixel_size_A:.6f}", "--discrAngStep", f"{step_deg:g}"]
+        command += ["--trustradius_scale", f"{trust_region:g}", "--centerPDB", "--resume"]
+        if projections:
+            command.append("--projMatch")
+        if sigma_A is not None:
+            command += ["--fixed_Gaussian", f"{sigma_A:.4f}"]
+        if cutoff_A:
+            command += ["--filterVol", f"{cutoff_A:g}"]
+        return command
+
+    @property
+    def log(self) -> Path:
+        """What the program says."""
+        return self.folder / _LOG
+
+    def clear_scratch(self) -> int:
+        """Make a folder that a killed program left fit to be gone on in. Returns how many images it had finished."""
+        for pattern in _SCRATCH:
+            for path in self.folder.glob(pattern):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+        done = self.folder / _DONE
+        if not done.is_file():
+            return 0
+        kept, rows = _whole_rows(done.read_text(errors="replace"))
+        if not rows:  # only a header, which the program writes itself
+            done.unlink()
+        else:
+            with atomic_path(done) as temporary:
+                temporary.write_text(kept)
+        if rows >= self.count:  # it was killed before the last step, which gives the file its name
+            done.replace(self.folder / _RESULT)
+        return min(rows, self.count)
+
+    def watcher(self, finished: int) -> "Watcher":
+        """Shows how many images are finished while the program runs."""
+        return Watcher(self.folder / _DONE, self.count, finished)
+
+    def found(self) -> XmippFound:
+        """Results in the order of the images, whatever the order in which they were finished.
+
+        Raises DeepError where some are missing and FormatError for a file that is not what the program writes.
+        """
+        path = self.folder / _RESULT
+        if not path.is_file():
+            raise DeepError(f"Xmipp ended without writing '{path}'; its log '{self.log}' may say why")
+        table = next(iter(read_star(path).values()))
+        needed = ("image", "angleRot", "angleTilt", "anglePsi", "shiftX", "shiftY", "nmaDisplacements", "cost")
+        if missing := [name for name in needed if name not in table]:
+            raise FormatError(f"'{path}' has no columns {missing}, which Xmipp's HEMNMA writes; got {sorted(table)}")
+        rows = _rows_of_images(path, table, self.count)
+        chosen: Table = {name: column[rows] for name, column in table.items()}
+        return XmippFound(
+            euler_deg=floats(path, chosen, ["angleRot", "angleTilt", "anglePsi"]),
+            shift_px=floats(path, chosen, ["shiftX", "shiftY"]),
+            amplitudes=vectors(path, "nmaDisplacements", chosen["nmaDisplacements"]),
+            cost=floats(path, chosen, ["cost"])[:, 0],
+        )
+
+    def drop_images(self) -> None:
+        """Forget the copies of images, once the results are there."""
+        (self.folder / _STACK).unlink(missing_ok=True)
+
+
+class Watcher:
+    """A bar of the images that a program has finished, from the file to which it adds each."""
+
+    def __init__(self, done: Path, count: int, finished: int) -> None:
+        self._done, self._count = done, count
+        self._bar = progress_bar("Xmipp, this batch", count, initial=finished)
+
+    def look(self) -> None:
+        with contextlib.suppress(OSError):
+            _, rows = _whole_rows(self._done.read_text(errors="replace"))
+            self._bar.update(max(0, min(rows, self._count) - self._bar.n))
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def _rows_of_images(path: Path, table: Table, count: int) -> np.ndarray:
+    """Row of each image, by its number in the stack."""
+    row_of: dict[int, int] = {}
+    for row, name in enumerate(table["image"]):
+        number = name.partition("@")[0]
+        if not number.isdigit():
+            raise FormatError(f"'{path}', row {row + 1}: image name '{name}'; expected NUMBER@STACK")
+        row_of[int(number) - 1] = row  # of an image that was done twice, the later result
+    missing = sorted(set(range(count)) - row_of.keys())
+    if missing:
+        raise DeepError(
+            f"Xmipp gave results for {count - len(missing)} of {count} images in '{path}'; the first without is image "
+            f"{missing[0] + 1}; its log may say why"
+        )
+    return np.array([row_of[image] for image in range(count)])
+
+
+def _whole_rows(text: str) -> tuple[str, int]:
+    """A table as Xmipp writes it, without a last row that was cut off, and its number of rows."""
+    lines = text.splitlines(keepends=True)
+    columns = sum(line.lstrip().startswith("_") for line in lines)
+    kept, rows = [], 0
+    for line in lines:
+        is_row = bool(line.strip()) and not line.lstrip().startswith(("_", "#", "data_", "loop_"))
+        if is_row:
+            if not line.endswith("\n") or _fields(line) != columns:
+                continue
+            rows += 1
+        kept.append(line)
+    return "".join(kept), rows
+
+
+def _fields(line: str) -> int:
+    """Number of fields of a row, of which one with blanks stands between quotes; -1 where a quote is open."""
+    pieces: Sequence[str] = line.split("'")
+    if len(pieces) % 2 == 0:
+        return -1
+    return sum(len(piece.split()) for piece in pieces[::2]) + len(pieces) // 2
