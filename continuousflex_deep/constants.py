@@ -7,6 +7,8 @@ DISTRIBUTION = "scipion-em-continuousflex-deep"
 COMPUTE_HOME = "CONTINUOUSFLEX_DEEP_HOME"
 COMPUTE_PYTHON = "CONTINUOUSFLEX_DEEP_PYTHON"
 
-# Attributes of particles. The amplitudes' name is Xmipp's, so that ContinuousFlex's protocols and viewers read them.
+# Attributes of particles. Those that Xmipp knows have its names, so that ContinuousFlex's protocols and viewers read
+# them; its cost is 1 - score.
 AMPLITUDES_ATTRIBUTE = "_xmipp_nmaDisplacements"
+COST_ATTRIBUTE = "_xmipp_cost"
 MODE_IDS_ATTRIBUTE = "_cfdModeIds"

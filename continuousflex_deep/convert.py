@@ -23,7 +23,7 @@ from pwem.objects import (
 )
 from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
-from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
+from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.columns import plain_stack
@@ -31,14 +31,16 @@ from continuousflex_deep.io.cryosparc import UID_COLUMN
 from continuousflex_deep.io.modes import MODE_FACTS, read_modes
 from continuousflex_deep.io.relion import optics_table, spread_optics, uninterpreted_optics
 from continuousflex_deep.io.star import Column, Table, parse_star, table_lines
+from continuousflex_deep.io.xmipp import read_mode_list
 from continuousflex_deep.particles import Ctf, Floats, Particles
 
 AMPLITUDES_SD_ATTRIBUTE = "_cfdAmplitudesSd"
 # attribute of a Scipion particle -> field of Particles, for single numbers
-_NUMBERS = {"_cfdAngleSd": "angle_sd_deg", "_cfdShiftSd": "shift_sd_A", "_cfdScore": "score"}
+_NUMBERS = {"_cfdAngleSd": "angle_sd_deg", "_cfdShiftSd": "shift_sd_A"}
 _AMBIGUOUS_ATTRIBUTE = "_cfdAmbiguous"
 _RESULT_ATTRIBUTES = {
-    AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE, *_NUMBERS,
+    AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, COST_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE,
+    *_NUMBERS,
 }  # fmt: skip
 # attribute of a Scipion particle, as RELION's plugin calls it, -> column of the particle file, and its kind
 _HALF_SET_ATTRIBUTE, _OPTICS_ATTRIBUTE = "_rlnRandomSubset", "_rlnOpticsGroup"
@@ -76,8 +78,8 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
     """The set's enabled particles with what Scipion knows of them; ids are the items' ids.
 
     Half sets and optics groups are those that RELION's plugin (or ours) left on the items, with the optics table that
-    the set carries; what only some of the particles have is left out. Amplitudes of ContinuousFlex's sets, which do not
-    name their modes, count as modes 7, 8, ….
+    the set carries; what only some of the particles have is left out. The modes of ContinuousFlex's amplitudes are
+    those that its run lists beside the set, or 7, 8, … where there is no such list.
     Raises InputError where the set is empty, or only some of its particles have a CTF, a pose or amplitudes.
     """
     items = [item.clone() for item in image_set.iterItems() if item.isEnabled()]
@@ -85,7 +87,8 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         raise InputError(f"the particle set '{image_set.getFileName()}' is empty: got no enabled particles")
     pixel_size_A = float(image_set.getSamplingRate())
     poses = _poses(items) if image_set.hasAlignmentProj() else None
-    mode_ids, amplitudes = _amplitudes(items)
+    mode_ids, amplitudes = _amplitudes(items, image_set)
+    cost = _column(items, COST_ATTRIBUTE, float)
     extra = _kept_columns(items)
     numbers: dict[str, Any] = {field: _column(items, attribute, float) for attribute, field in _NUMBERS.items()}
     return Particles(
@@ -101,6 +104,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         mode_ids=mode_ids,
         amplitudes=amplitudes,
         amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
+        score=None if cost is None else 1.0 - cost,
         ambiguous=_column(items, _AMBIGUOUS_ATTRIBUTE, bool),
         extra=extra,
         optics_extra=_optics_extra(image_set, extra.get("rlnOpticsGroup")),
@@ -111,7 +115,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
 def mode_ids_of(image_set: SetOfParticles) -> tuple[int, ...]:
     """The modes whose amplitudes the set's particles carry; empty where they carry none."""
     item = image_set.getFirstItem()
-    return _amplitudes([item])[0] if item is not None else ()
+    return _amplitudes([item], image_set)[0] if item is not None else ()
 
 
 def _kept_columns(items: list[Any]) -> dict[str, Column]:
@@ -170,19 +174,33 @@ def _vectors(items: list[Any], attribute: str) -> Floats | None:
     return np.array(rows, dtype=np.float64)
 
 
-def _amplitudes(items: list[Any]) -> tuple[tuple[int, ...], Floats | None]:
+def _amplitudes(items: list[Any], image_set: SetOfParticles) -> tuple[tuple[int, ...], Floats | None]:
     amplitudes = _vectors(items, AMPLITUDES_ATTRIBUTE)
     if amplitudes is None:
         return (), None
     named = _vectors(items, MODE_IDS_ATTRIBUTE)
     if named is None:
-        return tuple(range(7, 7 + amplitudes.shape[1])), amplitudes
+        return _modes_listed_beside(image_set, amplitudes.shape[1]), amplitudes
     if len(np.unique(named, axis=0)) > 1:
         raise InputError(
             f"particles name different modes {np.unique(named, axis=0).astype(int).tolist()}; "
             "join only sets that were analysed with the same modes"
         )
     return tuple(int(mode) for mode in named[0]), amplitudes
+
+
+def _modes_listed_beside(image_set: SetOfParticles, count: int) -> tuple[int, ...]:
+    """The modes of amplitudes that ContinuousFlex found: its run keeps their list beside the set."""
+    listed = Path(image_set.getFileName()).parent / "extra" / "modes.xmd"
+    if not listed.is_file():
+        return tuple(range(7, 7 + count))
+    mode_ids = read_mode_list(listed)
+    if len(mode_ids) != count:
+        raise InputError(
+            f"particles have {count} amplitudes each, but '{listed}', the list of modes beside their set, names "
+            f"{len(mode_ids)} modes {list(mode_ids)}; analyse the particles again"
+        )
+    return mode_ids
 
 
 def _poses(items: list[Any]) -> tuple[Floats, Floats]:
@@ -353,6 +371,8 @@ def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
         item.setZRed([float(value) for value in coordinates])
     if particles.amplitudes_sd is not None:
         setattr(item, AMPLITUDES_SD_ATTRIBUTE, _csv(particles.amplitudes_sd[row], float))
+    if particles.score is not None:
+        setattr(item, COST_ATTRIBUTE, Float(1 - float(particles.score[row])))
     for attribute, field in _NUMBERS.items():
         column = getattr(particles, field)
         if column is not None:

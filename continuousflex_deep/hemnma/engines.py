@@ -23,7 +23,8 @@ def make_engine(
     """
     if options.engine == "xmipp":
         return XmippEngine(structure, modes, options, keep_in)
-    changed = [f.name for f in fields(options) if f.name.startswith("xmipp_") and getattr(options, f.name) != f.default]
+    of_xmipp = [f for f in fields(options) if f.name.startswith("xmipp_") and f.name != "xmipp_home"]
+    changed = [f.name for f in of_xmipp if getattr(options, f.name) != f.default]
     if changed:
         flags = ", ".join("--" + name.replace("_", "-") for name in changed)
         raise InputError(f"{flags}: options of Xmipp's engine; give --engine xmipp, or leave them out")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import (
     agreed_pixel_size,
     constant,
@@ -23,7 +23,7 @@ from continuousflex_deep.io.columns import (
     vectors,
     written_names,
 )
-from continuousflex_deep.io.star import Table, write_star
+from continuousflex_deep.io.star import Table, read_star, write_star
 from continuousflex_deep.particles import Particles
 
 # file column -> (Ctf field, default when the file leaves it out)
@@ -125,6 +125,15 @@ def modes_table(files: Mapping[int, str]) -> Table:
         "nmaModefile": np.array(list(files.values()), dtype=object),
         "order_": texts(np.array(list(files), dtype=int)),
     }
+
+
+def read_mode_list(path: str | Path) -> tuple[int, ...]:
+    """The numbers of the modes that such a list names and does not mark as left out."""
+    for table in read_star(path).values():
+        if "order_" in table:
+            used = table["enabled"] != "-1" if "enabled" in table else np.ones(len(table["order_"]), dtype=bool)
+            return tuple(int(number) for number in table["order_"][used])
+    raise FormatError(f"'{path}' is not a list of normal modes as Xmipp writes it: there is no column order_")
 
 
 def write_xmd(path: str | Path, table: Table) -> None:

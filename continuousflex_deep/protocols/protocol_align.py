@@ -1,16 +1,25 @@
 """HEMNMA: pose and normal-mode amplitudes of every particle."""
 
+from dataclasses import fields
 from enum import Enum
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from pwem.objects import SetOfParticlesFlex
+from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import AlignOptions, Fit
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.programs import XMIPP
+from continuousflex_deep.protocols.form_options import add_options, installed_choices, package_home
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+_OF_XMIPP = tuple(f.name for f in fields(AlignOptions) if f.name.startswith("xmipp_"))
+# that the form asks for with both engines; what else it asks for is the embedded engine's or Xmipp's alone
+_OF_BOTH = ("engine", "mode_list", "finest_resolution_A", "calibration_particles", "batch")
+_ENGINES = get_args(get_type_hints(AlignOptions)["engine"])
+_SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
 
 
 class CfdAlignOutputs(Enum):
@@ -22,6 +31,8 @@ class CfdProtAlign(CfdProtBase):
 
     The images' noise, their resolution and the contrast's sign are estimated from the images themselves. Particles with
     a CTF that are not phase flipped are compared with the reference's projections through their CTF.
+
+    Where Xmipp is installed, its HEMNMA can be chosen instead, for CPU clusters: minutes a particle and no error bars.
     """
 
     _label = "HEMNMA alignment"
@@ -37,21 +48,43 @@ class CfdProtAlign(CfdProtBase):
         )
         self._addModesParams(form, optional=" May be left out when only poses are to be found.")
         add_options(form, AlignOptions, ["mode_list"], mode_list={"label": "Modes to use"})
+        offered = installed_choices(AlignOptions, "engine", {"xmipp": (XMIPP, [_SERIAL])})
+        add_options(form, AlignOptions, ["engine"], engine=offered)
         form.addSection(label="Search")
+        embedded, xmipp = "engine == 0", "engine == 1"
+        near = f"{embedded} and fit != {get_args(Fit).index('conformation')}"
         add_options(
             form,
             AlignOptions,
-            ["fit", "init", "max_shift_percent"],
-            fit={"label": "Find"},
-            init={"label": "Start from", "condition": f"fit != {get_args(Fit).index('conformation')}"},
-            max_shift_percent={"label": "Largest shift (% of the box)"},
+            ["fit", "init", "max_shift_percent", "xmipp_method", "xmipp_step_deg"],
+            fit={"label": "Find", "condition": embedded},
+            init={"label": "Start from", "condition": near},
+            max_shift_percent={"label": "Largest shift (% of the box)", "condition": embedded},
+            xmipp_method={"label": "Rigid-body alignment", "condition": xmipp},
+            xmipp_step_deg={"label": "Angular step (°)", "condition": xmipp},
         )
-        self._addOtherOptions(
-            form,
-            n_hypotheses={"label": "Hypotheses per particle"},
-            calibration_particles={"label": "Particles for calibration"},
-        )
+        if XMIPP.find(_PARALLEL, package_home(XMIPP)):
+            self._addMpiParam(form, xmipp)
+        labels = {"n_hypotheses": "Hypotheses per particle", "calibration_particles": "Particles for calibration"}
+        names = [f.name for f in fields(AlignOptions) if f.name not in _OF_BOTH]
+        overrides = {name: {"condition": xmipp if name in _OF_XMIPP else embedded} for name in names}
+        for name, label in labels.items():
+            overrides.setdefault(name, {})["label"] = label
+        self._addOtherOptions(form, **overrides)
         self._addComputeParams(form, gpu=True)
+
+    @staticmethod
+    def _addMpiParam(form: Any, condition: str) -> None:
+        form.addParam(
+            "xmippMpi",
+            params.BooleanParam,
+            default=False,
+            expertLevel=params.LEVEL_ADVANCED,
+            condition=condition,
+            label="Use Xmipp's MPI program",
+            help="No: as many workers as MPI says run Xmipp's serial program, each on batches of its own, on any nodes "
+            "of a queue. Yes: one worker runs Xmipp's MPI program on as many processes.",
+        )
 
     def _writeInputs(self) -> dict[str, Any]:
         return {
@@ -60,6 +93,34 @@ class CfdProtAlign(CfdProtBase):
             **self._writeModes(),
         }
 
+    # -------------------------- engines -------------------------------------
+    def _isXmipp(self) -> bool:
+        return bool(self.engine.get() == _ENGINES.index("xmipp"))
+
+    def _isXmippMpi(self) -> bool:
+        chosen = getattr(self, "xmippMpi", None)
+        return bool(self._isXmipp() and chosen is not None and chosen.get() and self.numberOfMpi.get() > 1)
+
+    def _workers(self) -> int:
+        return 1 if self._isXmippMpi() else super()._workers()
+
+    def usesGpu(self) -> bool:
+        return bool(super().usesGpu()) and not self._isXmipp()
+
+    def _options(self, **values: Any) -> Any:
+        """What the form holds for the chosen engine; what it holds for the other does not count."""
+        of_other = [f for f in fields(AlignOptions) if f.name not in _OF_BOTH and self.getParam(f.name) is not None]
+        values = {f.name: f.default for f in of_other if (f.name in _OF_XMIPP) != self._isXmipp()} | values
+        if self._isXmippMpi():
+            values |= {"xmipp_processes": self.numberOfMpi.get(), "xmipp_launcher": self._launcher()}
+        return super()._options(**values)
+
+    def _launcher(self) -> str:
+        """How this host starts processes, by Scipion's own settings."""
+        words = {"JOB_NODES": self.numberOfMpi.get(), "COMMAND": "{command}"}
+        return str(self.getHostConfig().mpiCommand.get()) % words
+
+    # -------------------------- output --------------------------------------
     def createOutputStep(self) -> None:
         output = SetOfParticlesFlex.create(self._getPath())
         fill_set(output, read_particles(self._getExtraPath("aligned.star")), self.inputParticles.get())
@@ -69,12 +130,19 @@ class CfdProtAlign(CfdProtBase):
             self._defineSourceRelation(self.inputModes, output)
 
     def _validateInputs(self) -> list[str]:
-        only_poses = self.getEnumText("fit") == "pose" and self.inputModes.get() is None
+        if self.engine.get() >= len(self.getParam("engine").choices):
+            return [f"Xmipp's HEMNMA is not installed here; {XMIPP.remedy}, or choose the embedded engine."]
+        only_poses = not self._isXmipp() and self.getEnumText("fit") == "pose" and self.inputModes.get() is None
         errors = [] if only_poses else self._validateModes(parse_mode_list(self.mode_list.get()))
         if only_poses:
             self._structure()
+        if self._isXmippMpi() and self.useQueueForSteps():
+            errors.append(
+                "Xmipp's MPI program cannot be used where each step is a job of its own; leave it out: then MPI is the "
+                "number of workers that run its serial program."
+            )
         near = self.getEnumText("init") == "local" or self.getEnumText("fit") == "conformation"
-        if near and not self.inputParticles.get().hasAlignmentProj():
+        if not self._isXmipp() and near and not self.inputParticles.get().hasAlignmentProj():
             errors.append(
                 "A local start, or finding the conformation alone, needs particles with orientations and shifts, and "
                 "these have none."

@@ -23,8 +23,8 @@ from continuousflex_deep.protocols.form_options import add_other_options, packag
 FILLED = frozenset(
     {
         "particles", "structure", "modes", "output", "model", "landscape", "images", "reference", "threads", "device",
-        "pixel_size_A", "resume", "start_from", "xmipp_home", "elnemo_home", "map", "mask",
-        "voxel_size_A", "target",
+        "pixel_size_A", "resume", "start_from", "xmipp_home", "xmipp_processes",
+        "xmipp_launcher", "elnemo_home", "map", "mask", "voxel_size_A", "target",
     }
 )  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran

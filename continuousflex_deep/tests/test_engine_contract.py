@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from continuousflex_deep import cli
 from continuousflex_deep.errors import InputError, MissingDependencyError
 from continuousflex_deep.hemnma.engines import make_engine
 from continuousflex_deep.hemnma.xmipp import XmippEngine
-from continuousflex_deep.imaging.preprocess import phase_flip
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.star import read_star
@@ -50,10 +48,7 @@ class TestEmbeddedEngine(EngineContract):
 @pytest.fixture(scope="session")
 def recorded(inputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home of Xmipp whose program knows the contract's images."""
-    particles = read_particles(inputs / "images" / "particles.star")
-    images = phase_flip(torch.as_tensor(read_images(particles)), particles).numpy()
-    recordings = {method: xmipp_replay.DATA / file for method, file in xmipp_replay.METHODS.items()}
-    return xmipp_replay.install(tmp_path_factory.mktemp("xmipp-3.25.6"), images, recordings)
+    return xmipp_replay.install_for(inputs, tmp_path_factory.mktemp("xmipp-3.25.6"))
 
 
 class TestRecordedXmippEngine(EngineContract):

@@ -45,6 +45,19 @@ def install(folder: Path, images: np.ndarray, recordings: dict[str, Path]) -> Pa
     return folder
 
 
+def install_for(inputs: Path, folder: Path) -> Path:
+    """The same for the images of the engines' contract, in the folder of its inputs."""
+    import torch
+
+    from continuousflex_deep.imaging.preprocess import phase_flip
+    from continuousflex_deep.io.particle_files import read_particles
+    from continuousflex_deep.io.stacks import read_images
+
+    particles = read_particles(inputs / "images" / "particles.star")
+    images = phase_flip(torch.as_tensor(read_images(particles)), particles).numpy()
+    return install(folder, images, {method: DATA / file for method, file in METHODS.items()})
+
+
 def signatures(images: np.ndarray) -> np.ndarray:
     """(n, 64) by which images (n, d, d) are known."""
     n, d = images.shape[0], images.shape[-1] // _SIDE * _SIDE
