@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "nma": (opt.NmaOptions, "continuousflex_deep.nma.command:run"),
     "modes": (opt.ModesOptions, "continuousflex_deep.nma.modes_command:run"),
     "pseudoatoms": (opt.PseudoatomsOptions, "continuousflex_deep.nma.pseudoatoms_command:run"),
+    "deform": (opt.DeformOptions, "continuousflex_deep.nma.deform_command:run"),
     "simulate": (opt.SimulateOptions, "continuousflex_deep.imaging.simulate:run"),
     "preprocess": (opt.PreprocessOptions, "continuousflex_deep.imaging.preprocess:run"),
     "align": (opt.AlignOptions, "continuousflex_deep.hemnma.command:run"),

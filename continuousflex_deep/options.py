@@ -159,6 +159,45 @@ class PseudoatomsOptions:
 
 
 @dataclass(frozen=True)
+class DeformOptions:
+    """A structure, and a map with it, moved along normal modes: to a conformation, between groups, or to and fro."""
+
+    structure: str = required("atomic structure or pseudoatoms that the modes were computed from (.pdb, .cif)")
+    modes: str = required("folder of normal modes (vec.7, vec.8, …)")
+    output: str = required("folder for the frames")
+    mode_list: str = option(
+        "", "modes to move along, for example 7-9; by default those of the particles, and otherwise 7"
+    )
+    amplitudes: str = option(
+        "",
+        "the conformation to go to, one amplitude in Å for each mode, such as '100 -50 0'; several, separated by "
+        "semicolons, are a path from the first to the last",
+    )
+    particles: tuple[str, ...] = option(
+        (),
+        "particles, such as a group, whose mean amplitudes are the conformation to go to; repeat for a path through "
+        "the means of several groups",
+    )
+    swing_rmsd_A: float = option(
+        ModesOptions.swing_rmsd_A,
+        "without amplitudes or particles the structure swings along one mode, and this is how far atoms are from it at "
+        "both ends (RMSD)",
+        "Å",
+        low=0.01,
+    )
+    n_frames: int = option(10, "number of frames", low=1, high=999)
+    map: str = option("", "EM map (.mrc) to move along with the structure, which lies in it")
+    place: Literal["auto", "middle", "centre", "header"] = option(
+        "auto",
+        "where the structure's coordinates are in the map: their origin at its voxel d//2 (middle), as of pseudoatoms; "
+        "their weighted centre there (centre); or at the origin of its header (header); auto takes middle for "
+        "pseudoatoms, and for atoms the one at which the map is densest, which is told",
+    )
+    voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
+    hydrogens: bool = option(NmaOptions.hydrogens, "keep hydrogens, where the modes were computed with them")
+
+
+@dataclass(frozen=True)
 class SimulateOptions(_Flexible):
     """Images with known truth: conformations along modes, poses, CTF and noise before and after it."""
 

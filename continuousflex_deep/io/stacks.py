@@ -242,13 +242,25 @@ def read_volume(path: str | Path) -> tuple[Images, float]:
     return volume, voxel
 
 
-def write_volume(path: str | Path, volume: Images, voxel_size_A: float) -> None:
-    """Write a map (z, y, x) as .mrc with its voxel size."""
+def volume_origin_A(path: str | Path, voxel_size_A: float) -> NDArray[np.float64]:
+    """Where an MRC map's first voxel is (xyz) by its header: its origin, or where that is 0 its start in voxels."""
+    with _open_mrc(require_file(path, "map")) as mrc:
+        origin = np.array([mrc.header.origin[axis] for axis in "xyz"], dtype=np.float64)
+        start = np.array([mrc.header[f"n{axis}start"] for axis in "xyz"], dtype=np.float64)
+    return origin if origin.any() else start * voxel_size_A
+
+
+def write_volume(
+    path: str | Path, volume: Images, voxel_size_A: float, origin_A: NDArray[np.float64] | None = None
+) -> None:
+    """Write a map (z, y, x) as .mrc with its voxel size, and where its first voxel is (xyz) if that is given."""
     part = Path(path).with_suffix(".part.mrc")
     part.parent.mkdir(parents=True, exist_ok=True)
     with mrcfile.new(part, overwrite=True) as mrc:
         mrc.set_data(np.asarray(volume, dtype=np.float32))
         mrc.voxel_size = voxel_size_A
+        if origin_A is not None:
+            mrc.header.origin = tuple(origin_A)
     part.replace(path)
 
 

@@ -33,6 +33,20 @@ def swing_frames(structure: Structure, vectors: Floats, amplitudes_A: Floats, n_
     return [deformed(structure, vectors, np.asarray(amplitudes_A) * phase) for phase in phases]
 
 
+def path_frames(structure: Structure, vectors: Floats, points_A: Floats, n_frames: int) -> tuple[Floats, list[Floats]]:
+    """Amplitudes (n_frames, M) at equal steps along a path of points_A (P, M) from the first to the last one, and the
+    coordinate sets (N, 3) displaced by them along modes (M, N, 3). A single point is one frame."""
+    points = np.asarray(points_A, dtype=np.float64)
+    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    along = np.concatenate([[0.0], np.cumsum(lengths)])
+    if along[-1] == 0:
+        amplitudes = points[:1]
+    else:
+        steps = np.linspace(0, along[-1], n_frames)
+        amplitudes = np.stack([np.interp(steps, along, column) for column in points.T], axis=1)
+    return amplitudes, [deformed(structure, vectors, q) for q in amplitudes]
+
+
 def write_swing(path: str | Path, structure: Structure, frames_A: list[Floats]) -> None:
     """Write frames (N, 3) as the models of one PDB file; of large structures, the representative atoms alone."""
     atoms = np.arange(len(structure)) if len(structure) <= MOST_ATOMS else structure.representative_atoms

@@ -1,0 +1,152 @@
+"""A map moved along with the atoms in it: their displacements, spread smoothly to voxels, and the map resampled.
+
+A motion is split into the rotation and translation that superpose the atoms best, which move all space alike, and what
+is left of it, which is spread by normalised Gaussian averages: over a few atoms where these are, and outside over ever
+more of them, so that it fades. The map's value at a place is taken from where that place came from.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import cKDTree
+
+from continuousflex_deep.progress import note
+
+Floats = NDArray[np.float64]
+Map = NDArray[np.float32]
+_NEIGHBOURS = 8  # atoms that lie within the finest average's reach
+_REACH = 0.75  # of the distance to the farthest of them, which is that average's deviation
+_GRID = 0.5  # of that deviation, between the points that hold the field
+_COARSER = 0.01  # of a well-filled place's weight, which the next coarser average has
+_CORRECTIONS = 4  # times that what the averages leave of the atoms' own displacements is spread in turn
+_STEPS, _DAMPED, _CONVERGED = 50, 0.8, 0.02  # of the inversion, its steps, and its end in voxels
+_FOLDED = 0.01  # of the density, that may lie where the inversion fails before it is said
+_STILL_A = 1e-9
+_SPLINE = 3
+_VOXELS_AT_A_TIME = 1_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class DisplacementField:
+    """A displacement (3,) in Å at every place: `values` (3, z, y, x) on a grid of `spacing_A` from `corner_A` (xyz)."""
+
+    values: NDArray[np.float32]
+    corner_A: Floats
+    spacing_A: float
+
+    def at(self, places_A: Floats) -> Floats:
+        """Displacements (k, 3) at places (k, 3), both xyz; beyond the grid those of its border."""
+        grid = ((places_A - self.corner_A) / self.spacing_A)[:, ::-1].T
+        return np.stack([ndimage.map_coordinates(v, grid, order=1, mode="nearest") for v in self.values], axis=1)
+
+
+def displacement_field(coords_A: Floats, moved_A: Floats, reach_A: float | None = None) -> DisplacementField:
+    """The field that takes atoms from coords_A to moved_A, both (N, 3); outside it fades towards their mean.
+
+    reach_A: deviation of the finest Gaussian average; by default that of the atoms' spacing.
+    """
+    reach = reach_A or atoms_reach_A(coords_A)
+    extent = float(np.ptp(coords_A, axis=0).max())
+    spacing, margin = _GRID * reach, max(extent / 2, 8 * reach)
+    corner = coords_A.min(axis=0) - margin
+    shape = tuple(np.ceil((np.ptp(coords_A, axis=0) + 2 * margin) / spacing).astype(int)[::-1] + 1)
+    displacement = moved_A - coords_A
+    mean = displacement.mean(axis=0)
+    places = (coords_A - corner) / spacing
+    weight = _splatted(places, np.ones(len(coords_A)), shape)
+    scales = [1 / _GRID * 2.0**k for k in range(int(np.ceil(np.log2(max(extent / reach, 2)))))]
+    total = np.zeros((3, *shape), dtype=np.float32)
+    left = displacement - mean
+    for _ in range(_CORRECTIONS):
+        sums = np.stack([_splatted(places, component, shape) for component in left.T])
+        spread = np.zeros_like(total)
+        for scale in reversed(scales):
+            blurred = ndimage.gaussian_filter(weight, scale, mode="constant")
+            floor = _COARSER * blurred.max()
+            for axis in range(3):
+                numerator = ndimage.gaussian_filter(sums[axis], scale, mode="constant")
+                spread[axis] = (numerator + floor * spread[axis]) / (blurred + floor)
+        total += spread
+        left = displacement - mean - DisplacementField(total, corner, spacing).at(coords_A)
+    return DisplacementField(total + mean[:, None, None, None].astype(np.float32), corner, spacing)
+
+
+def atoms_reach_A(coords_A: Floats) -> float:
+    """A distance within which atoms have a few others."""
+    count = min(_NEIGHBOURS, len(coords_A) - 1)
+    distance, _ = cKDTree(coords_A).query(coords_A, k=count + 1)
+    return _REACH * float(np.median(distance[:, -1]))
+
+
+def warp_map(volume: Map, voxel_A: float, coords_A: Floats, moved_A: Floats) -> Map:
+    """The map (d, d, d) as it is when its atoms go from coords_A to moved_A, both (N, 3) in Å from voxel d//2.
+
+    What comes from beyond the map has the solvent's value, the median of its border. Values are resampled by cubic
+    splines; where nothing moves the map is as it was.
+    """
+    if np.abs(moved_A - coords_A).max() < _STILL_A:
+        return volume.copy()
+    rotation, origin, target = _superposition(coords_A, moved_A)
+    field = displacement_field(coords_A, (moved_A - target) @ rotation + origin)
+    splines = ndimage.spline_filter(volume.astype(np.float64), order=_SPLINE, mode="mirror")
+    solvent, middle, edge = _border_median(volume), np.array(volume.shape)[::-1] // 2, np.array(volume.shape) - 1
+    out, folded = np.empty(volume.size, dtype=np.float32), np.zeros(volume.size, dtype=bool)
+    for start in range(0, volume.size, _VOXELS_AT_A_TIME):
+        index = np.arange(start, min(start + _VOXELS_AT_A_TIME, volume.size))
+        voxels = np.stack(np.unravel_index(index, volume.shape), axis=1)[:, ::-1]
+        before = ((voxels - middle) * voxel_A - target) @ rotation + origin
+        source, folded[index] = _inverted(field, before, voxel_A)
+        grid = (source / voxel_A + middle)[:, ::-1]
+        inside = np.clip(grid, 0, edge)
+        values = ndimage.map_coordinates(splines, inside.T, order=_SPLINE, mode="mirror", prefilter=False)
+        out[index] = np.where(np.abs(grid - inside).max(axis=1) > 0.5, solvent, values)
+    density = np.abs(out - solvent)
+    share = float(density[folded].sum() / max(density.sum(), 1e-30))
+    if share > _FOLDED:
+        note(
+            f"{100 * share:.1f}% of the map's density lies where the motion folds space over, as neighbours move too "
+            "differently there, and is only roughly right; use smaller amplitudes"
+        )
+    return out.reshape(volume.shape)
+
+
+def _inverted(field: DisplacementField, places_A: Floats, voxel_A: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Where places (k, 3) came from, by fixed-point steps, and which of them (k,) are more than half a voxel off."""
+    source = places_A - field.at(places_A)
+    active, off_px = np.arange(len(places_A)), np.zeros(len(places_A))
+    for _ in range(_STEPS):
+        step = places_A[active] - field.at(source[active]) - source[active]
+        off_px[active] = np.abs(step).max(axis=1) / voxel_A
+        source[active] += np.where(off_px[active] > _CONVERGED, _DAMPED, 1.0)[:, None] * step
+        active = active[off_px[active] > _CONVERGED]
+        if not len(active):
+            break
+    return source, off_px > 0.5
+
+
+def _superposition(coords_A: Floats, moved_A: Floats) -> tuple[Floats, Floats, Floats]:
+    """R and the centres c and m such that (x − c) Rᵀ + m comes closest to the moved atoms (Kabsch 1976)."""
+    origin, target = coords_A.mean(axis=0), moved_A.mean(axis=0)
+    u, _, vt = np.linalg.svd((moved_A - target).T @ (coords_A - origin))
+    u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # a rotation, never a mirror
+    return u @ vt, origin, target
+
+
+def _splatted(places: Floats, values: Floats, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Values (N,) at places (N, 3; xyz in grid units) shared among the eight points around each."""
+    low = np.floor(places).astype(np.int64)
+    part = places - low
+    grid = np.zeros(int(np.prod(shape)))
+    for corner in np.ndindex(2, 2, 2):
+        share = np.where(corner, part, 1 - part).prod(axis=1)
+        x, y, z = (low + np.array(corner)).T
+        grid += np.bincount(np.ravel_multi_index((z, y, x), shape), weights=share * values, minlength=len(grid))
+    return grid.reshape(shape).astype(np.float32)
+
+
+def _border_median(volume: Map) -> float:
+    border = np.ones(volume.shape, dtype=bool)
+    border[1:-1, 1:-1, 1:-1] = False
+    return float(np.median(volume[border]))
