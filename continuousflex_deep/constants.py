@@ -12,3 +12,6 @@ COMPUTE_PYTHON = "CONTINUOUSFLEX_DEEP_PYTHON"
 AMPLITUDES_ATTRIBUTE = "_xmipp_nmaDisplacements"
 COST_ATTRIBUTE = "_xmipp_cost"
 MODE_IDS_ATTRIBUTE = "_cfdModeIds"
+
+# beside a set of modes, the atoms that they move; the name is ContinuousFlex's
+ATOMS_FILE = "atoms.pdb"

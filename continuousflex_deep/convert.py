@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pwem.objects import (
     Acquisition,
+    AtomStruct,
     CTFModel,
     NormalMode,
     ParticleFlex,
@@ -23,14 +24,16 @@ from pwem.objects import (
 )
 from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
-from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
+from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, ATOMS_FILE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.columns import plain_stack
 from continuousflex_deep.io.cryosparc import UID_COLUMN
 from continuousflex_deep.io.modes import MODE_FACTS, read_modes
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.relion import optics_table, spread_optics, uninterpreted_optics
 from continuousflex_deep.io.star import Column, Table, parse_star, table_lines
+from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.io.xmipp import read_mode_list
 from continuousflex_deep.particles import Ctf, Floats, Particles
 
@@ -417,6 +420,19 @@ def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, .
     if source is not None and (source / MODE_FACTS).is_file():
         _link(target / MODE_FACTS, source / MODE_FACTS)
     return tuple(numbers)
+
+
+def write_atoms_beside(modes: SetOfNormalModes, structure_path: str | Path, folder: str | Path) -> None:
+    """Write the atoms that the modes of a mode folder move, in their order, beside the set's file, where ContinuousFlex
+    looks for them."""
+    structure, _ = read_reference(structure_path, folder)
+    write_structure(Path(modes.getFileName()).parent / ATOMS_FILE, structure)
+
+
+def atoms_beside(modes: SetOfNormalModes) -> AtomStruct | None:
+    """The atoms that the modes move, where their run (ours or ContinuousFlex's) has left them."""
+    file = Path(modes.getFileName()).parent / ATOMS_FILE
+    return AtomStruct(filename=str(file)) if file.is_file() else None
 
 
 def _link(link: Path, file: Path) -> None:

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, rotation_distance_deg
-from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list, require_same_atoms
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions, EvaluateOptions
 from continuousflex_deep.particles import Particles, join
 
@@ -249,9 +250,7 @@ def format_evaluation(evaluation: Evaluation) -> str:
 def run(options: EvaluateOptions) -> None:
     """The `evaluate` command: print the table and, if asked, write it as JSON."""
     mode_ids = parse_mode_list(options.mode_list)
-    structure = read_structure(options.structure)
-    modes = read_modes(options.modes, mode_ids)
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids)
     truth = read_particles(options.truth, mode_ids=mode_ids)
     sets = {name: read_particles(path, mode_ids=mode_ids) for name, path in _named(options.particles).items()}
     results = {name: evaluate(p, truth, structure, modes, options.lost_deg) for name, p in sets.items()}

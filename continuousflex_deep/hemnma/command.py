@@ -13,8 +13,9 @@ from continuousflex_deep.hemnma.parts import PartStore, carried, determining, pa
 from continuousflex_deep.hemnma.screen import LeftOut
 from continuousflex_deep.hemnma.shards import Alignment
 from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.options import AlignOptions
@@ -31,8 +32,7 @@ def run(options: AlignOptions) -> None:
     output = require_particle_suffix(options.output)
     require_writable_folder(output.parent)
     require_free_names(output, options.particles, options.structure)
-    structure = read_structure(options.structure)
-    modes = chosen_modes(options, structure)
+    structure, modes = reference(options)
     particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
     engine = make_engine(structure, modes, options, parts_folder(output))
     store = part_store(options, particles, structure, modes)
@@ -65,18 +65,17 @@ def tell_left_out(left_out: LeftOut, output: Path) -> None:
         print(f"note: the {len(left_out)} particles left out are in '{path}'", file=sys.stderr)
 
 
-def chosen_modes(options: AlignOptions, structure: Structure) -> NormalModes:
-    """The modes to align with; none where only poses are to be found and no modes are given."""
+def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
+    """The structure and the modes to align with; no modes where only poses are to be found and none are given."""
     if not options.modes and options.fit == "pose":
-        return NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
+        structure = read_structure(options.structure)
+        return structure, NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
     if not options.modes:
         raise InputError(
             "option --modes is required: a folder of normal modes, as the nma command makes; "
             "without modes only poses can be found (--fit pose)"
         )
-    modes = read_modes(options.modes, parse_mode_list(options.mode_list))
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
-    return modes
+    return read_reference(options.structure, options.modes, parse_mode_list(options.mode_list))
 
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:

@@ -34,11 +34,12 @@ from continuousflex_deep.imaging.density import require_fits
 from continuousflex_deep.imaging.fourier import filter_images, resize
 from continuousflex_deep.imaging.scattering import Scatterer, project, projection_transform, scatterers
 from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import StackWriter
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import SimulateOptions
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.progress import progress_bar
@@ -81,9 +82,7 @@ class Simulator:
 def prepare(options: SimulateOptions) -> Simulator:
     """Read and check structure, modes and ranges. Raises InputError before any image is made."""
     mode_ids = parse_mode_list(options.mode_list)
-    structure = read_structure(options.structure)
-    modes = read_modes(options.modes, mode_ids)
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids)
     if options.conformations == "trajectory" and len(mode_ids) != 3:
         raise InputError(
             f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; name three, or choose "

@@ -16,10 +16,11 @@ from continuousflex_deep.hemnma.parts import Arrays, Parts, PartStore, carried, 
 from continuousflex_deep.hemnma.screen import LeftOut
 from continuousflex_deep.hemnma.shards import Alignment, do_pieces, joined_parts, part_of_rows
 from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nn.checkpoint import require_same_modes
 from continuousflex_deep.nn.halves import HalfSets, disagreement, expected_errors, load_half_sets, told
 from continuousflex_deep.nn.labels import TARGETS
@@ -201,7 +202,7 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
 
 def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alignment:
     """The refinement of particles by the HEMNMA engine from their predictions."""
-    structure, modes = read_structure(options.structure), read_modes(options.modes, particles.mode_ids)
+    structure, modes = read_reference(options.structure, options.modes, particles.mode_ids)
     sure = particles.angle_sd_deg is not None
     if options.search_above_deg and not sure:
         note(
@@ -250,6 +251,4 @@ def _require_polishable(predicted: set[str], models: list[Model], particles: Par
 def _reference(models: list[Model], particles: Particles, options: InferOptions) -> tuple[Structure, NormalModes]:
     """Structure and modes to polish with; InputError unless they belong together."""
     mode_ids = next((m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets), particles.mode_ids)
-    structure, modes = read_structure(options.structure), read_modes(options.modes, mode_ids)
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
-    return structure, modes
+    return read_reference(options.structure, options.modes, mode_ids)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.analysis.outliers import is_outlier
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.modes import NormalModes, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images, read_images, require_usable_images, scan_images
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, load_checkpoint, model_files, require_same_modes
@@ -180,12 +181,10 @@ def _reference(
         particles, "all" if particles.mode_ids else "angles"
     )  # says where what images are made from is not finite
     particles.require_poses("training on simulated images")
-    structure = read_structure(options.structure)
     if not particles.mode_ids:  # the labels are poses of a rigid structure
+        structure = read_structure(options.structure)
         return structure, NormalModes((), np.zeros((0, len(structure), 3)))
-    modes = read_modes(options.modes, particles.mode_ids)
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
-    return structure, modes
+    return read_reference(options.structure, options.modes, particles.mode_ids)
 
 
 def _preprocess(particles: Particles, train_rows: Rows, options: TrainOptions, recipe: Recipe) -> Preprocess:

@@ -1,5 +1,6 @@
-"""The protocols: each is one command of the package."""
+"""The protocols: each is one command of the package, but for the one that hands results to ContinuousFlex."""
 
+from continuousflex_deep.protocols import protocol_continuousflex as _continuousflex
 from continuousflex_deep.protocols.protocol_align import CfdProtAlign
 from continuousflex_deep.protocols.protocol_export import CfdProtExport
 from continuousflex_deep.protocols.protocol_group import CfdProtGroup
@@ -29,3 +30,7 @@ __all__ = [
     "CfdProtSynthesize",
     "CfdProtTrain",
 ]
+
+if _continuousflex.FlexProtAlignmentNMA is not None:
+    CfdProtToContinuousFlex = _continuousflex.CfdProtToContinuousFlex
+    __all__.append("CfdProtToContinuousFlex")

@@ -12,7 +12,7 @@ from pyworkflow.constants import BETA
 from pyworkflow.protocol import GPU_LIST, USE_GPU, params
 
 from continuousflex_deep._plugin import Plugin
-from continuousflex_deep.convert import modes_to_folder, particles_from_set
+from continuousflex_deep.convert import atoms_beside, modes_to_folder, particles_from_set
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.options import write_options_file
@@ -214,13 +214,18 @@ class CfdProtBase(EMProtocol):
         """The options that name structure and modes; modes of any origin appear as one folder of vec files."""
         modes, folder = self.inputModes.get(), ""
         if modes is not None:
-            folder = self._getExtraPath("input_modes")
+            folder = self._modesFolder()
             modes_to_folder(modes, folder)
         return {"structure": os.path.abspath(self._structure().getFileName()), "modes": folder}
 
+    def _modesFolder(self) -> str:
+        return self._getExtraPath("input_modes")
+
     def _structure(self) -> Any:
-        modes = self.inputModes.get()
-        structure = self.inputStructure.get() or (modes.getPdb() if modes is not None else None)
+        """The structure given, or that of the modes: the very atoms that they move, where these are known."""
+        modes, structure = self.inputModes.get(), self.inputStructure.get()
+        if structure is None and modes is not None:
+            structure = atoms_beside(modes) or modes.getPdb()
         if not isinstance(structure, AtomStruct):
             raise InputError("the set of modes names no structure that could be found; give it as 'Structure'")
         return structure

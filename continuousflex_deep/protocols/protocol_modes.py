@@ -9,6 +9,7 @@ from typing import Any
 from pwem.objects import SetOfNormalModes
 from pyworkflow.protocol import params
 
+from continuousflex_deep.convert import write_atoms_beside
 from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, mode_list_text, read_mode_table
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.options import ModesOptions
@@ -71,6 +72,7 @@ class CfdProtModes(CfdProtBase):
         for mode in inputs.iterItems():
             if mode.getObjId() in chosen:
                 modes.append(mode.clone())
+        write_atoms_beside(modes, self._structure().getFileName(), self._modesFolder())
         self._defineOutputs(**{CfdModesOutputs.outputModes.name: modes})
         self._defineSourceRelation(self.inputModes, modes)
         if self.inputTarget.get() is not None:

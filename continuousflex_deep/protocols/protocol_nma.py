@@ -6,7 +6,7 @@ from typing import Any
 from pwem.objects import SetOfNormalModes
 from pyworkflow.protocol import params
 
-from continuousflex_deep.convert import fill_modes
+from continuousflex_deep.convert import fill_modes, write_atoms_beside
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.programs import ELNEMO
 from continuousflex_deep.protocols.form_options import add_options, installed_choices, package_home
@@ -69,6 +69,7 @@ class CfdProtNma(CfdProtBase):
     def createOutputStep(self) -> None:
         modes = SetOfNormalModes.create(self._getPath())
         fill_modes(modes, self._outputFolder())
+        write_atoms_beside(modes, self.inputStructure.get().getFileName(), self._outputFolder())
         modes._pdbPointer.copy(self.inputStructure, copyId=False)  # setPdb would keep an id that other runs lack
         self._defineOutputs(**{CfdNmaOutputs.outputModes.name: modes})
         self._defineSourceRelation(self.inputStructure, modes)

@@ -8,7 +8,7 @@ import pytest
 from continuousflex_deep import cli
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler
-from continuousflex_deep.hemnma.command import chosen_modes
+from continuousflex_deep.hemnma.command import reference
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -102,11 +102,12 @@ def test_local_start_from_poses_of_another_program(truth: Particles, fit: str) -
     assert np.median(np.abs(found.amplitudes - truth.amplitudes)) < 4
 
 
-def test_modes_are_needed_unless_only_poses_are_found() -> None:
-    structure = toy_structure()
-    assert chosen_modes(AlignOptions(fit="pose"), structure).vectors.shape == (0, len(structure), 3)
+def test_modes_are_needed_unless_only_poses_are_found(tmp_path) -> None:
+    write_structure(tmp_path / "toy.pdb", toy_structure())
+    structure, modes = reference(AlignOptions(structure=str(tmp_path / "toy.pdb"), fit="pose"))
+    assert modes.vectors.shape == (0, len(structure), 3)
     with pytest.raises(InputError, match="--modes is required"):
-        chosen_modes(AlignOptions(), structure)
+        reference(AlignOptions(structure=str(tmp_path / "toy.pdb")))
 
 
 def test_commands_of_the_three_switches(tmp_path, capsys) -> None:

@@ -1,0 +1,21 @@
+"""A structure together with its normal modes, which must be of the same atoms."""
+
+from pathlib import Path
+
+from continuousflex_deep.io.modes import NormalModes, read_modes, require_same_atoms
+from continuousflex_deep.io.structures import Structure, read_structure
+
+
+def read_reference(
+    structure_path: str | Path, modes_folder: str | Path, mode_ids: tuple[int, ...] | None = None
+) -> tuple[Structure, NormalModes]:
+    """The structure and its modes, those named or all of the folder. Hydrogens are read where the modes have them.
+
+    Raises InputError where the modes are of other atoms, or one of the two cannot be read.
+    """
+    modes, structure = read_modes(modes_folder, mode_ids), read_structure(structure_path)
+    if modes.vectors.shape[1] > len(structure):
+        whole = read_structure(structure_path, hydrogens=True)
+        structure = whole if modes.vectors.shape[1] == len(whole) else structure
+    require_same_atoms(modes, len(structure), structure_path, modes_folder)
+    return structure, modes
