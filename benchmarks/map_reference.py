@@ -6,7 +6,8 @@ AK: a map of 128³ voxels simulated from adenylate kinase. Its pseudoatoms, by t
 where that is installed (XMIPP_HOME or PATH), have modes that are compared with those of the atoms, at the atoms; and
 ak_xmipp32, 32 images that Xmipp made from the atoms, is aligned with them, phase flipped and reduced to 128 px. For
 betagal133's map (D2) there are no atoms to compare with: six motions without energy, collectivity, and whether modes
-keep or change sign under the map's own twofold axes. Amplitudes of atoms and pseudoatoms do not compare, displacements do.
+keep or change sign under the map's own twofold axes. Displacements of atoms and pseudoatoms are compared,
+never amplitudes.
 """
 
 import argparse
@@ -122,8 +123,8 @@ def ak_modes(
         contained = np.linalg.norm(same, axis=0)
         print(
             f"AK, {BOX}³ voxels of {VOXEL_A:g} Å, {engine}: {facts['pseudoatoms']} pseudoatoms of "
-            f"{facts['sigma_A']:.2f} Å in {facts['seconds']:.1f} s, error {facts['error_percent']:.2f}% (Xmipp's definition "
-            f"{facts['xmipp_error_percent']:.2f}%), cutoff {cutoff_A:.2f} Å"
+            f"{facts['sigma_A']:.2f} Å in {facts['seconds']:.1f} s, error {facts['error_percent']:.2f}% (Xmipp's "
+            f"definition {facts['xmipp_error_percent']:.2f}%), cutoff {cutoff_A:.2f} Å"
         )
         print(f"  overlap of modes 7, 8, 9 with the atoms': {np.round(np.diag(same), 3)}")
         print(f"  of each of the atoms' with the span of the three: {np.round(contained, 3)}")
