@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "reconstruct": (opt.ReconstructOptions, "continuousflex_deep.reconstruction.command:run"),
     "convert": (opt.ConvertOptions, "continuousflex_deep.analysis.exchange:run"),
     "evaluate": (opt.EvaluateOptions, "continuousflex_deep.analysis.evaluate:run"),
+    "compare": (opt.CompareOptions, "continuousflex_deep.analysis.compare:run"),
     "doctor": (opt.DoctorOptions, "continuousflex_deep.doctor:run"),
 }
 

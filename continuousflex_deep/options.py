@@ -56,6 +56,23 @@ PSEUDOATOMS_CUTOFF_PERCENT, PSEUDOATOMS_BLOCK_SIZE = 95.0, 0  # and of pseudoato
 
 
 @dataclass(frozen=True)
+class _Xmipp:
+    xmipp_method: Literal["wavelets", "projections"] = option(
+        "wavelets",
+        "Xmipp's rigid-body alignment: wavelets and splines (boxes of a power of two), or projection matching (faster)",
+    )
+    xmipp_step_deg: float = option(10.0, "Xmipp's step of the orientation search", "°", 1.0, 30.0)
+    xmipp_trust_region: float = option(
+        1.0, "scale of Xmipp's first trust-region radius; up to 2 where large motions are expected", low=0.01, high=10.0
+    )
+    xmipp_processes: int = option(1, "MPI processes of Xmipp's program; 1 runs the serial one", low=1)
+    xmipp_launcher: str = option(
+        "mpirun -np {processes} {command}", "how Xmipp's program is started on several processes"
+    )
+    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
+
+
+@dataclass(frozen=True)
 class NmaOptions:
     """Normal modes of a structure by an elastic network, of atoms with rotating and translating blocks."""
 
@@ -262,7 +279,7 @@ class PreprocessOptions(_Particles):
 
 
 @dataclass(frozen=True)
-class AlignOptions(_Flexible, _Particles, _Compute):
+class AlignOptions(_Xmipp, _Flexible, _Particles, _Compute):
     """HEMNMA: pose and normal-mode amplitudes of every particle."""
 
     output: str = required("particle file with poses and amplitudes (.star or .xmd)")
@@ -323,19 +340,6 @@ class AlignOptions(_Flexible, _Particles, _Compute):
         "particles at a time; 0 takes 64 on a CPU and 512 on a GPU, and of Xmipp's engine 16 for each of its processes",
         low=0,
     )
-    xmipp_method: Literal["wavelets", "projections"] = option(
-        "wavelets",
-        "Xmipp's rigid-body alignment: wavelets and splines (boxes of a power of two), or projection matching (faster)",
-    )
-    xmipp_step_deg: float = option(10.0, "Xmipp's step of the orientation search", "°", 1.0, 30.0)
-    xmipp_trust_region: float = option(
-        1.0, "scale of Xmipp's first trust-region radius; up to 2 where large motions are expected", low=0.01, high=10.0
-    )
-    xmipp_processes: int = option(1, "MPI processes of Xmipp's program; 1 runs the serial one", low=1)
-    xmipp_launcher: str = option(
-        "mpirun -np {processes} {command}", "how Xmipp's program is started on several processes"
-    )
-    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
 
 
 @dataclass(frozen=True)
@@ -495,6 +499,19 @@ class EvaluateOptions(_Flexible, _Compute):
         False, "add the Cramér-Rao bound of the first file's particles, from the noise of their images"
     )
     output: str = option("", "JSON file for the table; printed in any case")
+
+
+@dataclass(frozen=True)
+class CompareOptions(_Xmipp, _Flexible, _Particles, _Compute):
+    """Align the same particles with both engines, and print their times and differences."""
+
+    output: str = required("folder for the two particle files and the table")
+    truth: str = option("", "particle file with the true poses and amplitudes, to compare both with it, too")
+    count: int = option(0, "particles to align, evenly spread over the file; 0 takes all", low=0)
+    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    lost_deg: float = option(
+        5.0, "a particle farther than this from the other orientation counts as lost", "°", low=0.0
+    )
 
 
 @dataclass(frozen=True)

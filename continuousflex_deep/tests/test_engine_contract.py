@@ -1,5 +1,6 @@
 """The contract of engines, kept by the embedded one and by Xmipp's: recorded always, the real one where it is."""
 
+import json
 import os
 import signal
 import subprocess
@@ -215,3 +216,32 @@ def test_version_and_home_come_from_the_variable(
     assert engine.program == recorded / "bin" / "xmipp_nma_alignment"
     assert cli.main(["doctor"]) == 0
     assert "xmipp_nma_alignment" in capsys.readouterr().out
+
+
+def test_comparison_of_both_engines(
+    recorded: Path, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = ["compare", "--particles", str(inputs / "images" / "particles.star"), "--structure", str(STRUCTURE)]
+    base += ["--modes", str(inputs / "modes"), "--mode-list", "7 8", "--xmipp-home", str(recorded), "--threads", "1"]
+    base += ["--output", str(tmp_path / "both"), "--count", "6", "--truth", str(inputs / "images" / "truth.star")]
+    monkeypatch.setenv("REPLAY_DIES_AFTER", "2")
+    assert cli.main(base) == 2
+    monkeypatch.delenv("REPLAY_DIES_AFTER")
+    killed = json.loads((tmp_path / "both" / "xmipp_time.json").read_text())
+    assert cli.main(base) == 0
+    said = capsys.readouterr().out
+    assert [line.split()[:2] for line in said.splitlines() if line.startswith(("embedded  ", "xmipp  "))] == [
+        ["embedded", "6"],
+        ["xmipp", "6"],
+    ]
+    record = json.loads((tmp_path / "both" / "record.json").read_text())
+    assert record["times"]["xmipp"]["wall_s"] > killed["wall_s"] > 0
+    differences = record["differences"]
+    assert set(differences) == {"xmipp - embedded", "embedded - truth", "xmipp - truth"}
+    assert differences["xmipp - embedded"]["all"]["angle_deg"]["mean"] < 2
+    assert (
+        differences["embedded - truth"]["all"]["amplitude"]["mean"]
+        < differences["xmipp - truth"]["all"]["amplitude"]["mean"]
+    )
+    assert cli.main([*base[:-4], "--count", "5"]) == 2
+    assert "holds other particles" in capsys.readouterr().err
