@@ -144,7 +144,8 @@ class Watcher:
     def look(self) -> None:
         with contextlib.suppress(OSError):
             _, rows = _whole_rows(self._done.read_text(errors="replace"))
-            self._bar.update(max(0, min(rows, self._count) - self._bar.n))
+            if rows > self._bar.n:  # a bar that is drawn anew each second fills the log of a run of days
+                self._bar.update(min(rows, self._count) - self._bar.n)
 
     def close(self) -> None:
         self._bar.close()
