@@ -94,15 +94,15 @@ class XmippRun:
         done = self.folder / _DONE
         if not done.is_file():
             return 0
-        kept, rows = _whole_rows(done.read_text(errors="replace"))
-        if not rows:  # only a header, which the program writes itself
+        kept, finished = _whole_rows(done.read_text(errors="replace"))
+        if not finished:  # only a header, which the program writes itself
             done.unlink()
         else:
             with atomic_path(done) as temporary:
                 temporary.write_text(kept)
-        if rows >= self.count:  # it was killed before the last step, which gives the file its name
+        if finished >= self.count:  # it was killed before the last step, which gives the file its name
             done.replace(self.folder / _RESULT)
-        return min(rows, self.count)
+        return min(finished, self.count)
 
     def watcher(self, finished: int) -> "Watcher":
         """Shows how many images are finished while the program runs."""
@@ -143,9 +143,9 @@ class Watcher:
 
     def look(self) -> None:
         with contextlib.suppress(OSError):
-            _, rows = _whole_rows(self._done.read_text(errors="replace"))
-            if rows > self._bar.n:  # a bar that is drawn anew each second fills the log of a run of days
-                self._bar.update(min(rows, self._count) - self._bar.n)
+            _, finished = _whole_rows(self._done.read_text(errors="replace"))
+            if finished > self._bar.n:  # a bar that is drawn anew each second fills the log of a run of days
+                self._bar.update(min(finished, self._count) - self._bar.n)
 
     def close(self) -> None:
         self._bar.close()
@@ -169,18 +169,19 @@ def _rows_of_images(path: Path, table: Table, count: int) -> np.ndarray:
 
 
 def _whole_rows(text: str) -> tuple[str, int]:
-    """A table as Xmipp writes it, without a last row that was cut off, and its number of rows."""
+    """A table as Xmipp writes it, without rows that were cut off, and the number of different images in it."""
     lines = text.splitlines(keepends=True)
     columns = sum(line.lstrip().startswith("_") for line in lines)
-    kept, rows = [], 0
+    kept, images = [], set()
     for line in lines:
-        is_row = bool(line.strip()) and not line.lstrip().startswith(("_", "#", "data_", "loop_"))
-        if is_row:
-            if not line.endswith("\n") or _fields(line) != columns:
+        if not line.endswith("\n"):
+            continue
+        if line.strip() and not line.lstrip().startswith(("_", "#", "data_", "loop_")):
+            if _fields(line) != columns:
                 continue
-            rows += 1
+            images.add(next((word for word in line.split() if "@" in word), line))
         kept.append(line)
-    return "".join(kept), rows
+    return "".join(kept), len(images)
 
 
 def _fields(line: str) -> int:
