@@ -65,7 +65,11 @@ class CfdProtAlign(CfdProtBase):
         )
         if XMIPP.find(_PARALLEL, package_home(XMIPP)):
             self._addMpiParam(form, xmipp)
-        labels = {"n_hypotheses": "Hypotheses per particle", "calibration_particles": "Particles for calibration"}
+        labels = {
+            "n_hypotheses": "Hypotheses per particle",
+            "calibration_particles": "Particles for calibration",
+            "xmipp_trust_region": "Trust-region scale",
+        }
         names = [f.name for f in fields(AlignOptions) if f.name not in _OF_BOTH]
         overrides = {name: {"condition": xmipp if name in _OF_XMIPP else embedded} for name in names}
         for name, label in labels.items():

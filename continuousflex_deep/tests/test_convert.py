@@ -18,7 +18,7 @@ from pyworkflow.object import CsvList
 
 from continuousflex_deep import convert
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.geometry import random_rotations, rotation_distance_deg
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations, rotation_distance_deg
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.star import parse_star
@@ -51,7 +51,7 @@ def particles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Particles:
             **optics,
         ),
         phase_flipped=True,
-        euler_deg=convert.matrix_to_euler(random_rotations(n, RNG)),
+        euler_deg=matrix_to_euler(random_rotations(n, RNG)),
         shift_A=RNG.normal(size=(n, 2)) * 5,
         mode_ids=(7, 9, 12),
         amplitudes=RNG.normal(size=(n, 3)) * 100,
@@ -85,8 +85,8 @@ def test_pose_matrices_are_scipions() -> None:
 
 def test_pose_round_trip() -> None:
     rotations, shift = random_rotations(50, RNG), RNG.normal(size=(50, 2)) * 4
-    euler, back = convert.matrix_to_pose(convert.pose_to_matrix(convert.matrix_to_euler(rotations), shift))
-    assert np.max(rotation_distance_deg(convert.euler_to_matrix(euler), rotations)) < 1e-5
+    euler, back = convert.matrix_to_pose(convert.pose_to_matrix(matrix_to_euler(rotations), shift))
+    assert np.max(rotation_distance_deg(euler_to_matrix(euler), rotations)) < 1e-5
     np.testing.assert_allclose(back, shift, atol=1e-10)
 
 
@@ -102,7 +102,7 @@ def test_set_round_trip_by_id(particles: Particles, tmp_path: Path) -> None:
     for name in ("amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous"):
         np.testing.assert_allclose(getattr(back, name), getattr(expected, name), rtol=1e-6, err_msg=name)
     np.testing.assert_allclose(back.shift_A, expected.shift_A, atol=1e-6)
-    rotations = [convert.euler_to_matrix(p.euler_deg) for p in (back, expected)]
+    rotations = [euler_to_matrix(p.euler_deg) for p in (back, expected)]
     assert np.max(rotation_distance_deg(*rotations)) < 1e-4
     assert back.ctf is not None
     assert expected.ctf is not None

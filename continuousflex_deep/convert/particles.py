@@ -1,4 +1,4 @@
-"""Scipion's objects to and from Particles and mode folders: the only place that knows both.
+"""Scipion's sets of particles to and from Particles.
 
 Everything is joined by the items' ids. Scipion keeps a projection's pose as the matrix that takes the image to the map,
 M = [Rᵀ | Rᵀ·s] with our R (docs/conventions.md) and the shift s in pixels, so R = M[:3, :3]ᵀ and s = R·M[:3, 3].
@@ -13,27 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 from pwem.objects import (
     Acquisition,
-    AtomStruct,
     CTFModel,
-    NormalMode,
     ParticleFlex,
-    SetOfNormalModes,
     SetOfParticles,
     SetOfParticlesFlex,
     Transform,
 )
 from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
-from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, ATOMS_FILE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
+from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.columns import plain_stack
 from continuousflex_deep.io.cryosparc import UID_COLUMN
-from continuousflex_deep.io.modes import MODE_FACTS, read_modes
-from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.relion import optics_table, spread_optics, uninterpreted_optics
 from continuousflex_deep.io.star import Column, Table, parse_star, table_lines
-from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.io.xmipp import read_mode_list
 from continuousflex_deep.particles import Ctf, Floats, Particles
 
@@ -394,60 +388,3 @@ def _csv(values: Iterable[Any], kind: type) -> CsvList:
     numbers = CsvList(pType=kind)
     numbers.set([kind(value) for value in values])
     return numbers
-
-
-# --------------------------------------------------------------------------------------------------- modes, structure
-
-
-def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, ...]:
-    """Make ``folder`` a mode folder of links ``vec.N`` to the set's files; N is the mode's id. Returns the numbers.
-
-    What a mode folder of ours says of its modes, energies among it, is linked, too, where all of them come from it.
-    """
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    numbers, sources = [], set()
-    for mode in modes.iterItems():
-        file = Path(mode.getModeFile()).resolve()
-        if not file.is_file():
-            raise InputError(f"normal mode {mode.getObjId()}: there is no file '{file}'; compute the modes again")
-        name = f"vec.{mode.getObjId()}"
-        _link(target / name, file)
-        numbers.append(int(mode.getObjId()))
-        sources.add(file.parent if file.name == name else None)
-    source = sources.pop() if len(sources) == 1 else None
-    (target / MODE_FACTS).unlink(missing_ok=True)
-    if source is not None and (source / MODE_FACTS).is_file():
-        _link(target / MODE_FACTS, source / MODE_FACTS)
-    return tuple(numbers)
-
-
-def write_atoms_beside(modes: SetOfNormalModes, structure_path: str | Path, folder: str | Path) -> None:
-    """Write the atoms that the modes of a mode folder move, in their order, beside the set's file, where ContinuousFlex
-    looks for them."""
-    structure, _ = read_reference(structure_path, folder)
-    write_structure(Path(modes.getFileName()).parent / ATOMS_FILE, structure)
-
-
-def atoms_beside(modes: SetOfNormalModes) -> AtomStruct | None:
-    """The atoms that the modes move, where their run (ours or ContinuousFlex's) has left them."""
-    file = Path(modes.getFileName()).parent / ATOMS_FILE
-    return AtomStruct(filename=str(file)) if file.is_file() else None
-
-
-def _link(link: Path, file: Path) -> None:
-    link.unlink(missing_ok=True)
-    link.symlink_to(file)
-
-
-def fill_modes(output: SetOfNormalModes, folder: str | Path) -> None:
-    """Append the modes of a mode folder, with what it says of each; a mode's id is its number."""
-    modes = read_modes(folder)
-    for row, number in enumerate(modes.mode_ids):
-        mode = NormalMode(
-            modeFile=os.path.relpath(Path(folder) / f"vec.{number}"),
-            collectivity=None if modes.collectivity is None else float(modes.collectivity[row]),
-            score=None if modes.score is None else float(modes.score[row]),
-        )
-        mode.setObjId(number)
-        output.append(mode)

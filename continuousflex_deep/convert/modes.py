@@ -1,0 +1,66 @@
+"""Scipion's sets of normal modes and mode folders, each made from the other."""
+
+import os
+from pathlib import Path
+
+from pwem.objects import AtomStruct, NormalMode, SetOfNormalModes
+
+from continuousflex_deep.constants import ATOMS_FILE
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.modes import MODE_FACTS, read_modes
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import write_structure
+
+
+def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, ...]:
+    """Make ``folder`` a mode folder of links ``vec.N`` to the set's files; N is the mode's id. Returns the numbers.
+
+    What a mode folder of ours says of its modes, energies among it, is linked, too, where all of them come from it.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    numbers, sources = [], set()
+    for mode in modes.iterItems():
+        file = Path(mode.getModeFile()).resolve()
+        if not file.is_file():
+            raise InputError(f"normal mode {mode.getObjId()}: there is no file '{file}'; compute the modes again")
+        name = f"vec.{mode.getObjId()}"
+        _link(target / name, file)
+        numbers.append(int(mode.getObjId()))
+        sources.add(file.parent if file.name == name else None)
+    source = sources.pop() if len(sources) == 1 else None
+    (target / MODE_FACTS).unlink(missing_ok=True)
+    if source is not None and (source / MODE_FACTS).is_file():
+        _link(target / MODE_FACTS, source / MODE_FACTS)
+    return tuple(numbers)
+
+
+def write_atoms_beside(modes: SetOfNormalModes, structure_path: str | Path, folder: str | Path) -> None:
+    """Write the atoms that the modes of a mode folder move, in their order, beside the set's file, where ContinuousFlex
+    looks for them."""
+    structure, _ = read_reference(structure_path, folder)
+    write_structure(Path(modes.getFileName()).parent / ATOMS_FILE, structure)
+
+
+def atoms_beside(modes: SetOfNormalModes) -> AtomStruct | None:
+    """The atoms that the modes move, where their run (ours or ContinuousFlex's) has left them."""
+    file = Path(modes.getFileName()).parent / ATOMS_FILE
+    return AtomStruct(filename=str(file)) if file.is_file() else None
+
+
+def _link(link: Path, file: Path) -> None:
+    link.unlink(missing_ok=True)
+    link.symlink_to(file)
+
+
+def fill_modes(output: SetOfNormalModes, folder: str | Path) -> None:
+    """Append the modes of a mode folder, with what it says of each; a mode's id is its number."""
+    modes = read_modes(folder)
+    for row, number in enumerate(modes.mode_ids):
+        mode = NormalMode(
+            modeFile=os.path.relpath(Path(folder) / f"vec.{number}"),
+            collectivity=None if modes.collectivity is None else float(modes.collectivity[row]),
+            score=None if modes.score is None else float(modes.score[row]),
+        )
+        mode.setObjId(number)
+        output.append(mode)
