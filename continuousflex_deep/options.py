@@ -140,7 +140,6 @@ class ModesOptions:
     swing_rmsd_A: float = option(
         2.5, "how far atoms are from the structure at both ends of an animation, and in tables (RMSD)", "Å", low=0.01
     )
-    hydrogens: bool = option(NmaOptions.hydrogens, "keep hydrogens, where the modes were computed with them")
 
 
 @dataclass(frozen=True)
@@ -211,7 +210,6 @@ class DeformOptions:
         "pseudoatoms, and for atoms the one at which the map is densest, which is told",
     )
     voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
-    hydrogens: bool = option(NmaOptions.hydrogens, "keep hydrogens, where the modes were computed with them")
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from scipy import ndimage
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
-from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import read_volume, volume_origin_A, write_volume
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.animation import path_frames, swing_frames, write_swing
 from continuousflex_deep.nma.warp import warp_map
 from continuousflex_deep.options import DeformOptions
@@ -28,9 +29,8 @@ _CLEARLY = 1.1  # times denser than elsewhere, where atoms are taken to be in a 
 def run(options: DeformOptions) -> None:
     """Write frames.pdb, frames.csv, record.json and, with a map, frame_001.mrc … to options.output."""
     folder = require_writable_folder(options.output)
-    structure = read_structure(options.structure, hydrogens=options.hydrogens)
-    modes, points = read_path(options)
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
+    mode_ids, points = read_path(options)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids)
     amplitudes, frames = _frames(structure, modes, points, options)
     facts: dict[str, object] = {"modes": list(modes.mode_ids), "frames": len(frames)}
     if options.map:
@@ -55,8 +55,8 @@ def run(options: DeformOptions) -> None:
     print(f"{len(frames)} frames along modes {' '.join(map(str, modes.mode_ids))} are in {options.output}")
 
 
-def read_path(options: DeformOptions) -> tuple[NormalModes, Floats | None]:
-    """The modes, and the points (P, M) of the path in Å along them; None for a swing."""
+def read_path(options: DeformOptions) -> tuple[tuple[int, ...], Floats | None]:
+    """The modes' numbers, and the points (P, M) of the path in Å along them; None for a swing."""
     if options.amplitudes and options.particles:
         raise InputError("--amplitudes and --particles both name where to go; give one of them")
     asked = parse_mode_list(options.mode_list) if options.mode_list else None
@@ -67,15 +67,15 @@ def read_path(options: DeformOptions) -> tuple[NormalModes, Floats | None]:
                 f"the particles have amplitudes along different modes, {' and '.join(map(str, sorted(set(found))))}; "
                 "name those of all by --mode-list"
             )
-        return read_modes(options.modes, found[0]), _from_rest(np.array(means))
+        return found[0], _from_rest(np.array(means))
     chosen = asked or _FIRST_MODE
     if options.amplitudes:
-        return read_modes(options.modes, chosen), _from_rest(_parsed(options.amplitudes, chosen))
+        return chosen, _from_rest(_parsed(options.amplitudes, chosen))
     if len(chosen) > 1:
         raise InputError(
             f"--mode-list: got {len(chosen)} modes, a swing is along one; name one, or give --amplitudes of all"
         )
-    return read_modes(options.modes, chosen), None
+    return chosen, None
 
 
 def _from_rest(points: Floats) -> Floats:

@@ -18,8 +18,9 @@ from continuousflex_deep.io.mode_table import (
     read_mode_table,
     write_mode_table,
 )
-from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.nma.animation import deformed, swing_frames, write_swing
 from continuousflex_deep.nma.choice import (
@@ -105,13 +106,11 @@ def _output_folder(options: ModesOptions) -> Path:
 def read_inputs(options: ModesOptions) -> Inputs:
     """Read and check everything that is named. Raises InputError before any work."""
     asked = parse_mode_list(options.mode_list) if options.mode_list else ()
-    structure = read_structure(options.structure, hydrogens=options.hydrogens)
-    modes = read_modes(options.modes)
+    structure, modes = read_reference(options.structure, options.modes)
     modes.select(asked)
-    require_same_atoms(modes, len(structure), options.structure, options.modes)
     if not options.target:
         return Inputs(structure, modes, asked, None)
-    target = read_structure(options.target, hydrogens=options.hydrogens)
+    target = read_structure(options.target, hydrogens=bool((structure.atomic_number == 1).any()))
     matched = match_atoms(structure, target, options.structure, options.target)
     atoms = matched.first
     compared = Compared(matched, structure.coords_A[atoms], modes.vectors[:, atoms], target.coords_A[matched.second])

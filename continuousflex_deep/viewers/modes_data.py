@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, read_mode_table
-from continuousflex_deep.io.modes import NormalModes, read_modes, require_same_atoms
-from continuousflex_deep.io.structures import Structure, read_structure, write_structure
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import Structure, write_structure
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -72,17 +73,13 @@ class ModesData:
         return path
 
 
-def read_modes_data(
-    structure_path: str | Path, modes_folder: str | Path, results: str | Path = "", hydrogens: bool = False
-) -> ModesData:
+def read_modes_data(structure_path: str | Path, modes_folder: str | Path, results: str | Path = "") -> ModesData:
     """Structure, modes and, where ``results`` names what the modes command wrote, its table of them.
 
     Raises InputError or FormatError where a file is missing or belongs to something else.
     """
-    structure = read_structure(structure_path, hydrogens=hydrogens)
     table = read_mode_table(Path(results) / MODES_CSV) if results else None
-    modes = read_modes(modes_folder, table.mode_ids if table else None)
-    require_same_atoms(modes, len(structure), structure_path, modes_folder)
+    structure, modes = read_reference(structure_path, modes_folder, table.mode_ids if table else None)
     return make_modes_data(structure, modes, table)
 
 

@@ -63,11 +63,10 @@ def data_of(protocol: Any) -> ModesData:
     """Structure and modes of a finished protocol. Raises InputError where there are none."""
     if not hasattr(protocol, "outputModes"):
         raise InputError("there are no modes yet; look again when the protocol has finished")
-    hydrogens = bool(protocol.hydrogens.get())
     if isinstance(protocol, CfdProtModes):
         structure = protocol._structure().getFileName()
-        return read_modes_data(structure, protocol._getExtraPath("input_modes"), protocol._outputFolder(), hydrogens)
-    return read_modes_data(protocol.inputStructure.get().getFileName(), protocol._outputFolder(), hydrogens=hydrogens)
+        return read_modes_data(structure, protocol._getExtraPath("input_modes"), protocol._outputFolder())
+    return read_modes_data(protocol.inputStructure.get().getFileName(), protocol._outputFolder())
 
 
 def make_set(project: Any, source: Any, mode_list: str, wait: bool = False) -> CfdProtModes:
@@ -80,7 +79,6 @@ def make_set(project: Any, source: Any, mode_list: str, wait: bool = False) -> C
     else:
         protocol.inputModes.set(source)
         protocol.inputModes.setExtended("outputModes")
-    protocol.hydrogens.set(source.hydrogens.get())
     project.launchProtocol(protocol, wait=wait)
     return protocol
 
