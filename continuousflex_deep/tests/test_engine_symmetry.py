@@ -34,8 +34,8 @@ def dimer() -> Structure:
     """The toy chain and its copy, turned by half a turn about z."""
     one = toy_structure(residues=40)
     first = one.coords_A + np.array([9.0, 4.0, 0.0])
-    fields = {f.name: np.concatenate([getattr(one, f.name)] * 2) for f in dataclasses.fields(one)}
-    return Structure(**fields | {"coords_A": np.concatenate([first, first * [-1, -1, 1]])})
+    twice = one.select(np.tile(np.arange(len(one)), 2))
+    return twice.replace_coords(np.concatenate([first, first * [-1, -1, 1]]))
 
 
 def no_modes(structure: Structure) -> NormalModes:

@@ -3,20 +3,18 @@
 Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.test_protocols_exchange
 """
 
-import os
 import shutil
 import subprocess
 import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
-from continuousflex_deep.scipion_env import ProjectDriver, scipion_missing
+from continuousflex_deep.scipion_env import scipion_missing
 
 if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
 
 import numpy as np
-from pyworkflow.tests import BaseTest, setupTestProject
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import particles_from_set
@@ -25,23 +23,20 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_volume, write_stack
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.cryosparc_data import dataset, save
+from continuousflex_deep.tests.scipion_project import ProjectTest
 
 N, BOX_PX, PIXEL_SIZE_A = 40, 16, 2.0
 
 
-class TestCfdExchange(BaseTest):
+class TestCfdExchange(ProjectTest):
     """A cryoSPARC refinement is imported; what protocols make of it is exported."""
 
-    driver: ClassVar[ProjectDriver]
     source: ClassVar[Path]
     imported: ClassVar[Any]
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.started_in = os.getcwd()
-        setupTestProject(cls)
-        cls.driver = ProjectDriver(cls.proj)
-        cls.driver.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+        super().setUpClass()
         folder = Path("cryosparc").resolve()
         (folder / "J1" / "extract").mkdir(parents=True)
         images = np.random.default_rng(0).normal(size=(N, BOX_PX, BOX_PX)).astype(np.float32)
@@ -53,10 +48,6 @@ class TestCfdExchange(BaseTest):
         table["ctf/df_angle_rad"] = np.abs(table["ctf/df_angle_rad"])
         cls.source = save(folder / "J5" / "J5_003_particles.cs", table)
         cls.imported = cls.driver.run("import", cfd.CfdProtImport, particleFile=str(cls.source)).outputParticles
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        os.chdir(cls.started_in)
 
     def assert_same_particles(self, found: Particles, expected: Particles) -> None:
         expected = expected.select(expected.rows_of(found.ids))

@@ -4,46 +4,40 @@ Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_dee
 """
 
 import json
-import os
 import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
-from continuousflex_deep.scipion_env import ProjectDriver, scipion_missing
+from continuousflex_deep.scipion_env import scipion_missing
 
 if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
 
 import numpy as np
 import pwem
-from pwem.protocols import ProtImportPdb
-from pyworkflow.tests import BaseTest, setupTestProject
 from pyworkflow.viewer import DESKTOP_TKINTER
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.structures import read_structure, write_structure
-from continuousflex_deep.tests.test_protocols_workflow import THREADS, write_trace
+from continuousflex_deep.tests.scipion_project import ProjectTest
+from continuousflex_deep.tests.test_protocols_workflow import write_trace
 from continuousflex_deep.viewers.viewer_modes import data_of, make_set
 
 TRUE_A = {7: 40.0, 9: -25.0}
 
 
-class TestCfdModes(BaseTest):
+class TestCfdModes(ProjectTest):
     """A trace of adenylate kinase, and the same one deformed along two modes and turned."""
 
-    driver: ClassVar[ProjectDriver]
     nma: ClassVar[Any]
     target: ClassVar[Any]
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.started_in = os.getcwd()
-        setupTestProject(cls)
-        cls.driver = ProjectDriver(cls.proj)
-        cls.driver.threads = THREADS
+        super().setUpClass()
         write_trace(Path("trace.pdb"))
-        structure = cls.import_structure("structure", "trace.pdb")
+        structure = cls.import_structure("trace.pdb")
         cls.nma = cls.driver.run(
             "normal modes", cfd.CfdProtNma, inputStructure=structure, n_modes=12, cutoff_A=12.0, block_size=2
         )
@@ -51,17 +45,7 @@ class TestCfdModes(BaseTest):
         moved = atoms.coords_A + sum(q * modes.select((m,)).vectors[0] for m, q in TRUE_A.items())
         turned = moved @ np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]) + 30
         write_structure("moved.pdb", atoms.replace_coords(turned).select(np.arange(5, len(atoms))))
-        cls.target = cls.import_structure("other conformation", "moved.pdb")
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        os.chdir(cls.started_in)
-
-    @classmethod
-    def import_structure(cls, label: str, path: str) -> Any:
-        return cls.driver.run(
-            label, ProtImportPdb, inputPdbData=ProtImportPdb.IMPORT_FROM_FILES, pdbFile=str(Path(path).resolve())
-        ).outputPdb
+        cls.target = cls.import_structure("moved.pdb", "other conformation")
 
     def test_1_modes_of_a_motion(self) -> None:
         run = self.driver.run(

@@ -3,25 +3,24 @@
 Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.test_protocols_reference
 """
 
-import os
 import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
-from continuousflex_deep.scipion_env import ProjectDriver, scipion_missing
+from continuousflex_deep.scipion_env import scipion_missing
 
 if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
 
 import numpy as np
 from pwem.protocols import ProtImportVolumes
-from pyworkflow.tests import BaseTest, setupTestProject
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import read_structure
-from continuousflex_deep.tests.test_protocols_workflow import THREADS, write_trace
+from continuousflex_deep.tests.scipion_project import ProjectTest
+from continuousflex_deep.tests.test_protocols_workflow import write_trace
 
 VOXEL_A, BOX_PX, SIGMA_A = 4.0, 32, 6.0
 
@@ -32,28 +31,20 @@ def gaussians(centres_A: np.ndarray) -> np.ndarray:
     return np.einsum("nz,ny,nx->zyx", z, y, x).astype(np.float32)
 
 
-class TestCfdReference(BaseTest):
+class TestCfdReference(ProjectTest):
     """A map of adenylate kinase's trace, blurred."""
 
-    driver: ClassVar[ProjectDriver]
     volume: ClassVar[Any]
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.started_in = os.getcwd()
-        setupTestProject(cls)
-        cls.driver = ProjectDriver(cls.proj)
-        cls.driver.threads = THREADS
+        super().setUpClass()
         write_trace(Path("trace.pdb"))
         atoms = read_structure("trace.pdb")
         write_volume("map.mrc", gaussians(atoms.coords_A - atoms.center_A), VOXEL_A)
         cls.volume = cls.driver.run(
             "map", ProtImportVolumes, filesPath=str(Path("map.mrc").resolve()), samplingRate=VOXEL_A
         ).outputVolume
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        os.chdir(cls.started_in)
 
     def test_1_pseudoatoms_and_their_modes(self) -> None:
         run = self.driver.run("pseudoatoms", cfd.CfdProtPseudoatoms, inputVolume=self.volume, target_error_percent=8.0)

@@ -11,7 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, ClassVar, get_args
 
-from continuousflex_deep.scipion_env import ProjectDriver, scipion_missing
+from continuousflex_deep.scipion_env import scipion_missing
 
 if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
@@ -20,10 +20,9 @@ import numpy as np
 import pwem
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from pwem.protocols import ProtImportPdb, ProtSubSet
+from pwem.protocols import ProtSubSet
 from pyworkflow.protocol import HostConfig
 from pyworkflow.template import LocalTemplate
-from pyworkflow.tests import BaseTest, setupTestProject
 from pyworkflow.utils.process import buildRunCommand
 from pyworkflow.viewer import DESKTOP_TKINTER
 
@@ -33,6 +32,7 @@ from continuousflex_deep.convert import mode_ids_of, particles_from_set
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.scipion_project import ProjectTest
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
 from continuousflex_deep.viewers.landscape_figure import LandscapeFigure
 from continuousflex_deep.viewers.viewer_landscape import make_group
@@ -52,10 +52,9 @@ def write_trace(path: Path) -> None:
     path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
 
 
-class TestCfdWorkflow(BaseTest):
+class TestCfdWorkflow(ProjectTest):
     """Steps share one project, in the order in which a user would take them."""
 
-    driver: ClassVar[ProjectDriver]
     structure: ClassVar[Any]
     modes: ClassVar[Any]
     particles: ClassVar[Any]
@@ -63,17 +62,9 @@ class TestCfdWorkflow(BaseTest):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.started_in = os.getcwd()
-        setupTestProject(cls)
-        cls.driver = ProjectDriver(cls.proj)
-        cls.driver.threads = THREADS
+        super().setUpClass()
         write_trace(Path("trace.pdb"))
-        cls.structure = cls.driver.run(
-            "structure",
-            ProtImportPdb,
-            inputPdbData=ProtImportPdb.IMPORT_FROM_FILES,
-            pdbFile=str(Path("trace.pdb").resolve()),
-        ).outputPdb
+        cls.structure = cls.import_structure("trace.pdb")
         cls.modes = cls.driver.run(
             "normal modes", cfd.CfdProtNma, inputStructure=cls.structure, n_modes=10, cutoff_A=12.0, block_size=2
         ).outputModes
@@ -83,10 +74,6 @@ class TestCfdWorkflow(BaseTest):
             shift_range_px=1.0,
         )  # fmt: skip
         cls.particles, cls.truth = synthesis.outputParticles, synthesis.outputTruth
-
-    @classmethod
-    def tearDownClass(cls) -> None:
-        os.chdir(cls.started_in)
 
     def pose_errors(self, found: Particles) -> tuple[np.ndarray, np.ndarray]:
         """(angle_deg, amplitude_A) errors (n,) against the truth, joined by id."""
@@ -272,7 +259,10 @@ class TestCfdWorkflow(BaseTest):
         before = {run.getObjId() for run in self.proj.getRuns()}
         self.proj.loadProtocols(template.createTemplateFile())
         runs = {run.getClassName(): run for run in self.proj.getRuns(refresh=True) if run.getObjId() not in before}
-        beside = {"CfdProtModes", "CfdProtPreprocess", "CfdProtImport", "CfdProtExport"}
+        beside = {
+            "CfdProtModes", "CfdProtPreprocess", "CfdProtImport", "CfdProtExport", "CfdProtPseudoatoms",
+            "CfdProtToContinuousFlex",
+        }  # fmt: skip
         self.assertEqual(set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - beside)
         self.assertEqual(runs["CfdProtSynthesize"].count.get(), 20)
         self.assertEqual(runs["CfdProtSynthesize"].snr.get(), SimulateOptions.snr)

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-from continuousflex_deep.scipion_env import ProjectDriver, scipion_missing
+from continuousflex_deep.scipion_env import scipion_missing
 
 if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
 
 import numpy as np
-from pwem.protocols import ProtImportPdb
-from pyworkflow.tests import BaseTest, setupTestProject
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import particles_from_set
@@ -24,13 +22,13 @@ from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.engine_contract import STRUCTURE, make_inputs
+from continuousflex_deep.tests.scipion_project import ProjectTest
 from continuousflex_deep.tests.xmipp_replay import install_for
 
 _ROOT = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}  # as in a container
 
 
-class TestCfdXmipp(BaseTest):
-    driver: ClassVar[ProjectDriver]
+class TestCfdXmipp(ProjectTest):
     inputs: ClassVar[Path]
     particles: ClassVar[Any]
     modes: ClassVar[Any]
@@ -38,21 +36,13 @@ class TestCfdXmipp(BaseTest):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.started_in = os.getcwd()
-        setupTestProject(cls)
-        cls.driver = ProjectDriver(cls.proj)
-        cls.driver.threads = 1
+        super().setUpClass()
         cls.inputs = Path("inputs").resolve()
         make_inputs(cls.inputs)
         home = install_for(cls.inputs, Path("xmipp").resolve())
         cls.environment = mock.patch.dict(os.environ, {"XMIPP_HOME": str(home), **_ROOT})
         cls.environment.start()
-        structure = cls.driver.run(
-            "structure",
-            ProtImportPdb,
-            inputPdbData=ProtImportPdb.IMPORT_FROM_FILES,
-            pdbFile=str(STRUCTURE),
-        ).outputPdb
+        structure = cls.import_structure(STRUCTURE)
         cls.modes = cls.driver.run("normal modes", cfd.CfdProtNma, inputStructure=structure, n_modes=9).outputModes
         file = str(cls.inputs / "images" / "particles.star")
         cls.particles = cls.driver.run("import", cfd.CfdProtImport, particleFile=file).outputParticles
@@ -60,7 +50,7 @@ class TestCfdXmipp(BaseTest):
     @classmethod
     def tearDownClass(cls) -> None:
         cls.environment.stop()
-        os.chdir(cls.started_in)
+        super().tearDownClass()
 
     def aligned(self, label: str, **values: Any) -> tuple[Any, Particles]:
         run = self.driver.run(
