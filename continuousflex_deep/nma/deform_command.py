@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from continuousflex_deep.animation import path_frames, swing_frames, swing_phases, write_swing
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
@@ -15,7 +16,6 @@ from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import read_volume, volume_origin_A, write_volume
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.nma.animation import path_frames, swing_frames, write_swing
 from continuousflex_deep.nma.warp import warp_map
 from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.progress import progress_bar
@@ -119,8 +119,7 @@ def _frames(
         return path_frames(structure, modes.vectors, points, options.n_frames)
     farthest = np.array([options.swing_rmsd_A * np.sqrt(len(structure))])
     frames = swing_frames(structure, modes.vectors, farthest, options.n_frames)
-    phases = np.sin(2 * np.pi * np.arange(options.n_frames) / options.n_frames)
-    return phases[:, None] * farthest, frames
+    return swing_phases(options.n_frames)[:, None] * farthest, frames
 
 
 def read_map(options: DeformOptions) -> tuple[Map, float, Floats]:

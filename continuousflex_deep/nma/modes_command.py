@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.animation import deformed, swing_frames, write_swing
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.mode_table import (
@@ -22,7 +23,6 @@ from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nma.animation import deformed, swing_frames, write_swing
 from continuousflex_deep.nma.choice import (
     Matched,
     Motion,

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from continuousflex_deep import cli
+from continuousflex_deep.animation import deformed, path_frames
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.nma.animation import deformed, path_frames
 from continuousflex_deep.nma.warp import displacement_field, warp_map
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.test_nma import helix

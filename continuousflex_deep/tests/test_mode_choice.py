@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from continuousflex_deep import cli
+from continuousflex_deep import animation, cli
+from continuousflex_deep.animation import deformed, swing_frames, write_swing
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import random_rotations
 from continuousflex_deep.io.mode_table import ModeTable, mode_list_text, read_mode_table, write_mode_table
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, write_modes
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.nma import animation
-from continuousflex_deep.nma.animation import deformed, swing_frames, write_swing
 from continuousflex_deep.nma.choice import (
     collective_modes,
     find_motion,

@@ -1,5 +1,6 @@
 """The viewer of normal modes: its figures without a screen, and its window on one."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from continuousflex_deep import animation
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.mode_table import ModeTable, write_mode_table
 from continuousflex_deep.io.modes import NormalModes, write_modes
@@ -94,10 +96,22 @@ def test_swing_for_other_programs(data: ModesData, tmp_path: Path) -> None:
     np.testing.assert_allclose(coords[0], data.structure.coords_A, atol=1e-3)
     np.testing.assert_allclose(coords[1] + coords[2], 2 * coords[0], atol=2e-3)
     assert np.sqrt(np.square(coords[1] - coords[0]).sum(axis=1).mean()) == pytest.approx(2.0, rel=1e-3)
-    long_names = Structure(**{**vars(data.structure), "chain_ids": data.structure.chain_ids + "L50"})
-    other = ModesData(long_names, data.vectors, data.table, data.shown, data.bonds)
-    path = other.write_swing(tmp_path, 8, rmsd_A=2.0)
-    assert (path.suffix, len(gemmi.read_structure(str(path)))) == (".cif", 20)
+
+
+def test_swing_is_the_file_that_the_commands_write(
+    modes: tuple[Structure, NormalModes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where chains have long names, and where the structure is so large that its trace is written."""
+    structure, normal = modes
+    long_names = dataclasses.replace(structure, chain_ids=structure.chain_ids + "L50")
+    q = np.array([2.0 * np.sqrt(len(structure))])
+    monkeypatch.setattr(animation, "MOST_ATOMS", 50)
+    for atoms in (structure, long_names):
+        animation.write_swing(tmp_path / "c.pdb", atoms, animation.swing_frames(atoms, normal.vectors[1:2], q))
+        path = make_modes_data(atoms, normal).write_swing(tmp_path, 8, rmsd_A=2.0)
+        assert path.read_text() == (tmp_path / "c.pdb").read_text()
+    assert [chain.name for chain in gemmi.read_structure(str(path))[0]] == ["A", "B"]
+    assert "REMARK   6 chain A is AL50" in path.read_text()
 
 
 def test_reading_what_the_commands_wrote(modes: tuple[Structure, NormalModes], tmp_path: Path) -> None:

@@ -6,18 +6,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.animation import swing_frames, without_translation, write_swing
 from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, read_mode_table
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.reference import read_reference
-from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.io.structures import Structure
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 # more atoms than these are not drawn: they would hide each other, and the motion would no longer be fluid
 MOST_SHOWN = 2000
-# of a file for other viewers; of larger structures it holds one atom a residue
-MOST_WRITTEN = 20_000
-_FRAMES = 20
 _BOND_A = 9.0  # consecutive residues of a chain that are farther apart are not joined: some are missing between them
 
 
@@ -59,17 +57,11 @@ class ModesData:
         return [(str(chains[end - 1]), int(end)) for end in ends]
 
     def write_swing(self, folder: str | Path, mode: int, rmsd_A: float) -> Path:
-        """Write one period of the swing along a mode as models of one file, for ChimeraX or VMD; returns its path.
-
-        It is a PDB file, or mmCIF where chains have names that are too long for one.
-        """
-        large = len(self.structure) > MOST_WRITTEN
-        atoms = self.structure.representative_atoms if large else np.arange(len(self.structure))
-        part, step = self.structure.select(atoms), self.vectors[self.row(mode)][atoms] * self.amplitude_A(rmsd_A)
-        phases = np.sin(2 * np.pi * np.arange(_FRAMES) / _FRAMES)
-        long_names = max(len(name) for name in part.chain_ids) > 2
-        path = Path(folder) / f"swing_{mode}{'.cif' if long_names else '.pdb'}"
-        write_structure(path, part, [part.coords_A + phase * step for phase in phases])
+        """Write one period of the swing along a mode as a PDB file for ChimeraX or VMD, as the commands do; returns its
+        path."""
+        path = Path(folder) / f"swing_{mode}.pdb"
+        farthest = np.array([self.amplitude_A(rmsd_A)])
+        write_swing(path, self.structure, swing_frames(self.structure, self.vectors[[self.row(mode)]], farthest))
         return path
 
 
@@ -85,10 +77,8 @@ def read_modes_data(structure_path: str | Path, modes_folder: str | Path, result
 
 def make_modes_data(structure: Structure, modes: NormalModes, table: ModeTable | None = None) -> ModesData:
     """What the viewer shows; without a table, of what the modes themselves say."""
-    weights = structure.weights / structure.weights.sum()
-    centred = modes.vectors - np.einsum("n,mni->mi", weights, modes.vectors)[:, None]
     shown, bonds = _shown_trace(structure)
-    return ModesData(structure, centred, table or _table_of(modes), shown, bonds)
+    return ModesData(structure, without_translation(structure, modes.vectors), table or _table_of(modes), shown, bonds)
 
 
 def _table_of(modes: NormalModes) -> ModeTable:

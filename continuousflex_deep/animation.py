@@ -1,5 +1,6 @@
 """Coordinates of a structure that swings along normal modes, and their files for molecular viewers."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.io.structures import Structure, write_structure
 
 Floats = NDArray[np.float64]
+SWING_FRAMES = 20
 MOST_ATOMS = 20_000  # of a file; of larger structures it shows Cα and P, or one atom a residue
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -18,19 +20,30 @@ def deformed(structure: Structure, vectors: Floats, amplitudes_A: Floats) -> Flo
     As in every model that images are compared with, the weighted centre stays where the structure's is
     (docs/conventions.md): a mode's net translation is removed.
     """
-    moved = structure.coords_A + np.tensordot(np.asarray(amplitudes_A, dtype=np.float64), vectors, axes=1)
-    weights = structure.weights
-    return np.asarray(moved - (weights @ moved) / weights.sum() + structure.center_A)
+    displacement = np.tensordot(np.asarray(amplitudes_A, dtype=np.float64), vectors, axes=1)
+    return np.asarray(structure.coords_A + without_translation(structure, displacement))
 
 
-def swing_frames(structure: Structure, vectors: Floats, amplitudes_A: Floats, n_frames: int = 20) -> list[Floats]:
+def without_translation(structure: Structure, displacements: Floats) -> Floats:
+    """Displacements (…, N, 3) of a structure without what they move its weighted centre by."""
+    weights = structure.weights / structure.weights.sum()
+    return np.asarray(displacements - np.einsum("n,...ni->...i", weights, displacements)[..., None, :])
+
+
+def swing_phases(n_frames: int = SWING_FRAMES) -> Floats:
+    """sin(2πk / n_frames) for the frames k (n_frames,) of one period of a swing."""
+    return np.asarray(np.sin(2 * np.pi * np.arange(n_frames) / n_frames))
+
+
+def swing_frames(
+    structure: Structure, vectors: Floats, amplitudes_A: Floats, n_frames: int = SWING_FRAMES
+) -> list[Floats]:
     """One period of a swing as n_frames coordinate sets (N, 3) in Å.
 
     Frame k is displaced by amplitudes_A (M,) · sin(2πk / n_frames) along modes (M, N, 3): the first one is the
     structure itself, both ends of the swing follow, and the last one leads back to the first.
     """
-    phases = np.sin(2 * np.pi * np.arange(n_frames) / n_frames)
-    return [deformed(structure, vectors, np.asarray(amplitudes_A) * phase) for phase in phases]
+    return [deformed(structure, vectors, np.asarray(amplitudes_A) * phase) for phase in swing_phases(n_frames)]
 
 
 def path_frames(structure: Structure, vectors: Floats, points_A: Floats, n_frames: int) -> tuple[Floats, list[Floats]]:
@@ -48,18 +61,23 @@ def path_frames(structure: Structure, vectors: Floats, points_A: Floats, n_frame
 
 
 def write_swing(path: str | Path, structure: Structure, frames_A: list[Floats]) -> None:
-    """Write frames (N, 3) as the models of one PDB file; of large structures, the representative atoms alone."""
+    """Write frames (N, 3) as the models of one PDB file; of large structures, the representative atoms alone.
+
+    Chains whose names are too long for a PDB file get short ones, all of them in order; remarks in the file say which.
+    """
     atoms = np.arange(len(structure)) if len(structure) <= MOST_ATOMS else structure.representative_atoms
-    write_structure(path, _with_short_chain_names(structure.select(atoms)), [frame[atoms] for frame in frames_A])
+    part, short = _with_short_chain_names(structure.select(atoms))
+    remarks = [f"chain {new} is {old}" for old, new in short.items()]
+    write_structure(path, part, [frame[atoms] for frame in frames_A], remarks)
 
 
-def _with_short_chain_names(structure: Structure) -> Structure:
-    """The structure with chain names of one or two letters, which is what a PDB file can hold, in order."""
+def _with_short_chain_names(structure: Structure) -> tuple[Structure, dict[str, str]]:
+    """The structure with chain names of one or two letters, which is what a PDB file can hold; and old → new name,
+    empty where the names are short already."""
     names = list(dict.fromkeys(structure.chain_ids.tolist()))
     if all(len(name) <= 2 for name in names):
-        return structure
+        return structure, {}
     short = [*_LETTERS, *(a + b for a in _LETTERS for b in _LETTERS)][: len(names)]
     renamed = dict(zip(names, short, strict=True))
-    return Structure(
-        **{**vars(structure), "chain_ids": np.array([renamed[n] for n in structure.chain_ids], dtype=object)}
-    )
+    chain_ids = np.array([renamed[name] for name in structure.chain_ids], dtype=object)
+    return dataclasses.replace(structure, chain_ids=chain_ids), renamed
