@@ -4,8 +4,6 @@ import dataclasses
 import json
 import resource
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -14,6 +12,7 @@ from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma import command as align
 from continuousflex_deep.hemnma.engines import make_engine
+from continuousflex_deep.hemnma.parts import parts_folder
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -22,16 +21,17 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions, CompareOptions
 from continuousflex_deep.particles import Particles, evenly_spread
+from continuousflex_deep.progress import note
 
 ENGINES: tuple[str, ...] = get_args(get_type_hints(AlignOptions)["engine"])
 
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """Seconds that an engine took, over all runs until it had finished: by the clock, and of CPUs."""
+    """Seconds that an engine took in one uninterrupted run: by the clock, and of this computer's CPUs."""
 
-    wall_s: float = 0.0
-    cpu_s: float = 0.0
+    wall_s: float
+    cpu_s: float
 
 
 def run(options: CompareOptions) -> None:
@@ -53,9 +53,7 @@ def run(options: CompareOptions) -> None:
     _write_once(chosen, particles)
     spent, found = {}, {}
     for name, one in settings.items():
-        with _timed(folder / f"{name}_time.json"):
-            align.run(one)
-        spent[name] = _read_time(folder / f"{name}_time.json")
+        spent[name] = _timed(one)
         found[name] = read_particles(one.output, mode_ids=mode_ids)
     first, second = ENGINES
     tables = {f"{second} - {first}": _between(found[second], found[first], structure, modes, options.lost_deg)}
@@ -64,7 +62,7 @@ def run(options: CompareOptions) -> None:
     print(format_times(spent, {name: len(p) for name, p in found.items()}))
     print(format_comparison(tables))
     facts = {
-        "times": {name: dataclasses.asdict(one) for name, one in spent.items()},
+        "times": {name: dataclasses.asdict(one) if one else None for name, one in spent.items()},
         "particles_aligned": {name: len(p) for name, p in found.items()},
         "differences": {name: one.as_dict() for name, one in tables.items()},
     }
@@ -99,19 +97,30 @@ def _between(
     return evaluate(bare, first, structure, modes, lost_deg)
 
 
-@contextmanager
-def _timed(path: Path) -> Iterator[None]:
-    """Add the time of the block, however it ends, to what a file tells."""
-    before, wall, cpu = _read_time(path), time.perf_counter(), _cpu_seconds()
-    try:
-        yield
-    finally:
-        after = Spent(before.wall_s + time.perf_counter() - wall, before.cpu_s + _cpu_seconds() - cpu)
-        write_json(path, dataclasses.asdict(after))
+def _timed(options: AlignOptions) -> Spent | None:
+    """Align, and tell the time that it took; None for a run that goes on with an interrupted one, whose time is not
+    known. What was finished before, by the same options, keeps its time."""
+    output = Path(options.output)
+    told = output.with_name(f"{output.stem}_time.json")
+    resumed, before = parts_folder(output).exists(), _modified(output)
+    wall, cpu = time.perf_counter(), _cpu_seconds()
+    if resumed:
+        told.unlink(missing_ok=True)
+    align.run(options)
+    if _modified(output) != before:
+        told.unlink(missing_ok=True)
+        if resumed:
+            note(
+                f"the run of the engine {options.engine} was interrupted, so that its time is not known; compare in "
+                "another folder to have it"
+            )
+        else:
+            write_json(told, dataclasses.asdict(Spent(time.perf_counter() - wall, _cpu_seconds() - cpu)))
+    return Spent(**json.loads(told.read_text())) if told.is_file() else None
 
 
-def _read_time(path: Path) -> Spent:
-    return Spent(**json.loads(path.read_text())) if path.is_file() else Spent()
+def _modified(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.is_file() else 0
 
 
 def _cpu_seconds() -> float:
@@ -120,10 +129,11 @@ def _cpu_seconds() -> float:
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
-def format_times(spent: dict[str, Spent], counts: dict[str, int]) -> str:
-    """Seconds of each engine, in all and for each particle, as a table."""
+def format_times(spent: dict[str, Spent | None], counts: dict[str, int]) -> str:
+    """Seconds of each engine, in all and for each particle, as a table; a dash where they are not known."""
     rows = []
     for name, one in spent.items():
-        each = [f"{seconds / counts[name]:.3g}" for seconds in (one.wall_s, one.cpu_s)]
-        rows.append([name, str(counts[name]), f"{one.wall_s:.1f}", f"{one.cpu_s:.1f}", *each])
+        seconds = (one.wall_s, one.cpu_s) if one else ()
+        cells = [f"{s:.1f}" for s in seconds] + [f"{s / counts[name]:.3g}" for s in seconds]
+        rows.append([name, str(counts[name]), *(cells or ["–"] * 4)])
     return format_rows(["", "particles", "wall [s]", "CPU [s]", "wall each [s]", "CPU each [s]"], rows)

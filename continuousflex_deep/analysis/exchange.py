@@ -10,6 +10,7 @@ import numpy as np
 
 from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import require_record, write_record
 from continuousflex_deep.io.relion import optics_groups
@@ -26,7 +27,8 @@ def run(options: ConvertOptions) -> None:
     for source in (options.particles, options.images):
         if source and output.exists() and output.samefile(source):
             raise InputError(f"--output '{output}' is the file that is read; give another name")
-    particles = read_particles(options.particles, options.pixel_size_A or None)
+    mode_ids = parse_mode_list(options.mode_list) if options.mode_list else None
+    particles = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
     if options.images:
         particles = with_original(particles, read_particles(options.images))
     write_particles(particles, output)

@@ -1,5 +1,6 @@
 """Scipion's objects to and from ours: the only place that knows both."""
 
+from continuousflex_deep.convert.ids import enabled_ids
 from continuousflex_deep.convert.modes import atoms_beside, fill_modes, modes_to_folder, write_atoms_beside
 from continuousflex_deep.convert.particles import (
     fill_set,
@@ -11,6 +12,7 @@ from continuousflex_deep.convert.particles import (
 
 __all__ = [
     "atoms_beside",
+    "enabled_ids",
     "fill_modes",
     "fill_set",
     "matrix_to_pose",

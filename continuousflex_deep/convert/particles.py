@@ -6,7 +6,6 @@ M = [Rᵀ | Rᵀ·s] with our R (docs/conventions.md) and the shift s in pixels,
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,13 +21,14 @@ from pwem.objects import (
 from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
 from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
+from continuousflex_deep.convert.origin import modes_of_its_amplitudes
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.columns import plain_stack
 from continuousflex_deep.io.cryosparc import UID_COLUMN
 from continuousflex_deep.io.relion import optics_table, spread_optics, uninterpreted_optics
 from continuousflex_deep.io.star import Column, Table, parse_star, table_lines
-from continuousflex_deep.io.xmipp import read_mode_list
+from continuousflex_deep.io.xmipp import score_of_cost, with_failed
 from continuousflex_deep.particles import Ctf, Floats, Particles
 
 AMPLITUDES_SD_ATTRIBUTE = "_cfdAmplitudesSd"
@@ -76,7 +76,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
 
     Half sets and optics groups are those that RELION's plugin (or ours) left on the items, with the optics table that
     the set carries; what only some of the particles have is left out. The modes of ContinuousFlex's amplitudes are
-    those that its run lists beside the set, or 7, 8, … where there is no such list.
+    those that the run lists which found them.
     Raises InputError where the set is empty, or only some of its particles have a CTF, a pose or amplitudes.
     """
     items = [item.clone() for item in image_set.iterItems() if item.isEnabled()]
@@ -85,7 +85,11 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
     pixel_size_A = float(image_set.getSamplingRate())
     poses = _poses(items) if image_set.hasAlignmentProj() else None
     mode_ids, amplitudes = _amplitudes(items, image_set)
-    cost = _column(items, COST_ATTRIBUTE, float)
+    cost, score = _column(items, COST_ATTRIBUTE, float), None
+    ambiguous = _column(items, _AMBIGUOUS_ATTRIBUTE, bool)
+    if cost is not None:
+        score, failed = score_of_cost(cost)
+        ambiguous = with_failed(ambiguous, failed)
     extra = _kept_columns(items)
     numbers: dict[str, Any] = {field: _column(items, attribute, float) for attribute, field in _NUMBERS.items()}
     return Particles(
@@ -101,8 +105,8 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         mode_ids=mode_ids,
         amplitudes=amplitudes,
         amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
-        score=None if cost is None else 1.0 - cost,
-        ambiguous=_column(items, _AMBIGUOUS_ATTRIBUTE, bool),
+        score=score,
+        ambiguous=ambiguous,
         extra=extra,
         optics_extra=_optics_extra(image_set, extra.get("rlnOpticsGroup")),
         **numbers,
@@ -177,27 +181,13 @@ def _amplitudes(items: list[Any], image_set: SetOfParticles) -> tuple[tuple[int,
         return (), None
     named = _vectors(items, MODE_IDS_ATTRIBUTE)
     if named is None:
-        return _modes_listed_beside(image_set, amplitudes.shape[1]), amplitudes
+        return modes_of_its_amplitudes(image_set, items[0].getObjId(), amplitudes[0]), amplitudes
     if len(np.unique(named, axis=0)) > 1:
         raise InputError(
             f"particles name different modes {np.unique(named, axis=0).astype(int).tolist()}; "
             "join only sets that were analysed with the same modes"
         )
     return tuple(int(mode) for mode in named[0]), amplitudes
-
-
-def _modes_listed_beside(image_set: SetOfParticles, count: int) -> tuple[int, ...]:
-    """The modes of amplitudes that ContinuousFlex found: its run keeps their list beside the set."""
-    listed = Path(image_set.getFileName()).parent / "extra" / "modes.xmd"
-    if not listed.is_file():
-        return tuple(range(7, 7 + count))
-    mode_ids = read_mode_list(listed)
-    if len(mode_ids) != count:
-        raise InputError(
-            f"particles have {count} amplitudes each, but '{listed}', the list of modes beside their set, names "
-            f"{len(mode_ids)} modes {list(mode_ids)}; analyse the particles again"
-        )
-    return mode_ids
 
 
 def _poses(items: list[Any]) -> tuple[Floats, Floats]:

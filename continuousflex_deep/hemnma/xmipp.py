@@ -1,5 +1,6 @@
 """Xmipp's HEMNMA behind the engine interface: each batch is a run of its program, serial or under MPI."""
 
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from continuousflex_deep.errors import InputError, MissingDependencyError
+from continuousflex_deep.errors import DeepError, InputError, MissingDependencyError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.hemnma.engine import Engine
 from continuousflex_deep.hemnma.parts import Arrays
@@ -20,6 +21,7 @@ from continuousflex_deep.imaging.preprocess import phase_flip
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.stacks import Images, read_images
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.io.xmipp import score_of_cost
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.programs import XMIPP, mpi_command, run_program
@@ -36,6 +38,7 @@ _NEEDED = ("--modes", "--resume", "--centerPDB", "--discrAngStep", "--projMatch"
 _IMAGES_PER_PROCESS = 16
 _MOST_ATOMS = 99_999  # that a PDB file numbers in digits, as its programs read it
 _DISC, _OUTSIDE = 0.25, 0.45  # of the box: what is seen as the particle, and what as the ground
+_FARTHEST = 0.15  # of the box: its search goes to 0.1, its descent has no bound
 _CLEAR = 4.0  # standard errors by which dark particles must stand out to be taken for such
 
 
@@ -91,7 +94,7 @@ class XmippEngine(Engine[XmippLearned]):
 
     def calibrate(self, particles: Particles) -> XmippLearned:
         """The contrast's sign. Xmipp knows no CTF, so images are phase flipped for it where they are not yet."""
-        contrast = _contrast(self._images(particles))
+        contrast = contrast_of(self._images(particles))
         standard_error = contrast.std() / np.sqrt(len(contrast))
         dark = bool(contrast.mean() < -_CLEAR * standard_error)
         return XmippLearned(dark, particles.phase_flipped or particles.ctf is not None)
@@ -109,7 +112,7 @@ class XmippEngine(Engine[XmippLearned]):
                 images = self._images(chosen)
                 sign = np.float32(-1 if calibration.dark else 1)
                 run.write_inputs(self.structure, self.modes, sign * images, chosen.pixel_size_A)
-                finished = run.clear_scratch()
+                run.clear_scratch()
                 if not run.is_done:
                     command = run.command(
                         self.program,
@@ -120,41 +123,61 @@ class XmippEngine(Engine[XmippLearned]):
                         self.structure.sigma_A if self.structure.is_pseudoatomic else None,
                         o.finest_resolution_A,
                     )
-                    self._launch(command, run, finished)
+                    self._launch(command, run, chosen.ids)
             found = run.found()
             run.drop_images()
-        failed = found.cost < 0  # so the program marks them
+        score, failed = score_of_cost(found.cost)
+        astray = np.abs(found.shift_px).max(axis=1) > _FARTHEST * chosen.box_px
         return BatchResult(
             euler_deg=matrix_to_euler(euler_to_matrix(found.euler_deg)),
             shift_A=found.shift_px * chosen.pixel_size_A,
             amplitudes=found.amplitudes,
-            score=np.where(failed, 0.0, 1 - found.cost),
+            score=score,
             gap=np.full(len(rows), np.inf),
-            weakness=np.where(failed, np.inf, 0.0),
+            weakness=np.where(failed | astray, np.inf, 0.0),
         )
 
     def facts(self, aligned: Particles, calibration: XmippLearned) -> dict[str, object]:
         return {
             "contrast": "dark particles" if calibration.dark else "bright particles",
             "aligned_by": f"{self.program.name} {XMIPP.version(self.program) or '(version unknown)'}",
-            "failed_fits": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
+            "failed_fits": int(np.sum(aligned.score == 0)) if aligned.score is not None else 0,
         }
 
     def _images(self, particles: Particles) -> Images:
-        """The images as Xmipp wants them, but for their sign: phase flipped."""
+        """The images as Xmipp wants them, but for their sign: phase flipped, their ground 0 and their deviation 1."""
         images = read_images(particles)
-        if particles.phase_flipped or particles.ctf is None:
-            return images
-        return np.asarray(phase_flip(torch.as_tensor(images), particles).numpy(), dtype=np.float32)
+        if not particles.phase_flipped and particles.ctf is not None:
+            images = np.asarray(phase_flip(torch.as_tensor(images), particles).numpy(), dtype=np.float32)
+        return normalized(images)
 
-    def _launch(self, command: list[str], run: XmippRun, finished: int) -> None:
-        if self.options.xmipp_processes > 1:
-            command = mpi_command(self.options.xmipp_launcher, self.options.xmipp_processes, command)
-        watcher = run.watcher(finished)
-        try:
-            run_program(command, XMIPP.environment(self.program), run.folder, run.log, watcher.look)
-        finally:
-            watcher.close()
+    def _launch(self, command: list[str], run: XmippRun, ids: np.ndarray) -> None:
+        """Run the program until all images have results. One at which the serial program dies twice, though it did
+        others, gets the mark of a failed fit, so that it does not hold up the rest. DeepError for other failures."""
+        tried = -1
+        while True:
+            finished = run.clear_scratch()
+            if run.is_done:
+                return
+            with run.watched(finished) as watch:
+                try:
+                    run_program(self._on_all(command), XMIPP.environment(self.program), run.folder, run.log, watch)
+                    return
+                except DeepError as error:
+                    stuck = run.first_unfinished()
+                    if stuck is None or self.options.xmipp_processes > 1 or not run.clear_scratch():
+                        raise
+                    if stuck != tried:
+                        tried = stuck
+                        continue
+                    run.give_up(stuck)
+                    note(f"particle {ids[stuck]}: Xmipp fails at its image and marks it as a failed fit ({error})")
+
+    def _on_all(self, command: list[str]) -> list[str]:
+        """The command on as many processes as the options say."""
+        if self.options.xmipp_processes == 1:
+            return command
+        return mpi_command(self.options.xmipp_launcher, self.options.xmipp_processes, command)
 
     @contextmanager
     def _folder(self, rows: np.ndarray) -> Iterator[Path]:
@@ -167,17 +190,22 @@ class XmippEngine(Engine[XmippLearned]):
 
     def _require_abilities(self) -> None:
         """MissingDependencyError for a program of another time, which does not offer what is needed."""
-        environment = XMIPP.environment(self.program)
+        command = self._on_all([str(self.program), "--help"])
         try:
             said = subprocess.run(
-                [str(self.program), "--help"], env=environment, capture_output=True, timeout=60, check=False
+                command, env=XMIPP.environment(self.program), capture_output=True, timeout=60, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise MissingDependencyError(f"'{self.program} --help' does not answer; install Xmipp anew") from error
-        text = (said.stdout + said.stderr).decode(errors="replace")
+            raise MissingDependencyError(f"'{shlex.join(command)}' does not answer; install Xmipp anew") from error
+        text = (said.stdout + said.stderr).decode(errors="replace").strip()
+        last = text.splitlines()[-1] if text else "nothing"
+        if said.returncode and self.options.xmipp_processes > 1:
+            raise MissingDependencyError(
+                f"Xmipp's program does not start on {self.options.xmipp_processes} processes ('{shlex.join(command)}', "
+                f"exit {said.returncode}); give fewer or another --xmipp-launcher. It says: {last}"
+            )
         if missing := [name for name in _NEEDED if name not in text]:
             version = XMIPP.version(self.program) or "unknown"
-            last = text.strip().splitlines()[-1] if text.strip() else "nothing"
             raise MissingDependencyError(
                 f"'{self.program}' (version {version}) does not offer {', '.join(missing)}, which is needed; "
                 f"Xmipp 3.25 does. It says: {last}"
@@ -191,7 +219,7 @@ def _require_options(options: AlignOptions, structure: Structure) -> None:
         flags = ", ".join("--" + name.replace("_", "-") for name in other)
         raise InputError(
             f"Xmipp's engine cannot follow {flags}: it searches pose and amplitudes of every particle anew, with "
-            "shifts up to 10% of the box; leave them out, or use --engine embedded"
+            "shifts of up to 10% of the box; leave them out, or use --engine embedded"
         )
     if not options.modes:
         raise InputError("Xmipp's engine needs normal modes (--modes)")
@@ -207,14 +235,23 @@ def _require_options(options: AlignOptions, structure: Structure) -> None:
         )
 
 
-def _contrast(images: Images) -> np.ndarray:
-    """By how much (n,) the middle of each image (n, d, d) is brighter than its ground, in deviations of the image."""
-    d = images.shape[-1]
-    axis = np.arange(d) - d // 2
-    radius = np.hypot(axis[:, None], axis[None, :]) / d
-    middle = images[:, radius < _DISC].mean(axis=1, dtype=np.float64)
-    ground = images[:, radius > _OUTSIDE].mean(axis=1, dtype=np.float64)
-    return np.asarray((middle - ground) / images.std(axis=(1, 2), dtype=np.float64))
+def normalized(images: Images) -> Images:
+    """Images (n, d, d) with a ground of mean 0 and a deviation of 1. A constant in them would lead Xmipp astray: its
+    Gaussian weight makes a blob of it."""
+    ground = images[:, _radius(images) > _OUTSIDE].mean(axis=1, dtype=np.float64)
+    deviation = images.std(axis=(1, 2), dtype=np.float64)
+    return np.asarray((images - ground[:, None, None]) / deviation[:, None, None], dtype=np.float32)
+
+
+def contrast_of(images: Images) -> np.ndarray:
+    """By how much (n,) the middle of each normalised image (n, d, d) is brighter than its ground."""
+    return np.asarray(images[:, _radius(images) < _DISC].mean(axis=1, dtype=np.float64))
+
+
+def _radius(images: Images) -> np.ndarray:
+    """Distance (d, d) of the pixels from the middle, in boxes."""
+    axis = np.arange(images.shape[-1]) - images.shape[-1] // 2
+    return np.hypot(axis[:, None], axis[None, :]) / images.shape[-1]
 
 
 def _power_of_two(box_px: int) -> int:

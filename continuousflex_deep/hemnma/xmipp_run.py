@@ -2,14 +2,14 @@
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from continuousflex_deep.errors import DeepError, FormatError
-from continuousflex_deep.io.columns import floats, vectors
+from continuousflex_deep.io.columns import vectors
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.stacks import Images, StackWriter
@@ -53,7 +53,7 @@ class XmippRun:
         write_structure(self.folder / _ATOMS, structure)
         write_modes(self.folder / "modes", modes)
         write_xmd(self.folder / _MODES, modes_table({m: f"modes/vec.{m}" for m in modes.mode_ids}))
-        names = np.array([f"{number:06d}@{_STACK}" for number in range(1, len(images) + 1)], dtype=object)
+        names = np.array([_name(image) for image in range(len(images))], dtype=object)
         write_xmd(self.folder / _IMAGES, {"enabled": np.full(len(images), "1", dtype=object), "image": names})
 
     def command(
@@ -104,9 +104,34 @@ class XmippRun:
             done.replace(self.folder / _RESULT)
         return min(finished, self.count)
 
-    def watcher(self, finished: int) -> "Watcher":
-        """Shows how many images are finished while the program runs."""
-        return Watcher(self.folder / _DONE, self.count, finished)
+    def first_unfinished(self) -> int | None:
+        """The first image (from 0) without a result, at which a serial program was; None where all have one."""
+        done = self.folder / _DONE
+        finished = _images_of(done.read_text(errors="replace")) if done.is_file() else set()
+        return next((image for image in range(self.count) if _name(image) not in finished), None)
+
+    def give_up(self, image: int) -> None:
+        """Give an image (from 0) the mark of a failed fit, as the program writes it: cost -1."""
+        done = self.folder / _DONE
+        text, _ = _whole_rows(done.read_text(errors="replace"))
+        columns = [line.split()[0].lstrip("_") for line in text.splitlines() if line.lstrip().startswith("_")]
+        modes = len(read_star(self.folder / _MODES)["noname"]["order_"])
+        values = {"image": _name(image), "enabled": "1", "cost": "-1", "nmaDisplacements": f"'{' 0' * modes} '"}
+        with atomic_path(done) as temporary:
+            temporary.write_text(text + " ".join(values.get(column, "0") for column in columns) + "\n")
+
+    @contextlib.contextmanager
+    def watched(self, finished: int) -> Iterator[Callable[[], None]]:
+        """Shows how many images are finished, with a function that looks again."""
+        with progress_bar("Xmipp, this batch", self.count, initial=finished) as bar:
+
+            def look() -> None:
+                with contextlib.suppress(OSError):
+                    now = len(_images_of((self.folder / _DONE).read_text(errors="replace")))
+                    if now > bar.n:  # a bar that is drawn anew each second fills the log of a run of days
+                        bar.update(min(now, self.count) - bar.n)
+
+            yield look
 
     def found(self) -> XmippFound:
         """Results in the order of the images, whatever the order in which they were finished.
@@ -122,11 +147,13 @@ class XmippRun:
             raise FormatError(f"'{path}' has no columns {missing}, which Xmipp's HEMNMA writes; got {sorted(table)}")
         rows = _rows_of_images(path, table, self.count)
         chosen: Table = {name: column[rows] for name, column in table.items()}
-        return XmippFound(
-            euler_deg=floats(path, chosen, ["angleRot", "angleTilt", "anglePsi"]),
-            shift_px=floats(path, chosen, ["shiftX", "shiftY"]),
-            amplitudes=vectors(path, "nmaDisplacements", chosen["nmaDisplacements"]),
-            cost=floats(path, chosen, ["cost"])[:, 0],
+        return _sound(
+            XmippFound(
+                euler_deg=_numbers(chosen, ["angleRot", "angleTilt", "anglePsi"]),
+                shift_px=_numbers(chosen, ["shiftX", "shiftY"]),
+                amplitudes=vectors(path, "nmaDisplacements", chosen["nmaDisplacements"]),
+                cost=_numbers(chosen, ["cost"])[:, 0],
+            )
         )
 
     def drop_images(self) -> None:
@@ -134,21 +161,27 @@ class XmippRun:
         (self.folder / _STACK).unlink(missing_ok=True)
 
 
-class Watcher:
-    """A bar of the images that a program has finished, from the file to which it adds each."""
+def _name(image: int) -> str:
+    """What the program calls an image (from 0)."""
+    return f"{image + 1:06d}@{_STACK}"
 
-    def __init__(self, done: Path, count: int, finished: int) -> None:
-        self._done, self._count = done, count
-        self._bar = progress_bar("Xmipp, this batch", count, initial=finished)
 
-    def look(self) -> None:
-        with contextlib.suppress(OSError):
-            _, finished = _whole_rows(self._done.read_text(errors="replace"))
-            if finished > self._bar.n:  # a bar that is drawn anew each second fills the log of a run of days
-                self._bar.update(min(finished, self._count) - self._bar.n)
+def _images_of(text: str) -> set[str]:
+    """Names of the images that have a whole row in a table."""
+    return {word for line in _whole_rows(text)[0].splitlines() for word in line.split() if "@" in word}
 
-    def close(self) -> None:
-        self._bar.close()
+
+def _numbers(table: Table, columns: list[str]) -> np.ndarray:
+    """Columns as numbers, which may be none."""
+    return np.stack([table[name].astype(np.float64) for name in columns], axis=1)
+
+
+def _sound(found: XmippFound) -> XmippFound:
+    """The same with the marks of failed fits where a number is none: one image must not hold up the others."""
+    parts = (found.euler_deg, found.shift_px, found.amplitudes, found.cost[:, None])
+    bad = ~np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
+    euler_deg, shift_px, amplitudes, _ = (np.where(bad[:, None], 0.0, part) for part in parts)
+    return XmippFound(euler_deg, shift_px, amplitudes, np.where(bad, -1.0, found.cost))
 
 
 def _rows_of_images(path: Path, table: Table, count: int) -> np.ndarray:

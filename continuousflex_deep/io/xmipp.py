@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import (
@@ -24,8 +25,9 @@ from continuousflex_deep.io.columns import (
     written_names,
 )
 from continuousflex_deep.io.star import Table, read_star, write_star
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Floats, Particles
 
+_GREATEST_COST = 2.0  # of two images that are each other's negative
 # file column -> (Ctf field, default when the file leaves it out)
 _CTF: dict[str, tuple[str, float | None]] = {
     "ctfDefocusU": ("defocus_u_A", None),
@@ -36,6 +38,15 @@ _CTF: dict[str, tuple[str, float | None]] = {
     "ctfQ0": ("amplitude_contrast", None),
     "ctfPhaseShift": ("phase_shift_deg", 0.0),
 }
+
+
+def score_of_cost(cost: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """The scores (n,) of Xmipp's costs (n,), and which of them are none: the marks of fits that failed, with score 0.
+
+    A cost lies between 0 and 2; -1 marks a failed fit, and so does the value that its optimiser begins with.
+    """
+    failed = ~((cost >= 0) & (cost <= _GREATEST_COST))
+    return np.where(failed, 0.0, 1 - cost), failed
 
 
 def read_xmipp(
@@ -69,6 +80,10 @@ def read_xmipp(
         for name in ("cfdAngleSd", "cfdShiftSd", "cfdAmbiguous")
         if name in table
     }
+    score, ambiguous = None, column["cfdAmbiguous"] > 0.5 if "cfdAmbiguous" in column else None
+    if "cost" in table:
+        score, failed = score_of_cost(floats(path, table, ["cost"])[:, 0])
+        ambiguous = with_failed(ambiguous, failed)
     return Particles(
         ids=particle_ids(path, table.get("itemId"), table["image"], stacks, indices),
         stacks=stacks,
@@ -84,10 +99,17 @@ def read_xmipp(
         amplitudes_sd=sd,
         angle_sd_deg=column.get("cfdAngleSd"),
         shift_sd_A=column.get("cfdShiftSd"),
-        score=1 - floats(path, table, ["cost"])[:, 0] if "cost" in table else None,
-        ambiguous=column["cfdAmbiguous"] > 0.5 if "cfdAmbiguous" in column else None,
+        score=score,
+        ambiguous=ambiguous,
         extra={k: v for k, v in table.items() if k not in used},
     )
+
+
+def with_failed(ambiguous: NDArray[np.bool_] | None, failed: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """The flags of ambiguous particles, those whose fit failed among them; None where there are neither."""
+    if not failed.any():
+        return ambiguous
+    return failed if ambiguous is None else ambiguous | failed
 
 
 def xmipp_table(p: Particles, path: Path) -> Table:

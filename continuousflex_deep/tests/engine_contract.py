@@ -134,6 +134,12 @@ class EngineContract(ABC):
         dark = with_images(self.blank, flipped, tmp_path / "dark.mrcs").replace(phase_flipped=True)
         self.require_right(self.align(dark))
 
+    def test_normalisation_of_images_does_not_matter(self, tmp_path: Path, aligned: Particles) -> None:
+        other = with_images(self.blank, read_images(self.blank) * 37 + 1000, tmp_path / "other.mrcs")
+        found = self.align(other)
+        np.testing.assert_allclose(found.amplitudes, aligned.amplitudes, atol=5)
+        self.require_right(found)
+
     def test_bad_images_are_left_out_and_the_others_aligned(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -77,7 +77,28 @@ class TestItsParticles:
         with pytest.raises(InputError, match=r"2 amplitudes each.*names 1 modes"):
             particles_from_set(recorded)
         listed.unlink()
-        assert particles_from_set(recorded).mode_ids == (7, 8)
+        with pytest.raises(InputError, match="do not say along which modes"):
+            particles_from_set(recorded)
+
+    def test_modes_of_a_subset_are_those_of_the_run_that_found_them(self, recorded: Any, project: Path) -> None:
+        for name in ("000300_ProtSubSet", "000310_FlexProtAlignmentNMA/extra"):
+            (project / "Runs" / name).mkdir(parents=True)
+        subset = emobj.SetOfParticles.create(str(project / "Runs" / "000300_ProtSubSet"))
+        subset.copyInfo(recorded)
+        for item in recorded.iterItems():
+            if item.getObjId() > 3:
+                subset.append(item)
+        subset.write()
+        listed = project / "Runs/000285_FlexProtAlignmentNMA/extra/modes.xmd"
+        listed.write_text(listed.read_text().replace("                    8 \n", "                   11 \n"))
+        other = project / "Runs/000310_FlexProtAlignmentNMA/extra"  # found others for the same particles
+        images = (listed.parent / "images.xmd").read_text().replace("21.358500", "-5.000000")
+        other.joinpath("images.xmd").write_text(images.replace("4.764580", "77.000000"))
+        other.joinpath("modes.xmd").write_text((DATA / "continuousflex_modes.xmd").read_text())
+        assert particles_from_set(subset).mode_ids == (7, 11)
+        listed.unlink()
+        with pytest.raises(InputError, match=r"import the file extra/images.xmd"):
+            particles_from_set(subset)
 
     def test_train_the_network(self, recorded: Any, project: Path) -> None:
         write_particles(particles_from_set(recorded), project / "labels.star")

@@ -22,6 +22,7 @@ from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, rando
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.star import parse_star
+from continuousflex_deep.io.xmipp import modes_table, write_xmd
 from continuousflex_deep.particles import Ctf, Particles
 
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
@@ -321,7 +322,9 @@ def test_stacks_named_with_a_hint_are_found(particles: Particles, tmp_path: Path
 
 
 def test_continuousflexs_sets_are_read(particles: Particles, tmp_path: Path) -> None:
-    """Plain particles with Xmipp's attribute alone, as ContinuousFlex's HEMNMA makes them: modes 7, 8, 9."""
+    """Plain particles with Xmipp's attribute alone, as ContinuousFlex's HEMNMA makes them; its run lists the modes."""
+    (tmp_path / "extra").mkdir()
+    write_xmd(tmp_path / "extra" / "modes.xmd", modes_table({7: "vec.7", 8: "vec.8", 9: "vec.9"}))
     output = SetOfParticles.create(str(tmp_path))
     for item in make_set(tmp_path / "source", particles):
         plain = Particle(location=item.getLocation())

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from continuousflex_deep import cli
-from continuousflex_deep.errors import InputError, MissingDependencyError
+from continuousflex_deep.errors import DeepError, InputError, MissingDependencyError
 from continuousflex_deep.hemnma.engines import make_engine
 from continuousflex_deep.hemnma.xmipp import XmippEngine
 from continuousflex_deep.io.particle_files import read_particles
@@ -76,23 +77,29 @@ class TestRecordedXmippEngine(EngineContract):
 
     def test_mpi_program_by_the_given_launcher(self, tmp_path: Path) -> None:
         launcher = tmp_path / "launch"
-        launcher.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/said\nshift; exec "$@"\n')
+        launcher.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/said\nshift; exec "$@"\n')
         launcher.chmod(0o755)
         self.require_right(
             self.align(self.blank, xmipp_processes=3, xmipp_launcher=f"{launcher} -np={{processes}} {{command}}")
         )
-        said = (tmp_path / "said").read_text()
-        assert said.startswith(f"-np=3 {self.home}/bin/xmipp_mpi_nma_alignment -i images.xmd")
+        tried, ran = (tmp_path / "said").read_text().splitlines()
+        assert tried == f"-np=3 {self.home}/bin/xmipp_mpi_nma_alignment --help"
+        assert ran.startswith(f"-np=3 {self.home}/bin/xmipp_mpi_nma_alignment -i images.xmd")
+
+    def test_launchers_that_do_not_start_are_found_before_work(self) -> None:
+        with pytest.raises(MissingDependencyError, match="'nolaunch' is not on PATH"):
+            make_engine(*reference(self.inputs), self.options(xmipp_processes=2, xmipp_launcher="nolaunch"))
+        with pytest.raises(MissingDependencyError, match=r"does not start on 2 processes.*exit 1"):
+            make_engine(*reference(self.inputs), self.options(xmipp_processes=2, xmipp_launcher="false"))
 
     def test_killed_in_the_middle_of_a_batch(self, tmp_path: Path) -> None:
-        """After kill -9 of the program while it writes a row, only what was not finished is done again."""
+        """After kill -9 of all while the program writes a row, only what was not finished is done again."""
         base = [sys.executable, "-m", "continuousflex_deep", "align", "--engine", "xmipp", "--mode-list", "7 8"]
         base += ["--particles", str(self.inputs / "images" / "particles.star"), "--structure", str(STRUCTURE)]
         base += ["--modes", str(self.inputs / "modes"), "--output", str(tmp_path / "out.star")]
         base += ["--xmipp-home", str(self.home)]
         killed = subprocess.run(base, env=os.environ | {"REPLAY_DIES_AFTER": "5"}, capture_output=True, text=True)
-        assert killed.returncode == 2
-        assert f"exit {-signal.SIGKILL}" in killed.stderr
+        assert killed.returncode == -signal.SIGKILL
         done = next((tmp_path / "out.parts").glob("xmipp-*/nmaDone.xmd"))
         assert not done.read_text().endswith("\n")
         assert sum("@" in line for line in done.read_text().splitlines(keepends=True) if line.endswith("\n")) == 5
@@ -103,6 +110,36 @@ class TestRecordedXmippEngine(EngineContract):
         assert again.returncode == 0, "seven images were left, and all of them were done"
         self.require_right(read_particles(tmp_path / "out.star"))
         assert not (tmp_path / "out.parts").exists()
+
+    def test_an_image_at_which_the_program_fails_does_not_hold_up_the_rest(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("REPLAY_DIES_AT", "000005")
+        found = self.align(self.blank)
+        assert found.ids.tolist() == self.truth.ids.tolist()
+        assert np.flatnonzero(found.ambiguous).tolist() == [4]
+        assert found.score[4] == 0
+        self.require_right(found.select(np.delete(np.arange(12), 4)))
+        assert f"particle {self.truth.ids[4]}: Xmipp fails at its image" in capsys.readouterr().err
+        monkeypatch.setenv("REPLAY_DIES_AT", "000001")
+        with pytest.raises(DeepError, match="no shift was found"):
+            self.align(self.blank)  # a program that did not do a single image is not to be trusted
+
+    def test_numbers_that_are_none(self, tmp_path: Path) -> None:
+        engine = make_engine(*reference(self.inputs), self.options(), tmp_path)
+        learned, rows = engine.calibrate(self.blank), np.arange(len(self.blank))
+        engine.align_batch(self.blank, rows, learned)
+        (result,) = tmp_path.glob("xmipp-*/result.xmd")
+        lines = result.read_text().splitlines(keepends=True)
+        place = next(i for i, line in enumerate(lines) if "000003@" in line)
+        for spoilt in ("nan", "-1", "1000000"):
+            words = lines[place].split()
+            words[3] = spoilt  # the cost
+            lines[place] = " ".join(words) + "\n"
+            result.write_text("".join(lines))
+            found = engine.align_batch(self.blank, rows, learned)
+            assert found.score[2] == 0
+            assert np.isinf(found.weakness).nonzero()[0].tolist() == [2]
 
     def test_results_of_a_program_killed_at_its_last_step(self, tmp_path: Path) -> None:
         """All images done, but the file not renamed yet: nothing is done again."""
@@ -224,10 +261,13 @@ def test_comparison_of_both_engines(
     base = ["compare", "--particles", str(inputs / "images" / "particles.star"), "--structure", str(STRUCTURE)]
     base += ["--modes", str(inputs / "modes"), "--mode-list", "7 8", "--xmipp-home", str(recorded), "--threads", "1"]
     base += ["--output", str(tmp_path / "both"), "--count", "6", "--truth", str(inputs / "images" / "truth.star")]
-    monkeypatch.setenv("REPLAY_DIES_AFTER", "2")
+    monkeypatch.setenv("REPLAY_DIES_AT", "000001")
     assert cli.main(base) == 2
-    monkeypatch.delenv("REPLAY_DIES_AFTER")
-    killed = json.loads((tmp_path / "both" / "xmipp_time.json").read_text())
+    monkeypatch.delenv("REPLAY_DIES_AT")
+    assert cli.main(base) == 0
+    assert json.loads((tmp_path / "both" / "record.json").read_text())["times"]["xmipp"] is None
+    assert "was interrupted" in capsys.readouterr().err
+    shutil.rmtree(tmp_path / "both")
     assert cli.main(base) == 0
     said = capsys.readouterr().out
     assert [line.split()[:2] for line in said.splitlines() if line.startswith(("embedded  ", "xmipp  "))] == [
@@ -235,7 +275,8 @@ def test_comparison_of_both_engines(
         ["xmipp", "6"],
     ]
     record = json.loads((tmp_path / "both" / "record.json").read_text())
-    assert record["times"]["xmipp"]["wall_s"] > killed["wall_s"] > 0
+    first = record["times"]["xmipp"]
+    assert first["wall_s"] > first["cpu_s"] / 2 > 0
     differences = record["differences"]
     assert set(differences) == {"xmipp - embedded", "embedded - truth", "xmipp - truth"}
     assert differences["xmipp - embedded"]["all"]["angle_deg"]["mean"] < 2
@@ -245,3 +286,9 @@ def test_comparison_of_both_engines(
     )
     assert cli.main([*base[:-4], "--count", "5"]) == 2
     assert "holds other particles" in capsys.readouterr().err
+    assert cli.main(base) == 0, "what is finished is not done again, and keeps its time"
+    assert json.loads((tmp_path / "both" / "record.json").read_text())["times"]["xmipp"] == first
+    assert cli.main([*base, "--xmipp-step-deg", "20"]) == 0
+    changed = json.loads((tmp_path / "both" / "record.json").read_text())["times"]
+    assert changed["xmipp"] != first, "the time is that of these options alone"
+    assert changed["embedded"] == record["times"]["embedded"]

@@ -67,7 +67,8 @@ def signatures(images: np.ndarray) -> np.ndarray:
 
 
 def replay(arguments: list[str], recordings: dict[str, str], known_file: str) -> int:
-    """The program. The environment's REPLAY_DIES_AFTER makes it end in the middle of writing that row."""
+    """The program. The environment's REPLAY_DIES_AFTER makes it and who started it be killed after so many rows,
+    in the middle of one, and REPLAY_DIES_AT makes it fail at the image of this number."""
     import os
 
     from continuousflex_deep.io.stacks import read_volume
@@ -100,13 +101,22 @@ def replay(arguments: list[str], recordings: dict[str, str], known_file: str) ->
     table = read_star(given["-i"])["noname"]
     stack = table["image"][0].partition("@")[2]
     images = read_volume(stack)[0]
+    ground = np.concatenate([images[:, :2].reshape(len(images), -1), images[:, -2:].reshape(len(images), -1)], axis=1)
+    if (np.abs(ground.mean(axis=1)) > 0.5).any() or (np.abs(images.std(axis=(1, 2)) - 1) > 0.01).any():
+        print("XMIPP_ERROR: images with a constant in them are not aligned well", file=sys.stderr)
+        return 1
     agreement = signatures(images) @ np.load(known_file).T
     todo = [name for name in table["image"] if name not in finished]
     dies_after = int(os.environ.get("REPLAY_DIES_AFTER", "-1"))
-    for count, name in enumerate(todo[::-1]):  # MPI's workers finish in any order
+    if Path(sys.argv[0]).name.startswith("xmipp_mpi"):
+        todo.reverse()  # workers finish in any order
+    for count, name in enumerate(todo):
         row = agreement[int(name.partition("@")[0]) - 1]
         if row.max() < 0.99:
             print(f"XMIPP_ERROR: image {name} was not recorded (likeness {row.max():.3f})", file=sys.stderr)
+            return 1
+        if name.partition("@")[0] == os.environ.get("REPLAY_DIES_AT"):
+            print("XMIPP_ERROR: no shift was found", file=sys.stderr)
             return 1
         recorded = known[int(row.argmax()) + 1]
         old = next(word for word in recorded.split() if "@" in word)
@@ -114,6 +124,7 @@ def replay(arguments: list[str], recordings: dict[str, str], known_file: str) ->
             line = recorded.replace(old, name)
             out.write(line[: len(line) // 2] if count == dies_after else line)
         if count == dies_after:
+            os.kill(os.getppid(), 9)
             os.kill(os.getpid(), 9)
     done.rename(given["-o"])
     return 0
