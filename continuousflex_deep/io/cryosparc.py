@@ -8,8 +8,11 @@ pixels of `alignments3D/psize_A`, which is not always the images' `blob/psize_A`
 
 import dataclasses
 import re
+import tokenize
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import matrix_to_euler
 from continuousflex_deep.io.columns import agreed_pixel_size, floats, read_ctf, resolve_stack, stack_facts, texts
 from continuousflex_deep.io.files import require_file
-from continuousflex_deep.io.passthrough import complete_by_uid
+from continuousflex_deep.io.passthrough import Wanted, complete_by_uid
 from continuousflex_deep.particles import Ctf, Floats, Particles
 from continuousflex_deep.progress import note
 
@@ -36,13 +39,15 @@ _CTF: dict[str, tuple[str, float | None]] = {
     "ctf/phase_shift_rad": ("phase_shift_deg", 0.0),
 }
 _ABERRATIONS = ("ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ctf/shift_A")
-# field that tells whether a group of fields is there -> what it is
+_MICROGRAPH = "location/micrograph_path"
+# field that tells whether a group of fields is there -> the group
 _WANTED = {
-    "blob/path": "images",
-    "ctf/df1_A": "CTF",
-    "alignments3D/pose": "poses",
-    "location/micrograph_path": "micrographs",
+    "blob/path": Wanted("images", needed=True),
+    "ctf/df1_A": Wanted("CTF", needed=True),
+    "alignments3D/pose": Wanted("poses", needed=True),
+    _MICROGRAPH: Wanted("names of micrographs", needed=False),
 }
+_MULTI = "alignments3D_multi"
 _CLASS_POSE = re.compile(r"alignments_class_\d+/pose")
 _MAGIC, _COMPRESSED = b"\x93NUMPY", b"\x95CSDAT"
 # datasets with many fields exceed numpy's own limit of a header
@@ -66,8 +71,7 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
     euler_deg, shift_A = _poses(path, table, pixel)
     groups = table.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
     extra = {UID_COLUMN: texts(table["uid"]), "rlnOpticsGroup": texts(groups + 1)} | _half_sets(path, table)
-    if "location/micrograph_path" in table:
-        extra["rlnMicrographName"] = _paths(path, table, "location/micrograph_path")
+    extra |= _micrographs(path, table)
     return Particles(
         ids=_ids(path, table["uid"]),
         stacks=stacks,
@@ -85,7 +89,7 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
 def read_fields(path: Path) -> Fields:
     """The fields of a .cs file as arrays (n,) or (n, …), with `uid` (n,) uint64, which are unique."""
     file = require_file(path, "cryoSPARC dataset")
-    with open(file, "rb") as opened:
+    with _opened(file) as opened:
         start = opened.read(len(_MAGIC))
         if start == _COMPRESSED:
             raise FormatError(
@@ -100,7 +104,7 @@ def read_fields(path: Path) -> Fields:
         opened.seek(0)
         try:
             array = np.load(opened, **_LOADING)
-        except (ValueError, EOFError, SyntaxError) as error:
+        except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
             raise FormatError(
                 f"'{path}' cannot be read as a cryoSPARC dataset: {error}; expected a whole array without Python "
                 "objects; copy or export it again"
@@ -119,6 +123,16 @@ def read_fields(path: Path) -> Fields:
             f"{values[counts > 1][:3].tolist()}; remove duplicate particles in cryoSPARC"
         )
     return fields
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    """The file opened for reading; what the file system refuses is an InputError."""
+    try:
+        with open(file, "rb") as opened:
+            yield opened
+    except OSError as error:
+        raise InputError(f"'{file}' cannot be read: {error.strerror or error}; check its permissions") from error
 
 
 def _ids(path: Path, uids: NDArray[np.uint64]) -> NDArray[np.int64]:
@@ -155,8 +169,8 @@ def _images(path: Path, table: Fields) -> tuple[NDArray[np.object_], NDArray[np.
 def _paths(path: Path, table: Fields, field: str) -> NDArray[np.object_]:
     """Paths (n,) of a field of text, relative to cryoSPARC's project folder; exported files mark that by '>'."""
     values = table[field]
-    if values.dtype.kind not in "SU":
-        raise FormatError(f"'{path}', field {field}: got {values.dtype}, expected text")
+    if values.dtype.kind not in "SU" or values.ndim != 1:
+        raise FormatError(f"'{path}', field {field}: got {values.dtype} of shape {values.shape}, expected text (n,)")
     out = np.empty(len(values), dtype=object)
     shown = values.tolist()
     out[:] = [(v.decode("utf-8", "replace") if isinstance(v, bytes) else v).removeprefix(">") for v in shown]
@@ -164,6 +178,17 @@ def _paths(path: Path, table: Fields, field: str) -> NDArray[np.object_]:
     if len(empty):
         raise FormatError(f"'{path}', field {field}: {len(empty)} particles have none, first in row {empty[0] + 1}")
     return out
+
+
+def _micrographs(path: Path, table: Fields) -> dict[str, NDArray[np.object_]]:
+    """rlnMicrographName, where every particle has one; nothing here needs it."""
+    if _MICROGRAPH not in table:
+        return {}
+    try:
+        return {"rlnMicrographName": _paths(path, table, _MICROGRAPH)}
+    except InputError as error:
+        note(f"'{path.name}': names of micrographs are left out: {error}")
+        return {}
 
 
 def _image_facts(path: Path, table: Fields, stack: str) -> tuple[int, float | None, float | None]:
@@ -231,19 +256,29 @@ def _poses(path: Path, table: Fields, pixel_size_A: float) -> tuple[Floats | Non
 
 
 def _alignment(table: Fields, name: str) -> NDArray[Any] | None:
-    """A field of the one 3D alignment that the dataset has: that of a refinement, or of a job with a single class."""
-    if "alignments3D/pose" in table:
-        return table.get(f"alignments3D/{name}")
-    several = table.get("alignments3D_multi/pose")
+    """A field of the one 3D alignment that the dataset has; None where it lacks it."""
+    group = _alignment_group(table)
+    found = None if group is None else table.get(f"{group}/{name}")
+    return found[:, 0] if found is not None and group == _MULTI and found.ndim > 1 else found
+
+
+def _alignment_group(table: Fields) -> str | None:
+    """The group of the one 3D alignment that there is: of a refinement, or of a job with a single class."""
+    if any(name.startswith("alignments3D/") for name in table):
+        return "alignments3D"
+    several = table.get(f"{_MULTI}/pose")
     if several is not None and several.ndim == 3 and several.shape[1] == 1:
-        field = table.get(f"alignments3D_multi/{name}")
-        return field[:, 0] if field is not None and field.ndim > 1 else field
+        return _MULTI
     classes = [n for n in table if _CLASS_POSE.fullmatch(n)]
-    return table.get(f"{classes[0].removesuffix('/pose')}/{name}") if len(classes) == 1 else None
+    return classes[0].removesuffix("/pose") if len(classes) == 1 else None
 
 
 def _why_no_poses(table: Fields) -> str:
-    if "alignments3D_multi/pose" in table or any(_CLASS_POSE.fullmatch(n) for n in table):
+    group = _alignment_group(table)
+    if group is not None:
+        lacks = " and ".join(f"{group}/{name}" for name in ("pose", "shift") if f"{group}/{name}" not in table)
+        return f"because its group {group} lacks {lacks}; export the particles again with it to have them"
+    if f"{_MULTI}/pose" in table or any(_CLASS_POSE.fullmatch(n) for n in table):
         return (
             "because it holds those for several classes, each in the frame of its own volume; give the particles of "
             "one class (…_class_00_…particles.cs), or refine them together"
@@ -257,7 +292,7 @@ def _half_sets(path: Path, table: Fields) -> dict[str, NDArray[np.object_]]:
     """rlnRandomSubset, 1 or 2, where the dataset tells two halves apart."""
     split = _alignment(table, "split")
     if split is None:
-        split = table.get("alignments3D_multi/split")
+        split = table.get(f"{_MULTI}/split")
     if split is None or split.ndim != 1:
         return {}
     values = np.unique(split).tolist()

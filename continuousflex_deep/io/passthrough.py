@@ -6,6 +6,7 @@ poses) into JOB_passthrough_particles….cs beside it; where it sorted particles
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.progress import note
 
 Fields = dict[str, NDArray[Any]]
 _JOB = re.compile(r"(?<![A-Za-z0-9])J\d+(?![A-Za-z0-9])")
@@ -30,39 +32,98 @@ def passthrough_files(path: Path) -> list[Path]:
     return found
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A group of fields: what it holds, and whether particles without it, or in doubt about it, are an error."""
+
+    what: str
+    needed: bool
+
+
+@dataclass
+class _Collected:
+    """What passthrough files say of one group: its fields (n, …), which rows have them, and what is wrong with them."""
+
+    has: NDArray[np.bool_]
+    fields: Fields = field(default_factory=dict)
+    trouble: InputError | None = None
+
+
 def complete_by_uid(
-    path: Path, table: Fields, wanted: Mapping[str, str], read: Callable[[Path], Fields]
+    path: Path, table: Fields, wanted: Mapping[str, Wanted], read: Callable[[Path], Fields]
 ) -> tuple[Fields, dict[str, list[str]]]:
     """The table with the groups of fields that it lacks, and by file's name what was found in it.
 
-    wanted: field → what its group (the part of its name before the slash) holds. Raises InputError where two files
-    contradict each other, or a group is there for some of the particles only.
+    wanted: field → its group (the part of its name before the slash). Where a file cannot be read, two files contradict
+    each other, or a group is there for some of the particles only, that is an InputError for a group that is needed and
+    lacks for it; another group is left out, which is told.
     """
-    lacking = {field: what for field, what in wanted.items() if field not in table}
-    if not lacking:
-        return table, {}
-    uids = table["uid"]
-    collected: dict[str, Fields] = {field: {} for field in lacking}
-    has = {field: np.zeros(len(uids), dtype=bool) for field in lacking}
+    lacking = {name: group for name, group in wanted.items() if name not in table}
+    collected = {name: _Collected(np.zeros(len(table["uid"]), dtype=bool)) for name in lacking}
     found: dict[str, list[str]] = {}
-    for other in passthrough_files(path):
-        theirs = read(other)
-        rows, places = _common(uids, theirs["uid"])
-        for field, what in lacking.items():
-            if field in theirs and len(rows):
-                group = {n: v for n, v in theirs.items() if n.startswith(field.partition("/")[0] + "/")}
-                _fill(collected[field], has[field], group, rows, places, f"'{other}'")
-                found.setdefault(other.name, []).append(what)
-    for field, what in lacking.items():
-        if has[field].any() and not has[field].all():
-            absent = uids[~has[field]]
-            raise InputError(
-                f"'{path}': the passthrough files {sorted(found)} beside it have {what} ({field}) for "
-                f"{int(has[field].sum())} of {len(uids)} particles; uids {absent[:3].tolist()} are missing: do they "
-                "belong to the same job?"
-            )
-    new = {name: values for group in collected.values() for name, values in group.items()}
-    return new | table, found
+    unread: InputError | None = None
+    for other in passthrough_files(path) if lacking else []:
+        try:
+            theirs = read(other)
+        except InputError as error:
+            unread = unread or error
+            continue
+        rows, places = _common(table["uid"], theirs["uid"])
+        for name, group in lacking.items():
+            if name in theirs and len(rows) and collected[name].trouble is None:
+                _collect(collected[name], name, theirs, rows, places, f"'{other}'")
+                found.setdefault(other.name, []).append(group.what)
+    completed = dict(table)
+    for name, group in lacking.items():
+        trouble = _trouble(collected[name], path, name, group.what, table["uid"], found, unread)
+        if trouble is None:
+            completed = collected[name].fields | completed
+        elif group.needed:
+            raise trouble
+        else:
+            note(f"'{path.name}': {group.what} are left out: {trouble}")
+            found = {file: [what for what in held if what != group.what] for file, held in found.items()}
+    return completed, {file: held for file, held in found.items() if held}
+
+
+def _collect(
+    into: _Collected,
+    name: str,
+    theirs: Fields,
+    rows: NDArray[np.int64],
+    places: NDArray[np.int64],
+    origin: str,
+) -> None:
+    """Add what another file says of our rows at its places; where it contradicts what is there, that is kept."""
+    group = {n: v for n, v in theirs.items() if n.startswith(name.partition("/")[0] + "/")}
+    try:
+        _fill(into.fields, into.has, group, rows, places, origin)
+    except InputError as error:
+        into.trouble = error
+
+
+def _trouble(
+    collected: _Collected,
+    path: Path,
+    name: str,
+    what: str,
+    uids: NDArray[np.uint64],
+    found: Mapping[str, list[str]],
+    unread: InputError | None,
+) -> InputError | None:
+    """Why a group cannot be taken from the passthrough files; None where it can, or where there is none of it."""
+    has = collected.has
+    if collected.trouble is not None or has.all():
+        return collected.trouble
+    if unread is not None:
+        return unread
+    if not has.any():
+        return None
+    files = sorted(file for file, held in found.items() if what in held)
+    return InputError(
+        f"'{path}': the passthrough files {files} beside it have {what} ({name}) for {int(has.sum())} of {len(uids)} "
+        f"particles; uids {uids[~has][:3].tolist()} are missing: do they belong to the same job?"
+    )
 
 
 def _common(uids: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pyworkflow.protocol import params
 
+from continuousflex_deep.convert import enabled_ids
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import require_particle_suffix
@@ -66,7 +67,7 @@ class CfdProtExport(CfdProtBase):
                 errors.append(str(error))
         particles, images = self.inputParticles.get(), self.inputImages.get()
         if images is not None:
-            missing = {int(i) for i in particles.getIdSet()} - {int(i) for i in images.getIdSet()}
+            missing = enabled_ids(particles) - enabled_ids(images)
             if missing:
                 errors.append(f"{len(missing)} particles are not among the images, for example {sorted(missing)[:5]}.")
         return errors

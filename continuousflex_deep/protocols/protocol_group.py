@@ -6,7 +6,7 @@ from typing import Any
 from pwem.objects import SetOfParticlesFlex
 from pyworkflow.protocol import params
 
-from continuousflex_deep.convert import fill_set
+from continuousflex_deep.convert import enabled_ids, fill_set
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import GroupOptions
 from continuousflex_deep.protocols.form_options import add_options
@@ -76,8 +76,8 @@ class CfdProtGroup(CfdProtBase):
         images = self.inputParticles.get()
         if images is None:
             return []
-        mapped = {int(number) for number in self.inputLandscape.get().getParticles().getIdSet()}
-        missing = mapped - {int(number) for number in images.getIdSet()}
+        mapped = enabled_ids(self.inputLandscape.get().getParticles())
+        missing = mapped - enabled_ids(images)
         if missing == mapped:
             return ["None of the landscape's particles is in the images given for the group; the ids must be the same."]
         return []

@@ -8,7 +8,7 @@ from typing import Any
 from pwem.objects import SetOfParticlesFlex
 from pyworkflow.protocol import params
 
-from continuousflex_deep.convert import fill_set, mode_ids_of
+from continuousflex_deep.convert import enabled_ids, fill_set, mode_ids_of
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.objects import CfdLandscape
 from continuousflex_deep.options import LandscapeOptions
@@ -89,7 +89,7 @@ class CfdProtLandscape(CfdProtBase):
             return [f"The sets were analysed with different modes: {sorted(set(modes))}."]
         ids: set[int] = set()
         for image_set in self._sets():
-            found = {int(number) for number in image_set.getIdSet()}
+            found = enabled_ids(image_set)
             if ids & found:
                 twice = sorted(ids & found)
                 return [f"{len(twice)} particles are in more than one set, for example {twice[:5]}."]

@@ -10,6 +10,7 @@ from typing import Any
 from pwem.objects import FSC, SetOfFSCs, Volume
 from pyworkflow.protocol import params
 
+from continuousflex_deep.convert import enabled_ids
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.protocols.form_options import add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
@@ -95,7 +96,7 @@ class CfdProtReconstruct(CfdProtBase):
         if self.ctf.get() and not shown.hasCTF():
             errors.append("The images have no CTF; switch the correction off, or assign a CTF to them.")
         if images is not None:
-            missing = {int(i) for i in particles.getIdSet()} - {int(i) for i in images.getIdSet()}
+            missing = enabled_ids(particles) - enabled_ids(images)
             if missing:
                 errors.append(f"{len(missing)} particles are not among the images, for example {sorted(missing)[:5]}.")
         if reference is not None and not _comparable(reference, shown):

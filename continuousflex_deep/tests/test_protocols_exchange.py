@@ -15,9 +15,10 @@ if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
 
 import numpy as np
+from pwem.objects import SetOfParticles
 
 from continuousflex_deep import protocols as cfd
-from continuousflex_deep.convert import particles_from_set
+from continuousflex_deep.convert import enabled_ids, particles_from_set
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_volume, write_stack
@@ -123,6 +124,33 @@ class TestCfdExchange(ProjectTest):
         self.proj.launchProtocol(protocol, wait=True)
         self.assertTrue(protocol.isFailed())
         self.assertIn("is not there; check the paths in that file", protocol.getErrorMessage())
+
+    def test_7_disabled_particles_do_not_count(self) -> None:
+        """Those disabled among the particles need no image; those disabled among the images are none."""
+        some = SetOfParticles.create("Runs", prefix="some_disabled")
+        some.copyInfo(self.imported)
+        disabled = set(sorted(self.imported.getIdSet())[:3])
+        for item in self.imported.iterItems():
+            copy = item.clone()
+            copy.setEnabled(item.getObjId() not in disabled)
+            some.append(copy)
+        some.write()
+        self.assertEqual(enabled_ids(some), set(particles_from_set(some).ids.tolist()))
+        enabled = SetOfParticles.create("Runs", prefix="enabled_alone")
+        enabled.copyInfo(self.imported)
+        for item in some.iterItems():
+            if item.isEnabled():
+                enabled.append(item.clone())
+        enabled.write()
+        for protocol_class in (cfd.CfdProtExport, cfd.CfdProtReconstruct):
+            with self.subTest(protocol=protocol_class.__name__):
+                protocol = self.driver.make(protocol_class)
+                protocol.inputParticles.set(some)
+                protocol.inputImages.set(enabled)
+                self.assertEqual(protocol._validateInputs(), [])
+                protocol.inputParticles.set(self.imported)
+                protocol.inputImages.set(some)
+                self.assertIn("3 particles are not among the images", protocol._validateInputs()[0])
 
 
 if __name__ == "__main__":
