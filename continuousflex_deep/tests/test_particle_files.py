@@ -9,6 +9,7 @@ import pytest
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import check_images, write_stack
+from continuousflex_deep.io.star import read_star
 from continuousflex_deep.particles import Ctf, Particles, concatenate, join
 
 N, BOX, PIXEL = 4, 11, 1.25
@@ -73,6 +74,23 @@ def test_xmd_keeps_everything(folder: Path) -> None:
     p = full_particles(folder)
     write_particles(p, folder / "p.xmd")
     assert_same(p, read_particles(folder / "p.xmd"), skip=("extra",))
+
+
+def test_marks_of_failed_fits_are_no_scores(folder: Path) -> None:
+    """Xmipp's cost is 1 - score; -1, and the value that its optimiser begins with, are marks of fits that failed."""
+    p = full_particles(folder)
+    write_particles(p.replace(ambiguous=None), folder / "p.xmd")
+    cost = read_star(folder / "p.xmd")["noname"]["cost"]
+    np.testing.assert_allclose(1 - cost.astype(float), p.score)
+    assert read_particles(folder / "p.xmd").ambiguous is None
+    text = (folder / "p.xmd").read_text()
+    for row, mark in ((0, "-1"), (1, "1000000.000000")):
+        text = text.replace(f" {cost[row]} ", f" {mark} ", 1)
+    (folder / "p.xmd").write_text(text)
+    found = read_particles(folder / "p.xmd")
+    assert found.score[:2].tolist() == [0, 0]
+    assert np.flatnonzero(found.ambiguous).tolist() == [0, 1]
+    np.testing.assert_allclose(found.score[2:], p.score[2:])
 
 
 def test_xmd_that_names_its_modes_is_believed(folder: Path) -> None:
