@@ -264,7 +264,7 @@ def _alignment(table: Fields, name: str) -> NDArray[Any] | None:
 
 def _alignment_group(table: Fields) -> str | None:
     """The group of the one 3D alignment that there is: of a refinement, or of a job with a single class."""
-    if any(name.startswith("alignments3D/") for name in table):
+    if "alignments3D/pose" in table:
         return "alignments3D"
     several = table.get(f"{_MULTI}/pose")
     if several is not None and several.ndim == 3 and several.shape[1] == 1:
@@ -276,13 +276,14 @@ def _alignment_group(table: Fields) -> str | None:
 def _why_no_poses(table: Fields) -> str:
     group = _alignment_group(table)
     if group is not None:
-        lacks = " and ".join(f"{group}/{name}" for name in ("pose", "shift") if f"{group}/{name}" not in table)
-        return f"because its group {group} lacks {lacks}; export the particles again with it to have them"
+        return f"because it has {group}/pose, but no {group}/shift; export the particles again with both"
     if f"{_MULTI}/pose" in table or any(_CLASS_POSE.fullmatch(n) for n in table):
         return (
             "because it holds those for several classes, each in the frame of its own volume; give the particles of "
             "one class (…_class_00_…particles.cs), or refine them together"
         )
+    if "alignments3D/shift" in table:
+        return "because it has alignments3D/shift, but no alignments3D/pose; export the particles again with both"
     if "alignments2D/pose" in table:
         return "because it holds those of a 2D classification alone (alignments2D)"
     return "because it has no alignments3D, nor has a passthrough file of its job beside it"

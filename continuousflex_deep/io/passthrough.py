@@ -116,7 +116,7 @@ def _trouble(
     if collected.trouble is not None or has.all():
         return collected.trouble
     if unread is not None:
-        return unread
+        return InputError(f"'{path}' lacks {what}, and what may have them cannot be read: {unread}")
     if not has.any():
         return None
     files = sorted(file for file, held in found.items() if what in held)

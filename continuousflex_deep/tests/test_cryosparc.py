@@ -149,6 +149,96 @@ def test_passthrough_of_each_class_together(project: Path) -> None:
         read_particles(main)
 
 
+def with_micrographs(table: NDArray[Any], names: list[bytes]) -> NDArray[Any]:
+    new = np.zeros(len(table), dtype=[*table.dtype.descr, ("location/micrograph_path", "S40")])
+    for name in table.dtype.names or ():
+        new[name] = table[name]
+    new["location/micrograph_path"] = names
+    return new
+
+
+MICROGRAPHS = [f"J1/imported/{i}.mrc".encode() for i in range(N)]
+
+
+def test_names_of_micrographs_are_kept(project: Path) -> None:
+    expected = [name.decode() for name in MICROGRAPHS]
+    whole = with_micrographs(dataset(), MICROGRAPHS)
+    assert read_particles(save(project / "p.cs", whole)).extra["rlnMicrographName"].tolist() == expected
+    save(project / "J5" / "J5_passthrough_particles.cs", columns(whole, "location"))
+    p = read_particles(save(project / "J5" / "J5_004_particles.cs", dataset()))
+    assert p.extra["rlnMicrographName"].tolist() == expected
+
+
+def unreadable(folder: Path) -> None:
+    (folder / "J5_passthrough_particles.cs").write_bytes(b"\x95CSDAT" + bytes(20))
+
+
+def of_some_particles(folder: Path) -> None:
+    handed_on = columns(with_micrographs(dataset(), MICROGRAPHS), "location")
+    save(folder / "J5_passthrough_particles.cs", handed_on[:4])
+
+
+def of_two_opinions(folder: Path) -> None:
+    for k, names in enumerate((MICROGRAPHS, MICROGRAPHS[::-1])):
+        handed_on = columns(with_micrographs(dataset(), names), "location")
+        save(folder / f"J5_passthrough_particles_class_{k}.cs", handed_on)
+
+
+def partly_empty(folder: Path) -> None:
+    handed_on = columns(with_micrographs(dataset(), [*MICROGRAPHS[:-1], b""]), "location")
+    save(folder / "J5_passthrough_particles.cs", handed_on)
+
+
+@pytest.mark.parametrize(
+    ("passthrough", "why"),
+    [
+        (unreadable, "is a compressed cryoSPARC stream"),
+        (of_some_particles, "for 4 of 6 particles"),
+        (of_two_opinions, "another passthrough file beside it says otherwise"),
+        (partly_empty, "1 particles have none, first in row 6"),
+    ],
+)
+def test_what_is_not_needed_costs_no_import(
+    project: Path, passthrough: Callable[[Path], None], why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Images, CTF and poses are complete in the file itself: it alone would be read without complaint."""
+    expected = read_particles(save(project / "J5" / "J5_004_particles.cs", dataset()))
+    assert capsys.readouterr().err == ""
+    passthrough(project / "J5")
+    p = read_particles(project / "J5" / "J5_004_particles.cs")
+    np.testing.assert_array_equal(p.require_poses("it")[0], expected.require_poses("it")[0])
+    assert "rlnMicrographName" not in p.extra
+    told = capsys.readouterr().err
+    assert "note: 'J5_004_particles.cs': names of micrographs are left out: " in told
+    assert why in told
+
+
+def test_empty_names_of_micrographs_in_the_file_itself(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    p = read_particles(save(project / "p.cs", with_micrographs(dataset(), [b"", *MICROGRAPHS[1:]])))
+    assert "rlnMicrographName" not in p.extra
+    assert "micrograph_path: 1 particles have none, first in row 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kept", "lacks"), [(("blob", "ctf"), "poses"), (("blob", "alignments3D"), "CTF")])
+def test_what_is_needed_must_be_readable(project: Path, kept: tuple[str, ...], lacks: str) -> None:
+    main = save(project / "J5" / "J5_004_particles.cs", columns(dataset(), *kept))
+    unreadable(project / "J5")
+    with pytest.raises(InputError, match=f"lacks {lacks}, and .* cannot be read: .*_passthrough_particles.cs' is a co"):
+        read_particles(main)
+    # what another passthrough file has is enough
+    save(project / "J5" / "J5_passthrough_particles_class_0.cs", dataset())
+    assert read_particles(main).euler_deg is not None
+
+
+@pytest.mark.parametrize(("there", "lacks"), [("pose", "shift"), ("shift", "pose")])
+def test_half_of_an_alignment_is_named(
+    project: Path, there: str, lacks: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    p = read_particles(save(project / "p.cs", without(dataset(), f"alignments3D/{lacks}")))
+    assert p.euler_deg is None
+    assert f"because it has alignments3D/{there}, but no alignments3D/{lacks}" in capsys.readouterr().err
+
+
 def test_poses_of_several_classes_are_not_mixed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each class has a frame of its own; a job with one class has one frame."""
     table = columns(dataset(), "blob", "ctf")
