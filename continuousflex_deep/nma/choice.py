@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.chains import pair_equal_chains, plain_residue_names
 from continuousflex_deep.nma.network import rigid_motions
+from continuousflex_deep.nma.superposition import superpose
+from continuousflex_deep.progress import note
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 AtomKey = tuple[Any, ...]  # chain, residue's number and name, atom's name, and which of those that share all these
 LEAST_SHARE = 0.5  # of a structure's residues that must be found in the other conformation
 _STEPS, _CONVERGED_A = 100, 1e-7
-# other names of the same residue, by its protonation, as force fields write them
-_SAME = dict.fromkeys(("HSD", "HSE", "HSP", "HID", "HIE", "HIP"), "HIS")
 
 
 # ------------------------------------------------------------------------------------------------------------ matching
@@ -41,15 +42,18 @@ def match_atoms(structure: Structure, other: Structure, name: str = "structure",
     """The atoms that two structures share, by chain, residue number, residue name and atom name.
 
     Histidines are one, whatever their protonation is called. Chains of the same name belong together, or else chains in
-    the order in which they come, whichever matches more atoms. Pseudoatoms belong to no residue: they are matched by
-    their order, and must be equally many.
+    the order in which they come, whichever matches more atoms; among chains of equal sequence those that lie alike in
+    the assembly, where that makes the RMSD clearly smaller. A note says which chains are paired under different names.
+    Pseudoatoms belong to no residue: they are matched by their order, and must be equally many.
     Raises InputError where less than half of the structure's residues are found in the other, or pseudoatoms differ in
     number.
     """
     if structure.is_pseudoatomic or other.is_pseudoatomic:
         return _match_pseudoatoms(structure, other, name, other_name)
     places = [_chains_by_name(structure, other), _chains_by_order(structure, other)]
-    first, second = max((_match(structure, other, chains) for chains in places), key=lambda pairs: len(pairs[0]))
+    named = max(places, key=lambda chains: len(_match(structure, other, chains)[0]))
+    chains = pair_equal_chains(structure, other, named)
+    first, second = _match(structure, other, chains)
     residue = structure.residue_index
     found, total = len(np.unique(residue[first])), int(residue[-1]) + 1
     if found < LEAST_SHARE * total:
@@ -58,9 +62,22 @@ def match_atoms(structure: Structure, other: Structure, name: str = "structure",
             f"compared; chains {_some(structure.chain_ids)} against {_some(other.chain_ids)}), expected at least "
             f"{100 * LEAST_SHARE:.0f}%; give a conformation of the same molecule, numbered alike"
         )
+    told = _renamed(chains)
+    if told:
+        reason = "by their order" if chains == named else "by where they lie, which leaves a clearly smaller RMSD"
+        note(f"chains of '{name}' and '{other_name}' are paired {reason}, not by their names: {told}")
     return Matched(
-        first, second, f"{len(first)} of {len(structure)} atoms and {found} of {total} residues are in the target"
+        first,
+        second,
+        f"{len(first)} of {len(structure)} atoms and {found} of {total} residues are in the target"
+        + (f" (chains {told})" if told else ""),
     )
+
+
+def _renamed(chains: dict[str, str]) -> str:
+    """The pairs of chains with different names, as text; empty where there are none."""
+    pairs = [f"{ours} = {theirs}" for ours, theirs in chains.items() if ours != theirs]
+    return ", ".join(pairs[:10]) + (", …" if len(pairs) > 10 else "")
 
 
 def _match_pseudoatoms(structure: Structure, other: Structure, name: str, other_name: str) -> Matched:
@@ -104,7 +121,7 @@ def _keys(structure: Structure) -> list[AtomKey]:
     """What tells each atom from others; the last number tells those apart that share all names (insertion codes)."""
     seen: dict[AtomKey, int] = {}
     keys: list[AtomKey] = []
-    residue_names = [_SAME.get(name, name) for name in structure.residue_names.tolist()]
+    residue_names = plain_residue_names(structure)
     columns = [c.tolist() for c in (structure.chain_ids, structure.residue_numbers, structure.atom_names)]
     for key in zip(columns[0], columns[1], residue_names, columns[2], strict=True):
         seen[key] = seen.get(key, -1) + 1
@@ -136,20 +153,6 @@ class Motion:
     rmsd_A: float
     rmsd_left_A: float
     difference_A: Floats
-
-
-def superpose(coords_A: Floats, onto_A: Floats, weights: Floats | None = None) -> Floats:
-    """coords_A (n, 3), rotated and translated to the smallest (weighted) RMSD from onto_A (n, 3).
-
-    Kabsch, Acta Cryst 1976, A32:922. weights (n,) default to equal ones, which make the difference orthogonal to all
-    small rotations of onto_A about its centre, as its normal modes are.
-    """
-    w = np.full(len(coords_A), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
-    w = w / w.sum()
-    center, onto_center = w @ coords_A, w @ onto_A
-    u, _, vt = np.linalg.svd((coords_A - center).T @ (w[:, None] * (onto_A - onto_center)))
-    u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # a rotation, never a mirror
-    return np.asarray((coords_A - center) @ (u @ vt) + onto_center)
 
 
 def find_motion(coords_A: Floats, vectors: Floats, target_A: Floats) -> Motion:

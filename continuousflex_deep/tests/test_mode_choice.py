@@ -1,6 +1,7 @@
 """Choosing modes: motions that are known, other programs' numbers, and what the command writes and refuses."""
 
 import csv
+import dataclasses
 import json
 from importlib.util import find_spec
 from pathlib import Path
@@ -154,6 +155,128 @@ def test_chains_of_other_names_are_taken_in_order(structure: Structure) -> None:
     np.testing.assert_array_equal(
         structure.residue_numbers[matched.first], np.delete(structure.residue_numbers, structure.residue_numbers == 7)
     )
+
+
+def oligomer(rotations: list[np.ndarray], offset_A: list[float], residues: int = 50) -> Structure:
+    """Copies, called A, B, …, of one Cα chain at an offset from the axes, turned."""
+    steps = np.random.default_rng(11).normal(size=(residues, 3))
+    chain = np.cumsum(3.8 * steps / np.linalg.norm(steps, axis=1, keepdims=True), axis=0)
+    chain += np.array(offset_A) - chain.mean(axis=0)
+    copies, n = len(rotations), residues * len(rotations)
+    return Structure(
+        coords_A=np.concatenate([chain @ rotation.T for rotation in rotations]),
+        atomic_number=np.full(n, 6), weights=np.full(n, 6.0), atom_names=np.full(n, "CA", dtype=object),
+        residue_names=np.array([("ALA", "GLY", "LEU")[k % 3] for k in range(residues)] * copies, dtype=object),
+        residue_numbers=np.tile(np.arange(1, residues + 1), copies),
+        chain_ids=np.repeat(np.array(list("ABCDEFGH")[:copies], dtype=object), residues),
+    )  # fmt: skip
+
+
+def turns(*angles_deg: tuple[float, float, float]) -> list[np.ndarray]:
+    return [Rotation.from_euler("xyz", angles, degrees=True).as_matrix() for angles in angles_deg]
+
+
+TRIMER = oligomer(turns((0, 0, 0), (0, 0, 120), (0, 0, 240)), [18.0, 0, 4.0])
+TETRAMER = oligomer(turns((0, 0, 0), (180, 0, 0), (0, 180, 0), (0, 0, 180)), [14.0, 10.0, 18.0])
+
+
+def relabelled(structure: Structure, names: dict[str, str]) -> Structure:
+    """Chains under other names, in the order of these, as a file has them."""
+    chain_ids = np.array([names.get(name, name) for name in structure.chain_ids], dtype=object)
+    return dataclasses.replace(structure, chain_ids=chain_ids).select(np.argsort(chain_ids, kind="stable"))
+
+
+def bent(structure: Structure, size_A: float) -> Structure:
+    """Every chain moved in its own way, and all of it elsewhere."""
+    rng = np.random.default_rng(3)
+    coords_A = structure.coords_A.copy()
+    for name in dict.fromkeys(structure.chain_ids.tolist()):
+        coords_A[structure.chain_ids == name] += rng.normal(size=3) * size_A
+    return structure.replace_coords(elsewhere(coords_A))
+
+
+@pytest.mark.parametrize(
+    ("structure", "names"),
+    [
+        (TRIMER, {"B": "C", "C": "B"}),
+        (TRIMER, {"A": "B", "B": "A"}),
+        (TRIMER, {"A": "X", "B": "Z", "C": "Y"}),
+        (TETRAMER, {"B": "C", "C": "D", "D": "B", "A": "A"}),
+        (TETRAMER, {"A": "B", "B": "A"}),
+    ],
+)
+def test_equal_chains_are_paired_by_where_they_lie(
+    structure: Structure, names: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same assembly, its chains named in another order, each of them moved by 2 Å along every axis or so."""
+    moved = bent(structure, 2.0)
+    expected = find_motion(structure.coords_A, np.zeros((1, len(structure), 3)), moved.coords_A).rmsd_A
+    other = relabelled(moved, names)
+    matched = match_atoms(structure, other)
+    assert len(matched.first) == len(structure)
+    left = superpose(other.coords_A[matched.second], structure.coords_A[matched.first])
+    rmsd_A = np.sqrt(np.square(left - structure.coords_A[matched.first]).sum(axis=1).mean())
+    assert rmsd_A <= 1.001 * expected
+    assert rmsd_A < 5.0  # by their names: more than 20
+    assert "not by their names" in capsys.readouterr().err
+    assert "(chains " in matched.description
+
+
+def test_swapped_names_are_undone_as_they_were_swapped(capsys: pytest.CaptureFixture[str]) -> None:
+    """A trimer on itself: of the three pairings that fit, the one that keeps a name; modes are found through it."""
+    vectors = compute_modes(TRIMER, NmaOptions(structure="s", output="o", cutoff_A=15.0, n_modes=14)).vectors
+    true = np.array([30.0, -20.0, 10.0, 0, 0, 0, 0, 0])
+    moved = TRIMER.replace_coords(elsewhere(TRIMER.coords_A + np.tensordot(true, vectors, axes=1)))
+    other = relabelled(moved, {"B": "C", "C": "B"})
+    matched = match_atoms(TRIMER, other, "a.pdb", "b.pdb")
+    partners = dict(zip(TRIMER.chain_ids[matched.first], other.chain_ids[matched.second], strict=True))
+    assert partners == {"A": "A", "B": "C", "C": "B"}
+    assert "chains of 'a.pdb' and 'b.pdb' are paired by where they lie" in capsys.readouterr().err
+    found = find_motion(TRIMER.coords_A, vectors, other.coords_A[matched.second])
+    np.testing.assert_allclose(found.amplitudes_A, true, atol=1e-3)
+
+
+@pytest.mark.parametrize("structure", [TRIMER, TETRAMER])
+def test_names_stay_where_they_fit(structure: Structure, capsys: pytest.CaptureFixture[str]) -> None:
+    """Symmetry offers other pairings that are as good or a little better; a part of the assembly offers none."""
+    for other in (bent(structure, 0.0), bent(structure, 2.0), bent(structure.select(structure.chain_ids == "B"), 2.0)):
+        matched = match_atoms(structure.select(structure.chain_ids == "B") if len(other) == 50 else structure, other)
+        assert len(matched.first) == len(other)
+        np.testing.assert_array_equal(matched.first, matched.second)
+    assert match_atoms(structure.select(structure.chain_ids == "C"), structure).second[0] == 100
+    assert capsys.readouterr().err == ""
+
+
+def test_chains_that_differ_stay_as_they_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Chain A has another sequence: B and C may change places with each other, not with A."""
+    own = TRIMER.chain_ids == "A"
+    unequal = dataclasses.replace(TRIMER, residue_names=np.where(own, "TRP", TRIMER.residue_names).astype(object))
+    matched = match_atoms(unequal, bent(unequal, 8.0))
+    np.testing.assert_array_equal(matched.first, matched.second)
+    assert capsys.readouterr().err == ""
+    other = relabelled(bent(unequal, 1.0), {"B": "C", "C": "B"})
+    matched = match_atoms(unequal, other)
+    partners = dict(zip(unequal.chain_ids[matched.first], other.chain_ids[matched.second], strict=True))
+    assert partners == {"A": "A", "B": "C", "C": "B"}
+
+
+def test_capsid_is_paired_in_seconds() -> None:
+    """60 equal chains: not every order can be tried."""
+    group = Rotation.create_group("I").as_matrix()
+    names = [f"{a}{b}" for a in "ABCDEF" for b in "0123456789"]
+    chain = oligomer([np.eye(3)], [80.0, 20.0, 40.0])
+    whole = Structure(
+        **{name: np.concatenate([value] * 60) for name, value in vars(chain).items() if isinstance(value, np.ndarray)}
+    )
+    capsid = dataclasses.replace(
+        whole,
+        coords_A=np.concatenate([chain.coords_A @ turn.T for turn in group]),
+        chain_ids=np.repeat(np.array(names, dtype=object), 50),
+    )
+    other = relabelled(bent(capsid, 1.0), dict(zip(names, np.random.default_rng(2).permutation(names), strict=True)))
+    matched = match_atoms(capsid, other)
+    left = superpose(other.coords_A[matched.second], capsid.coords_A[matched.first]) - capsid.coords_A[matched.first]
+    assert np.sqrt(np.square(left).sum(axis=1).mean()) < 2.0
 
 
 def test_histidines_and_insertion_codes(structure: Structure) -> None:
