@@ -217,7 +217,7 @@ def test_equal_chains_are_paired_by_where_they_lie(
     left = superpose(other.coords_A[matched.second], structure.coords_A[matched.first])
     rmsd_A = np.sqrt(np.square(left - structure.coords_A[matched.first]).sum(axis=1).mean())
     assert rmsd_A <= 1.001 * expected
-    assert rmsd_A < 5.0  # by their names: more than 20
+    assert rmsd_A < 5.0  # by their names: more than 15
     assert "not by their names" in capsys.readouterr().err
     assert "(chains " in matched.description
 
