@@ -2,6 +2,7 @@
 
 from continuousflex_deep.protocols import protocol_continuousflex as _continuousflex
 from continuousflex_deep.protocols.protocol_align import CfdProtAlign
+from continuousflex_deep.protocols.protocol_deform import CfdProtDeform
 from continuousflex_deep.protocols.protocol_export import CfdProtExport
 from continuousflex_deep.protocols.protocol_group import CfdProtGroup
 from continuousflex_deep.protocols.protocol_import import CfdProtImport
@@ -17,6 +18,7 @@ from continuousflex_deep.protocols.protocol_train import CfdProtTrain
 
 __all__ = [
     "CfdProtAlign",
+    "CfdProtDeform",
     "CfdProtExport",
     "CfdProtGroup",
     "CfdProtImport",

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pwem.emlib.image import ImageHandler
 from pwem.objects import AtomStruct
 from pwem.protocols import EMProtocol
 from pyworkflow.constants import BETA
@@ -29,6 +30,7 @@ FILLED = frozenset(
 )  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran
 _LATER = "written by the protocol"
+_MRC = (".mrc", ".map")
 # Open MPI (4 and 5) would bind each worker to one core, whatever its threads
 _UNBOUND = {"OMPI_MCA_hwloc_base_binding_policy": "none", "PRTE_MCA_hwloc_default_binding_policy": "none"}
 
@@ -209,6 +211,15 @@ class CfdProtBase(EMProtocol):
         path = self._getExtraPath(name)
         write_particles(particles_from_set(image_set), path)
         return path
+
+    def _mrcFile(self, volume: Any, name: str) -> str:
+        """The volume's file if it is an MRC one, else a copy as such."""
+        file = volume.getFileName().removesuffix(":mrc")
+        if Path(file).suffix.lower() in _MRC:
+            return os.path.abspath(file)
+        copy = os.path.abspath(self._getExtraPath(f"{name}.mrc"))
+        ImageHandler().convert(volume, copy)
+        return copy
 
     def _writeModes(self) -> dict[str, str]:
         """The options that name structure and modes; modes of any origin appear as one folder of vec files."""

@@ -1,12 +1,10 @@
 """Pseudoatoms: an EM map as a structure that can have normal modes."""
 
 import json
-import os
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pwem.emlib.image import ImageHandler
 from pwem.objects import AtomStruct, Transform
 from pyworkflow.protocol import params
 
@@ -16,7 +14,6 @@ from continuousflex_deep.protocols.form_options import add_options, installed_ch
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 XMIPP_PROGRAMS = ("xmipp_volume_to_pseudoatoms",)
-_MRC = (".mrc", ".map")
 
 
 class CfdPseudoatomsOutputs(Enum):
@@ -100,15 +97,6 @@ class CfdProtPseudoatoms(CfdProtBase):
     # -------------------------- utils ---------------------------------------
     def _outputFile(self) -> str:
         return self._getExtraPath("pseudoatoms.pdb")
-
-    def _mrcFile(self, volume: Any, name: str) -> str:
-        """The volume's file if it is an MRC one, else a copy as such."""
-        file = volume.getFileName().removesuffix(":mrc")
-        if Path(file).suffix.lower() in _MRC:
-            return os.path.abspath(file)
-        copy = os.path.abspath(self._getExtraPath(f"{name}.mrc"))
-        ImageHandler().convert(volume, copy)
-        return copy
 
 
 def _place_of_the_middle(volume: Any) -> Transform:

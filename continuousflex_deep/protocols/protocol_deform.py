@@ -1,0 +1,163 @@
+"""A structure, and a map with it, in motion along normal modes."""
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pwem.objects import AtomStruct, SetOfVolumes, Volume
+from pyworkflow.protocol import params
+
+from continuousflex_deep.convert import mode_ids_of
+from continuousflex_deep.io.modes import parse_mode_list
+from continuousflex_deep.io.stacks import read_volume, write_volume
+from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.options import DeformOptions
+from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+
+class CfdDeformOutputs(Enum):
+    outputStructure = AtomStruct
+    outputVolumes = SetOfVolumes
+
+
+class CfdProtDeform(CfdProtBase):
+    """Moves a structure along its normal modes: to a conformation, from group to group of particles, or to and fro.
+
+    The frames are the models of one PDB file, for ChimeraX or VMD. With a map, the map moves with its structure, and
+    each frame of it is a volume. Without groups and amplitudes, the structure swings along one mode.
+    """
+
+    _label = "animate motion"
+    _possibleOutputs = CfdDeformOutputs
+    COMMAND, OPTIONS = "deform", DeformOptions
+    PATHS = ("structure", "modes", "output")
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Input")
+        self._addModesParams(form)
+        form.addParam(
+            "inputGroups",
+            params.MultiPointerParam,
+            pointerClass="SetOfParticles",
+            allowsNull=True,
+            label="Groups of particles (optional)",
+            help="Particles with amplitudes, such as groups of a landscape. The motion leads through the means of "
+            "their amplitudes, in the order given; from the structure itself to that of a single group.",
+        )
+        add_options(
+            form,
+            DeformOptions,
+            ["amplitudes", "mode_list", "n_frames", "swing_rmsd_A"],
+            amplitudes={"label": "Amplitudes (Å, optional)"},
+            mode_list={"label": "Modes to move along"},
+            n_frames={"label": "Frames"},
+            swing_rmsd_A={"label": "Largest RMSD of a swing (Å)"},
+        )
+        form.addParam(
+            "inputVolume",
+            params.PointerParam,
+            pointerClass="Volume",
+            allowsNull=True,
+            label="Map (optional)",
+            help="A map of the structure, which moves with it.",
+        )
+        add_options(
+            form,
+            DeformOptions,
+            ["place"],
+            place={"label": "Place of the structure in the map", "condition": "inputVolume is not None"},
+        )
+        self._addOtherOptions(form)
+
+    def _writeInputs(self) -> dict[str, Any]:
+        groups = [
+            self._writeParticles(group, f"input_group_{number}.star")
+            for number, group in enumerate(self._groups(), start=1)
+        ]
+        files = {"particles": groups, "output": self._outputFolder(), **self._writeModes()}
+        volume = self.inputVolume.get()
+        if volume is not None:
+            files |= {"map": self._mapFile(volume), "voxel_size_A": volume.getSamplingRate()}
+        return files
+
+    def createOutputStep(self) -> None:
+        frames = self.getFramesFile()
+        structure = AtomStruct(frames, pseudoatoms=read_structure(frames).is_pseudoatomic)
+        outputs: dict[str, Any] = {CfdDeformOutputs.outputStructure.name: structure}
+        volume = self.inputVolume.get()
+        if volume is not None:
+            outputs[CfdDeformOutputs.outputVolumes.name] = self._frameVolumes(volume)
+        self._defineOutputs(**outputs)
+        sources = [self.inputModes, *self.inputGroups, *([self.inputVolume] if volume is not None else [])]
+        for source in sources:
+            for output in outputs.values():
+                self._defineSourceRelation(source, output)
+
+    def _frameVolumes(self, volume: Any) -> SetOfVolumes:
+        """The map's frames, at the place and of the sampling rate of the map."""
+        volumes = SetOfVolumes.create(self._getPath())
+        volumes.setSamplingRate(volume.getSamplingRate())
+        for file in sorted(Path(self._outputFolder()).glob("frame_*.mrc")):
+            frame = Volume(location=str(file), objLabel=file.stem.replace("_", " "))
+            frame.setSamplingRate(volume.getSamplingRate())
+            if volume.hasOrigin():
+                frame.setOrigin(volume.getOrigin())
+            volumes.append(frame)
+        return volumes
+
+    def _validateInputs(self) -> list[str]:
+        text = (self.mode_list.get() or "").strip()
+        asked = parse_mode_list(text) if text else ()
+        groups, amplitudes = self._groups(), (self.amplitudes.get() or "").strip()
+        if groups and amplitudes:
+            return ["Groups and amplitudes both say where to go; give one of them."]
+        if not groups and not amplitudes and len(asked) > 1:
+            return [f"A swing is along one mode, got {len(asked)}; name one, or give amplitudes along all."]
+        found = [mode_ids_of(group) for group in groups]
+        if not all(found):
+            return ["Every group needs amplitudes of normal modes; align the particles or predict them first."]
+        if not asked and len(set(found)) > 1:
+            return [f"The groups have amplitudes along different modes, {sorted(set(found))}; name those of all."]
+        lacking = [mode for mode in asked if not all(mode in mode_ids for mode_ids in found)]
+        if lacking:
+            return [f"A group has no amplitudes along modes {lacking}; it cannot be moved to along them."]
+        return self._validateModes(asked or (found[0] if found else ()))
+
+    def _summary(self) -> list[str]:
+        if not hasattr(self, CfdDeformOutputs.outputStructure.name):
+            return ["The motion is not computed yet."]
+        record = json.loads((Path(self._outputFolder()) / "record.json").read_text(encoding="utf-8"))
+        lines = [f"{record['frames']} frames along modes {' '.join(map(str, record['modes']))}"]
+        if "place" in record:
+            lines.append(f"The structure lies in the map by '{record['place']}'.")
+        return lines
+
+    def getFramesFile(self) -> str:
+        """The PDB file whose models are the frames."""
+        return str(Path(self._outputFolder()) / "frames.pdb")
+
+    # -------------------------- utils ---------------------------------------
+    def _groups(self) -> list[Any]:
+        return [pointer.get() for pointer in self.inputGroups if pointer.get() is not None]
+
+    def _mapFile(self, volume: Any) -> str:
+        """The map as an MRC file whose header says where Scipion has it, if it has been placed anywhere."""
+        file, origin_A = self._mrcFile(volume, "map"), _given_origin_A(volume)
+        if origin_A is None:
+            return file
+        placed = self._getExtraPath("placed_map.mrc")
+        write_volume(placed, read_volume(file)[0], volume.getSamplingRate(), origin_A)
+        return placed
+
+
+def _given_origin_A(volume: Any) -> NDArray[np.float64] | None:
+    """Where the first voxel (xyz) was said to be; None where it is at Scipion's default, its centre at the origin."""
+    if not volume.hasOrigin():
+        return None
+    origin_A, voxel_A = np.array(volume.getOrigin().getShifts(), dtype=np.float64), volume.getSamplingRate()
+    default_A = -np.array(volume.getDim(), dtype=np.float64) / 2 * voxel_A
+    return None if np.abs(origin_A - default_A).max() < voxel_A else origin_A
