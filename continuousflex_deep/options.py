@@ -483,8 +483,8 @@ class ConvertOptions(_Particles):
         "particle file with the same ids whose images, optics groups and other columns are taken (say, the original "
         "one, for results that were found on reduced images)",
     )
-    mode_list: str = option(
-        "", "modes of the amplitudes in an .xmd file that does not name them itself, for example 7-9; by default 7, 8, …"
+    xmd_modes: str = option(
+        "", "modes of the amplitudes in an .xmd file that does not name them, for example 7-9; by default 7, 8, …"
     )
     pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
 

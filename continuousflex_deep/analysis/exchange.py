@@ -27,7 +27,7 @@ def run(options: ConvertOptions) -> None:
     for source in (options.particles, options.images):
         if source and output.exists() and output.samefile(source):
             raise InputError(f"--output '{output}' is the file that is read; give another name")
-    mode_ids = parse_mode_list(options.mode_list) if options.mode_list else None
+    mode_ids = parse_mode_list(options.xmd_modes) if options.xmd_modes else None
     particles = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
     if options.images:
         particles = with_original(particles, read_particles(options.images))

@@ -51,6 +51,8 @@ class XmippRun:
         with StackWriter(self.folder / _STACK, len(images), images.shape[-1], pixel_size_A) as writer:
             writer.write(images)
         write_structure(self.folder / _ATOMS, structure)
+        if structure.is_pseudoatomic:
+            _rename_pseudoatoms(self.folder / _ATOMS)
         write_modes(self.folder / "modes", modes)
         write_xmd(self.folder / _MODES, modes_table({m: f"modes/vec.{m}" for m in modes.mode_ids}))
         names = np.array([_name(image) for image in range(len(images))], dtype=object)
@@ -159,6 +161,17 @@ class XmippRun:
     def drop_images(self) -> None:
         """Forget the copies of images, once the results are there."""
         (self.folder / _STACK).unlink(missing_ok=True)
+
+
+def _rename_pseudoatoms(path: Path) -> None:
+    """Give pseudoatoms the name by which Xmipp knows them when it looks for their centre.
+
+    It asks for EN, which older releases read from the middle of DENS. The sources of July 2025 read the whole name,
+    find no weights, and centre on what is no number, so that the reference is empty.
+    """
+    lines = path.read_text().splitlines(keepends=True)
+    named = [line[:12] + " EN " + line[16:] if line.startswith(("ATOM", "HETATM")) else line for line in lines]
+    path.write_text("".join(named))
 
 
 def _name(image: int) -> str:

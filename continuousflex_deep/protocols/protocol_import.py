@@ -51,7 +51,9 @@ class CfdProtImport(CfdProtBase):
             help="A particle file with the same ids whose images, optics groups and CTF are taken instead, for example "
             "the original one, where the poses were found on reduced images.",
         )
-        add_options(form, ConvertOptions, ["pixel_size_A"])
+        add_options(
+            form, ConvertOptions, ["pixel_size_A", "xmd_modes"], xmd_modes={"label": "Modes of an .xmd file (optional)"}
+        )
         self._addOtherOptions(form)
 
     def _writeInputs(self) -> dict[str, Any]:

@@ -186,6 +186,10 @@ class TestRecordedXmippEngine(EngineContract):
         engine.align_batch(self.blank, np.arange(3), engine.calibrate(self.blank))
         said = next(tmp_path.glob("xmipp-*/log.txt")).read_text().splitlines()[0]
         assert "--fixed_Gaussian 2.5000" in said
+        atoms = [a for a in next(tmp_path.glob("xmipp-*/atoms.pdb")).read_text().splitlines() if a.startswith("ATOM")]
+        assert {line[12:16] for line in atoms} == {" EN "}  # by this name Xmipp finds their centre
+        weights = np.array([float(line[60:66]) for line in atoms])
+        np.testing.assert_allclose(weights, structure.weights, atol=0.01)
         with pytest.raises(InputError, match="REMARK fixedGaussian"):
             make_engine(dataclasses.replace(pseudo, sigma_A=None), modes, self.options())
 

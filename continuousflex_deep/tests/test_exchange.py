@@ -256,3 +256,16 @@ def test_export_of_a_refinement_keeps_poses(refinement: Path, tmp_path: Path) ->
     np.testing.assert_allclose(back.require_poses("it")[1], first.require_poses("it")[1], atol=1e-6)
     optics = read_star(tmp_path / "p.star")["optics"]
     assert (optics["rlnOpticsGroup"].tolist(), optics["rlnVoltage"].tolist()) == (["2", "10"], ["80", "300"])
+
+
+def test_modes_of_an_xmd_file_that_does_not_name_them(tmp_path: Path) -> None:
+    """As of ContinuousFlex's runs: only the user knows which modes were given to it."""
+    recorded = Path(__file__).parent / "data" / "continuousflex_images.xmd"
+    text = recorded.read_text().replace("Runs/000145_CfdProtPreprocess/extra/preprocess/particles.mrcs", "s.mrcs")
+    (tmp_path / "images.xmd").write_text(text)
+    write_stack(tmp_path / "s.mrcs", np.zeros((12, 8, 8), dtype=np.float32), 1.8)
+    base = ["convert", "--particles", str(tmp_path / "images.xmd"), "--output", str(tmp_path / "out.star")]
+    for given, expected in (([], (7, 8)), (["--xmd-modes", "9 12"], (9, 12))):
+        assert main([*base, *given]) == 0
+        assert read_particles(tmp_path / "out.star").mode_ids == expected
+    assert main([*base, "--xmd-modes", "7-9"]) == 2
