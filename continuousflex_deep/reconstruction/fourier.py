@@ -90,16 +90,29 @@ class SliceAccumulator:
         step = max(1, _MOST_SAMPLES[self.device.type] // len(self.grid.row))
         for first in range(0, len(images), step):
             part = slice(first, first + step)
-            samples = self._samples(images[part], shift_A[part])
-            weight = None
-            if ctf is not None:
-                transfer = self._transfer(ctf.select(np.arange(len(rotations))[part]))
-                transfer = transfer.abs() if flipped else transfer
-                samples, weight = samples * transfer, transfer**2
+            some = None if ctf is None else ctf.select(np.arange(len(rotations))[part])
+            samples, weight = self._weighted(images[part], shift_A[part], some, flipped)
             matrices = torch.as_tensor(np.asarray(rotations[part]), dtype=torch.float32)
             for operation in self.operations:
                 self._insert(samples, weight, (matrices @ operation.T).to(self.device))
         self.images += len(images)
+
+    def weighted_samples(
+        self, images: Tensor, shift_A: NDArray[np.float64], ctf: Ctf | None, flipped: bool = False
+    ) -> Tensor:
+        """Samples CTF·I (n, p) on the grid of images (n, d, d), as `add` inserts them."""
+        return self._weighted(images, shift_A, ctf, flipped)[0]
+
+    def _weighted(
+        self, images: Tensor, shift_A: NDArray[np.float64], ctf: Ctf | None, flipped: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """Samples CTF·I and CTF² (n, p) of images; the latter None without weighting."""
+        samples = self._samples(images, shift_A)
+        if ctf is None:
+            return samples, None
+        transfer = self._transfer(ctf)
+        transfer = transfer.abs() if flipped else transfer
+        return samples * transfer, transfer**2
 
     def plus(self, other: "SliceAccumulator") -> "SliceAccumulator":
         """This accumulator after adding the sums of another of the same size, which stays as it is."""
@@ -130,26 +143,56 @@ class SliceAccumulator:
 
     def _insert(self, samples: Tensor, weight: Tensor | None, rotations: Tensor) -> None:
         """Spread samples (n, p) with their weights over the eight cells around their place R⁻¹·(x, y, 0)."""
-        d, half = self.padded_px, self.padded_px // 2 + 1
-        position = torch.einsum("nij,ip->jnp", rotations[:, :2, :], self.grid.frequency.T)
-        mate = position[0] < 0  # F(−k) is the conjugate of F(k): keep to the half with x ≥ 0
-        position = torch.where(mate, -position, position).reshape(3, -1)
+        mate, cells = self._cells(rotations)
         samples = torch.where(mate, samples.conj(), samples).reshape(-1)
         weight = torch.ones_like(samples.real) if weight is None else weight.reshape(-1)
+        data = torch.view_as_complex(self.data)
+        for index, part in cells:
+            self.weight.index_add_(0, index, weight * part)
+            data.index_add_(0, index, samples * part)
+
+    def gathered(self, values: Tensor, rotations: Tensor) -> Tensor:
+        """Values of the cells (flat, like `weight`), averaged (n, p) by the shares with which samples are inserted."""
+        _, cells = self._cells(rotations)
+        out = torch.zeros(len(rotations) * len(self.grid.row), device=self.device)
+        for index, part in cells:
+            out += values[index] * part
+        return out.view(len(rotations), -1)
+
+    def inverse_weight(self) -> Tensor:
+        """1 / Σ CTF² of the cells (flat), damped as in `volume`."""
+        floor = self._floor(_LEAST_WEIGHT * self._mean_weight())
+        out = torch.empty(self._shape, device=self.device)
+        for planes, _, weight, shell in self._slabs():
+            out[planes] = 1 / torch.maximum(weight, floor[shell])
+        return out.view(-1)
+
+    def _floor(self, floor: Tensor) -> Tensor:
+        """Least weights by shell, beyond Nyquist infinite."""
+        never = torch.full((1,), torch.inf, device=self.device)
+        return torch.cat([floor, never]).clamp(min=1e-30)
+
+    def _cells(self, rotations: Tensor) -> tuple[Tensor, Iterator[tuple[Tensor, Tensor]]]:
+        """Of samples at R⁻¹·(x, y, 0): whether their mates are taken (n, p), and the eight cells around each with its
+        share in them, both flat."""
+        position = torch.einsum("nij,ip->jnp", rotations[:, :2, :], self.grid.frequency.T)
+        mate = position[0] < 0  # F(−k) is the conjugate of F(k): keep to the half with x ≥ 0
+        return mate, self._around(torch.where(mate, -position, position).reshape(3, -1))
+
+    def _around(self, position: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        d, half = self.padded_px, self.padded_px // 2 + 1
         lower = torch.floor(position)
         fraction_x, fraction_y, fraction_z = position - lower
         x, y, z = lower.to(torch.int32 if self.weight.numel() < 2**31 else torch.int64)
         # cells and shares on either side along y and z; negative frequencies stand behind the positive ones
         rows_z = [(((z + o) % d) * (d * half), abs(1 - o - fraction_z)) for o in (0, 1)]
         rows_y = [(((y + o) % d) * half + x, abs(1 - o - fraction_y)) for o in (0, 1)]
-        data = torch.view_as_complex(self.data)
         for (place_z, share_z), (place_y, share_y) in product(rows_z, rows_y):
             index, share = place_z + place_y, share_z * share_y
             upper = share * fraction_x
             for part in (share - upper, upper):
-                self.weight.index_add_(0, index, weight * part)
-                data.index_add_(0, index, samples * part)
-                index += 1  # the neighbour along x
+                yield index, part
+                index = index + 1  # the neighbour along x
 
     def volume(self, signal_to_noise: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
         """The map (d, d, d), zyx with the centre at pixel d//2; its sums along z are the images of a view along z.
@@ -165,7 +208,7 @@ class SliceAccumulator:
             ratio = torch.as_tensor(signal_to_noise, dtype=torch.float32, device=self.device).clamp(min=1e-3)
             floor, added = torch.zeros_like(mean), mean / ratio
         never = torch.full((1,), torch.inf, device=self.device)  # divides what is beyond Nyquist
-        floor, added = torch.cat([floor, never]).clamp(min=1e-30), torch.cat([added, never])
+        floor, added = self._floor(floor), torch.cat([added, never])
         transform = torch.zeros(self._shape, dtype=torch.complex64, device=self.device)
         for planes, data, weight, shell in self._slabs():
             transform[planes] = data / torch.maximum(weight, floor[shell]).add_(added[shell])

@@ -1,0 +1,120 @@
+"""Reconstruction with the particles' motion undone: all of them contribute to one map of the reference's conformation.
+
+A particle with deformation u_i shows at image position Π R_i (x + u_i(x)) what lies at x in the reference. So the
+filtered image h_i is summed there, V(x) = Σ_i h_i(Π R_i (x + u_i(x))) / D³: back-projection along the bent rays of its
+own deformation, as in the local reconstructions of tomography. u_i is the particle's combination of normal modes, known
+at the atoms, spread smoothly to all places (nma/warp.py) and re-centred as in the projector.
+
+The filter is that of the least-squares reconstruction without motion (fourier.py): each sample CTF·I of an image's
+transform is divided by Σ CTF² of its place in Fourier space, taken from there with the weights by which it was put in.
+Without motion the sum is therefore that reconstruction itself, for any distribution of views. With motion it holds as
+far as the parts of a particle turn little against each other: their views fill Fourier space alike.
+
+Half maps come from particles treated apart. Their poses and amplitudes, however, were found with one reference, so that
+the FSC between them tells what is reproducible, not what is free of bias by the reference: beyond the resolution to
+which images were used in the alignment (align --finest-resolution-A), agreement cannot come from it.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.io.modes import NormalModes, require_same_atoms
+from continuousflex_deep.io.stacks import read_images
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.warp import displacement_field
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.reconstruction.fourier import SliceAccumulator
+
+Floats = NDArray[np.float64]
+_FINER = 2  # samples of a filtered image per pixel, between which is interpolated linearly
+_MARGIN = 1.15  # of the map's radius, as far as particles are looked for in images
+_PROBE_A = 10.0  # by which atoms are moved to learn the field of a mode
+_VALUES_AT_ONCE = 3_000_000
+
+
+class MotionBasis:
+    """Where the voxels of a map (d, d, d) within its inscribed sphere go, linear in the amplitudes: places (v, 3) in Å
+    from voxel d//2 at rest, and the field (v, 3) of each mode for an amplitude of 1 Å."""
+
+    def __init__(
+        self, structure: Structure, modes: NormalModes, box_px: int, pixel_size_A: float, device: torch.device | str
+    ) -> None:
+        require_same_atoms(modes, len(structure))
+        axis = np.arange(box_px) - box_px // 2
+        z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+        self.inside = x**2 + y**2 + z**2 < (box_px / 2) ** 2
+        self.places_A = np.stack([x[self.inside], y[self.inside], z[self.inside]], axis=1) * pixel_size_A
+        coords = structure.coords_A - structure.center_A
+        centred = modes.vectors - (structure.weights @ modes.vectors / structure.weights.sum())[:, None, :]
+        scale = _PROBE_A * len(structure) ** 0.5
+        fields = [displacement_field(coords, coords + scale * v).at(self.places_A) / scale for v in centred]
+        parts = [self.places_A, *fields]
+        self._parts = torch.as_tensor(np.concatenate(parts, axis=1).T, dtype=torch.float32, device=device)
+
+    def __len__(self) -> int:
+        return len(self.places_A)
+
+    def seen_A(self, rotations: NDArray[np.float64], amplitudes: Floats) -> Tensor:
+        """Where the voxels appear (n, 2, v) in images of particles with rotations (n, 3, 3) and amplitudes (n, M)."""
+        weights = np.concatenate([np.ones((len(amplitudes), 1)), amplitudes], axis=1)
+        seen = np.einsum("nij,nm->nimj", rotations[:, :2], weights).reshape(len(amplitudes), 2, -1)
+        return torch.as_tensor(seen, dtype=torch.float32, device=self._parts.device) @ self._parts
+
+
+class MotionCorrected:
+    """The sums of one reconstruction with motion undone, from the weights of the plain one of the same particles."""
+
+    def __init__(self, plain: SliceAccumulator, basis: MotionBasis) -> None:
+        self.plain, self.basis = plain, basis
+        self._inverse = plain.inverse_weight()
+        self._sum = torch.zeros(len(basis), device=plain.device)
+        padded, grid = plain.padded_px, plain.grid
+        fine = _FINER * padded
+        attenuation = torch.sinc(grid.frequency / fine).prod(dim=1) ** 2  # by the interpolation
+        self._filter = fine**2 / padded**3 / attenuation
+        self._row = torch.where(grid.row >= padded // 2, grid.row + fine - padded, grid.row)
+        reach = int(np.ceil(_MARGIN * plain.box_px / 2)) * _FINER
+        self._crop = slice(fine // 2 - reach, fine // 2 + reach + 1)
+
+    def add(self, particles: Particles, amplitudes: Floats, ctf: bool) -> None:
+        """Add particles with poses, of these amplitudes (n, M)."""
+        step = max(1, _VALUES_AT_ONCE // len(self.basis))
+        for start in range(0, len(particles), step):
+            rows = np.arange(start, min(start + step, len(particles)))
+            self._add(particles.select(rows), amplitudes[rows], ctf)
+
+    def _add(self, particles: Particles, amplitudes: Floats, ctf: bool) -> None:
+        euler_deg, shift_A = particles.require_poses("a reconstruction")
+        rotations = euler_to_matrix(euler_deg)
+        images = torch.from_numpy(read_images(particles))
+        samples = self.plain.weighted_samples(images, shift_A, particles.ctf if ctf else None, particles.phase_flipped)
+        filtered = self._image(samples * self._inverse_at(rotations) * self._filter)
+        seen = self.basis.seen_A(rotations, amplitudes) / (self.plain.pixel_size_A / _FINER)
+        reach = (filtered.shape[-1] - 1) / 2
+        grid = (seen / reach).permute(0, 2, 1)[:, None]  # x, y between -1 and 1
+        taken = torch.nn.functional.grid_sample(filtered[:, None], grid, align_corners=True, padding_mode="zeros")
+        self._sum += taken.sum(dim=(0, 1, 2))
+
+    def _image(self, samples: Tensor) -> Tensor:
+        """Images of transforms (n, p), finer than the pixels, about their centre."""
+        grid, fine = self.plain.grid, _FINER * self.plain.padded_px
+        transform = torch.zeros((len(samples), fine, fine // 2 + 1), dtype=torch.complex64, device=samples.device)
+        transform[:, self._row, grid.column] = samples
+        line = (grid.column == 0) & (grid.row > 0)  # whose mates stand on the same line
+        transform[:, fine - self._row[line], 0] = samples[:, line].conj()
+        images = torch.fft.fftshift(torch.fft.irfft2(transform, s=(fine, fine)), dim=(-2, -1))
+        return images[:, self._crop, self._crop]
+
+    def _inverse_at(self, rotations: NDArray[np.float64]) -> Tensor:
+        """1 / Σ CTF² (n, p) at the places of the samples."""
+        matrices = torch.as_tensor(rotations, dtype=torch.float32, device=self.plain.device)
+        return self.plain.gathered(self._inverse, matrices)
+
+    def volume(self) -> NDArray[np.float32]:
+        """The map (d, d, d), 0 outside the inscribed sphere."""
+        out = np.zeros(self.basis.inside.shape, dtype=np.float32)
+        out[self.basis.inside] = self._sum.cpu().numpy()
+        return out
