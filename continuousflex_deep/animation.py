@@ -46,17 +46,21 @@ def swing_frames(
     return [deformed(structure, vectors, np.asarray(amplitudes_A) * phase) for phase in swing_phases(n_frames)]
 
 
+def equal_steps(points: Floats, n: int) -> Floats:
+    """n places (n, D) at equal steps along the path of straight lines through points (P, D), from the first to the
+    last one. A path without length is its first point (1, D) alone."""
+    points = np.asarray(points, dtype=np.float64)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    if along[-1] == 0:
+        return points[:1]
+    steps = np.linspace(0, along[-1], n)
+    return np.stack([np.interp(steps, along, column) for column in points.T], axis=1)
+
+
 def path_frames(structure: Structure, vectors: Floats, points_A: Floats, n_frames: int) -> tuple[Floats, list[Floats]]:
     """Amplitudes (n_frames, M) at equal steps along a path of points_A (P, M) from the first to the last one, and the
     coordinate sets (N, 3) displaced by them along modes (M, N, 3). A single point is one frame."""
-    points = np.asarray(points_A, dtype=np.float64)
-    lengths = np.linalg.norm(np.diff(points, axis=0), axis=1)
-    along = np.concatenate([[0.0], np.cumsum(lengths)])
-    if along[-1] == 0:
-        amplitudes = points[:1]
-    else:
-        steps = np.linspace(0, along[-1], n_frames)
-        amplitudes = np.stack([np.interp(steps, along, column) for column in points.T], axis=1)
+    amplitudes = equal_steps(points_A, n_frames)
     return amplitudes, [deformed(structure, vectors, q) for q in amplitudes]
 
 

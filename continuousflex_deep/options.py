@@ -490,6 +490,52 @@ class ConvertOptions(_Particles):
 
 
 @dataclass(frozen=True)
+class TrajectoryOptions:
+    """A path through a landscape, and the structure, and a map, that move along it."""
+
+    landscape: str = required("folder that the landscape command wrote")
+    structure: str = required("atomic structure or pseudoatoms that the modes were computed from (.pdb, .cif)")
+    modes: str = required("folder of normal modes (vec.7, vec.8, …)")
+    output: str = required("folder for the trajectory")
+    kind: Literal["axis", "points", "density", "mep"] = option(
+        "axis",
+        "the path: along a principal axis, through given points, through maxima of the particles' density, or the "
+        "minimum-energy path (mep) on the surface -kT ln p",
+    )
+    n_frames: int = option(20, "points of the path, at equal steps, and frames", low=2, high=999)
+    axis: int = option(1, "principal axis of kind axis, counted from 1", low=1)
+    percentiles: tuple[float, float] = option(
+        (5.0, 95.0), "where a path along an axis begins and ends, in percent of the particles that lie below"
+    )
+    points: str = option(
+        "",
+        "places to go through, or both ends of a minimum-energy path, such as '-100 20; 0 0; 80 -10': coordinates of "
+        "the landscape, separated by semicolons",
+    )
+    points_file: str = option("", "text file with the same, one place a line")
+    dimensions: int = option(2, "coordinates in which density and energy are computed", low=1, high=3)
+    bandwidth: float = option(
+        0.0, "smoothing of the density, relative to Scott's rule; 0 chooses it by cross-validation", low=0.0, high=10.0
+    )
+    min_prominence_kT: float = option(
+        0.5, "how far the energy must rise between a maximum of the density and a denser one", "kT", low=0.0
+    )
+    order: Literal["axis", "nearest"] = option(
+        "axis", "the order of density maxima: along the first axis, or each time to the nearest one"
+    )
+    reload: str = option("", "trajectory.json of an earlier run, whose points are taken as they are")
+    movie: Literal["gif+mp4", "gif", "none"] = option(
+        "gif+mp4", "movies to make; an MP4 needs the program ffmpeg and is left out where there is none"
+    )
+    frames_per_second: int = option(10, "speed of the movies", low=1, high=50)
+    map: str = option("", DeformOptions.__dataclass_fields__["map"].metadata["help"])
+    place: Literal["auto", "middle", "centre", "header"] = option(
+        "auto", DeformOptions.__dataclass_fields__["place"].metadata["help"]
+    )
+    voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
+
+
+@dataclass(frozen=True)
 class EvaluateOptions(_Flexible, _Compute):
     """Compare poses and amplitudes with the truth, as the paper's Tables 1 and 2."""
 
