@@ -10,16 +10,16 @@ import numpy as np
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import DeepError, MissingDependencyError
 from continuousflex_deep.options import DoctorOptions
-from continuousflex_deep.programs import ELNEMO, XMIPP, Package
+from continuousflex_deep.programs import ELNEMO, RELION, XMIPP
 
 _NEEDED = ("numpy", "scipy", "gemmi", "mrcfile", "tqdm", "torch", "torchvision", "scikit-learn", "matplotlib")
 _OPTIONAL = ("ProDy", "scipion-app", "scipion-em", "scipion-pyworkflow")
-_RELION = Package("RELION", "RELION_HOME", "PATH", "install it")
 _PROGRAMS = (
-    (_RELION, "relion_reconstruct", "reconstruction"),
+    (RELION, "relion_reconstruct", "reconstruct --engine relion"),
     (XMIPP, "xmipp_nma_alignment", "align --engine xmipp"),
     (XMIPP, "xmipp_mpi_nma_alignment", "the same with --xmipp-processes"),
     (XMIPP, "xmipp_volume_to_pseudoatoms", "pseudoatoms --engine xmipp"),
+    (XMIPP, "xmipp_reconstruct_fourier", "reconstruct --engine xmipp"),
     (ELNEMO, "nma_diagrtb", "nma --engine elnemo"),
 )
 

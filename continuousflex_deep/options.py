@@ -470,7 +470,14 @@ class ReconstructOptions(_Particles, _Compute):
     )
     symmetry: str = option("c1", "point group: c1, c2, …, d2, …")
     ctf: bool = option(True, "weight by the CTF")
-    batch: int = option(64, "images at a time", low=1)
+    batch: int = option(64, "images at a time, of the embedded engine", low=1)
+    engine: Literal["embedded", "relion", "xmipp"] = option(
+        "embedded",
+        "what reconstructs: the embedded engine, or relion_reconstruct or xmipp_reconstruct_fourier where they are "
+        "installed",
+    )
+    relion_home: str = option("", "folder of RELION's bin; by default that of RELION_HOME, then PATH")
+    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
 
 
 @dataclass(frozen=True)

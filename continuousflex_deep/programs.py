@@ -69,6 +69,7 @@ class Package:
 
 
 XMIPP = Package("Xmipp", "XMIPP_HOME", "--xmipp-home", "install it (in Scipion: the plugin scipion-em-xmipp)")
+RELION = Package("RELION", "RELION_HOME", "--relion-home", "install it (in Debian: the package relion)")
 ELNEMO = Package("elNemo", "NMA_HOME", "--elnemo-home", "install it (in Scipion: the binary 'nma' of ContinuousFlex)")
 
 

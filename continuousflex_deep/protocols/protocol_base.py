@@ -17,7 +17,7 @@ from continuousflex_deep.convert import atoms_beside, modes_to_folder, particles
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.options import write_options_file
-from continuousflex_deep.programs import ELNEMO, XMIPP
+from continuousflex_deep.programs import ELNEMO, RELION, XMIPP
 from continuousflex_deep.protocols.form_options import add_other_options, package_home, read_options
 
 # options that no form asks for: files that steps write, Scipion's own parameters, and what sets of particles tell
@@ -25,7 +25,7 @@ FILLED = frozenset(
     {
         "particles", "structure", "modes", "output", "model", "landscape", "images", "reference", "threads", "device",
         "pixel_size_A", "resume", "start_from", "xmipp_home", "xmipp_processes",
-        "xmipp_launcher", "elnemo_home", "map", "mask", "voxel_size_A", "target", "xmd_modes",
+        "xmipp_launcher", "elnemo_home", "relion_home", "map", "mask", "voxel_size_A", "target", "xmd_modes",
     }
 )  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran
@@ -179,7 +179,7 @@ class CfdProtBase(EMProtocol):
             values["threads"] = self.numberOfThreads.get()
         if self._takes("device"):
             values["device"] = "auto" if self.usesGpu() else "cpu"
-        for package in (XMIPP, ELNEMO):
+        for package in (XMIPP, ELNEMO, RELION):
             if self._takes(home := package.option.removeprefix("--").replace("-", "_")):
                 values.setdefault(home, package_home(package))
         return read_options(self, self.OPTIONS, **values)

@@ -12,9 +12,12 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids
 from continuousflex_deep.options import ReconstructOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.programs import RELION, XMIPP
+from continuousflex_deep.protocols.form_options import NOT_INSTALLED, add_options, installed_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
+# what the engines of other packages need
+ENGINES = {"relion": (RELION, ["relion_reconstruct"]), "xmipp": (XMIPP, ["xmipp_reconstruct_fourier"])}
 _SAME = 0.01  # relative difference below which the command takes two pixel sizes or widths as the same
 
 
@@ -61,7 +64,7 @@ class CfdProtReconstruct(CfdProtBase):
             ["symmetry", "mask_diameter_A", "ctf"],
             ctf={"label": "Correct for the CTF"},
         )
-        self._addOtherOptions(form)
+        self._addOtherOptions(form, engine=installed_choices(ReconstructOptions, "engine", ENGINES))
         self._addComputeParams(form, gpu=True)
 
     def _writeInputs(self) -> dict[str, Any]:
@@ -90,6 +93,9 @@ class CfdProtReconstruct(CfdProtBase):
     def _validateInputs(self) -> list[str]:
         particles, images, reference = (p.get() for p in (self.inputParticles, self.inputImages, self.inputReference))
         errors = []
+        offered, place = self.getParam("engine").choices, self.engine.get()
+        if place >= len(offered) or NOT_INSTALLED in offered[place]:
+            errors.append("The engine chosen is not installed here; install it or choose another.")
         if not particles.hasAlignmentProj():
             errors.append("The particles have no orientations and shifts; align them or predict them first.")
         shown = images or particles

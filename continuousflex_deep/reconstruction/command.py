@@ -26,6 +26,7 @@ from continuousflex_deep.io.stacks import check_images, read_images, write_volum
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.reconstruction.external import MapProgram, ProgramSums, map_program
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import (
     fourier_shell_correlation,
@@ -82,8 +83,11 @@ def reconstruct(
     reference: Map | None = None,
     batch: int = 64,
     device: torch.device | str = "cpu",
+    program: MapProgram | None = None,
 ) -> Reconstruction:
     """Reconstruct particles with poses; see the module's description. reference (d, d, d) is at the images' sampling.
+
+    program: of another package, to reconstruct by instead of the embedded engine.
 
     Raises InputError without poses, without a CTF where it is asked for, for too few particles and unreadable images.
     """
@@ -98,16 +102,14 @@ def reconstruct(
     if diameter_px > box:
         raise InputError(f"--mask-diameter-A: got {mask_diameter_A:g} Å, the box is only {box * pixel:g} Å wide")
     mask = spherical_mask(box, diameter_px - box * 0.05, box * 0.05)
-    sums = []
-    with progress_bar("reconstruction", len(particles)) as bar:
-        for rows in (first, second):
-            sums.append(SliceAccumulator(box, pixel, operations, device))
-            for start in range(0, len(rows), batch):
-                _add(sums[-1], particles.select(rows[start : start + batch]), ctf)
-                bar.update(len(rows[start : start + batch]))
-    half1, half2 = sums[0].volume(), sums[1].volume()
+    engine: _EmbeddedSums | ProgramSums = (
+        _EmbeddedSums(particles, ctf, operations, batch, device)
+        if program is None
+        else ProgramSums(program, particles, ctf, symmetry)
+    )
+    half1, half2 = engine.half_maps(first, second)
     halves = masked_fsc(half1, half2, mask)
-    whole = sums[0].plus(sums[1]).volume(signal_to_noise(halves.corrected))
+    whole = engine.whole(signal_to_noise(halves.corrected))
     sign, rule = contrast_sign(whole, mask, reference)
     curves = {
         "half maps": halves.unmasked,
@@ -120,6 +122,28 @@ def reconstruct(
     return Reconstruction(sign * half1, sign * half2, sign * whole, pixel, curves, sign, rule, how)
 
 
+class _EmbeddedSums:
+    """The embedded engine: each half's sums, from which the whole map follows without reading images again."""
+
+    def __init__(
+        self, particles: Particles, ctf: bool, operations: Floats, batch: int, device: torch.device | str
+    ) -> None:
+        self.particles, self.ctf, self.batch = particles, ctf, batch
+        self.sums = [SliceAccumulator(particles.box_px, particles.pixel_size_A, operations, device) for _ in range(2)]
+
+    def half_maps(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[Map, Map]:
+        with progress_bar("reconstruction", len(self.particles)) as bar:
+            for sums, rows in zip(self.sums, (first, second), strict=True):
+                for start in range(0, len(rows), self.batch):
+                    part = rows[start : start + self.batch]
+                    _add(sums, self.particles.select(part), self.ctf)
+                    bar.update(len(part))
+        return self.sums[0].volume(), self.sums[1].volume()
+
+    def whole(self, signal_to_noise: Floats) -> Map:
+        return self.sums[0].plus(self.sums[1]).volume(signal_to_noise)
+
+
 def _add(sums: SliceAccumulator, batch: Particles, ctf: bool) -> None:
     euler_deg, shift_A = batch.require_poses("a reconstruction")
     images = torch.from_numpy(read_images(batch))
@@ -129,6 +153,7 @@ def _add(sums: SliceAccumulator, batch: Particles, ctf: bool) -> None:
 def run(options: ReconstructOptions) -> None:
     """The `reconstruct` command."""
     require_writable_folder(options.output)
+    program = program_of(options)
     particles = read_particles(options.particles)
     particles.require_poses("a reconstruction")
     if options.images:
@@ -138,7 +163,7 @@ def run(options: ReconstructOptions) -> None:
     )
     device = choose_device(options.device, options.threads)
     result = reconstruct(
-        particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device
+        particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device, program
     )
     folder = Path(options.output)
     write_reconstruction(folder, result, reference)
@@ -147,11 +172,22 @@ def run(options: ReconstructOptions) -> None:
         "half_sets": result.half_sets,
         "maps_inverted": result.sign < 0,
         "contrast_found_by": result.sign_rule,
-        "resolution_A": _finite(result.resolutions_A()),
+        "resolution_A": finite_resolutions(result.resolutions_A()),
     }
     write_record(folder / "record.json", "reconstruct", options, **facts)
     print(format_reconstruction(result, len(particles)))
     print(f"written: {folder}")
+
+
+def program_of(options: ReconstructOptions) -> MapProgram | None:
+    """The program of the engine that is asked for; None of the embedded one. Its output goes to a log in the folder.
+
+    Raises MissingDependencyError where it is not installed.
+    """
+    if options.engine == "embedded":
+        return None
+    home = {"relion": options.relion_home, "xmipp": options.xmipp_home}[options.engine]
+    return map_program(options.engine, home, Path(options.output) / f"{options.engine}.log", options.threads)
 
 
 def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | None = None) -> None:
@@ -164,7 +200,10 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
         table.writerow(["frequency_per_A", *result.curves])
         for row in zip(result.frequency, *result.curves.values(), strict=True):
             table.writerow([f"{v:.6f}" for v in row])
-    write_json(folder / "fsc.json", {"thresholds": list(THRESHOLDS), "resolution_A": _finite(result.resolutions_A())})
+    write_json(
+        folder / "fsc.json",
+        {"thresholds": list(THRESHOLDS), "resolution_A": finite_resolutions(result.resolutions_A())},
+    )
     draw_fsc(folder / "fsc.png", result.frequency, result.curves)
     maps = {"map": result.map} if reference is None else {"map": result.map, "reference": reference}
     draw_slices(folder / "slices.png", maps, result.pixel_size_A)
@@ -185,7 +224,7 @@ def format_reconstruction(result: Reconstruction, n: int) -> str:
     return "\n".join(lines)
 
 
-def _finite(resolutions: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
+def finite_resolutions(resolutions: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
     """The same with None for infinity, for which JSON has no word."""
     return {
         name: {t: v if math.isfinite(v) else None for t, v in values.items()} for name, values in resolutions.items()

@@ -113,6 +113,15 @@ def signal_to_noise(half_map_fsc: Floats) -> Floats:
     return 2 * correlation / (1 - correlation)
 
 
+def shell_filter(volume: Map, weights: Floats) -> Map:
+    """The map (d, d, d) with its transform multiplied by weights (d//2 + 1,) of shells; beyond Nyquist it becomes 0."""
+    transform = torch.fft.rfftn(torch.from_numpy(np.asarray(volume, dtype=np.float32)))
+    beyond = np.zeros(len(volume))
+    table = torch.from_numpy(np.concatenate([weights, beyond]).astype(np.float32))
+    transform *= table[_shells(len(volume))[0].long()].reshape(transform.shape)
+    return np.asarray(torch.fft.irfftn(transform, s=volume.shape).numpy())
+
+
 @lru_cache(maxsize=2)
 def _shells(box_px: int) -> tuple[Tensor, Tensor]:
     """Shell number of every cell of rfftn's grid, flat, and how often the cell stands in the full transform."""

@@ -113,6 +113,21 @@ def test_engines_of_other_packages_are_offered_where_they_are(
     assert "Not offered" not in present.help.get()
 
 
+def test_engines_of_a_reconstruction_keep_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    for variable in ("RELION_HOME", "XMIPP_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    choices = [protocol_of("CfdProtReconstruct").getParam("engine").choices]
+    for program in ("xmipp_reconstruct_fourier", "relion_reconstruct"):
+        (tmp_path / program).touch(mode=0o755)
+        choices.append(protocol_of("CfdProtReconstruct").getParam("engine").choices)
+    assert choices == [
+        ["embedded"],
+        ["embedded", "relion (not installed)", "xmipp"],
+        ["embedded", "relion", "xmipp"],
+    ]
+
+
 def test_packages_that_scipion_installed_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NMA_HOME", raising=False)
     monkeypatch.setattr(pwem.Config, "EM_ROOT", str(tmp_path))
