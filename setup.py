@@ -12,12 +12,13 @@ if VERSION is None:
     raise RuntimeError(f"{VERSION_FILE}: expected a line __version__ = \"...\"")
 
 BASE = ["numpy>=1.26", "scipy>=1.10", "gemmi>=0.7", "mrcfile>=1.4", "tqdm>=4.60"]
-COMPUTE = ["torch>=2.2", "torchvision>=0.17", "ProDy>=2.6", "matplotlib>=3.8"]
+COMPUTE = ["torch>=2.2", "torchvision>=0.17", "ProDy>=2.6", "matplotlib>=3.8", "scikit-learn>=1.3"]
+UMAP = ["umap-learn>=0.5"]  # one more method of the landscape
 # pyworkflow imports pkg_resources, which setuptools 81 no longer brings
 SCIPION = ["scipion-app>=3.8", "scipion-em>=3.11", "scipion-pyworkflow>=3.11.2", "setuptools<81"]
 TEST = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15"]
 # independent implementations that results are compared with
-TEST += ["scikit-learn>=1.3", "torch-ctf>=0.6", "torch-fourier-shell-correlation>=0.6", "torch-fourier-slice>=0.6"]
+TEST += ["torch-ctf>=0.6", "torch-fourier-shell-correlation>=0.6", "torch-fourier-slice>=0.6"]
 
 setup(
     name="scipion-em-continuousflex-deep",
@@ -39,7 +40,7 @@ setup(
         "continuousflex_deep": ["protocols.conf", "*.png", "templates/*.json.template", "py.typed", "tests/data/*"],
     },
     install_requires=BASE,
-    extras_require={"compute": COMPUTE, "scipion": SCIPION, "test": TEST},
+    extras_require={"compute": COMPUTE, "umap": UMAP, "scipion": SCIPION, "test": TEST},
     entry_points={
         "pyworkflow.plugin": ["continuousflex_deep = continuousflex_deep"],
         "console_scripts": ["continuousflex-deep = continuousflex_deep.cli:main"],

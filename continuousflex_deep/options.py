@@ -16,6 +16,9 @@ from continuousflex_deep.io.files import require_file
 T = TypeVar("T")
 REQUIRED = "\0required"  # the default of a path that must be given
 Fit = Literal["both", "pose", "conformation"]  # what an alignment is to find
+ReductionMethod = Literal[
+    "pca", "kernel-pca", "lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "tsne", "umap"
+]  # fmt: skip
 
 
 def option(default: Any, text: str, unit: str = "", low: float | None = None, high: float | None = None) -> Any:
@@ -434,11 +437,39 @@ class LandscapeOptions:
 
     particles: tuple[str, ...] = required_list("particle file with amplitudes; repeat to merge sets")
     output: str = required("folder for the landscape")
-    method: Literal["pca"] = option("pca", "how dimensions are reduced")
-    n_components: int = option(0, "dimensions kept; 0 keeps as many as there are modes, at most 10", low=0)
+    method: ReductionMethod = option(
+        "pca",
+        "how dimensions are reduced: principal components, which are linear and lead back exactly, or a curved method, "
+        "which is fitted to landmarks and leads back by a learned map",
+    )
+    n_components: int = option(
+        0, "dimensions kept; 0 keeps as many as there are modes, at most 10 (with other methods than pca: 2)", low=0
+    )
     outlier_distance: float = option(
         3.2, "particles farther than this Mahalanobis distance are left out of the fit and marked; 0 keeps all", low=0.0
     )
+    n_neighbors: int = option(
+        12,
+        "neighbours of a particle in lle, hessian-lle, ltsa, modified-lle, laplacian, isomap and umap; more are needed "
+        "where amplitudes are noisy (hessian-lle and ltsa: about 60)",
+        low=2,
+        high=1000,
+    )
+    kernel_width_A: float = option(
+        0.0,
+        "kernel-pca: deviation of the Gaussian kernel; 0 takes the median distance between particles' amplitudes",
+        "Å",
+        low=0.0,
+    )
+    perplexity: float = option(30.0, "tsne: about how many neighbours count for a particle", low=1.0, high=1000.0)
+    landmarks: int = option(
+        3000,
+        "other methods than pca are fitted to at most this many particles, spread as all are; the others are placed by "
+        "a learned map. Memory grows with the square, time with the cube",
+        low=10,
+        high=20000,
+    )
+    seed: int = option(0, "seed of what is random: landmarks, tsne, umap, particles held out", low=0, high=2**32 - 1)
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,13 @@ class Criteria:
 
 
 def landscape_names(landscape: Landscape) -> Columns:
-    """What conditions can name, as arrays (n,): pc1 …, q7 … [Å], q7_sd …, outlier, distance, source, id,
+    """What conditions can name, as arrays (n,): the landscape's coordinates as pc1 … and as dim1 …, whatever
+    the method, q7 … [Å], q7_sd …, outlier, distance, source, id,
     and where known score, ambiguous, angle_sd [°], shift_sd [Å], rot, tilt, psi [°], shift_x, shift_y [Å], defocus
     [Å].
     """
     p = landscape.particles
-    names: Columns = {f"pc{i}": c for i, c in enumerate(landscape.coordinates.T, start=1)}
+    names: Columns = {f"{kind}{i}": c for kind in ("pc", "dim") for i, c in enumerate(landscape.coordinates.T, start=1)}
     for prefix, values in (("", p.amplitudes), ("_sd", p.amplitudes_sd)):
         if values is not None:
             names |= {f"q{m}{prefix}": values[:, i] for i, m in enumerate(p.mode_ids)}

@@ -1,40 +1,53 @@
 """The conformational landscape: particles placed by their amplitudes in a few dimensions, and its files.
 
-A landscape folder holds landscape.star (the particles with their coordinates cfdPC1, …, cfdOutlier and cfdSource),
-landscape.npz (the same as arrays), pca.json (the map between amplitudes and coordinates), record.json and
-landscape.png.
+A landscape folder holds landscape.star (the particles with their coordinates, cfdOutlier and cfdSource), landscape.npz
+(the same as arrays), the map between amplitudes and coordinates, record.json and landscape.png. With PCA the
+coordinates are the columns cfdPC1, … and the map is pca.json; with other methods they are cfdDim1, … and the map is
+reduction.npz with reduction.json. Conditions name either as pc1, … or dim1, ….
 """
 
-import json
 import re
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.analysis.embeddings import EmbeddingSettings
 from continuousflex_deep.analysis.merge import merge_sets
 from continuousflex_deep.analysis.outliers import mahalanobis_distance
 from continuousflex_deep.analysis.pca import PCA
 from continuousflex_deep.analysis.plots import draw_landscape
+from continuousflex_deep.analysis.reduction import (
+    LABELS,
+    METRIC,
+    Embedding,
+    Reduction,
+    fit_embedding,
+    read_reduction,
+    reduction_facts,
+    write_reduction,
+)
 from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.records import write_json, write_record
+from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import LandscapeOptions
 from continuousflex_deep.particles import Particles
 
 Floats = NDArray[np.float64]
-MOST_COMPONENTS = 10  # kept when none is asked for; more are neither looked at nor stable
+MOST_COMPONENTS = 10  # kept of PCA when none is asked for; more are neither looked at nor stable
+_EMBEDDED = 2  # dimensions of other methods when none is asked for
 
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
     """n particles with coordinates (n, k), Mahalanobis distance, outlier mark and file number (from 1), each (n,).
 
-    pca maps amplitudes to coordinates; it was fitted without the outliers, which are placed by it all the same.
+    reduction maps amplitudes to coordinates; it was fitted without the outliers, which are placed by it all the same.
     """
 
     particles: Particles
@@ -42,15 +55,38 @@ class Landscape:
     distance: Floats
     outlier: NDArray[np.bool_]
     source: NDArray[np.int64]
-    pca: PCA
+    reduction: Reduction
+
+    @property
+    def pca(self) -> PCA:
+        """The reduction where it is PCA. Raises InputError for another method."""
+        if not isinstance(self.reduction, PCA):
+            raise InputError(
+                f"principal components are needed, but this landscape was made with --method {self.reduction.method}; "
+                "make one with pca"
+            )
+        return self.reduction
+
+    @property
+    def labels(self) -> list[str]:
+        """What the coordinates are called, with their unit where they have one."""
+        unit = " [Å]" if self.reduction.method in METRIC else ""
+        return [f"{_name(self.reduction.method, i)}{unit}" for i in range(1, self.coordinates.shape[1] + 1)]
 
 
 def make_landscape(
-    particles: Particles, source: NDArray[np.int64], n_components: int = 0, outlier_distance: float = 3.2
+    particles: Particles,
+    source: NDArray[np.int64],
+    n_components: int = 0,
+    outlier_distance: float = 3.2,
+    method: str = "pca",
+    settings: EmbeddingSettings | None = None,
+    n_landmarks: int = LandscapeOptions.landmarks,
 ) -> Landscape:
-    """PCA of the amplitudes of all particles within outlier_distance (0 keeps all) of the mean.
+    """The amplitudes of all particles within outlier_distance (0 keeps all) of the mean, reduced by a method.
 
-    Raises InputError without amplitudes, with fewer than 2 particles left, or for more components than modes.
+    n_components dimensions, 0 for the method's default; settings and n_landmarks are those of methods other than PCA.
+    Raises InputError without amplitudes, with too few particles left, or for more components than modes.
     """
     amplitudes = particles.require_amplitudes("a landscape")
     n_modes = amplitudes.shape[1]
@@ -65,13 +101,23 @@ def make_landscape(
             f"a landscape needs at least 2 particles, got {int((~outlier).sum())} of {len(outlier)} within "
             f"a Mahalanobis distance of {outlier_distance:g}; give more particles or a larger --outlier-distance"
         )
-    pca = PCA.fit(amplitudes[~outlier], n_components or min(n_modes, MOST_COMPONENTS))
-    return Landscape(particles, pca.transform(amplitudes), distance, outlier, source, pca)
+    kept = amplitudes[~outlier]
+    k = n_components or min(n_modes, MOST_COMPONENTS if method == "pca" else _EMBEDDED)
+    reduction: Reduction
+    if method == "pca":
+        reduction = PCA.fit(kept, k)
+        return Landscape(particles, reduction.transform(amplitudes), distance, outlier, source, reduction)
+    chosen = replace(settings or EmbeddingSettings(k), n_components=k)
+    reduction, rows = fit_embedding(method, kept, chosen, n_landmarks)
+    coordinates = reduction.transform(amplitudes)
+    coordinates[np.flatnonzero(~outlier)[rows]] = reduction.coordinates  # the method's own, not those learned from them
+    return Landscape(particles, coordinates, distance, outlier, source, reduction)
 
 
 def landscape_columns(landscape: Landscape) -> dict[str, NDArray[np.object_]]:
     """Coordinates, outlier marks and origins as STAR columns."""
-    columns = {f"cfdPC{i}": _text(c, ".6f") for i, c in enumerate(landscape.coordinates.T, start=1)}
+    prefix = "cfdPC" if landscape.reduction.method == "pca" else "cfdDim"
+    columns = {f"{prefix}{i}": _text(c, ".6f") for i, c in enumerate(landscape.coordinates.T, start=1)}
     return columns | {
         "cfdOutlier": _text(landscape.outlier.astype(int), "d"),
         "cfdSource": _text(landscape.source, "d"),
@@ -79,8 +125,8 @@ def landscape_columns(landscape: Landscape) -> dict[str, NDArray[np.object_]]:
 
 
 def write_landscape(folder: Path, landscape: Landscape) -> None:
-    """Write landscape.star, landscape.npz and pca.json."""
-    stale = re.compile(r"cfdPC\d+|cfdOutlier|cfdSource")  # of a landscape that the particles were in before
+    """Write landscape.star, landscape.npz and the reduction's files."""
+    stale = re.compile(r"cfd(PC|Dim)\d+|cfdOutlier|cfdSource")  # of a landscape that the particles were in before
     kept = {k: v for k, v in landscape.particles.extra.items() if not stale.fullmatch(k)}
     with_columns = landscape.particles.replace(extra=kept | landscape_columns(landscape))
     write_particles(with_columns, folder / "landscape.star")
@@ -92,10 +138,12 @@ def write_landscape(folder: Path, landscape: Landscape) -> None:
         "distance": landscape.distance,
         "outlier": landscape.outlier,
         "source": landscape.source,
+        "labels": np.array([_name(landscape.reduction.method, i + 1) for i in range(landscape.coordinates.shape[1])]),
+        "units": np.array("Å" if landscape.reduction.method in METRIC else ""),
     }
     with atomic_path(folder / "landscape.npz") as temporary:
         np.savez(temporary, **arrays)
-    write_json(folder / "pca.json", {"mode_ids": list(landscape.particles.mode_ids), **landscape.pca.as_dict()})
+    write_reduction(folder, landscape.reduction, landscape.particles.mode_ids)
 
 
 def read_landscape(folder: str | Path) -> Landscape:
@@ -114,7 +162,7 @@ def read_landscape(folder: str | Path) -> Landscape:
         raise FormatError(
             f"'{base}': landscape.star and landscape.npz hold different particles; run the landscape command again"
         )
-    return Landscape(particles, **rest, pca=_read_pca(base / "pca.json"))
+    return Landscape(particles, **rest, reduction=read_reduction(base))
 
 
 def run(options: LandscapeOptions) -> None:
@@ -123,16 +171,20 @@ def run(options: LandscapeOptions) -> None:
     for path, particles in zip(options.particles, sets, strict=True):
         particles.require_amplitudes(f"a landscape with '{path}'")
     merged, source, dropped = merge_sets(sets, options.particles)
-    landscape = make_landscape(merged, source, options.n_components, options.outlier_distance)
+    landscape = make_landscape(
+        merged, source, options.n_components, options.outlier_distance, options.method, _settings(options),
+        options.landmarks,
+    )  # fmt: skip
     folder = Path(options.output)
     write_landscape(folder, landscape)
-    draw_landscape(folder / "landscape.png", landscape.coordinates, landscape.pca.explained, landscape.outlier, source,
-                   [Path(p).name for p in options.particles])  # fmt: skip
-    facts = {
-        "particles": len(merged),
-        "outliers": int(landscape.outlier.sum()),
-        "explained": landscape.pca.explained.tolist(),
-    }
+    explained = landscape.reduction.explained if isinstance(landscape.reduction, PCA) else None
+    draw_landscape(folder / "landscape.png", landscape.coordinates, explained, landscape.outlier, source,
+                   [Path(p).name for p in options.particles], landscape.labels)  # fmt: skip
+    facts: dict[str, Any] = {"particles": len(merged), "outliers": int(landscape.outlier.sum())}
+    if isinstance(landscape.reduction, Embedding):
+        facts["reduction"] = reduction_facts(landscape.reduction)
+    else:
+        facts["explained"] = landscape.pca.explained.tolist()
     files = [
         {"source": i, "file": path, "particles": len(p)}
         for i, (path, p) in enumerate(zip(options.particles, sets, strict=True), 1)
@@ -145,7 +197,15 @@ def run(options: LandscapeOptions) -> None:
 
 
 def format_landscape(landscape: Landscape) -> str:
-    """The table that the command prints: variance explained and each component's weights on the modes."""
+    """What the command prints: outliers, then PCA's table or how well an embedding's maps do."""
+    n, n_out = len(landscape.particles), int(landscape.outlier.sum())
+    head = f"{n} particles, {n_out} of them marked as outliers and left out of the fit"
+    reduction = landscape.reduction
+    return f"{head}\n{_format_embedding(reduction) if isinstance(reduction, Embedding) else _format_pca(landscape)}"
+
+
+def _format_pca(landscape: Landscape) -> str:
+    """Variance explained and each component's weights on the modes."""
     pca, modes = landscape.pca, landscape.particles.mode_ids
     head = ["component", "variance %", "cumulative %", "deviation [Å]", *(f"q{m}" for m in modes)]
     cumulative = np.cumsum(pca.explained)
@@ -154,16 +214,31 @@ def format_landscape(landscape: Landscape) -> str:
          *(f"{w:+.2f}" for w in pca.components[i])]
         for i in range(len(pca.variance))
     ]  # fmt: skip
-    n, n_out = len(landscape.particles), int(landscape.outlier.sum())
-    return f"{n} particles, {n_out} of them marked as outliers and left out of the fit\n{format_rows(head, rows)}"
+    return format_rows(head, rows)
 
 
-def _read_pca(path: Path) -> PCA:
-    file = require_file(path, "landscape map")
-    try:
-        return PCA.from_dict(json.loads(file.read_text()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"'{file}' is not the map that the landscape command writes ({error})") from error
+def _format_embedding(reduction: Embedding) -> str:
+    errors, k = reduction.errors, reduction.coordinates.shape[1]
+    tested = f"{errors.particles} particles " + (
+        "beyond the landmarks" if errors.unseen else "left out of the maps (but not of the embedding)"
+    )
+    placed = f"within {100 * errors.transform:.1f}% of the spread" if errors.transform else "exactly"
+    return (
+        f"{LABELS[reduction.method]}: {k} dimensions, fitted to {len(reduction.landmarks)} landmarks; others are "
+        f"placed {placed}\nback from coordinates to amplitudes: {100 * errors.explained:.1f}% of the variance, off by "
+        f"{errors.inverse_A:.1f} Å (an RMSD when divided by the root of the number of atoms), for {tested}"
+    )
+
+
+def _settings(options: LandscapeOptions) -> EmbeddingSettings:
+    return EmbeddingSettings(
+        options.n_components, options.n_neighbors, options.kernel_width_A, options.perplexity, options.seed
+    )
+
+
+def _name(method: str, number: int) -> str:
+    """Of a coordinate, as pictures and viewers show it."""
+    return f"PC{number}" if method == "pca" else f"{LABELS[method]} {number}"
 
 
 def _text(values: NDArray[np.generic], form: str) -> NDArray[np.object_]:

@@ -1,7 +1,7 @@
 """Principal component analysis of normal-mode amplitudes."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ class PCA:
     components: Floats
     variance: Floats
     total_variance: float
+    method: ClassVar[str] = "pca"
 
     @classmethod
     def fit(cls, values: ArrayLike, n_components: int) -> "PCA":
@@ -62,7 +63,7 @@ class PCA:
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers, as from_dict takes them."""
         return {
-            "method": "pca",
+            "method": self.method,
             "mean": self.mean.tolist(),
             "components": self.components.tolist(),
             "variance": self.variance.tolist(),

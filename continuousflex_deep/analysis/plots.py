@@ -17,30 +17,42 @@ _MANY = 5000  # from here on points hide each other and a density says more
 def draw_landscape(
     path: str | Path,
     coordinates: Floats,
-    explained: Floats,
+    explained: Floats | None,
     outlier: NDArray[np.bool_],
     source: NDArray[np.int64],
     source_names: Sequence[str],
+    labels: Sequence[str],
 ) -> None:
-    """PNG with the first planes of a landscape (n, k) and the variance explained (k,).
+    """PNG with the first planes of a landscape (n, k), labelled by coordinate (k,), and the variance explained (k,).
 
+    Methods that explain no variance (None) get no such panel.
     Few points are drawn one by one, coloured by the file they came from (source (n,), from 1); many as a density.
     """
     k = coordinates.shape[1]
     planes = [(0, 1), (0, 2)][: max(k - 1, 1)] if k > 1 else []
-    figure = Figure(figsize=(4.6 * (max(len(planes), 1) + 1), 4.2), layout="constrained")
-    axes = figure.subplots(1, max(len(planes), 1) + 1, squeeze=False)[0]
+    panels = max(len(planes), 1) + (explained is not None)
+    figure = Figure(figsize=(4.6 * panels, 4.2), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    shares = [""] * k if explained is None else [f" ({100 * share:.1f}% of variance)" for share in explained]
+    names = [_with_share(label, share) for label, share in zip(labels, shares, strict=True)]
     for ax, (i, j) in zip(axes, planes, strict=False):
         _draw_plane(ax, coordinates[:, [i, j]], outlier, source, source_names)
-        ax.set_xlabel(f"PC{i + 1} ({100 * explained[i]:.1f}% of variance) [Å]")
-        ax.set_ylabel(f"PC{j + 1} ({100 * explained[j]:.1f}% of variance) [Å]")
+        ax.set_xlabel(names[i])
+        ax.set_ylabel(names[j])
     if not planes:
         axes[0].hist(coordinates[~outlier, 0], bins="auto", color="tab:blue")
-        axes[0].set_xlabel("PC1 [Å]")
+        axes[0].set_xlabel(labels[0])
         axes[0].set_ylabel("particles")
-    _draw_variance(axes[-1], explained)
+    if explained is not None:
+        _draw_variance(axes[-1], explained)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150)
+
+
+def _with_share(label: str, share: str) -> str:
+    """The share before the unit, as in 'PC1 (60.0% of variance) [Å]'."""
+    name, bracket, unit = label.partition(" [")
+    return f"{name}{share}{bracket}{unit}"
 
 
 def _draw_plane(

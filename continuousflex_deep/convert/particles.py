@@ -370,7 +370,7 @@ def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
 
 def _coordinate_columns(particles: Particles) -> list[str]:
     """Names of the columns that hold the particles' coordinates in a landscape, in order."""
-    names = [f"cfdPC{number}" for number in range(1, len(particles.extra) + 1)]
+    names = [f"cfd{kind}{number}" for kind in ("PC", "Dim") for number in range(1, len(particles.extra) + 1)]
     return [name for name in names if name in particles.extra]
 
 

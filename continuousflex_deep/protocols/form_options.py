@@ -1,7 +1,11 @@
 """Scipion forms derived from options dataclasses: the only home of defaults, help texts, units and bounds."""
 
 import dataclasses
+import functools
+import importlib.util
 import os
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
@@ -9,6 +13,7 @@ from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 import pwem
 from pyworkflow.protocol import params
 
+from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.options import from_mapping
 from continuousflex_deep.programs import ELNEMO, RELION, XMIPP, Package
 
@@ -75,19 +80,50 @@ def installed_choices(
     needed: by choice, a package and which of its programs are needed. The help says what is left out, and why. A form
     holds a choice's place, so one that others follow stays, called "not installed".
     """
-    field = next(f for f in dataclasses.fields(options_class) if f.name == name)
-    arguments = _arguments(field, get_type_hints(options_class)[name])
     left_out = {
-        choice: package
+        choice: f"{package.name}; {package.remedy}"
         for choice, (package, programs) in needed.items()
         if not all(package.find(program, package_home(package)) for program in programs)
     }
+    return _without(options_class, name, left_out)
+
+
+def importable_choices(options_class: type, name: str, needed: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The same for choices that need a module of the Python that runs the commands.
+
+    needed: by choice, the module and the package that brings it.
+    """
+    python = Plugin.getPython()
+    left_out = {
+        choice: f"{package}; install it with {python} -m pip install {package}"
+        for choice, (module, package) in needed.items()
+        if not _importable(python, module)
+    }
+    return _without(options_class, name, left_out)
+
+
+@functools.cache
+def _importable(python: str, module: str) -> bool:
+    """Whether an interpreter finds a module; asked once, as forms are made often."""
+    if python == sys.executable:
+        return importlib.util.find_spec(module) is not None
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is None)"
+    try:
+        return subprocess.run([python, "-c", code], env=Plugin.getEnviron(), timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _without(options_class: type, name: str, left_out: Mapping[str, str]) -> dict[str, Any]:
+    """Choices and help without those left out, which need what the mapping says."""
+    field = next(f for f in dataclasses.fields(options_class) if f.name == name)
+    arguments = _arguments(field, get_type_hints(options_class)[name])
     last = max(place for place, choice in enumerate(arguments["choices"]) if choice not in left_out)
     offered = [
         f"{choice} ({NOT_INSTALLED})" if choice in left_out else choice for choice in arguments["choices"][: last + 1]
     ]
-    for choice, package in left_out.items():
-        arguments["help"] += f" Not offered here: {choice}, which needs {package.name}; {package.remedy}."
+    for choice, what in left_out.items():
+        arguments["help"] += f" Not offered here: {choice}, which needs {what}."
     return {"choices": offered, "help": arguments["help"]}
 
 

@@ -3,7 +3,7 @@
 import re
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pwem.objects import SetOfParticlesFlex
 from pyworkflow.protocol import params
@@ -11,9 +11,17 @@ from pyworkflow.protocol import params
 from continuousflex_deep.convert import enabled_ids, fill_set, mode_ids_of
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.objects import CfdLandscape
-from continuousflex_deep.options import LandscapeOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.options import LandscapeOptions, ReductionMethod
+from continuousflex_deep.protocols.form_options import add_options, importable_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+_WITH_NEIGHBOURS = ("lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "umap")
+
+
+def _when(*methods: str, other: bool = False) -> str:
+    """The form's condition that one of the methods is chosen, or any other."""
+    places = [get_args(ReductionMethod).index(method) for method in methods]
+    return f"method {'not in' if other else 'in'} {places}"
 
 
 class CfdLandscapeOutputs(Enum):
@@ -22,7 +30,7 @@ class CfdLandscapeOutputs(Enum):
 
 
 class CfdProtLandscape(CfdProtBase):
-    """Maps particles by their amplitudes into a few dimensions.
+    """Maps particles by their amplitudes into a few dimensions, by principal components or a curved method.
 
     Several sets, say of aligned and of predicted particles, are merged by their ids; they must have been analysed with
     the same modes.
@@ -46,11 +54,15 @@ class CfdProtLandscape(CfdProtBase):
         add_options(
             form,
             LandscapeOptions,
-            ["n_components", "outlier_distance"],
+            ["method", "n_components", "n_neighbors", "kernel_width_A", "perplexity", "outlier_distance"],
+            method=importable_choices(LandscapeOptions, "method", {"umap": ("umap", "umap-learn")}),
             n_components={"label": "Dimensions"},
+            n_neighbors={"label": "Neighbours", "condition": _when(*_WITH_NEIGHBOURS)},
+            kernel_width_A={"label": "Kernel width (Å)", "condition": _when("kernel-pca")},
+            perplexity={"condition": _when("tsne")},
             outlier_distance={"label": "Outlier distance"},
         )
-        self._addOtherOptions(form)
+        self._addOtherOptions(form, **{name: {"condition": _when("pca", other=True)} for name in ("landmarks", "seed")})
 
     def _sets(self) -> list[Any]:
         return [pointer.get() for pointer in self.inputSets]

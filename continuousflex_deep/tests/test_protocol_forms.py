@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args, get_origin, get_type_hints
@@ -18,10 +19,10 @@ import pwem
 from pyworkflow.protocol import Protocol
 
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.options import REQUIRED, SimulateOptions, TrainOptions
+from continuousflex_deep.options import REQUIRED, LandscapeOptions, SimulateOptions, TrainOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import __all__ as all_names
-from continuousflex_deep.protocols import protocol_reconstruct
+from continuousflex_deep.protocols import form_options, protocol_reconstruct
 from continuousflex_deep.protocols.form_options import option_label, read_options
 from continuousflex_deep.protocols.protocol_base import FILLED
 
@@ -196,3 +197,34 @@ def test_summary_names_particles_that_were_left_out(tmp_path: Path) -> None:
     bad = Particles(ids=np.array([4, 9]), stacks=images, indices=np.arange(2), pixel_size_A=1.0, box_px=8)
     write_particles(bad, tmp_path / "aligned_bad.star")
     assert protocol._leftOut(str(output))[0].startswith("2 particles were left out")
+
+
+def test_reductions_ask_for_their_own_parameters() -> None:
+    protocol = protocol_of("CfdProtLandscape")
+    parameters = ("n_neighbors", "kernel_width_A", "perplexity", "landmarks")
+    shown = {
+        "pca": [],
+        "kernel-pca": ["kernel_width_A", "landmarks"],
+        "isomap": ["n_neighbors", "landmarks"],
+        "tsne": ["perplexity", "landmarks"],
+    }
+    for method, expected in shown.items():
+        protocol.method.set(protocol.getParam("method").choices.index(method))
+        assert [name for name in parameters if protocol.evalParamCondition(name)] == expected
+        assert read_options(protocol, LandscapeOptions, particles=["p"], output="o").method == method
+
+
+@pytest.mark.parametrize("present", [True, False])
+def test_umap_is_offered_where_the_commands_python_has_it(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
+    monkeypatch.setattr(form_options, "_importable", lambda _python, module: present and module == "umap")
+    method = protocol_of("CfdProtLandscape").getParam("method")
+    assert ("umap" in method.choices) is present
+    assert ("umap-learn" in method.help.get()) is not present
+
+
+def test_modules_of_another_python() -> None:
+    this = sys.executable
+    for python in (this, os.path.join(os.path.dirname(this), "..", "bin", os.path.basename(this))):
+        assert form_options._importable(python, "numpy")
+        assert not form_options._importable(python, "no_such_module")
+    assert not form_options._importable("/no/python", "numpy")

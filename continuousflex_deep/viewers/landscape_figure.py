@@ -34,7 +34,7 @@ class LandscapeFigure:
         self._xy = np.stack([data.columns[x], data.columns[y]], axis=1)
         self.axes: Axes = figure.add_subplot()
         self._draw(colour)
-        self.axes.set(xlabel=_axis_label(x), ylabel=_axis_label(y))
+        self.axes.set(xlabel=data.label(x), ylabel=data.label(y))
         (self._marks,) = self.axes.plot([], [], ".", color=_CHOSEN, markersize=4)
         self._lasso: LassoSelector | None = None
 
@@ -79,7 +79,3 @@ class LandscapeFigure:
             raise InputError("no particle is chosen: draw around some particles in the figure first")
         FilePath(path).write_text("".join(f"{number}\n" for number in ids), encoding="utf-8")
         return len(ids)
-
-
-def _axis_label(name: str) -> str:
-    return f"{name} (Å)"
