@@ -507,6 +507,12 @@ class ReconstructOptions(_Particles, _Compute):
         "what reconstructs: the embedded engine, or relion_reconstruct or xmipp_reconstruct_fourier where they are "
         "installed",
     )
+    local_filter: bool = option(
+        False, "also write the local resolution, and a map filtered by it, from the half maps within the mask"
+    )
+    local_window_A: float = option(
+        0.0, "width of the window for the local resolution; 0 takes 7 times the map's resolution", "Å", low=0.0
+    )
     relion_home: str = option("", "folder of RELION's bin; by default that of RELION_HOME, then PATH")
     xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
 

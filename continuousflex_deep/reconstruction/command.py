@@ -1,8 +1,9 @@
 """The `reconstruct` command: half maps, the map of all particles, and their Fourier shell correlations.
 
 Writes half1.mrc and half2.mrc (least squares, not filtered), map.mrc (all particles, Wiener filtered by the half maps'
-FSC), fsc.csv, fsc.json, fsc.png, slices.png and record.json. The density of the particle is positive in all maps,
-whether the images show it bright or dark; record.json says what was found.
+FSC), fsc.csv, fsc.json, fsc.png, slices.png and record.json; with --local-filter also local.mrc and
+local_resolution.mrc (Å). The density of the particle is positive in all maps, whether the images show it bright or
+dark; record.json says what was found.
 """
 
 import csv
@@ -37,6 +38,7 @@ from continuousflex_deep.reconstruction.fsc import (
     spherical_mask,
 )
 from continuousflex_deep.reconstruction.halves import half_sets
+from continuousflex_deep.reconstruction.local import LocalFilter, local_filter, window_width_A
 from continuousflex_deep.reconstruction.maps import contrast_sign, read_reference
 from continuousflex_deep.reconstruction.plots import draw_fsc, draw_slices
 from continuousflex_deep.reconstruction.symmetry import point_group
@@ -50,6 +52,7 @@ THRESHOLDS = (0.143, 0.5)
 class Reconstruction:
     """Maps (d, d, d) of both halves and of all particles, and FSC curves (d//2 + 1,) by name.
 
+    local: of the mean of both halves, where it was asked for.
     sign: −1 where the images show the particle dark after CTF correction, so that the maps were inverted, else +1.
     """
 
@@ -61,6 +64,7 @@ class Reconstruction:
     sign: int
     sign_rule: str
     half_sets: str
+    local: LocalFilter | None = None
 
     @property
     def frequency(self) -> Floats:
@@ -84,10 +88,12 @@ def reconstruct(
     batch: int = 64,
     device: torch.device | str = "cpu",
     program: MapProgram | None = None,
+    local_window_A: float | None = None,
 ) -> Reconstruction:
     """Reconstruct particles with poses; see the module's description. reference (d, d, d) is at the images' sampling.
 
-    program: of another package, to reconstruct by instead of the embedded engine.
+    program: of another package, to reconstruct by instead of the embedded engine. local_window_A: None for no local
+    filter, 0 for a window that follows from the resolution.
 
     Raises InputError without poses, without a CTF where it is asked for, for too few particles and unreadable images.
     """
@@ -102,6 +108,8 @@ def reconstruct(
     if diameter_px > box:
         raise InputError(f"--mask-diameter-A: got {mask_diameter_A:g} Å, the box is only {box * pixel:g} Å wide")
     mask = spherical_mask(box, diameter_px - box * 0.05, box * 0.05)
+    if local_window_A:
+        window_width_A(local_window_A, 0.0, box, pixel)
     engine: _EmbeddedSums | ProgramSums = (
         _EmbeddedSums(particles, ctf, operations, batch, device)
         if program is None
@@ -119,7 +127,11 @@ def reconstruct(
     if reference is not None:
         curves["reference"] = fourier_shell_correlation(sign * whole, reference)
         curves["reference, masked"] = fourier_shell_correlation(sign * whole * mask, reference * mask)
-    return Reconstruction(sign * half1, sign * half2, sign * whole, pixel, curves, sign, rule, how)
+    half1, half2, whole, local = sign * half1, sign * half2, sign * whole, None
+    if local_window_A is not None:
+        found_A = resolution_A(shell_frequencies(box, pixel), halves.corrected, THRESHOLDS[0])
+        local = local_filter(half1, half2, mask, pixel, window_width_A(local_window_A, found_A, box, pixel))
+    return Reconstruction(half1, half2, whole, pixel, curves, sign, rule, how, local)
 
 
 class _EmbeddedSums:
@@ -162,9 +174,11 @@ def run(options: ReconstructOptions) -> None:
         read_reference(options.reference, particles.box_px, particles.pixel_size_A) if options.reference else None
     )
     device = choose_device(options.device, options.threads)
+    window_A = options.local_window_A if options.local_filter else None
     result = reconstruct(
-        particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device, program
-    )
+        particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device, program,
+        window_A,
+    )  # fmt: skip
     folder = Path(options.output)
     write_reconstruction(folder, result, reference)
     facts: dict[str, Any] = {
@@ -206,6 +220,10 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
     )
     draw_fsc(folder / "fsc.png", result.frequency, result.curves)
     maps = {"map": result.map} if reference is None else {"map": result.map, "reference": reference}
+    if result.local is not None:
+        write_volume(folder / "local.mrc", result.local.map, result.pixel_size_A)
+        write_volume(folder / "local_resolution.mrc", result.local.resolution_A, result.pixel_size_A)
+        maps |= {"locally filtered": result.local.map}
     draw_slices(folder / "slices.png", maps, result.pixel_size_A)
 
 
@@ -221,6 +239,13 @@ def format_reconstruction(result: Reconstruction, n: int) -> str:
             limit += " (Nyquist)" if value <= nyquist * 1.03 else ""
             told.append(f"FSC {threshold}: {limit}")
         lines.append(f"  {name}: {', '.join(told)}")
+    if result.local is not None:
+        inside = result.local.resolution_A[result.local.resolution_A > 0]
+        best, middle, worst = np.percentile(inside, [5, 50, 95])
+        lines.append(
+            f"  local resolution: {middle:.2f} Å in the middle, {best:.2f} to {worst:.2f} Å in nine tenths of the mask "
+            f"(window of {result.local.window_A:.0f} Å)"
+        )
     return "\n".join(lines)
 
 

@@ -91,6 +91,18 @@ def test_command_writes_what_it_promises(
     assert "FSC 0.143" in capsys.readouterr().out
 
 
+def test_local_filter_of_the_command(particles: Particles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments(tmp_path, particles, "--no-ctf", "--local-filter", "--local-window-A", "36")) == 0
+    volume, voxel = read_volume(tmp_path / "out" / "local.mrc")
+    found, _ = read_volume(tmp_path / "out" / "local_resolution.mrc")
+    assert voxel == pytest.approx(PIXEL_A)
+    assert np.corrcoef(volume.ravel(), true_map(BOX, PIXEL_A).ravel())[0, 1] > 0.95
+    assert 2 * PIXEL_A <= np.median(found[found > 0]) < 20
+    assert "(window of 36 Å)" in capsys.readouterr().out
+    assert main(arguments(tmp_path, particles, "--no-ctf", "--local-filter", "--local-window-A", "20")) == 2
+    assert "expected 32 to 48 Å" in capsys.readouterr().err
+
+
 def test_density_is_positive_for_bright_and_dark_images(particles: Particles, tmp_path: Path) -> None:
     dark = write_images(tmp_path / "dark.mrcs", particles, BOX, PIXEL_A, sign=-1)
     bright_result, dark_result = reconstruct(particles, ctf=False), reconstruct(dark, ctf=False)
