@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "infer": (opt.InferOptions, "continuousflex_deep.nn.infer:run"),
     "landscape": (opt.LandscapeOptions, "continuousflex_deep.analysis.landscape:run"),
     "group": (opt.GroupOptions, "continuousflex_deep.analysis.groups:run"),
+    "trajectory": (opt.TrajectoryOptions, "continuousflex_deep.analysis.trajectory_command:run"),
     "reconstruct": (opt.ReconstructOptions, "continuousflex_deep.reconstruction.command:run"),
     "convert": (opt.ConvertOptions, "continuousflex_deep.analysis.exchange:run"),
     "evaluate": (opt.EvaluateOptions, "continuousflex_deep.analysis.evaluate:run"),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.analysis.energy_path import minimum_energy_path
 from continuousflex_deep.analysis.free_energy import Density, density_maxima, estimate_density
 from continuousflex_deep.analysis.landscape import Landscape
+from continuousflex_deep.analysis.reduction import Embedding
 from continuousflex_deep.animation import equal_steps
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
@@ -73,13 +74,13 @@ def make_trajectory(landscape: Landscape, options: TrajectoryOptions) -> tuple[T
 
 def inverse_of(landscape: Landscape) -> Callable[[Floats], Floats]:
     """What turns coordinates (P, k) of the landscape into amplitudes (P, M). InputError where nothing does."""
-    reduction = getattr(landscape, "reduction", None) or landscape.pca
-    if not hasattr(reduction, "inverse_transform"):
+    inverse: Callable[[Floats], Floats] | None = getattr(landscape.reduction, "inverse_transform", None)
+    if inverse is None:
         raise InputError(
             "this landscape has no way back from its coordinates to amplitudes, which a trajectory needs; make one by "
             "PCA with the landscape command (--method pca)"
         )
-    return reduction.inverse_transform
+    return inverse
 
 
 def density_of(landscape: Landscape, trajectory: Trajectory, factor: float = 0.0) -> Density:
@@ -285,6 +286,8 @@ def _trajectory(
     landscape: Landscape, density: Density, points: Floats, kind: str, dimensions: tuple[int, ...], made: dict[str, Any]
 ) -> Trajectory:
     places = points[:, dimensions]
+    if isinstance(landscape.reduction, Embedding):
+        made = made | {"inverse_error_A": landscape.reduction.errors.inverse_A}
     return Trajectory(
         points=points,
         amplitudes_A=inverse_of(landscape)(points),

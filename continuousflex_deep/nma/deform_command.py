@@ -1,6 +1,7 @@
 """The deform command: frames of a structure that moves along normal modes, and of the map around it."""
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +18,28 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import read_volume, volume_origin_A, write_volume
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.warp import warp_map
-from continuousflex_deep.options import DeformOptions
+from continuousflex_deep.options import DeformOptions, TrajectoryOptions
 from continuousflex_deep.progress import progress_bar
 
 Floats = NDArray[np.float64]
 Map = NDArray[np.float32]
 _FIRST_MODE = (7,)
 _CLEARLY = 1.1  # times denser than elsewhere, where atoms are taken to be in a map
+_Options = DeformOptions | TrajectoryOptions  # both name a map, and how the structure lies in it
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMap:
+    """A map (d, d, d) with its structure in it: coords_A (N, 3) from voxel d//2, and the kind of place that is.
+
+    origin_A (3,) is where the first voxel is by the map's header, xyz.
+    """
+
+    volume: Map
+    voxel_A: float
+    origin_A: Floats
+    coords_A: Floats
+    place: str
 
 
 def run(options: DeformOptions) -> None:
@@ -33,26 +49,39 @@ def run(options: DeformOptions) -> None:
     structure, modes = read_reference(options.structure, options.modes, mode_ids)
     amplitudes, frames = _frames(structure, modes, points, options)
     facts: dict[str, object] = {"modes": list(modes.mode_ids), "frames": len(frames)}
-    if options.map:
-        volume, voxel_A, origin_A = read_map(options)
-        coords_A, place = place_in_map(structure, volume, voxel_A, origin_A, options)
-        _require_inside(coords_A, volume, voxel_A, place)
-        facts |= {"place": place, "voxel_A": voxel_A}
-        print(f"the structure lies in the map by '{place}'", flush=True)
-    for stale in folder.glob("frame_[0-9][0-9][0-9].mrc"):
-        stale.unlink()
+    placed = placed_map(structure, options)
+    if placed is not None:
+        facts |= {"place": placed.place, "voxel_A": placed.voxel_A}
     write_swing(folder / "frames.pdb", structure, frames)
     _write_amplitudes(folder / "frames.csv", modes, amplitudes, structure, frames)
-    if options.map:
-        with progress_bar("deform", len(frames), unit="frame") as bar:
-            for number, frame in enumerate(frames, start=1):
-                moved_A = frame - structure.coords_A + coords_A
-                write_volume(
-                    folder / f"frame_{number:03d}.mrc", warp_map(volume, voxel_A, coords_A, moved_A), voxel_A, origin_A
-                )
-                bar.update(1)
+    write_map_frames(folder, structure, frames, placed)
     write_record(folder / "record.json", "deform", options, **facts)
     print(f"{len(frames)} frames along modes {' '.join(map(str, modes.mode_ids))} are in {options.output}")
+
+
+def placed_map(structure: Structure, options: _Options) -> PlacedMap | None:
+    """The map that the options name, with the structure in it, which is told; None without a map."""
+    if not options.map:
+        return None
+    volume, voxel_A, origin_A = read_map(options)
+    coords_A, place = place_in_map(structure, volume, voxel_A, origin_A, options)
+    _require_inside(coords_A, volume, voxel_A, place)
+    print(f"the structure lies in the map by '{place}'", flush=True)
+    return PlacedMap(volume, voxel_A, origin_A, coords_A, place)
+
+
+def write_map_frames(folder: Path, structure: Structure, frames: list[Floats], placed: PlacedMap | None) -> None:
+    """Write frame_001.mrc …: the map moved along with each frame (N, 3) in Å. Those of an earlier run are removed."""
+    for stale in folder.glob("frame_[0-9][0-9][0-9].mrc"):
+        stale.unlink()
+    if placed is None:
+        return
+    with progress_bar("deform", len(frames), unit="frame") as bar:
+        for number, frame in enumerate(frames, start=1):
+            moved_A = frame - structure.coords_A + placed.coords_A
+            volume = warp_map(placed.volume, placed.voxel_A, placed.coords_A, moved_A)
+            write_volume(folder / f"frame_{number:03d}.mrc", volume, placed.voxel_A, placed.origin_A)
+            bar.update(1)
 
 
 def read_path(options: DeformOptions) -> tuple[tuple[int, ...], Floats | None]:
@@ -122,7 +151,7 @@ def _frames(
     return swing_phases(options.n_frames)[:, None] * farthest, frames
 
 
-def read_map(options: DeformOptions) -> tuple[Map, float, Floats]:
+def read_map(options: _Options) -> tuple[Map, float, Floats]:
     """The map (d, d, d), its voxel size and where its first voxel is by its header (xyz)."""
     volume, voxel_A = read_volume(options.map)
     voxel_A = options.voxel_size_A or voxel_A
@@ -136,7 +165,7 @@ def read_map(options: DeformOptions) -> tuple[Map, float, Floats]:
 
 
 def place_in_map(
-    structure: Structure, volume: Map, voxel_A: float, origin_A: Floats, options: DeformOptions
+    structure: Structure, volume: Map, voxel_A: float, origin_A: Floats, options: _Options
 ) -> tuple[Floats, str]:
     """The structure's coordinates (N, 3) in Å from the map's voxel d//2, and which kind of place that is."""
     middle_A = (np.array(volume.shape)[::-1] // 2) * voxel_A

@@ -11,6 +11,7 @@ import pytest
 from continuousflex_deep.analysis.energy_path import minimum_energy_path
 from continuousflex_deep.analysis.free_energy import density_maxima, estimate_density
 from continuousflex_deep.analysis.landscape import Landscape, make_landscape
+from continuousflex_deep.analysis.reduction import Embedding
 from continuousflex_deep.analysis.trajectories import density_of, make_trajectory, read_trajectory, write_trajectory
 from continuousflex_deep.animation import equal_steps
 from continuousflex_deep.errors import FormatError, InputError
@@ -190,6 +191,16 @@ class TestKinds:
         assert abs(made.energy_kT.argmax() - 10) <= 3
         np.testing.assert_allclose(made.energy_kT, density.energy(made.points[:, :2]))
         assert made.particles_near[0] > 3 * made.particles_near[10] > 0
+
+    def test_curved_landscapes_lead_back_by_their_learned_map(self) -> None:
+        particles = landscape_of(double_well(400, 0)).particles
+        landscape = make_landscape(particles, np.ones(400, dtype=np.int64), method="isomap")
+        made, _ = make_trajectory(landscape, options(kind="axis", n_frames=5))
+        np.testing.assert_array_equal(made.amplitudes_A, landscape.reduction.inverse_transform(made.points))
+        assert isinstance(landscape.reduction, Embedding)
+        assert made.made["inverse_error_A"] == landscape.reduction.errors.inverse_A > 0
+        nearest = np.linalg.norm(particles.amplitudes[:, None] - made.amplitudes_A, axis=2).min(axis=0)
+        assert nearest.max() < 20
 
     def test_saved_is_what_is_loaded(self, tmp_path: Path) -> None:
         landscape = landscape_of(double_well(3000, 0))
