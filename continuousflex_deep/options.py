@@ -490,10 +490,20 @@ class GroupOptions:
 
 
 @dataclass(frozen=True)
-class ReconstructOptions(_Particles, _Compute):
-    """3D reconstruction from a group's poses, with half maps and FSC."""
+class ReconstructOptions(_Compute):
+    """3D reconstruction of groups from their poses, with half maps and FSC; of several groups also a movie."""
 
+    particles: tuple[str, ...] = option(
+        (), "particle file of a group (.star of RELION, .xmd of Xmipp, .cs of cryoSPARC); repeat for several groups"
+    )
     output: str = required("folder for maps and FSC curves")
+    landscape: str = option("", "instead of particle files: folder that the landscape command wrote, split into groups")
+    axis: str = option("pc1", "of a landscape: axis along which it is split: pc1, pc2, …, q7, …")
+    groups: int = option(5, "of a landscape: number of consecutive groups along the axis", low=2, high=99)
+    split: Literal["numbers", "widths"] = option(
+        "numbers", "of a landscape: groups of equal numbers of particles, or of equal widths along the axis"
+    )
+    keep_outliers: bool = option(False, "of a landscape: also take particles marked as outliers")
     images: str = option("", "particle file with the same ids whose images (say, at original size) are used instead")
     reference: str = option("", "map to compare with (.mrc)")
     mask_diameter_A: float = option(

@@ -111,5 +111,4 @@ class CfdProtLandscape(CfdProtBase):
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdLandscapeOutputs.outputLandscape.name):
             return ["The landscape is not computed yet."]
-        size, method = self.outputParticles.getSize(), self.getEnumText("method")
-        return [f"{size} particles of {len(self.inputSets)} sets, by {method}"]
+        return [f"{self.outputParticles.getSize()} particles of {len(self.inputSets)} sets"]

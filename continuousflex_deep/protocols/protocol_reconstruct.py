@@ -35,7 +35,6 @@ class CfdProtReconstruct(CfdProtBase):
     _label = "reconstruct group"
     _possibleOutputs = CfdReconstructOutputs
     COMMAND, OPTIONS = "reconstruct", ReconstructOptions
-    PATHS = ("particles", "output")
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
@@ -68,7 +67,8 @@ class CfdProtReconstruct(CfdProtBase):
         self._addComputeParams(form, gpu=True)
 
     def _writeInputs(self) -> dict[str, Any]:
-        files = {"particles": self._writeParticles(self.inputParticles.get()), "output": self._outputFolder()}
+        files: dict[str, Any] = {"particles": [self._writeParticles(self.inputParticles.get())]}
+        files["output"] = self._outputFolder()
         if self.inputImages.get() is not None:
             files["images"] = self._writeParticles(self.inputImages.get(), "input_images.star")
         if self.inputReference.get() is not None:

@@ -4,6 +4,10 @@ Writes half1.mrc and half2.mrc (least squares, not filtered), map.mrc (all parti
 FSC), fsc.csv, fsc.json, fsc.png, slices.png and record.json; with --local-filter also local.mrc and
 local_resolution.mrc (Å). The density of the particle is positive in all maps, whether the images show it bright or
 dark; record.json says what was found.
+
+Of several groups (particle files, or a landscape split along an axis) each has these files in a folder group_1, …,
+with its particles.star; all maps have one contrast and one grey scale, and series.gif and series.cxc (for ChimeraX)
+show them one after the other.
 """
 
 import csv
@@ -16,12 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
-from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_json, write_record
 from continuousflex_deep.io.stacks import check_images, read_images, write_volume
 from continuousflex_deep.options import ReconstructOptions
@@ -30,6 +33,7 @@ from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.external import MapProgram, ProgramSums, map_program
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import (
+    cross_power,
     fourier_shell_correlation,
     masked_fsc,
     resolution_A,
@@ -37,20 +41,23 @@ from continuousflex_deep.reconstruction.fsc import (
     signal_to_noise,
     spherical_mask,
 )
+from continuousflex_deep.reconstruction.groups import Group, group_folder, read_groups
 from continuousflex_deep.reconstruction.halves import half_sets
 from continuousflex_deep.reconstruction.local import LocalFilter, local_filter, window_width_A
 from continuousflex_deep.reconstruction.maps import contrast_sign, read_reference
 from continuousflex_deep.reconstruction.plots import draw_fsc, draw_slices
+from continuousflex_deep.reconstruction.series import Member, finish_series
 from continuousflex_deep.reconstruction.symmetry import point_group
 
 Map = NDArray[np.float32]
 Floats = NDArray[np.float64]
 THRESHOLDS = (0.143, 0.5)
+CORRECTED = "half maps, corrected"  # the curve that resolutions and filters are taken from
 
 
 @dataclass(frozen=True, eq=False)
 class Reconstruction:
-    """Maps (d, d, d) of both halves and of all particles, and FSC curves (d//2 + 1,) by name.
+    """Maps (d, d, d) of both halves and of all particles, the mask (d, d, d), and FSC curves (d//2 + 1,) by name.
 
     local: of the mean of both halves, where it was asked for.
     sign: −1 where the images show the particle dark after CTF correction, so that the maps were inverted, else +1.
@@ -64,6 +71,7 @@ class Reconstruction:
     sign: int
     sign_rule: str
     half_sets: str
+    mask: Map | None = None
     local: LocalFilter | None = None
 
     @property
@@ -122,7 +130,7 @@ def reconstruct(
     curves = {
         "half maps": halves.unmasked,
         "half maps, masked": halves.masked,
-        "half maps, corrected": halves.corrected,
+        CORRECTED: halves.corrected,
     }
     if reference is not None:
         curves["reference"] = fourier_shell_correlation(sign * whole, reference)
@@ -131,7 +139,7 @@ def reconstruct(
     if local_window_A is not None:
         found_A = resolution_A(shell_frequencies(box, pixel), halves.corrected, THRESHOLDS[0])
         local = local_filter(half1, half2, mask, pixel, window_width_A(local_window_A, found_A, box, pixel))
-    return Reconstruction(half1, half2, whole, pixel, curves, sign, rule, how, local)
+    return Reconstruction(half1, half2, whole, pixel, curves, sign, rule, how, mask, local)
 
 
 class _EmbeddedSums:
@@ -166,31 +174,51 @@ def run(options: ReconstructOptions) -> None:
     """The `reconstruct` command."""
     require_writable_folder(options.output)
     program = program_of(options)
-    particles = read_particles(options.particles)
-    particles.require_poses("a reconstruction")
-    if options.images:
-        particles = with_images(particles, read_particles(options.images))
-    reference = (
-        read_reference(options.reference, particles.box_px, particles.pixel_size_A) if options.reference else None
-    )
+    groups = read_groups(options)
+    first = groups[0].particles
+    reference = read_reference(options.reference, first.box_px, first.pixel_size_A) if options.reference else None
     device = choose_device(options.device, options.threads)
-    window_A = options.local_window_A if options.local_filter else None
-    result = reconstruct(
-        particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device, program,
-        window_A,
-    )  # fmt: skip
     folder = Path(options.output)
-    write_reconstruction(folder, result, reference)
-    facts: dict[str, Any] = {
-        "particles": len(particles),
+    window_A = options.local_window_A if options.local_filter else None
+    several, done = len(groups) > 1, []
+    for number, group in enumerate(groups, start=1):
+        result = reconstruct(
+            group.particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device,
+            program, window_A,
+        )  # fmt: skip
+        place = folder / group_folder(number) if several else folder
+        write_reconstruction(place, result, reference)
+        if several:
+            print(f"group {number} of {len(groups)}: {group.title}")
+            write_particles(group.particles, place / "particles.star")
+        print(format_reconstruction(result, len(group.particles)), flush=True)
+        done.append(_member(place, group, result))
+        write_record(place / "record.json", "reconstruct", options, **_facts(result, group))
+    if several:
+        factors = finish_series(folder, done, None if reference is not None else result.mask)
+        facts = [
+            {"folder": m.folder.name, "particles": m.particles, **g.facts, "multiplied_by": factor}
+            for m, g, factor in zip(done, groups, factors, strict=True)
+        ]
+        write_record(folder / "record.json", "reconstruct", options, groups=facts)
+    print(f"written: {folder}")
+
+
+def _member(folder: Path, group: Group, result: Reconstruction) -> Member:
+    mask = np.float32(1) if result.mask is None else result.mask
+    power = cross_power(result.half1 * mask, result.half2 * mask)
+    return Member(folder, group.title, len(group.particles), result.sign, power, result.curves[CORRECTED])
+
+
+def _facts(result: Reconstruction, group: Group) -> dict[str, Any]:
+    return {
+        "particles": len(group.particles),
+        **group.facts,
         "half_sets": result.half_sets,
         "maps_inverted": result.sign < 0,
         "contrast_found_by": result.sign_rule,
         "resolution_A": finite_resolutions(result.resolutions_A()),
     }
-    write_record(folder / "record.json", "reconstruct", options, **facts)
-    print(format_reconstruction(result, len(particles)))
-    print(f"written: {folder}")
 
 
 def program_of(options: ReconstructOptions) -> MapProgram | None:

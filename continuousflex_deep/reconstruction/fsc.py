@@ -113,6 +113,13 @@ def signal_to_noise(half_map_fsc: Floats) -> Floats:
     return 2 * correlation / (1 - correlation)
 
 
+def cross_power(first: Map, second: Map) -> Floats:
+    """Σ Re(F1·F2*) (d//2 + 1,) of two maps (d, d, d) by shell: of half maps, the power of what they have in common."""
+    index, count = _shells(len(first))
+    a, b = (torch.fft.rfftn(torch.from_numpy(np.asarray(v, dtype=np.float32))).ravel() for v in (first, second))
+    return _shell_sums(index, count * (a.real * b.real + a.imag * b.imag), len(first))
+
+
 def shell_filter(volume: Map, weights: Floats) -> Map:
     """The map (d, d, d) with its transform multiplied by weights (d//2 + 1,) of shells; beyond Nyquist it becomes 0."""
     transform = torch.fft.rfftn(torch.from_numpy(np.asarray(volume, dtype=np.float32)))

@@ -1,0 +1,77 @@
+"""The groups that the reconstruct command is given: particle files, or a landscape split along an axis."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.analysis.groups import group_particles
+from continuousflex_deep.analysis.landscape import read_landscape
+from continuousflex_deep.analysis.merge import with_images
+from continuousflex_deep.analysis.split import split_landscape
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.options import ReconstructOptions
+from continuousflex_deep.particles import Particles
+
+_SAME = 1e-3  # relative difference below which two pixel sizes are the same
+_LEAST = 4  # particles of a group, two in each half
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Particles of similar conformation, what to call them, and what else is known of them, for the record."""
+
+    title: str
+    particles: Particles
+    facts: dict[str, Any]
+
+
+def read_groups(options: ReconstructOptions) -> list[Group]:
+    """The groups of the options, with poses, on the images asked for, all of one box and pixel size.
+
+    Raises InputError where neither or both of particles and landscape are given, and for groups of different images.
+    """
+    if bool(options.particles) == bool(options.landscape):
+        given = "both" if options.particles else "neither"
+        raise InputError(f"give particle files by --particles or a landscape by --landscape; got {given}")
+    images = read_particles(options.images) if options.images else None
+    groups = _of_landscape(options, images) if options.landscape else _of_files(options, images)
+    first = groups[0].particles
+    for group in groups:
+        group.particles.require_poses("a reconstruction")
+        p = group.particles
+        if p.box_px != first.box_px or abs(p.pixel_size_A / first.pixel_size_A - 1) > _SAME:
+            raise InputError(
+                f"the images of {group.title} have {p.box_px} px of {p.pixel_size_A:g} Å, those of {groups[0].title} "
+                f"{first.box_px} px of {first.pixel_size_A:g} Å; give all groups the same images by --images"
+            )
+    return groups
+
+
+def group_folder(number: int) -> str:
+    """The folder of a group of several, counted from 1, in the command's output."""
+    return f"group_{number}"
+
+
+def _of_files(options: ReconstructOptions, images: Particles | None) -> list[Group]:
+    groups = []
+    for path in options.particles:
+        particles = read_particles(path)
+        particles.require_poses("a reconstruction")
+        if images is not None:
+            particles = with_images(particles, images)
+        groups.append(Group(Path(path).stem, particles, {"file": path}))
+    return groups
+
+
+def _of_landscape(options: ReconstructOptions, images: Particles | None) -> list[Group]:
+    landscape = read_landscape(options.landscape)
+    parts = split_landscape(landscape, options.axis, options.groups, options.split, options.keep_outliers, least=_LEAST)
+    return [
+        Group(
+            f"{options.axis} {part.low:.4g} to {part.high:.4g}",
+            group_particles(landscape, part.rows, images),
+            {"axis": options.axis, "low": part.low, "mean": part.mean, "high": part.high},
+        )
+        for part in parts
+    ]

@@ -1,0 +1,143 @@
+"""Several reconstructions that belong together: one contrast, one grey scale, a movie and a ChimeraX script.
+
+The maps of a series differ in scale where its groups' images do (and by what their filters leave of them). Each group's
+signal is measured where it is free of noise, as the cross-power of its half maps within the mask over the shells that
+all groups resolve, and its maps are multiplied so that all groups have the mean one.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.records import write_json
+from continuousflex_deep.io.stacks import read_volume, write_volume
+from continuousflex_deep.reconstruction.maps import contrast_sign
+from continuousflex_deep.reconstruction.plots import draw_slices
+
+Map = NDArray[np.float32]
+Floats = NDArray[np.float64]
+_MAPS = ("half1", "half2", "map", "local")
+_RESOLVED = 0.5  # FSC of the shells in which the groups' signals are compared
+_FRAME_MS = 300
+_PLANES = ("xy", "xz", "yz")
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """A group of a series: its folder, title, number of particles, the sign that its maps were given, and by shell
+    (d//2 + 1,) the cross-power of its half maps within the mask and their corrected FSC."""
+
+    folder: Path
+    title: str
+    particles: int
+    sign: int
+    power: Floats
+    fsc: Floats
+
+
+def grey_factors(members: Sequence[Member]) -> list[float]:
+    """The factor by which each group's maps are multiplied, before their contrast; 1 where none can be told."""
+    ends = [int((np.append(m.fsc[1:], -1) < _RESOLVED).argmax()) + 1 for m in members]
+    shells = slice(1, max(min(ends), 3))
+    signals = np.array([m.power[shells].sum() for m in members])
+    if signals.min() <= 0:
+        return [1.0] * len(members)
+    return [float(f) for f in np.sqrt(signals.mean() / signals)]
+
+
+def finish_series(folder: Path, members: Sequence[Member], mask: Map | None) -> list[float]:
+    """Bring the groups' maps, in their folders, to one contrast and grey scale, and show them as series.gif and
+    series.cxc in the folder. Gives the factors that each group's maps were multiplied by.
+
+    mask: a soft mask (d, d, d) in which all groups together tell the contrast; None where a reference told it.
+    """
+    maps = [m.folder / "map.mrc" for m in members]
+    factors = grey_factors(members)
+    if mask is not None:
+        total = sum(m.particles * m.sign * read_volume(file)[0] for m, file in zip(members, maps, strict=True))
+        sign = contrast_sign(np.asarray(total, dtype=np.float32), mask)[0]
+        factors = [f * sign * m.sign for f, m in zip(factors, members, strict=True)]
+    for m, factor in zip(members, factors, strict=True):
+        rescale(m.folder, factor)
+    titles = [f"group {i} of {len(members)}: {m.title}, {m.particles} particles" for i, m in enumerate(members, 1)]
+    write_movie(folder / "series.gif", maps, titles)
+    write_chimerax(folder / "series.cxc", maps)
+    return factors
+
+
+def rescale(folder: Path, factor: float) -> None:
+    """Multiply the maps of a reconstruction's folder; of a negative factor, its picture and record follow."""
+    volumes = {name: read_volume(folder / f"{name}.mrc") for name in _MAPS if (folder / f"{name}.mrc").is_file()}
+    for name, (volume, voxel_A) in volumes.items():
+        write_volume(folder / f"{name}.mrc", volume * np.float32(factor), voxel_A)
+    record = json.loads((folder / "record.json").read_text())
+    record["multiplied_by"] = abs(factor)
+    if factor < 0:
+        volume, voxel_A = volumes["map"]
+        draw_slices(folder / "slices.png", {"map": -volume}, voxel_A)
+        record |= {"maps_inverted": not record["maps_inverted"], "contrast_found_by": "skewness of all groups' maps"}
+    write_json(folder / "record.json", record)
+
+
+def write_movie(path: Path, maps: Sequence[Path], titles: Sequence[str]) -> None:
+    """GIF of the central slices of maps and of their projections, there and back, all on the same grey scale."""
+    shown = [_panels(read_volume(file)[0]) for file in maps]
+    pixel_A = read_volume(maps[0])[1]
+    ranges = []
+    for kind in ("slice", "projection"):
+        values = [image for panels in shown for name, image in panels.items() if name.startswith(kind)]
+        low, high = (np.percentile([np.percentile(v, p) for v in values], end) for p, end in ((1, 0), (99.9, 100)))
+        ranges.append((float(low), float(high)))
+    frames = [_frame(panels, title, ranges, pixel_A) for panels, title in zip(shown, titles, strict=True)]
+    frames += frames[-2:0:-1]
+    with atomic_path(path) as temporary:
+        frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=_FRAME_MS, loop=0)
+
+
+def write_chimerax(path: Path, maps: Sequence[Path]) -> None:
+    """Script for ChimeraX that opens the maps as the frames of one series, at one level, and plays it there and back.
+
+    Maps are named as seen from the script's folder, where ChimeraX runs it. The level is three standard deviations
+    above the mean of all maps.
+    """
+    moments = [(float(v.mean()), float(v.var())) for v in (read_volume(file)[0] for file in maps)]
+    means, variances = np.array(moments).T
+    level = means.mean() + 3 * np.sqrt((variances + (means - means.mean()) ** 2).mean())
+    names = " ".join(f'"{file.relative_to(path.parent).as_posix()}"' for file in maps)
+    lines = [
+        f"open {names} vseries true",
+        f"volume #1 style surface step 1 level {level:.6g}",
+        "vseries play #1 direction oscillate loop true maxFrameRate 4",
+    ]
+    with atomic_path(path) as temporary:
+        Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _panels(volume: Map) -> dict[str, Map]:
+    c = len(volume) // 2
+    slices = {"slice xy": volume[c], "slice xz": volume[:, c], "slice yz": volume[:, :, c]}
+    return slices | {f"projection {_PLANES[axis]}": volume.sum(axis=axis) for axis in range(3)}
+
+
+def _frame(panels: dict[str, Map], title: str, ranges: Sequence[tuple[float, float]], pixel_A: float) -> Image.Image:
+    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    rows: Any = figure.subplots(2, 3)
+    for ax, (name, image) in zip(rows.ravel(), panels.items(), strict=True):
+        low, high = ranges[name.startswith("projection")]
+        half = len(image) * pixel_A / 2
+        ax.imshow(image, cmap="gray", origin="lower", vmin=low, vmax=high, extent=(-half, half, -half, half))
+        ax.set_title(name, fontsize=8)
+        ax.tick_params(labelsize=6)
+    figure.suptitle(title, fontsize=9)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("L").convert("P")
