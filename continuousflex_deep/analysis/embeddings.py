@@ -72,8 +72,8 @@ def _validate(method: str, x: Floats, settings: EmbeddingSettings) -> None:
             raise InputError(
                 f"--perplexity: got {settings.perplexity:g} for {m} distinct particles; it must be below their number"
             )
-    if method == "umap" and k > m - 2:
-        raise InputError(f"umap: got {m} distinct particles, expected at least {k + 2} for {k} dimensions")
+    if k > m - 2:
+        raise InputError(f"{method}: got {m} distinct particles, expected at least {k + 2} for {k} dimensions")
     if method not in NEIGHBOURS:
         return
     if neighbours >= m:

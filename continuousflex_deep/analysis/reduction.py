@@ -134,7 +134,7 @@ def fit_embedding(
         unseen=bool(unseen),
         transform=0.0 if own is not None else deviation,
         inverse_A=error,
-        explained=1 - (error / _rms(tested - tested.mean(axis=0))) ** 2,
+        explained=1 - (error / _rms(chosen - chosen.mean(axis=0))) ** 2,
     )
     return Embedding(method, chosen, y, forward, inverse, errors), rows
 

@@ -111,4 +111,5 @@ class CfdProtLandscape(CfdProtBase):
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdLandscapeOutputs.outputLandscape.name):
             return ["The landscape is not computed yet."]
-        return [f"{self.outputParticles.getSize()} particles of {len(self.inputSets)} sets"]
+        size, method = self.outputParticles.getSize(), self.getEnumText("method")
+        return [f"{size} particles of {len(self.inputSets)} sets, by {method}"]

@@ -218,12 +218,15 @@ def test_new_images_keep_the_rest_of_the_source(particles: Particles, tmp_path: 
     np.testing.assert_allclose(back.ctf.defocus_u_A, expected, rtol=1e-6)
 
 
-def test_sets_of_different_kinds_are_joined_by_what_they_share(particles: Particles, tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["cfdPC1", "cfdDim1"])
+def test_sets_of_different_kinds_are_joined_by_what_they_share(
+    particles: Particles, tmp_path: Path, column: str
+) -> None:
     """Aligned particles have error bars, predicted ones have none; nothing of the old result stays on the new one."""
     aligned, predicted = particles.select(np.arange(4)), particles.select(np.arange(4, 8))
     without = {"amplitudes_sd": None, "angle_sd_deg": None, "shift_sd_A": None, "score": None, "ambiguous": None}
     sources = [make_set(tmp_path / "a", aligned), make_set(tmp_path / "b", predicted.replace(**without))]
-    coordinates = {"cfdPC1": np.array([f"{x}" for x in range(8)], dtype=object)}
+    coordinates = {column: np.array([f"{x}" for x in range(8)], dtype=object)}
     merged = particles.replace(**without, extra=coordinates)
     output = make_set(tmp_path / "merged", merged, *sources)
     back = convert.particles_from_set(output)

@@ -182,6 +182,14 @@ def test_impossible_parameters_are_refused(method: str, changes: dict[str, Any],
         fit_embedding(method, x, settings(**({"k": changes.pop("n_components", 1)} | changes)), 1000)
 
 
+def test_many_copies_of_one_particle_are_no_obstacle() -> None:
+    _, x = arc(100)
+    x = np.concatenate([x, np.repeat(x[:1], 900, axis=0)])
+    embedding, rows = fit_embedding("isomap", x, settings(), 1000)
+    assert len(rows) == 100
+    assert np.isfinite(embedding.errors.explained)
+
+
 def test_impossible_particles_are_refused() -> None:
     _, x = arc(60)
     with pytest.raises(InputError, match="1 of 60 particles are NaN"):
@@ -190,6 +198,8 @@ def test_impossible_particles_are_refused() -> None:
         fit_embedding("isomap", x[:9], settings(n_neighbors=3), 1000)
     with pytest.raises(InputError, match="got 1 distinct particles"):
         fit_embedding("isomap", np.ones((60, 3)), settings(), 1000)
+    with pytest.raises(InputError, match="expected at least 14 for 12 dimensions"):
+        fit_embedding("kernel-pca", np.random.default_rng(0).normal(size=(12, 14)), settings(12), 1000)
     apart = np.concatenate([x, x + 5000])
     with pytest.raises(InputError, match=r"fall into 2 groups without a connection \(of 60, 60\)"):
         fit_embedding("laplacian", apart, settings(), 1000)
