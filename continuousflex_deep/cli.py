@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "group": (opt.GroupOptions, "continuousflex_deep.analysis.groups:run"),
     "trajectory": (opt.TrajectoryOptions, "continuousflex_deep.analysis.trajectory_command:run"),
     "reconstruct": (opt.ReconstructOptions, "continuousflex_deep.reconstruction.command:run"),
+    "unbend": (opt.UnbendOptions, "continuousflex_deep.reconstruction.unbend:run"),
     "convert": (opt.ConvertOptions, "continuousflex_deep.analysis.exchange:run"),
     "evaluate": (opt.EvaluateOptions, "continuousflex_deep.analysis.evaluate:run"),
     "compare": (opt.CompareOptions, "continuousflex_deep.analysis.compare:run"),

@@ -490,60 +490,6 @@ class GroupOptions:
 
 
 @dataclass(frozen=True)
-class ReconstructOptions(_Compute):
-    """3D reconstruction of groups from their poses, with half maps and FSC; of several groups also a movie."""
-
-    particles: tuple[str, ...] = option(
-        (), "particle file of a group (.star of RELION, .xmd of Xmipp, .cs of cryoSPARC); repeat for several groups"
-    )
-    output: str = required("folder for maps and FSC curves")
-    landscape: str = option("", "instead of particle files: folder that the landscape command wrote, split into groups")
-    axis: str = option("pc1", "of a landscape: axis along which it is split: pc1, pc2, …, q7, …")
-    groups: int = option(5, "of a landscape: number of consecutive groups along the axis", low=2, high=99)
-    split: Literal["numbers", "widths"] = option(
-        "numbers", "of a landscape: groups of equal numbers of particles, or of equal widths along the axis"
-    )
-    keep_outliers: bool = option(False, "of a landscape: also take particles marked as outliers")
-    images: str = option("", "particle file with the same ids whose images (say, at original size) are used instead")
-    reference: str = option("", "map to compare with (.mrc)")
-    mask_diameter_A: float = option(
-        0.0, "diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box", "Å", low=0.0
-    )
-    symmetry: str = option("c1", "point group: c1, c2, …, d2, …")
-    ctf: bool = option(True, "weight by the CTF")
-    batch: int = option(64, "images at a time, of the embedded engine", low=1)
-    engine: Literal["embedded", "relion", "xmipp"] = option(
-        "embedded",
-        "what reconstructs: the embedded engine, or relion_reconstruct or xmipp_reconstruct_fourier where they are "
-        "installed",
-    )
-    local_filter: bool = option(
-        False, "also write the local resolution, and a map filtered by it, from the half maps within the mask"
-    )
-    local_window_A: float = option(
-        0.0, "width of the window for the local resolution; 0 takes 7 times the map's resolution", "Å", low=0.0
-    )
-    relion_home: str = option("", "folder of RELION's bin; by default that of RELION_HOME, then PATH")
-    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
-
-
-@dataclass(frozen=True)
-class ConvertOptions(_Particles):
-    """Particles from one program's file to another's: .star, .xmd or .cs in, .star (RELION 3.1) or .xmd out."""
-
-    output: str = required("particle file to write (.star for RELION, .xmd for Xmipp)")
-    images: str = option(
-        "",
-        "particle file with the same ids whose images, optics groups and other columns are taken (say, the original "
-        "one, for results that were found on reduced images)",
-    )
-    xmd_modes: str = option(
-        "", "modes of the amplitudes in an .xmd file that does not name them, for example 7-9; by default 7, 8, …"
-    )
-    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
-
-
-@dataclass(frozen=True)
 class TrajectoryOptions:
     """A path through a landscape, and the structure, and a map, that move along it."""
 
@@ -587,6 +533,75 @@ class TrajectoryOptions:
         "auto", DeformOptions.__dataclass_fields__["place"].metadata["help"]
     )
     voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
+
+
+@dataclass(frozen=True)
+class ReconstructOptions(_Compute):
+    """3D reconstruction of groups from their poses, with half maps and FSC; of several groups also a movie."""
+
+    particles: tuple[str, ...] = option(
+        (), "particle file of a group (.star of RELION, .xmd of Xmipp, .cs of cryoSPARC); repeat for several groups"
+    )
+    output: str = required("folder for maps and FSC curves")
+    landscape: str = option("", "instead of particle files: folder that the landscape command wrote, split into groups")
+    axis: str = option("pc1", "of a landscape: axis along which it is split: pc1, pc2, …, q7, …")
+    groups: int = option(5, "of a landscape: number of consecutive groups along the axis", low=2, high=99)
+    split: Literal["numbers", "widths"] = option(
+        "numbers", "of a landscape: groups of equal numbers of particles, or of equal widths along the axis"
+    )
+    keep_outliers: bool = option(False, "of a landscape: also take particles marked as outliers")
+    images: str = option("", "particle file with the same ids whose images (say, at original size) are used instead")
+    reference: str = option("", "map to compare with (.mrc)")
+    mask_diameter_A: float = option(
+        0.0, "diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box", "Å", low=0.0
+    )
+    symmetry: str = option("c1", "point group: c1, c2, …, d2, …")
+    ctf: bool = option(True, "weight by the CTF")
+    batch: int = option(64, "images at a time, of the embedded engine", low=1)
+    engine: Literal["embedded", "relion", "xmipp"] = option(
+        "embedded",
+        "what reconstructs: the embedded engine, or relion_reconstruct or xmipp_reconstruct_fourier where they are "
+        "installed",
+    )
+    local_filter: bool = option(
+        False, "also write the local resolution, and a map filtered by it, from the half maps within the mask"
+    )
+    local_window_A: float = option(
+        0.0, "width of the window for the local resolution; 0 takes 7 times the map's resolution", "Å", low=0.0
+    )
+    relion_home: str = option("", "folder of RELION's bin; by default that of RELION_HOME, then PATH")
+    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
+
+
+@dataclass(frozen=True)
+class UnbendOptions(_Flexible, _Particles, _Compute):
+    """One map of the structure's conformation from particles of all conformations, their motion undone."""
+
+    output: str = required("folder for maps and FSC curves")
+    mode_list: str = option("", "modes whose motion is undone, for example 7-9; by default all that the particles have")
+    images: str = option("", "particle file with the same ids whose images (say, at original size) are used instead")
+    reference: str = option("", "map of the structure's conformation to compare with (.mrc)")
+    mask_diameter_A: float = option(
+        0.0, "diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box", "Å", low=0.0
+    )
+    ctf: bool = option(True, "weight by the CTF")
+    batch: int = option(64, "images at a time", low=1)
+
+
+@dataclass(frozen=True)
+class ConvertOptions(_Particles):
+    """Particles from one program's file to another's: .star, .xmd or .cs in, .star (RELION 3.1) or .xmd out."""
+
+    output: str = required("particle file to write (.star for RELION, .xmd for Xmipp)")
+    images: str = option(
+        "",
+        "particle file with the same ids whose images, optics groups and other columns are taken (say, the original "
+        "one, for results that were found on reduced images)",
+    )
+    xmd_modes: str = option(
+        "", "modes of the amplitudes in an .xmd file that does not name them, for example 7-9; by default 7, 8, …"
+    )
+    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
 
 
 @dataclass(frozen=True)

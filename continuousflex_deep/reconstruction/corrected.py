@@ -24,7 +24,7 @@ from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.nma.warp import displacement_field
+from continuousflex_deep.nma.warp import atoms_reach_A, displacement_field
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 
@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 _FINER = 2  # samples of a filtered image per pixel, between which is interpolated linearly
 _MARGIN = 1.15  # of the map's radius, as far as particles are looked for in images
 _PROBE_A = 10.0  # by which atoms are moved to learn the field of a mode
+_LEAST_REACH_A = 4.0  # over which modes are taken to be smooth: neighbours in space move alike
 _VALUES_AT_ONCE = 3_000_000
 
 
@@ -50,7 +51,9 @@ class MotionBasis:
         coords = structure.coords_A - structure.center_A
         centred = modes.vectors - (structure.weights @ modes.vectors / structure.weights.sum())[:, None, :]
         scale = _PROBE_A * len(structure) ** 0.5
-        fields = [displacement_field(coords, coords + scale * v).at(self.places_A) / scale for v in centred]
+        reach_A = max(_LEAST_REACH_A, atoms_reach_A(coords))
+        moved = [displacement_field(coords, coords + scale * v, reach_A) for v in centred]
+        fields = [field.at(self.places_A) / scale for field in moved]
         parts = [self.places_A, *fields]
         self._parts = torch.as_tensor(np.concatenate(parts, axis=1).T, dtype=torch.float32, device=device)
 

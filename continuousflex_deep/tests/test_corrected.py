@@ -1,14 +1,19 @@
 """Reconstruction with motion undone: the plain one without motion, and sharper than it with motion."""
 
+import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from continuousflex_deep import cli
 from continuousflex_deep.geometry import euler_to_matrix
-from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.stacks import read_images
+from continuousflex_deep.io.modes import NormalModes, write_modes
+from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.stacks import read_images, read_volume, write_stack, write_volume
+from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.corrected import MotionBasis, MotionCorrected
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
@@ -66,8 +71,6 @@ def test_one_conformation_of_all_is_taken_back_to_rest(tmp_path: Path) -> None:
     seen = np.einsum("nij,aj->nai", euler_to_matrix(particles.euler_deg), coords - coords.mean(axis=0))[..., :2]
     seen = seen - particles.shift_A[:, None]
     gx, gy = (np.exp(-((axis - seen[..., i, None]) ** 2) / (2 * SIGMA_A**2)) for i in (0, 1))
-    from continuousflex_deep.io.stacks import write_stack
-
     write_stack(tmp_path / "bent.mrcs", np.einsum("nay,nax->nyx", gy, gx).astype(np.float32), PIXEL_A)
     stacks = np.full(len(particles), str(tmp_path / "bent.mrcs"), dtype=object)
     particles = particles.replace(stacks=stacks, ctf=None, amplitudes=np.tile(bent, (len(particles), 1)))
@@ -108,3 +111,33 @@ def test_the_field_is_linear_and_recentred() -> None:
     nearest = np.linalg.norm(basis.places_A[None] - centred[:, None], axis=2).argmin(axis=1)
     moved = one[0].T.numpy()[nearest]
     assert np.corrcoef(moved.ravel(), expected.ravel())[0, 1] > 0.85  # a voxel is up to 2.6 Å from its atom
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All files, and the errors of its inputs."""
+    particles = toy_particles(tmp_path, count=150, snr=5.0, amplitude_sd=25.0)
+    write_particles(particles, tmp_path / "p.star")
+    write_structure(tmp_path / "s.pdb", STRUCTURE)
+    write_modes(tmp_path / "modes", MODES)
+    write_volume(tmp_path / "rest.mrc", true_map(), PIXEL_A)
+    base = ["unbend", "--particles", str(tmp_path / "p.star"), "--structure", str(tmp_path / "s.pdb")]
+    base += ["--modes", str(tmp_path / "modes"), "--output", str(tmp_path / "out"), "--device", "cpu"]
+    assert cli.main([*base, "--reference", str(tmp_path / "rest.mrc")]) == 0
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made >= {"map.mrc", "half1.mrc", "half2.mrc", "average.mrc", "fsc.csv", "record.json"}
+    with open(tmp_path / "out" / "fsc.csv", newline="") as file:
+        names, *rows = csv.reader(file)
+    curves = dict(zip(names, np.array(rows, dtype=float).T, strict=True))
+    unbent, average = curves["reference, masked"], curves["average and reference, masked"]
+    assert unbent[4:11].mean() > average[4:11].mean() + 0.02
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["modes"] == [7, 8]
+    assert record["particles"] == 150
+    volume, voxel_A = read_volume(tmp_path / "out" / "map.mrc")
+    assert voxel_A == pytest.approx(PIXEL_A)
+    assert np.corrcoef((volume * MASK).ravel(), (true_map() * MASK).ravel())[0, 1] > 0.9
+    assert cli.main([*base, "--mode-list", "9"]) == 2
+    assert "no amplitudes along modes [9]" in capsys.readouterr().err
+    write_particles(particles.replace(amplitudes=None, mode_ids=()), tmp_path / "p.star")
+    assert cli.main(base) == 2
+    assert "needs normal-mode amplitudes" in capsys.readouterr().err

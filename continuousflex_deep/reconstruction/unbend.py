@@ -1,0 +1,154 @@
+"""The `unbend` command: one map of the structure's conformation from particles of all conformations.
+
+Writes what `reconstruct` writes, of the map with motion undone, and beside it average.mrc: the plain reconstruction of
+the same particles, whose curves stand in fsc.csv, too. How it works, and what half maps tell here: corrected.py.
+"""
+
+import dataclasses
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from continuousflex_deep.analysis.merge import with_images
+from continuousflex_deep.devices import choose_device
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.modes import parse_mode_list
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.stacks import check_images, read_images, write_volume
+from continuousflex_deep.options import UnbendOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.reconstruction.command import (
+    Reconstruction,
+    finite_resolutions,
+    format_reconstruction,
+    write_reconstruction,
+)
+from continuousflex_deep.reconstruction.corrected import MotionBasis, MotionCorrected
+from continuousflex_deep.reconstruction.fourier import SliceAccumulator
+from continuousflex_deep.reconstruction.fsc import (
+    fourier_shell_correlation,
+    masked_fsc,
+    shell_filter,
+    signal_to_noise,
+    spherical_mask,
+)
+from continuousflex_deep.reconstruction.halves import half_sets
+from continuousflex_deep.reconstruction.maps import contrast_sign
+from continuousflex_deep.reconstruction.maps import read_reference as read_reference_map
+
+Map = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Unbent:
+    """The reconstruction with motion undone, and the plain map (d, d, d) of the same particles."""
+
+    result: Reconstruction
+    average: Map
+
+
+def run(options: UnbendOptions) -> None:
+    """The `unbend` command."""
+    folder = require_writable_folder(options.output)
+    particles = read_particles(options.particles)
+    particles.require_poses("a reconstruction")
+    particles.require_amplitudes("undoing the particles' motion")
+    mode_ids = parse_mode_list(options.mode_list) if options.mode_list else particles.mode_ids
+    if missing := [mode for mode in mode_ids if mode not in particles.mode_ids]:
+        raise InputError(
+            f"the particles have no amplitudes along modes {missing}; they have {list(particles.mode_ids)}"
+        )
+    if options.images:
+        particles = with_images(particles, read_particles(options.images))
+    structure, modes = read_reference(options.structure, options.modes, mode_ids)
+    if options.ctf:
+        particles.require_ctf("a reconstruction with CTF weighting (--no-ctf turns it off)")
+    check_images(particles)
+    reference = (
+        read_reference_map(options.reference, particles.box_px, particles.pixel_size_A) if options.reference else None
+    )
+    device = choose_device(options.device, options.threads)
+    basis = MotionBasis(structure, modes, particles.box_px, particles.pixel_size_A, device)
+    unbent = unbend(particles, basis, mode_ids, options.ctf, options.mask_diameter_A, reference, options.batch, device)
+    write_reconstruction(folder, unbent.result, reference)
+    write_volume(folder / "average.mrc", unbent.average, particles.pixel_size_A)
+    facts = {
+        "particles": len(particles),
+        "modes": list(mode_ids),
+        "half_sets": unbent.result.half_sets,
+        "maps_inverted": unbent.result.sign < 0,
+        "contrast_found_by": unbent.result.sign_rule,
+        "resolution_A": finite_resolutions(unbent.result.resolutions_A()),
+    }
+    write_record(folder / "record.json", "unbend", options, **facts)
+    print(format_reconstruction(unbent.result, len(particles)))
+    print(f"written: {folder}")
+
+
+def unbend(
+    particles: Particles,
+    basis: MotionBasis,
+    mode_ids: tuple[int, ...],
+    ctf: bool = True,
+    mask_diameter_A: float = 0.0,
+    reference: Map | None = None,
+    batch: int = 64,
+    device: torch.device | str = "cpu",
+) -> Unbent:
+    """The map of the reference's conformation from particles with poses and amplitudes along the basis' modes.
+
+    reference (d, d, d) is at the images' sampling. Raises InputError for too few particles and unreadable images.
+    """
+    first, second, how = half_sets(particles)
+    box, pixel = particles.box_px, particles.pixel_size_A
+    diameter_px = (mask_diameter_A or 0.9 * box * pixel) / pixel
+    if diameter_px > box:
+        raise InputError(f"--mask-diameter-A: got {mask_diameter_A:g} Å, the box is only {box * pixel:g} Å wide")
+    mask = spherical_mask(box, diameter_px - box * 0.05, box * 0.05)
+    amplitudes = particles.require_amplitudes("undoing the particles' motion")
+    amplitudes = amplitudes[:, [particles.mode_ids.index(mode) for mode in mode_ids]]
+    plain, halves = [], []
+    with progress_bar("reconstruction", 2 * len(particles)) as bar:
+        for rows in (first, second):
+            sums = SliceAccumulator(box, pixel, None, device)
+            for part in _batches(rows, batch):
+                some = particles.select(part)
+                euler_deg, shift_A = some.require_poses("a reconstruction")
+                images = torch.from_numpy(read_images(some))
+                sums.add(images, euler_to_matrix(euler_deg), shift_A, some.ctf if ctf else None, some.phase_flipped)
+                bar.update(len(part))
+            corrected = MotionCorrected(sums, basis)
+            for part in _batches(rows, batch):
+                corrected.add(particles.select(part), amplitudes[part], ctf)
+                bar.update(len(part))
+            plain.append(sums)
+            halves.append(corrected.volume())
+    agreement = masked_fsc(halves[0], halves[1], mask)
+    ratio = signal_to_noise(agreement.corrected)
+    whole = shell_filter((halves[0] + halves[1]) / 2, ratio / (1 + ratio))
+    before = masked_fsc(plain[0].volume(), plain[1].volume(), mask)
+    average = plain[0].plus(plain[1]).volume(signal_to_noise(before.corrected))
+    sign, rule = contrast_sign(whole, mask, reference)
+    curves = {
+        "half maps": agreement.unmasked,
+        "half maps, masked": agreement.masked,
+        "half maps, corrected": agreement.corrected,
+        "half maps of the average, corrected": before.corrected,
+    }
+    if reference is not None:
+        inside = reference * mask
+        curves["reference, masked"] = fourier_shell_correlation(sign * whole * mask, inside)
+        curves["average and reference, masked"] = fourier_shell_correlation(sign * average * mask, inside)
+    half1, half2 = (sign * half for half in halves)
+    return Unbent(Reconstruction(half1, half2, sign * whole, pixel, curves, sign, rule, how), sign * average)
+
+
+def _batches(rows: Rows, size: int) -> list[Rows]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
