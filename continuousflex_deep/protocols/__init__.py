@@ -15,6 +15,7 @@ from continuousflex_deep.protocols.protocol_pseudoatoms import CfdProtPseudoatom
 from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
 from continuousflex_deep.protocols.protocol_synthesize import CfdProtSynthesize
 from continuousflex_deep.protocols.protocol_train import CfdProtTrain
+from continuousflex_deep.protocols.protocol_trajectory import CfdProtTrajectory
 
 __all__ = [
     "CfdProtAlign",
@@ -31,6 +32,7 @@ __all__ = [
     "CfdProtReconstruct",
     "CfdProtSynthesize",
     "CfdProtTrain",
+    "CfdProtTrajectory",
 ]
 
 if _continuousflex.FlexProtAlignmentNMA is not None:

@@ -5,17 +5,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pwem.objects import AtomStruct, SetOfVolumes, Volume
+from pwem.objects import AtomStruct, SetOfVolumes
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.io.modes import parse_mode_list
-from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.map_frames import frame_volumes, placed_map_file
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -81,7 +79,7 @@ class CfdProtDeform(CfdProtBase):
         files = {"particles": groups, "output": self._outputFolder(), **self._writeModes()}
         volume = self.inputVolume.get()
         if volume is not None:
-            files |= {"map": self._mapFile(volume), "voxel_size_A": volume.getSamplingRate()}
+            files |= {"map": placed_map_file(self, volume), "voxel_size_A": volume.getSamplingRate()}
         return files
 
     def createOutputStep(self) -> None:
@@ -90,24 +88,12 @@ class CfdProtDeform(CfdProtBase):
         outputs: dict[str, Any] = {CfdDeformOutputs.outputStructure.name: structure}
         volume = self.inputVolume.get()
         if volume is not None:
-            outputs[CfdDeformOutputs.outputVolumes.name] = self._frameVolumes(volume)
+            outputs[CfdDeformOutputs.outputVolumes.name] = frame_volumes(self, volume)
         self._defineOutputs(**outputs)
         sources = [self.inputModes, *self.inputGroups, *([self.inputVolume] if volume is not None else [])]
         for source in sources:
             for output in outputs.values():
                 self._defineSourceRelation(source, output)
-
-    def _frameVolumes(self, volume: Any) -> SetOfVolumes:
-        """The map's frames, at the place and of the sampling rate of the map."""
-        volumes = SetOfVolumes.create(self._getPath())
-        volumes.setSamplingRate(volume.getSamplingRate())
-        for file in sorted(Path(self._outputFolder()).glob("frame_*.mrc")):
-            frame = Volume(location=str(file), objLabel=file.stem.replace("_", " "))
-            frame.setSamplingRate(volume.getSamplingRate())
-            if volume.hasOrigin():
-                frame.setOrigin(volume.getOrigin())
-            volumes.append(frame)
-        return volumes
 
     def _validateInputs(self) -> list[str]:
         text = (self.mode_list.get() or "").strip()
@@ -143,21 +129,3 @@ class CfdProtDeform(CfdProtBase):
     # -------------------------- utils ---------------------------------------
     def _groups(self) -> list[Any]:
         return [pointer.get() for pointer in self.inputGroups if pointer.get() is not None]
-
-    def _mapFile(self, volume: Any) -> str:
-        """The map as an MRC file whose header says where Scipion has it, if it has been placed anywhere."""
-        file, origin_A = self._mrcFile(volume, "map"), _given_origin_A(volume)
-        if origin_A is None:
-            return file
-        placed = self._getExtraPath("placed_map.mrc")
-        write_volume(placed, read_volume(file)[0], volume.getSamplingRate(), origin_A)
-        return placed
-
-
-def _given_origin_A(volume: Any) -> NDArray[np.float64] | None:
-    """Where the first voxel (xyz) was said to be; None where it is at Scipion's default, its centre at the origin."""
-    if not volume.hasOrigin():
-        return None
-    origin_A, voxel_A = np.array(volume.getOrigin().getShifts(), dtype=np.float64), volume.getSamplingRate()
-    default_A = -np.array(volume.getDim(), dtype=np.float64) / 2 * voxel_A
-    return None if np.abs(origin_A - default_A).max() < voxel_A else origin_A

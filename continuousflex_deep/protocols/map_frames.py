@@ -1,0 +1,42 @@
+"""Maps that move with a structure, between Scipion and the commands that move them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pwem.objects import SetOfVolumes, Volume
+
+from continuousflex_deep.io.stacks import read_volume, write_volume
+
+
+def placed_map_file(protocol: Any, volume: Any) -> str:
+    """The map as an MRC file whose header says where Scipion has it, if it has been placed anywhere."""
+    file, origin_A = protocol._mrcFile(volume, "map"), _given_origin_A(volume)
+    if origin_A is None:
+        return file
+    placed = protocol._getExtraPath("placed_map.mrc")
+    write_volume(placed, read_volume(file)[0], volume.getSamplingRate(), origin_A)
+    return placed
+
+
+def frame_volumes(protocol: Any, volume: Any) -> SetOfVolumes:
+    """The map's frames, at the place and of the sampling rate of the map."""
+    volumes = SetOfVolumes.create(protocol._getPath())
+    volumes.setSamplingRate(volume.getSamplingRate())
+    for file in sorted(Path(protocol._outputFolder()).glob("frame_*.mrc")):
+        frame = Volume(location=str(file), objLabel=file.stem.replace("_", " "))
+        frame.setSamplingRate(volume.getSamplingRate())
+        if volume.hasOrigin():
+            frame.setOrigin(volume.getOrigin())
+        volumes.append(frame)
+    return volumes
+
+
+def _given_origin_A(volume: Any) -> NDArray[np.float64] | None:
+    """Where the first voxel (xyz) was said to be; None where it is at Scipion's default, its centre at the origin."""
+    if not volume.hasOrigin():
+        return None
+    origin_A, voxel_A = np.array(volume.getOrigin().getShifts(), dtype=np.float64), volume.getSamplingRate()
+    default_A = -np.array(volume.getDim(), dtype=np.float64) / 2 * voxel_A
+    return None if np.abs(origin_A - default_A).max() < voxel_A else origin_A

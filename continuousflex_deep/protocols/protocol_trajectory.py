@@ -1,0 +1,127 @@
+"""A path through a landscape, and a structure, and a map with it, that move along the path."""
+
+import json
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pwem.objects import AtomStruct, SetOfVolumes
+from pyworkflow.protocol import params
+
+from continuousflex_deep.convert import mode_ids_of
+from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.options import TrajectoryOptions
+from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.map_frames import frame_volumes, placed_map_file
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+
+class CfdTrajectoryOutputs(Enum):
+    outputStructure = AtomStruct
+    outputVolumes = SetOfVolumes
+
+
+class CfdProtTrajectory(CfdProtBase):
+    """Leads a structure, and a map, along a path through a landscape.
+
+    The path is a principal axis, one through given points or through maxima of the particles' density, or the
+    minimum-energy path. Beside the frames there are their energies, scripts for ChimeraX and VMD, and a movie; the
+    path itself is kept in a file, which another run can take up again.
+    """
+
+    _label = "trajectory"
+    _possibleOutputs = CfdTrajectoryOutputs
+    COMMAND, OPTIONS = "trajectory", TrajectoryOptions
+    PATHS = ("landscape", "structure", "modes", "output")
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Input")
+        form.addParam(
+            "inputLandscape",
+            params.PointerParam,
+            pointerClass="CfdLandscape",
+            label="Landscape",
+            important=True,
+            help="The conformational landscape that the path leads through.",
+        )
+        self._addModesParams(form)
+        add_options(
+            form,
+            TrajectoryOptions,
+            ["kind", "axis", "percentiles", "points", "points_file", "n_frames"],
+            kind={"label": "Path"},
+            axis={"label": "Axis", "condition": "kind == 0"},
+            percentiles={"condition": "kind == 0"},
+            points={"label": "Points", "condition": "kind == 1 or kind == 3"},
+            points_file={
+                "label": "File of points", "paramClass": params.FileParam, "condition": "kind == 1 or kind == 3",
+            },
+            n_frames={"label": "Frames"},
+        )  # fmt: skip
+        add_options(
+            form, TrajectoryOptions, ["reload"], reload={"label": "Saved trajectory", "paramClass": params.FileParam}
+        )
+        form.addParam(
+            "inputVolume",
+            params.PointerParam,
+            pointerClass="Volume",
+            allowsNull=True,
+            label="Map (optional)",
+            help="A map of the structure, which moves with it.",
+        )
+        add_options(
+            form,
+            TrajectoryOptions,
+            ["place"],
+            place={"label": "Place of the structure in the map", "condition": "inputVolume is not None"},
+        )
+        self._addOtherOptions(form, min_prominence_kT={"label": "Least prominence (kT)"})
+
+    def _writeInputs(self) -> dict[str, Any]:
+        landscape, volume = self.inputLandscape.get(), self.inputVolume.get()
+        files = {"landscape": landscape.getFileName(), "output": self._outputFolder(), **self._writeModes()}
+        if volume is not None:
+            files |= {"map": placed_map_file(self, volume), "voxel_size_A": volume.getSamplingRate()}
+        return files
+
+    def createOutputStep(self) -> None:
+        frames = self.getFramesFile()
+        structure = AtomStruct(frames, pseudoatoms=read_structure(frames).is_pseudoatomic)
+        outputs: dict[str, Any] = {CfdTrajectoryOutputs.outputStructure.name: structure}
+        volume = self.inputVolume.get()
+        if volume is not None:
+            outputs[CfdTrajectoryOutputs.outputVolumes.name] = frame_volumes(self, volume)
+        self._defineOutputs(**outputs)
+        sources = [self.inputLandscape, self.inputModes, *([self.inputVolume] if volume is not None else [])]
+        for source in sources:
+            for output in outputs.values():
+                self._defineSourceRelation(source, output)
+
+    def _validateInputs(self) -> list[str]:
+        points, file = (self.points.get() or "").strip(), (self.points_file.get() or "").strip()
+        saved = (self.reload.get() or "").strip()
+        kind = self._options(**dict.fromkeys(self.PATHS, "later")).kind
+        if not saved and kind == "points" and bool(points) == bool(file):
+            return ["Say where the path leads: by points, or by a file of points, one of them."]
+        for path in (saved, file):
+            if path and not os.path.isfile(path):
+                return [f"There is no file '{path}'."]
+        return self._validateModes(tuple(mode_ids_of(self.inputLandscape.get().getParticles())))
+
+    def _summary(self) -> list[str]:
+        if not hasattr(self, CfdTrajectoryOutputs.outputStructure.name):
+            return ["The trajectory is not computed yet."]
+        record = json.loads((Path(self._outputFolder()) / "record.json").read_text(encoding="utf-8"))
+        lines = [f"{record['frames']} frames, path of kind {record['kind']}"]
+        made = record["made"]
+        if "barrier_kT" in made:
+            lines.append(
+                f"Barrier {made['barrier_kT']:.2f} ± {made['barrier_sd_kT']:.2f} kT there, "
+                f"{made['barrier_back_kT']:.2f} ± {made['barrier_back_sd_kT']:.2f} kT back"
+            )
+        return [*lines, f"Movies and scripts for ChimeraX and VMD are in {self._outputFolder()}"]
+
+    def getFramesFile(self) -> str:
+        """The PDB file whose models are the frames."""
+        return str(Path(self._outputFolder()) / "frames.pdb")
