@@ -78,12 +78,15 @@ class CfdProtBase(EMProtocol):
         add_other_options(form, self.OPTIONS, FILLED, **overrides)
 
     @staticmethod
-    def _addParticlesParam(form: Any, text: str, label: str = "Particles", aligned: bool = False) -> None:
+    def _addParticlesParam(
+        form: Any, text: str, label: str = "Particles", aligned: bool = False, condition: str | None = None
+    ) -> None:
         form.addParam(
             "inputParticles",
             params.PointerParam,
             pointerClass="SetOfParticles",
             pointerCondition="hasAlignmentProj" if aligned else None,
+            condition=condition,
             label=label,
             important=True,
             help=text,

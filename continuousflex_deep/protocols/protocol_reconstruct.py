@@ -1,4 +1,4 @@
-"""3D reconstruction of a group of particles."""
+"""3D reconstruction of groups of particles."""
 
 import csv
 import json
@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pwem.objects import FSC, SetOfFSCs, Volume
+from pwem.objects import FSC, SetOfFSCs, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids
@@ -16,6 +16,7 @@ from continuousflex_deep.programs import RELION, XMIPP
 from continuousflex_deep.protocols.form_options import NOT_INSTALLED, add_options, installed_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
+PARTICLES, GROUPS, LANDSCAPE = range(3)  # where the groups come from
 # what the engines of other packages need
 ENGINES = {"relion": (RELION, ["relion_reconstruct"]), "xmipp": (XMIPP, ["xmipp_reconstruct_fourier"])}
 _SAME = 0.01  # relative difference below which the command takes two pixel sizes or widths as the same
@@ -23,6 +24,7 @@ _SAME = 0.01  # relative difference below which the command takes two pixel size
 
 class CfdReconstructOutputs(Enum):
     outputVolume = Volume
+    outputVolumes = SetOfVolumes
     outputFSCs = SetOfFSCs
 
 
@@ -30,6 +32,8 @@ class CfdProtReconstruct(CfdProtBase):
     """Reconstructs a map from particles of similar conformation, in two independent halves.
 
     The halves' Fourier shell correlation gives the resolution; with a reference map, its correlation is computed too.
+    Of several groups, or a landscape split along one of its axes, it makes a set of volumes on one grey scale, and a
+    movie of them.
     """
 
     _label = "reconstruct group"
@@ -38,8 +42,37 @@ class CfdProtReconstruct(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
+        form.addParam(
+            "source", params.EnumParam, choices=["one set of particles", "several sets", "a landscape along an axis"],
+            default=PARTICLES, label="Reconstruct",
+            help="One map of a set of particles, or one of each group: sets that are given, or consecutive parts of a "
+            "landscape.",
+        )  # fmt: skip
         self._addParticlesParam(
-            form, "Particles with orientations and shifts, for example a group of a landscape.", aligned=True
+            form,
+            "Particles with orientations and shifts, for example a group of a landscape.",
+            aligned=True,
+            condition=f"source == {PARTICLES}",
+        )
+        form.addParam(
+            "inputGroups", params.MultiPointerParam, pointerClass="SetOfParticles", pointerCondition="hasAlignmentProj",
+            allowsNull=True, condition=f"source == {GROUPS}", label="Groups",
+            help="Sets of particles with orientations and shifts, each of which becomes a map.",
+        )  # fmt: skip
+        form.addParam(
+            "inputLandscape", params.PointerParam, pointerClass="CfdLandscape", condition=f"source == {LANDSCAPE}",
+            label="Landscape", help="The landscape that is split; its particles need orientations and shifts.",
+        )  # fmt: skip
+        along = {"condition": f"source == {LANDSCAPE}"}
+        add_options(
+            form,
+            ReconstructOptions,
+            ["axis", "groups", "split", "keep_outliers"],
+            expert=["keep_outliers"],
+            axis=along,
+            groups=along,
+            split=along | {"label": "Groups of equal"},
+            keep_outliers=along,
         )
         form.addParam(
             "inputImages",
@@ -60,15 +93,21 @@ class CfdProtReconstruct(CfdProtBase):
         add_options(
             form,
             ReconstructOptions,
-            ["symmetry", "mask_diameter_A", "ctf"],
+            ["symmetry", "mask_diameter_A", "ctf", "local_filter"],
             ctf={"label": "Correct for the CTF"},
         )
         self._addOtherOptions(form, engine=installed_choices(ReconstructOptions, "engine", ENGINES))
         self._addComputeParams(form, gpu=True)
 
     def _writeInputs(self) -> dict[str, Any]:
-        files: dict[str, Any] = {"particles": [self._writeParticles(self.inputParticles.get())]}
-        files["output"] = self._outputFolder()
+        files: dict[str, Any] = {"output": self._outputFolder()}
+        if self.source.get() == LANDSCAPE:
+            files["landscape"] = self.inputLandscape.get().getFileName()
+        elif self.source.get() == GROUPS:
+            names = [f"input_group_{number}.star" for number in range(1, len(self.inputGroups) + 1)]
+            files["particles"] = [self._writeParticles(s, n) for s, n in zip(self._sets(), names, strict=True)]
+        else:
+            files["particles"] = [self._writeParticles(self.inputParticles.get())]
         if self.inputImages.get() is not None:
             files["images"] = self._writeParticles(self.inputImages.get(), "input_images.star")
         if self.inputReference.get() is not None:
@@ -77,32 +116,53 @@ class CfdProtReconstruct(CfdProtBase):
 
     def createOutputStep(self) -> None:
         folder = Path(self._outputFolder())
-        volume = Volume(str(folder / "map.mrc"))
-        volume.setSamplingRate((self.inputImages.get() or self.inputParticles.get()).getSamplingRate())
-        volume.setHalfMaps([str(folder / "half1.mrc"), str(folder / "half2.mrc")])
+        sampling_A = (self.inputImages.get() or self._sets()[0]).getSamplingRate()
         curves = SetOfFSCs.create(self._getPath())
-        for label, (frequency_per_A, correlation) in read_fsc(folder / "fsc.csv").items():
-            curve = FSC(objLabel=label)
-            curve.setData(frequency_per_A, correlation)
-            curves.append(curve)
-        outputs = {CfdReconstructOutputs.outputVolume.name: volume, CfdReconstructOutputs.outputFSCs.name: curves}
+        if self.source.get() == PARTICLES:
+            volume = _volume(folder, sampling_A)
+            _add_curves(curves, folder)
+            outputs = {CfdReconstructOutputs.outputVolume.name: volume}
+        else:
+            volumes = SetOfVolumes.create(self._getPath())
+            volumes.setSamplingRate(sampling_A)
+            for number, facts in enumerate(self.getGroups(), start=1):
+                volume = _volume(folder / facts["folder"], sampling_A)
+                volume.setObjLabel(f"group {number}")
+                volume.setObjComment(_told(facts))
+                volumes.append(volume)
+                _add_curves(curves, folder / facts["folder"], f"group {number}: ")
+            outputs = {CfdReconstructOutputs.outputVolumes.name: volumes}
+        outputs[CfdReconstructOutputs.outputFSCs.name] = curves
         self._defineOutputs(**outputs)
-        for output in outputs.values():
-            self._defineSourceRelation(self.inputParticles, output)
+        for source in self._sources():
+            for output in outputs.values():
+                self._defineSourceRelation(source, output)
+
+    def _sets(self) -> list[Any]:
+        """The sets of particles that are reconstructed; of a landscape, all its particles."""
+        if self.source.get() == LANDSCAPE:
+            return [self.inputLandscape.get().getParticles()]
+        return [pointer.get() for pointer in self._sources()]
+
+    def _sources(self) -> list[Any]:
+        """The pointers to what is reconstructed."""
+        return [[self.inputParticles], list(self.inputGroups), [self.inputLandscape]][self.source.get()]
 
     def _validateInputs(self) -> list[str]:
-        particles, images, reference = (p.get() for p in (self.inputParticles, self.inputImages, self.inputReference))
+        images, reference, sets = self.inputImages.get(), self.inputReference.get(), self._sets()
+        if self.source.get() == GROUPS and len(sets) < 2:
+            return ["Give at least two groups, or reconstruct one set of particles."]
         errors = []
         offered, place = self.getParam("engine").choices, self.engine.get()
         if place >= len(offered) or NOT_INSTALLED in offered[place]:
             errors.append("The engine chosen is not installed here; install it or choose another.")
-        if not particles.hasAlignmentProj():
+        if not all(particles.hasAlignmentProj() for particles in sets):
             errors.append("The particles have no orientations and shifts; align them or predict them first.")
-        shown = images or particles
-        if self.ctf.get() and not shown.hasCTF():
+        shown = images or sets[0]
+        if self.ctf.get() and not all(s.hasCTF() for s in ([images] if images else sets)):
             errors.append("The images have no CTF; switch the correction off, or assign a CTF to them.")
         if images is not None:
-            missing = enabled_ids(particles) - enabled_ids(images)
+            missing = set().union(*map(enabled_ids, sets)) - enabled_ids(images)
             if missing:
                 errors.append(f"{len(missing)} particles are not among the images, for example {sorted(missing)[:5]}.")
         if reference is not None and not _comparable(reference, shown):
@@ -112,18 +172,52 @@ class CfdProtReconstruct(CfdProtBase):
             )
         return errors
 
-    def getResolutions(self) -> dict[str, dict[str, float | None]]:
-        """Resolution in Å by curve and threshold; None where a curve is below it from the start."""
-        return json.loads((Path(self._outputFolder()) / "fsc.json").read_text(encoding="utf-8"))["resolution_A"]
+    def getResolutions(self, group: str = "") -> dict[str, dict[str, float | None]]:
+        """Resolution in Å by curve and threshold, of a group's folder where there are several; None where a curve is
+        below the threshold from the start."""
+        file = Path(self._outputFolder()) / group / "fsc.json"
+        return json.loads(file.read_text(encoding="utf-8"))["resolution_A"]
+
+    def getGroups(self) -> list[dict[str, Any]]:
+        """Of several groups: each one's folder in the output, number of particles and place along the axis."""
+        file = Path(self._outputFolder()) / "record.json"
+        return json.loads(file.read_text(encoding="utf-8")).get("groups", [])
 
     def _summary(self) -> list[str]:
+        if hasattr(self, CfdReconstructOutputs.outputVolumes.name):
+            found = [
+                (facts, self.getResolutions(facts["folder"])["half maps, corrected"]) for facts in self.getGroups()
+            ]
+            return [f"{_told(facts)}: {_resolution(values)}" for facts, values in found]
         if not hasattr(self, CfdReconstructOutputs.outputVolume.name):
             return ["The map is not reconstructed yet."]
         lines = [f"{self.inputParticles.get().getSize()} particles"]
-        for curve, values in self.getResolutions().items():
-            found = [f"{value:.2f} Å at {threshold}" for threshold, value in values.items() if value is not None]
-            lines.append(f"FSC of {curve}: {', '.join(found) or 'below the thresholds'}")
-        return lines
+        return lines + [f"FSC of {curve}: {_resolution(values)}" for curve, values in self.getResolutions().items()]
+
+
+def _resolution(values: dict[str, float | None]) -> str:
+    found = [f"{value:.2f} Å at {threshold}" for threshold, value in values.items() if value is not None]
+    return ", ".join(found) or "below the thresholds"
+
+
+def _told(facts: dict[str, Any]) -> str:
+    where = f", {facts['axis']} {facts['low']:.4g} to {facts['high']:.4g}" if "axis" in facts else ""
+    return f"{facts['particles']} particles{where}"
+
+
+def _volume(folder: Path, sampling_A: float) -> Volume:
+    """The map of a reconstruction's folder with its half maps."""
+    volume = Volume(str(folder / "map.mrc"))
+    volume.setSamplingRate(sampling_A)
+    volume.setHalfMaps([str(folder / "half1.mrc"), str(folder / "half2.mrc")])
+    return volume
+
+
+def _add_curves(curves: SetOfFSCs, folder: Path, before: str = "") -> None:
+    for label, (frequency_per_A, correlation) in read_fsc(folder / "fsc.csv").items():
+        curve = FSC(objLabel=before + label)
+        curve.setData(frequency_per_A, correlation)
+        curves.append(curve)
 
 
 def _comparable(reference: Any, images: Any) -> bool:

@@ -24,15 +24,29 @@ class CfdReconstructionViewer(ProtocolViewer):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Reconstruction")
+        if self._several():
+            form.addParam(
+                "group", params.IntParam, default=1, label="Group", help="Number of the group whose map is shown.",
+                validators=[params.Range(1, len(self.protocol.getGroups()), error="there is no such group")],
+            )  # fmt: skip
+            form.addParam("showSeries", params.LabelParam, label="All groups as a series in ChimeraX")
         form.addParam("showFsc", params.LabelParam, label="Fourier shell correlation")
         form.addParam("showSlices", params.LabelParam, label="Central slices")
         form.addParam("showMap", params.LabelParam, label="Map in ChimeraX")
 
     def _getVisualizeDict(self) -> dict[str, Any]:
-        return {"showFsc": self._showFsc, "showSlices": self._showSlices, "showMap": self._showMap}
+        shown = {"showFsc": self._showFsc, "showSlices": self._showSlices, "showMap": self._showMap}
+        return shown | ({"showSeries": self._showSeries} if self._several() else {})
+
+    def _several(self) -> bool:
+        return hasattr(self.protocol, "outputVolumes")
 
     def _folder(self) -> Path:
-        return Path(self.protocol.outputVolume.getFileName()).parent
+        folder = Path(self.protocol._outputFolder())
+        return folder / self.protocol.getGroups()[self.group.get() - 1]["folder"] if self._several() else folder
+
+    def _map(self) -> str:
+        return str(self._folder() / "map.mrc")
 
     def _showFsc(self, _param: str | None = None) -> list[Any]:
         plotter = EmPlotter(windowTitle="Fourier shell correlation")
@@ -41,11 +55,14 @@ class CfdReconstructionViewer(ProtocolViewer):
 
     def _showSlices(self, _param: str | None = None) -> list[Any]:
         plotter = EmPlotter(windowTitle="Central slices", figsize=(9, 3.5))
-        draw_slices(read_volume(self.protocol.outputVolume.getFileName())[0], plotter.getFigure())
+        draw_slices(read_volume(self._map())[0], plotter.getFigure())
         return [plotter]
 
     def _showMap(self, _param: str | None = None) -> list[Any]:
-        return [ChimeraView(self.protocol.outputVolume.getFileName())]
+        return [ChimeraView(self._map())]
+
+    def _showSeries(self, _param: str | None = None) -> list[Any]:
+        return [ChimeraView(str(Path(self.protocol._outputFolder()) / "series.cxc"))]
 
 
 def draw_fsc(curves: dict[str, tuple[list[float], list[float]]], figure: Figure) -> None:
