@@ -37,6 +37,7 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import LandscapeOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note
 
 Floats = NDArray[np.float64]
 MOST_COMPONENTS = 10  # kept of PCA when none is asked for; more are neither looked at nor stable
@@ -171,6 +172,8 @@ def run(options: LandscapeOptions) -> None:
     for path, particles in zip(options.particles, sets, strict=True):
         particles.require_amplitudes(f"a landscape with '{path}'")
     merged, source, dropped = merge_sets(sets, options.particles)
+    if options.method != "pca":
+        note(f"fitting {LABELS[options.method]} to {min(len(merged), options.landmarks)} of {len(merged)} particles")
     landscape = make_landscape(
         merged, source, options.n_components, options.outlier_distance, options.method, _settings(options),
         options.landmarks,
