@@ -14,7 +14,7 @@ from continuousflex_deep.progress import note
 
 Floats = NDArray[np.float64]
 _STEP = 0.5  # of a step of mean shift, which is stable up to twice one
-_MOST_STEPS, _CONVERGED = 20_000, 1e-4  # and its end, in bandwidths a step
+_ROUNDS, _ROUND, _CONVERGED = 200, 100, 0.01  # of steps; and how little, in bandwidths, one moves the path at the end
 _FEWEST, _MOST = 30, 200  # images of the string
 _BETWEEN = 20  # places between two images, where the highest is looked for
 _STEEPEST_KT = 50.0  # above the lowest, beyond which no detour is long enough
@@ -24,13 +24,16 @@ _STEEPEST_KT = 50.0  # above the lowest, beyond which no detour is long enough
 class EnergyPath:
     """The path's points (P, d); its saddle (d,), the highest place of it; and how high that is, in kT, above both ends.
 
-    barrier_sd_kT: standard deviation of the barriers from either end, from the number of particles.
+    barrier_sd_kT: standard deviation of the barriers from either end, from the number of particles. barrier_blur_kT:
+    about how much too low the density's smoothing makes them, which is how much lower twice the kernel's variance does
+    (the bias of a kernel estimate is proportional to it).
     """
 
     points: Floats
     saddle: Floats
     barriers_kT: tuple[float, float]
     barrier_sd_kT: tuple[float, float]
+    barrier_blur_kT: tuple[float, ...]
 
 
 def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyPath:
@@ -47,25 +50,28 @@ def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyP
     string = _largest_flux(density, start, end) / h
     length = np.linalg.norm(np.diff(string, axis=0), axis=1).sum()
     string = equal_steps(string, int(np.clip(np.ceil(length), _FEWEST, _MOST)))
-    for _ in range(_MOST_STEPS):
-        lowered = string.copy()
-        lowered[1:-1] += _STEP * density.drift(string[1:-1] * h)
-        lowered = equal_steps(lowered, len(string))
-        moved = np.abs(lowered - string).max()
-        string = lowered
+    for _ in range(_ROUNDS):
+        before = string
+        for _ in range(_ROUND):
+            lowered = string.copy()
+            lowered[1:-1] += _STEP * density.drift(string[1:-1] * h)
+            string = equal_steps(lowered, len(string))
+        moved = np.abs(string - before).max()
         if moved < _CONVERGED:
             break
     else:
-        note(f"the minimum-energy path still moves by {moved:.1g} bandwidths a step; it is only roughly right")
+        note(f"the minimum-energy path still moves, by {moved:.2g} bandwidths in {_ROUND} steps; it is roughly right")
     fine = equal_steps(string, _BETWEEN * len(string)) * h
     energy = density.energy(fine)
     top = int(energy.argmax())
     sd = density.energy_sd(fine[[0, top, -1]])
+    blurred = density.blurred().energy(fine[[0, top, -1]])
     return EnergyPath(
         string * h,
         fine[top],
         (float(energy[top] - energy[0]), float(energy[top] - energy[-1])),
         (float(np.hypot(sd[1], sd[0])), float(np.hypot(sd[1], sd[2]))),
+        tuple(float(energy[top] - energy[i] - (blurred[1] - blurred[i])) for i in (0, -1)),
     )
 
 

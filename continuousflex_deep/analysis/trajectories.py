@@ -269,8 +269,10 @@ def _energy_points(density: Density, kept: Floats, options: TrajectoryOptions) -
         "saddle": path.saddle.tolist(),
         "barrier_kT": path.barriers_kT[0],
         "barrier_sd_kT": path.barrier_sd_kT[0],
+        "barrier_blur_kT": path.barrier_blur_kT[0],
         "barrier_back_kT": path.barriers_kT[1],
         "barrier_back_sd_kT": path.barrier_sd_kT[1],
+        "barrier_back_blur_kT": path.barrier_blur_kT[1],
     }
     if path.barrier_sd_kT[0] > 1:
         note("hardly any particle lies at the barrier: its height is a lower bound, which more particles would raise")

@@ -67,7 +67,9 @@ def format_trajectory(trajectory: Trajectory) -> str:
         saddle = " ".join(f"{x:.4g}" for x in made["saddle"])
         lines.append(
             f"barrier {made['barrier_kT']:.2f} ± {made['barrier_sd_kT']:.2f} kT there, {made['barrier_back_kT']:.2f} ± "
-            f"{made['barrier_back_sd_kT']:.2f} kT back; saddle at {saddle}"
+            f"{made['barrier_back_sd_kT']:.2f} kT back, too low by about "
+            f"{made['barrier_blur_kT']:.2f} and {made['barrier_back_blur_kT']:.2f} kT from smoothing; saddle "
+            f"at {saddle}"
         )
     if "maxima" in made:
         places = "; ".join(" ".join(f"{x:.4g}" for x in m["place"]) for m in made["maxima"])

@@ -71,6 +71,15 @@ class TestEnergy:
             assert abs(barrier - BARRIER_KT) < 3 * sd
         assert (np.abs(path.saddle) < [0.2 * WELL_A, 0.5 * WIDTH_A]).all()
 
+    def test_what_smoothing_takes_from_a_barrier_is_told(self) -> None:
+        """Over ten small draws the barrier is too low; with barrier_blur_kT added, by about half as much."""
+        ends = np.array([[-WELL_A, 0.0], [WELL_A, 0.0]])
+        paths = [minimum_energy_path(estimate_density(double_well(2000, seed)), *ends) for seed in range(10)]
+        off = np.mean([p.barriers_kT[0] for p in paths]) - BARRIER_KT
+        corrected = off + np.mean([p.barrier_blur_kT[0] for p in paths])
+        assert off < -0.3
+        assert abs(corrected) < 0.65 * abs(off)
+
     def test_energy_and_its_error_are_those_of_a_normal_density(self) -> None:
         """Over repeated draws, the spread is what energy_sd says, and the mean that of −ln p."""
         places = np.array([[0.0, 0.0], [15.0, 0.0], [0.0, 40.0]])
