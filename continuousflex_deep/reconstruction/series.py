@@ -124,7 +124,7 @@ def write_chimerax(path: Path, maps: Sequence[Path]) -> None:
 
 def _panels(volume: Map) -> dict[str, Map]:
     c = len(volume) // 2
-    slices = {"slice xy": volume[c], "slice xz": volume[:, c], "slice yz": volume[:, :, c]}
+    slices = {f"slice {_PLANES[axis]}": volume.take(c, axis) for axis in range(3)}  # copies: the map need not stay
     return slices | {f"projection {_PLANES[axis]}": volume.sum(axis=axis) for axis in range(3)}
 
 

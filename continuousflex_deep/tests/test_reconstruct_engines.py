@@ -126,6 +126,22 @@ def stand_in(folder: Path, name: str, lines: str) -> None:
     (folder / name).chmod(0o755)
 
 
+@pytest.mark.slow
+@needs["relion"]
+def test_real_particles_give_relions_map(shared_data: Path, tmp_path: Path) -> None:
+    """133 β-galactosidase particles with RELION's poses and CTF, in the half sets of RELION."""
+    particles = read_particles(shared_data / "betagal133" / "particles.star")
+    ours = reconstruct(particles, symmetry="d2", mask_diameter_A=190)
+    program = map_program("relion", "", tmp_path / "log")
+    theirs = reconstruct(particles, symmetry="d2", mask_diameter_A=190, program=program)
+    assert ours.mask is not None
+    a, b = ((made.map * ours.mask).ravel().astype(float) for made in (ours, theirs))
+    assert np.corrcoef(a, b)[0, 1] > 0.99
+    assert (a @ b) / (a @ a) == pytest.approx(1, abs=0.05)
+    resolutions = [made.resolutions_A()["half maps, corrected"]["0.143"] for made in (ours, theirs)]
+    assert resolutions[0] == pytest.approx(resolutions[1], abs=0.3)
+
+
 XMIPP_LINES = """
 open({told!r}, "a").write(" ".join(words) + "\\n")
 rows = open(words[words.index("-i") + 1]).read()
