@@ -60,8 +60,8 @@ class CfdProtReconstruct(CfdProtBase):
             help="Sets of particles with orientations and shifts, each of which becomes a map.",
         )  # fmt: skip
         form.addParam(
-            "inputLandscape", params.PointerParam, pointerClass="CfdLandscape", condition=f"source == {LANDSCAPE}",
-            label="Landscape", help="The landscape that is split; its particles need orientations and shifts.",
+            "inputLandscape", params.PointerParam, pointerClass="CfdLandscape", allowsNull=True,
+            condition=f"source == {LANDSCAPE}", label="Landscape", help="The landscape that is split; its particles need orientations and shifts.",
         )  # fmt: skip
         along = {"condition": f"source == {LANDSCAPE}"}
         add_options(
@@ -149,6 +149,8 @@ class CfdProtReconstruct(CfdProtBase):
         return [[self.inputParticles], list(self.inputGroups), [self.inputLandscape]][self.source.get()]
 
     def _validateInputs(self) -> list[str]:
+        if self.source.get() == LANDSCAPE and self.inputLandscape.get() is None:
+            return ["Give the landscape that is to be split."]
         images, reference, sets = self.inputImages.get(), self.inputReference.get(), self._sets()
         if self.source.get() == GROUPS and len(sets) < 2:
             return ["Give at least two groups, or reconstruct one set of particles."]

@@ -105,7 +105,7 @@ class TestCfdSeries(ProjectTest):
 
     def test_3_refusals(self) -> None:
         for values, message in [
-            ({"source": LANDSCAPE}, "EMPTY"),
+            ({"source": LANDSCAPE}, "Give the landscape"),
             ({"source": GROUPS, "inputGroups": [self.small]}, "at least two groups"),
             ({"inputParticles": self.small, "ctf": True}, "no CTF"),
         ]:
