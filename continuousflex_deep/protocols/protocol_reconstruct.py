@@ -60,9 +60,14 @@ class CfdProtReconstruct(CfdProtBase):
             help="Sets of particles with orientations and shifts, each of which becomes a map.",
         )  # fmt: skip
         form.addParam(
-            "inputLandscape", params.PointerParam, pointerClass="CfdLandscape", allowsNull=True,
-            condition=f"source == {LANDSCAPE}", label="Landscape", help="The landscape that is split; its particles need orientations and shifts.",
-        )  # fmt: skip
+            "inputLandscape",
+            params.PointerParam,
+            pointerClass="CfdLandscape",
+            allowsNull=True,
+            condition=f"source == {LANDSCAPE}",
+            label="Landscape",
+            help="The landscape that is split; its particles need orientations and shifts.",
+        )
         along = {"condition": f"source == {LANDSCAPE}"}
         add_options(
             form,
