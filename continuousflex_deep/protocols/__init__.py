@@ -16,6 +16,7 @@ from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruc
 from continuousflex_deep.protocols.protocol_synthesize import CfdProtSynthesize
 from continuousflex_deep.protocols.protocol_train import CfdProtTrain
 from continuousflex_deep.protocols.protocol_trajectory import CfdProtTrajectory
+from continuousflex_deep.protocols.protocol_unbend import CfdProtUnbend
 
 __all__ = [
     "CfdProtAlign",
@@ -33,6 +34,7 @@ __all__ = [
     "CfdProtSynthesize",
     "CfdProtTrain",
     "CfdProtTrajectory",
+    "CfdProtUnbend",
 ]
 
 if _continuousflex.FlexProtAlignmentNMA is not None:

@@ -124,18 +124,18 @@ class CfdProtReconstruct(CfdProtBase):
         sampling_A = (self.inputImages.get() or self._sets()[0]).getSamplingRate()
         curves = SetOfFSCs.create(self._getPath())
         if self.source.get() == PARTICLES:
-            volume = _volume(folder, sampling_A)
-            _add_curves(curves, folder)
+            volume = volume_of(folder, sampling_A)
+            add_curves(curves, folder)
             outputs = {CfdReconstructOutputs.outputVolume.name: volume}
         else:
             volumes = SetOfVolumes.create(self._getPath())
             volumes.setSamplingRate(sampling_A)
             for number, facts in enumerate(self.getGroups(), start=1):
-                volume = _volume(folder / facts["folder"], sampling_A)
+                volume = volume_of(folder / facts["folder"], sampling_A)
                 volume.setObjLabel(f"group {number}")
                 volume.setObjComment(_told(facts))
                 volumes.append(volume)
-                _add_curves(curves, folder / facts["folder"], f"group {number}: ")
+                add_curves(curves, folder / facts["folder"], f"group {number}: ")
             outputs = {CfdReconstructOutputs.outputVolumes.name: volumes}
         outputs[CfdReconstructOutputs.outputFSCs.name] = curves
         self._defineOutputs(**outputs)
@@ -195,14 +195,16 @@ class CfdProtReconstruct(CfdProtBase):
             found = [
                 (facts, self.getResolutions(facts["folder"])["half maps, corrected"]) for facts in self.getGroups()
             ]
-            return [f"{_told(facts)}: {_resolution(values)}" for facts, values in found]
+            return [f"{_told(facts)}: {resolutions_told(values)}" for facts, values in found]
         if not hasattr(self, CfdReconstructOutputs.outputVolume.name):
             return ["The map is not reconstructed yet."]
         lines = [f"{self.inputParticles.get().getSize()} particles"]
-        return lines + [f"FSC of {curve}: {_resolution(values)}" for curve, values in self.getResolutions().items()]
+        found = self.getResolutions().items()
+        return lines + [f"FSC of {curve}: {resolutions_told(values)}" for curve, values in found]
 
 
-def _resolution(values: dict[str, float | None]) -> str:
+def resolutions_told(values: dict[str, float | None]) -> str:
+    """Resolutions by threshold, in words."""
     found = [f"{value:.2f} Å at {threshold}" for threshold, value in values.items() if value is not None]
     return ", ".join(found) or "below the thresholds"
 
@@ -212,7 +214,7 @@ def _told(facts: dict[str, Any]) -> str:
     return f"{facts['particles']} particles{where}"
 
 
-def _volume(folder: Path, sampling_A: float) -> Volume:
+def volume_of(folder: Path, sampling_A: float) -> Volume:
     """The map of a reconstruction's folder with its half maps."""
     volume = Volume(str(folder / "map.mrc"))
     volume.setSamplingRate(sampling_A)
@@ -220,7 +222,8 @@ def _volume(folder: Path, sampling_A: float) -> Volume:
     return volume
 
 
-def _add_curves(curves: SetOfFSCs, folder: Path, before: str = "") -> None:
+def add_curves(curves: SetOfFSCs, folder: Path, before: str = "") -> None:
+    """Append the curves of a reconstruction's folder."""
     for label, (frequency_per_A, correlation) in read_fsc(folder / "fsc.csv").items():
         curve = FSC(objLabel=before + label)
         curve.setData(frequency_per_A, correlation)

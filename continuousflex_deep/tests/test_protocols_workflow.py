@@ -118,6 +118,19 @@ class TestCfdWorkflow(ProjectTest):
         landscape = self.check_landscape(aligned, predicted)
         self.check_groups(landscape, aligned.getIdSet() | predicted.getIdSet())
 
+    def test_motion_undone(self) -> None:
+        """Of the true poses and amplitudes; a set without amplitudes is refused in the form."""
+        asked = {"inputModes": self.modes, "ctf": False}
+        run = self.driver.run("one map", cfd.CfdProtUnbend, inputParticles=self.truth, **asked)
+        self.assertEqual(run.outputVolume.getSamplingRate(), PIXEL_SIZE_A)
+        self.assertEqual(len(run.outputVolume.getHalfMaps().split(",")), 2)
+        self.assertTrue(run.outputAverage.getFileName().endswith("average.mrc"))
+        labels = [curve.getObjLabel() for curve in run.outputFSCs]
+        self.assertIn("half maps of the average, corrected", labels)
+        self.assertIn("motion undone", " ".join(run._summary()))
+        refused = self.driver.make(cfd.CfdProtUnbend, inputParticles=self.particles, **asked)
+        self.assertIn("no amplitudes", " ".join(refused._validateInputs()))
+
     def test_poses_alone_need_no_modes(self) -> None:
         asked = {"inputParticles": self.particles, "n_hypotheses": 4, "angular_step_deg": 20.0}
         protocol = self.driver.project.newProtocol(cfd.CfdProtAlign, **asked)
@@ -261,7 +274,7 @@ class TestCfdWorkflow(ProjectTest):
         runs = {run.getClassName(): run for run in self.proj.getRuns(refresh=True) if run.getObjId() not in before}
         beside = {
             "CfdProtModes", "CfdProtPreprocess", "CfdProtImport", "CfdProtExport", "CfdProtPseudoatoms",
-            "CfdProtToContinuousFlex", "CfdProtDeform", "CfdProtTrajectory",
+            "CfdProtToContinuousFlex", "CfdProtDeform", "CfdProtTrajectory", "CfdProtUnbend",
         }  # fmt: skip
         self.assertEqual(set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - beside)
         self.assertEqual(runs["CfdProtSynthesize"].count.get(), 20)

@@ -1,0 +1,98 @@
+"""One map of the structure's conformation from particles of all conformations."""
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pwem.objects import SetOfFSCs, Volume
+from pyworkflow.protocol import params
+
+from continuousflex_deep.convert import enabled_ids, mode_ids_of
+from continuousflex_deep.io.modes import parse_mode_list
+from continuousflex_deep.options import UnbendOptions
+from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
+from continuousflex_deep.protocols.protocol_reconstruct import add_curves, resolutions_told, volume_of
+
+
+class CfdProtUnbend(CfdProtBase):
+    """Reconstructs one map of the structure's conformation from particles of all conformations, their motion undone.
+
+    Each particle is projected back along rays that are bent as its amplitudes say, so that all contribute to one sharp
+    map. Half maps are of particles treated apart; as poses and amplitudes were found with one reference, their
+    correlation tells what is reproducible, not what is free of bias by it.
+    """
+
+    _label = "reconstruct, motion undone"
+    # an Enum would take two names of one class for the same
+    _possibleOutputs: ClassVar = {"outputVolume": Volume, "outputAverage": Volume, "outputFSCs": SetOfFSCs}
+    COMMAND, OPTIONS = "unbend", UnbendOptions
+    PATHS = ("particles", "structure", "modes", "output")
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Input")
+        self._addParticlesParam(
+            form, "Particles with orientations, shifts and amplitudes, of any conformations.", aligned=True
+        )
+        self._addModesParams(form)
+        form.addParam(
+            "inputImages",
+            params.PointerParam,
+            pointerClass="SetOfParticles",
+            allowsNull=True,
+            label="Images to use instead (optional)",
+            help="The same particles (same ids) at another size, for example the original one. Shifts scale with it.",
+        )
+        add_options(
+            form,
+            UnbendOptions,
+            ["mode_list", "mask_diameter_A", "ctf"],
+            mode_list={"label": "Modes (optional)"},
+            ctf={"label": "Correct for the CTF"},
+        )
+        self._addOtherOptions(form)
+        self._addComputeParams(form, gpu=True)
+
+    def _writeInputs(self) -> dict[str, Any]:
+        files = {"particles": self._writeParticles(self.inputParticles.get()), "output": self._outputFolder()}
+        if self.inputImages.get() is not None:
+            files["images"] = self._writeParticles(self.inputImages.get(), "input_images.star")
+        return files | self._writeModes()
+
+    def createOutputStep(self) -> None:
+        folder = Path(self._outputFolder())
+        sampling_A = (self.inputImages.get() or self.inputParticles.get()).getSamplingRate()
+        average = Volume(str(folder / "average.mrc"))
+        average.setSamplingRate(sampling_A)
+        curves = SetOfFSCs.create(self._getPath())
+        add_curves(curves, folder)
+        outputs = {
+            "outputVolume": volume_of(folder, sampling_A),
+            "outputAverage": average,
+            "outputFSCs": curves,
+        }
+        self._defineOutputs(**outputs)
+        for output in outputs.values():
+            self._defineSourceRelation(self.inputParticles, output)
+
+    def _validateInputs(self) -> list[str]:
+        particles, images = self.inputParticles.get(), self.inputImages.get()
+        known = mode_ids_of(particles)
+        asked = parse_mode_list(self.mode_list.get()) if (self.mode_list.get() or "").strip() else known
+        if not known:
+            return ["The particles have no amplitudes; align them or predict them first."]
+        errors = self._validateModes(asked)
+        if missing := sorted(set(asked) - set(known)):
+            errors.append(f"The particles have no amplitudes along modes {missing}; they have {list(known)}.")
+        if self.ctf.get() and not (images or particles).hasCTF():
+            errors.append("The images have no CTF; switch the correction off, or assign a CTF to them.")
+        if images is not None and (lacking := enabled_ids(particles) - enabled_ids(images)):
+            errors.append(f"{len(lacking)} particles are not among the images, for example {sorted(lacking)[:5]}.")
+        return errors
+
+    def _summary(self) -> list[str]:
+        if not hasattr(self, "outputVolume"):
+            return ["The map is not reconstructed yet."]
+        found = json.loads((Path(self._outputFolder()) / "fsc.json").read_text(encoding="utf-8"))["resolution_A"]
+        lines = [f"{self.inputParticles.get().getSize()} particles, motion undone"]
+        return lines + [f"FSC of {curve}: {resolutions_told(values)}" for curve, values in found.items()]
