@@ -199,8 +199,8 @@ class CfdProtReconstruct(CfdProtBase):
         if not hasattr(self, CfdReconstructOutputs.outputVolume.name):
             return ["The map is not reconstructed yet."]
         lines = [f"{self.inputParticles.get().getSize()} particles"]
-        found = self.getResolutions().items()
-        return lines + [f"FSC of {curve}: {resolutions_told(values)}" for curve, values in found]
+        curves = self.getResolutions().items()
+        return lines + [f"FSC of {curve}: {resolutions_told(values)}" for curve, values in curves]
 
 
 def resolutions_told(values: dict[str, float | None]) -> str:
