@@ -6,8 +6,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pwem.objects import SetOfVolumes, Volume
+from pyworkflow.protocol import params
 
 from continuousflex_deep.io.stacks import read_volume, write_volume
+from continuousflex_deep.protocols.form_options import add_options
+
+
+def add_map_params(form: Any, options_class: type) -> None:
+    """The map that moves along, and where the structure is in it."""
+    form.addParam(
+        "inputVolume",
+        params.PointerParam,
+        pointerClass="Volume",
+        allowsNull=True,
+        label="Map (optional)",
+        help="A map of the structure, which moves with it.",
+    )
+    condition = {"label": "Place of the structure in the map", "condition": "inputVolume is not None"}
+    add_options(form, options_class, ["place"], place=condition)
 
 
 def placed_map_file(protocol: Any, volume: Any) -> str:

@@ -93,6 +93,17 @@ class CfdProtBase(EMProtocol):
         )
 
     @staticmethod
+    def _addImagesParam(form: Any) -> None:
+        form.addParam(
+            "inputImages",
+            params.PointerParam,
+            pointerClass="SetOfParticles",
+            allowsNull=True,
+            label="Images to use instead (optional)",
+            help="The same particles (same ids) at another size, for example the original one. Shifts scale with it.",
+        )
+
+    @staticmethod
     def _addModesParams(form: Any, optional: str = "") -> None:
         """Modes and structure; optional: when the modes may be left out, for the help."""
         form.addParam(

@@ -13,7 +13,7 @@ from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.protocols.form_options import add_options
-from continuousflex_deep.protocols.map_frames import frame_volumes, placed_map_file
+from continuousflex_deep.protocols.map_frames import add_map_params, frame_volumes, placed_map_file
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -55,20 +55,7 @@ class CfdProtDeform(CfdProtBase):
             n_frames={"label": "Frames"},
             swing_rmsd_A={"label": "Largest RMSD of a swing (Å)"},
         )
-        form.addParam(
-            "inputVolume",
-            params.PointerParam,
-            pointerClass="Volume",
-            allowsNull=True,
-            label="Map (optional)",
-            help="A map of the structure, which moves with it.",
-        )
-        add_options(
-            form,
-            DeformOptions,
-            ["place"],
-            place={"label": "Place of the structure in the map", "condition": "inputVolume is not None"},
-        )
+        add_map_params(form, DeformOptions)
         self._addOtherOptions(form)
 
     def _writeInputs(self) -> dict[str, Any]:

@@ -79,14 +79,7 @@ class CfdProtReconstruct(CfdProtBase):
             split=along | {"label": "Groups of equal"},
             keep_outliers=along,
         )
-        form.addParam(
-            "inputImages",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            allowsNull=True,
-            label="Images to use instead (optional)",
-            help="The same particles (same ids) at another size, for example the original one. Shifts scale with it.",
-        )
+        self._addImagesParam(form)
         form.addParam(
             "inputReference",
             params.PointerParam,

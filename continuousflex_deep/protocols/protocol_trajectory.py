@@ -13,7 +13,7 @@ from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.protocols.form_options import add_options
-from continuousflex_deep.protocols.map_frames import frame_volumes, placed_map_file
+from continuousflex_deep.protocols.map_frames import add_map_params, frame_volumes, placed_map_file
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -62,20 +62,7 @@ class CfdProtTrajectory(CfdProtBase):
         add_options(
             form, TrajectoryOptions, ["reload"], reload={"label": "Saved trajectory", "paramClass": params.FileParam}
         )
-        form.addParam(
-            "inputVolume",
-            params.PointerParam,
-            pointerClass="Volume",
-            allowsNull=True,
-            label="Map (optional)",
-            help="A map of the structure, which moves with it.",
-        )
-        add_options(
-            form,
-            TrajectoryOptions,
-            ["place"],
-            place={"label": "Place of the structure in the map", "condition": "inputVolume is not None"},
-        )
+        add_map_params(form, TrajectoryOptions)
         self._addOtherOptions(form, min_prominence_kT={"label": "Least prominence (kT)"})
 
     def _writeInputs(self) -> dict[str, Any]:

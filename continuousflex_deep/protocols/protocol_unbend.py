@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pwem.objects import SetOfFSCs, Volume
-from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids, mode_ids_of
 from continuousflex_deep.io.modes import parse_mode_list
@@ -35,14 +34,7 @@ class CfdProtUnbend(CfdProtBase):
             form, "Particles with orientations, shifts and amplitudes, of any conformations.", aligned=True
         )
         self._addModesParams(form)
-        form.addParam(
-            "inputImages",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            allowsNull=True,
-            label="Images to use instead (optional)",
-            help="The same particles (same ids) at another size, for example the original one. Shifts scale with it.",
-        )
+        self._addImagesParam(form)
         add_options(
             form,
             UnbendOptions,
