@@ -9,7 +9,7 @@ HERE = Path(__file__).resolve().parent
 VERSION_FILE = HERE / "continuousflex_deep" / "_version.py"
 VERSION = re.search(r'__version__ = "([^"]+)"', VERSION_FILE.read_text(encoding="utf-8"))
 if VERSION is None:
-    raise RuntimeError(f"{VERSION_FILE}: expected a line __version__ = \"...\"")
+    raise RuntimeError(f'{VERSION_FILE}: expected a line __version__ = "..."')
 
 BASE = ["numpy>=1.26", "scipy>=1.10", "gemmi>=0.7", "mrcfile>=1.4", "tqdm>=4.60"]
 COMPUTE = ["torch>=2.2", "torchvision>=0.17", "ProDy>=2.6", "matplotlib>=3.8", "scikit-learn>=1.3"]
