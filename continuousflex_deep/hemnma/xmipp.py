@@ -93,11 +93,12 @@ class XmippEngine(Engine[XmippLearned]):
         return self.options.batch or _IMAGES_PER_PROCESS * self.options.xmipp_processes
 
     def calibrate(self, particles: Particles) -> XmippLearned:
-        """The contrast's sign. Xmipp knows no CTF, so images are phase flipped for it where they are not yet."""
+        """The contrast's sign. Whether phases are flipped is what the file says of its images, which stay as they are:
+        only the copies for Xmipp, which knows no CTF, are flipped."""
         contrast = contrast_of(self._images(particles))
         standard_error = contrast.std() / np.sqrt(len(contrast))
         dark = bool(contrast.mean() < -_CLEAR * standard_error)
-        return XmippLearned(dark, particles.phase_flipped or particles.ctf is not None)
+        return XmippLearned(dark, particles.phase_flipped)
 
     def calibration_of(self, arrays: Arrays) -> XmippLearned:
         return XmippLearned(bool(arrays["dark"]), bool(arrays["phase_flipped"]))

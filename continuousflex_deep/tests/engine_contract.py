@@ -118,6 +118,7 @@ class EngineContract(ABC):
         assert np.abs(aligned.euler_deg).max() <= 360
         assert aligned.stacks.tolist() == self.truth.stacks.tolist()
         assert aligned.ctf is not None
+        assert aligned.phase_flipped is False, "the images that the result names are not flipped"
         assert aligned.ambiguous is not None
         assert not aligned.ambiguous.any()
 
@@ -132,7 +133,9 @@ class EngineContract(ABC):
         images = read_images(self.blank)
         flipped = -phase_flip(torch.as_tensor(images), self.blank).numpy()
         dark = with_images(self.blank, flipped, tmp_path / "dark.mrcs").replace(phase_flipped=True)
-        self.require_right(self.align(dark))
+        found = self.align(dark)
+        self.require_right(found)
+        assert found.phase_flipped is True
 
     def test_normalisation_of_images_does_not_matter(self, tmp_path: Path, aligned: Particles) -> None:
         other = with_images(self.blank, read_images(self.blank) * 37 + 1000, tmp_path / "other.mrcs")
