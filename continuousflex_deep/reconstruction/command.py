@@ -112,10 +112,7 @@ def reconstruct(
     operations = point_group(symmetry)
     check_images(particles)
     box, pixel = particles.box_px, particles.pixel_size_A
-    diameter_px = (mask_diameter_A or 0.9 * box * pixel) / pixel
-    if diameter_px > box:
-        raise InputError(f"--mask-diameter-A: got {mask_diameter_A:g} Å, the box is only {box * pixel:g} Å wide")
-    mask = spherical_mask(box, diameter_px - box * 0.05, box * 0.05)
+    mask = fsc_mask(box, pixel, mask_diameter_A)
     if local_window_A:
         window_width_A(local_window_A, 0.0, box, pixel)
     engine: _EmbeddedSums | ProgramSums = (
@@ -140,6 +137,15 @@ def reconstruct(
         found_A = resolution_A(shell_frequencies(box, pixel), halves.corrected, THRESHOLDS[0])
         local = local_filter(half1, half2, mask, pixel, window_width_A(local_window_A, found_A, box, pixel))
     return Reconstruction(half1, half2, whole, pixel, curves, sign, rule, how, mask, local)
+
+
+def fsc_mask(box_px: int, pixel_size_A: float, diameter_A: float = 0.0) -> Map:
+    """The soft spherical mask (d, d, d) of that diameter, 0 for 0.9 of the box. InputError for one beyond the box."""
+    diameter_px = (diameter_A or 0.9 * box_px * pixel_size_A) / pixel_size_A
+    if diameter_px > box_px:
+        wide_A = box_px * pixel_size_A
+        raise InputError(f"--mask-diameter-A: got {diameter_A:g} Å, the box is only {wide_A:g} Å wide")
+    return spherical_mask(box_px, diameter_px - box_px * 0.05, box_px * 0.05)
 
 
 class _EmbeddedSums:

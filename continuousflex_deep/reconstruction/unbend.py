@@ -27,6 +27,7 @@ from continuousflex_deep.reconstruction.command import (
     Reconstruction,
     finite_resolutions,
     format_reconstruction,
+    fsc_mask,
     write_reconstruction,
 )
 from continuousflex_deep.reconstruction.corrected import MotionBasis, MotionCorrected
@@ -36,7 +37,6 @@ from continuousflex_deep.reconstruction.fsc import (
     masked_fsc,
     shell_filter,
     signal_to_noise,
-    spherical_mask,
 )
 from continuousflex_deep.reconstruction.halves import half_sets
 from continuousflex_deep.reconstruction.maps import contrast_sign
@@ -108,10 +108,7 @@ def unbend(
     """
     first, second, how = half_sets(particles)
     box, pixel = particles.box_px, particles.pixel_size_A
-    diameter_px = (mask_diameter_A or 0.9 * box * pixel) / pixel
-    if diameter_px > box:
-        raise InputError(f"--mask-diameter-A: got {mask_diameter_A:g} Å, the box is only {box * pixel:g} Å wide")
-    mask = spherical_mask(box, diameter_px - box * 0.05, box * 0.05)
+    mask = fsc_mask(box, pixel, mask_diameter_A)
     amplitudes = particles.require_amplitudes("undoing the particles' motion")
     amplitudes = amplitudes[:, [particles.mode_ids.index(mode) for mode in mode_ids]]
     plain, halves = [], []
