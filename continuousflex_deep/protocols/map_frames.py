@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pwem.objects import SetOfVolumes, Volume
+from pwem.objects import AtomStruct, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
 from continuousflex_deep.io.stacks import read_volume, write_volume
+from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.protocols.form_options import add_options
 
 
@@ -34,6 +35,18 @@ def placed_map_file(protocol: Any, volume: Any) -> str:
     placed = protocol._getExtraPath("placed_map.mrc")
     write_volume(placed, read_volume(file)[0], volume.getSamplingRate(), origin_A)
     return placed
+
+
+def define_frames(protocol: Any, file: str, sources: list[Any]) -> None:
+    """The outputs of a motion: its structures, and its maps where there is one; made from `sources` and the map."""
+    outputs: dict[str, Any] = {"outputStructure": AtomStruct(file, pseudoatoms=read_structure(file).is_pseudoatomic)}
+    if protocol.inputVolume.get() is not None:
+        outputs["outputVolumes"] = frame_volumes(protocol, protocol.inputVolume.get())
+        sources = [*sources, protocol.inputVolume]
+    protocol._defineOutputs(**outputs)
+    for source in sources:
+        for output in outputs.values():
+            protocol._defineSourceRelation(source, output)
 
 
 def frame_volumes(protocol: Any, volume: Any) -> SetOfVolumes:

@@ -10,10 +10,9 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.io.modes import parse_mode_list
-from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.protocols.form_options import add_options
-from continuousflex_deep.protocols.map_frames import add_map_params, frame_volumes, placed_map_file
+from continuousflex_deep.protocols.map_frames import add_map_params, define_frames, placed_map_file
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -70,17 +69,7 @@ class CfdProtDeform(CfdProtBase):
         return files
 
     def createOutputStep(self) -> None:
-        frames = self.getFramesFile()
-        structure = AtomStruct(frames, pseudoatoms=read_structure(frames).is_pseudoatomic)
-        outputs: dict[str, Any] = {CfdDeformOutputs.outputStructure.name: structure}
-        volume = self.inputVolume.get()
-        if volume is not None:
-            outputs[CfdDeformOutputs.outputVolumes.name] = frame_volumes(self, volume)
-        self._defineOutputs(**outputs)
-        sources = [self.inputModes, *self.inputGroups, *([self.inputVolume] if volume is not None else [])]
-        for source in sources:
-            for output in outputs.values():
-                self._defineSourceRelation(source, output)
+        define_frames(self, self.getFramesFile(), [self.inputModes, *self.inputGroups])
 
     def _validateInputs(self) -> list[str]:
         text = (self.mode_list.get() or "").strip()

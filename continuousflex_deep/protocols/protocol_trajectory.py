@@ -10,10 +10,9 @@ from pwem.objects import AtomStruct, SetOfVolumes
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import mode_ids_of
-from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.protocols.form_options import add_options
-from continuousflex_deep.protocols.map_frames import add_map_params, frame_volumes, placed_map_file
+from continuousflex_deep.protocols.map_frames import add_map_params, define_frames, placed_map_file
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -73,17 +72,7 @@ class CfdProtTrajectory(CfdProtBase):
         return files
 
     def createOutputStep(self) -> None:
-        frames = self.getFramesFile()
-        structure = AtomStruct(frames, pseudoatoms=read_structure(frames).is_pseudoatomic)
-        outputs: dict[str, Any] = {CfdTrajectoryOutputs.outputStructure.name: structure}
-        volume = self.inputVolume.get()
-        if volume is not None:
-            outputs[CfdTrajectoryOutputs.outputVolumes.name] = frame_volumes(self, volume)
-        self._defineOutputs(**outputs)
-        sources = [self.inputLandscape, self.inputModes, *([self.inputVolume] if volume is not None else [])]
-        for source in sources:
-            for output in outputs.values():
-                self._defineSourceRelation(source, output)
+        define_frames(self, self.getFramesFile(), [self.inputLandscape, self.inputModes])
 
     def _validateInputs(self) -> list[str]:
         points, file = (self.points.get() or "").strip(), (self.points_file.get() or "").strip()
