@@ -89,8 +89,6 @@ class EmbeddedEngine(Engine[Calibration]):
         if self.options.init == "local" or self.options.fit == "conformation":
             particles.require_poses(FROM_KNOWN_POSES)
         self._require_modes_of(particles)
-        if not particles.phase_flipped and particles.ctf is None:
-            note("the particles have no CTF; their images are taken as free of it")
 
     def _require_modes_of(self, particles: Particles) -> None:
         """InputError where poses alone are to be found in conformations that the engine has not all modes for."""

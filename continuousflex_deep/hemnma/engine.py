@@ -43,7 +43,8 @@ class Engine(ABC, Generic[L]):
         return aligned
 
     def check(self, particles: Particles) -> None:
-        """Find bad input before any long work: missing or short stacks, a box that is too small."""
+        """Find bad input before any long work: missing or short stacks, a box that is too small. Says where no CTF is
+        known."""
         check_images(particles)
         field_A = particles.box_px * particles.pixel_size_A
         if field_A < 2 * _SEEN * self.radius_A:
@@ -52,6 +53,8 @@ class Engine(ABC, Generic[L]):
                 f"structure, whose farthest atom is {self.radius_A:.0f} Å from its centre; check the pixel size "
                 "or extract a larger box"
             )
+        if not particles.phase_flipped and particles.ctf is None:
+            note("the particles have no CTF; their images are taken as free of it")
 
     def batches(self, particles: Particles, size: int = 0) -> Iterator[np.ndarray]:
         """Row numbers of one batch after another; size 0 takes batch_size()."""

@@ -86,8 +86,6 @@ class XmippEngine(Engine[XmippLearned]):
                 f"Xmipp's HEMNMA halves the images and needs an even box, got {box} px; bring it to {box - 1} px by "
                 "preprocess --box"
             )
-        if not particles.phase_flipped and particles.ctf is None:
-            note("the particles have no CTF; their images are taken as free of it")
 
     def batch_size(self) -> int:
         return self.options.batch or _IMAGES_PER_PROCESS * self.options.xmipp_processes
