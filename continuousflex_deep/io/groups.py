@@ -1,0 +1,88 @@
+"""Named groups of particles, as the landscape's viewer, the report and the commands hand them to each other.
+
+A JSON file: {"format": …, "groups": [{"name": "open", "colour": "#4477aa", "ids": [3, 8, …]}, …]}. Groups may overlap.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import atomic_path, require_file
+
+_FORMAT = "continuousflex_deep groups 1"
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+# apart from each other for all kinds of colour vision (Paul Tol, "bright" and "muted" schemes, personal.sron.nl/~pault)
+COLOURS = (
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377",
+    "#332288", "#999933", "#882255", "#44aa99", "#cc6677", "#117733",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class NamedGroup:
+    """Particles by their ids (n,), sorted, each once; colour is #rrggbb. Raises InputError for names that say nothing,
+    other colours and repeated ids."""
+
+    name: str
+    colour: str
+    ids: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not self.name.strip() or not self.name.isprintable():
+            raise InputError(f"group: got the name {self.name!r}; give it one that can be read")
+        if not _COLOUR.fullmatch(self.colour):
+            raise InputError(f"group '{self.name}': got colour '{self.colour}', expected one such as #4477aa")
+        ids = np.unique(np.asarray(self.ids, dtype=np.int64))
+        if len(ids) != len(self.ids):
+            raise InputError(f"group '{self.name}': {len(self.ids) - len(ids)} ids occur more than once")
+        object.__setattr__(self, "ids", ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def file_names(groups: Sequence[NamedGroup]) -> list[str]:
+    """A name for a file of each group, without suffix: its number and what of its name file systems like."""
+    slugs = (re.sub(r"[^\w-]+", "_", group.name, flags=re.ASCII).strip("_") for group in groups)
+    return [f"{number}_{slug}" if slug else str(number) for number, slug in enumerate(slugs, start=1)]
+
+
+def write_groups(path: str | Path, groups: Sequence[NamedGroup]) -> None:
+    """Write groups in their order. Raises InputError where two have one name."""
+    _require_different_names(groups)
+    plain = [{"name": g.name, "colour": g.colour, "ids": g.ids.tolist()} for g in groups]
+    with atomic_path(path) as temporary:  # compact: a million ids are some 8 MB
+        temporary.write_text(json.dumps({"format": _FORMAT, "groups": plain}) + "\n", encoding="utf-8")
+
+
+def read_groups(path: str | Path) -> list[NamedGroup]:
+    """The groups that write_groups wrote, in their order. Raises InputError without a file, FormatError for another."""
+    file = require_file(path, "groups")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, expected {_FORMAT!r}")
+        groups = [NamedGroup(str(g["name"]), str(g["colour"]), _ids(g["ids"])) for g in content["groups"]]
+        _require_different_names(groups)
+    except (ValueError, KeyError, TypeError, OverflowError, InputError) as error:
+        raise FormatError(f"'{file}' is no file of groups ({error}); save them anew from the viewer") from error
+    return groups
+
+
+def _ids(values: object) -> NDArray[np.int64]:
+    if not isinstance(values, list) or not all(type(v) is int for v in values):
+        raise ValueError("its ids are not whole numbers")
+    return np.array(values, dtype=np.int64)
+
+
+def _require_different_names(groups: Sequence[NamedGroup]) -> None:
+    names = [group.name for group in groups]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two groups are called '{twice[0]}'; rename one of them")
