@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.analysis.expressions import evaluate_condition, parse_box
 from continuousflex_deep.analysis.landscape import Landscape, landscape_columns, read_landscape
 from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.expressions import evaluate_condition, parse_box
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import write_record

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from continuousflex_deep.analysis.expressions import evaluate_condition, parse_box
 from continuousflex_deep.analysis.groups import Criteria, landscape_names, select_group
 from continuousflex_deep.analysis.landscape import Landscape, make_landscape, read_landscape
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.expressions import evaluate_condition, parse_box
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.tests.landscape_data import make_particles
