@@ -28,7 +28,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "reconstruct": (opt.ReconstructOptions, "continuousflex_deep.reconstruction.command:run"),
     "unbend": (opt.UnbendOptions, "continuousflex_deep.reconstruction.unbend:run"),
     "convert": (opt.ConvertOptions, "continuousflex_deep.analysis.exchange:run"),
-    "evaluate": (opt.EvaluateOptions, "continuousflex_deep.analysis.evaluate:run"),
+    "evaluate": (opt.EvaluateOptions, "continuousflex_deep.analysis.evaluate_command:run"),
     "compare": (opt.CompareOptions, "continuousflex_deep.analysis.compare:run"),
     "doctor": (opt.DoctorOptions, "continuousflex_deep.doctor:run"),
 }

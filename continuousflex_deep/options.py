@@ -606,15 +606,33 @@ class ConvertOptions(_Particles):
 
 @dataclass(frozen=True)
 class EvaluateOptions(_Flexible, _Compute):
-    """Compare poses and amplitudes with the truth, as the paper's Tables 1 and 2."""
+    """Compare poses and amplitudes with the truth, as the paper's Tables 1 to 4, and groups' maps with centroids."""
 
-    particles: tuple[str, ...] = required_list("particle file with results; repeat to compare several, a row each")
-    truth: str = required("particle file with the true poses and amplitudes")
+    particles: tuple[str, ...] = required_list(
+        "particle file with results; repeat to compare several with the truth and with each other"
+    )
+    truth: str = option("", "particle file with the true poses and amplitudes; without it, results are compared alone")
+    mode_list: str = option("", "modes to compare, for example 7-9; by default those of the particles")
+    reconstruction: tuple[str, ...] = option(
+        (),
+        "folder that the reconstruct command wrote, of one group or several; repeat for more. Each map is compared "
+        "with that of the structure in the mean conformation of the group's particles",
+    )
+    b_factor_A2: float = option(
+        SimulateOptions.b_factor_A2,
+        "B-factor that blurs the atoms of these structures; it matters to correlations in a mask alone",
+        "Å²",
+        low=0.0,
+    )
     lost_deg: float = option(5.0, "a particle farther than this from its true orientation counts as lost", "°", low=0.0)
     bound: bool = option(
         False, "add the Cramér-Rao bound of the first file's particles, from the noise of their images"
     )
-    output: str = option("", "JSON file for the table; printed in any case")
+    output: str = option(
+        "",
+        "folder for tables (text, Markdown, CSV), errors of every particle, curves, centroids and pictures; or a file "
+        "NAME.json for the figures alone; the tables are printed in any case",
+    )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-from continuousflex_deep.analysis.evaluate import Evaluation, evaluate, format_comparison
+import numpy as np
+
+from continuousflex_deep.analysis.evaluate import Evaluation, evaluate, evaluate_between, format_comparison
 from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma import command as align
@@ -89,12 +91,10 @@ def _write_once(chosen: Particles, path: Path) -> None:
 def _between(
     second: Particles, first: Particles, structure: Structure, modes: NormalModes, lost_deg: float
 ) -> Evaluation:
-    """Differences over the particles that both engines could use, without error bars, which are not about them."""
-    both = sorted(set(second.ids.tolist()) & set(first.ids.tolist()))
-    if not both:
+    """Differences over the particles that both engines could use."""
+    if not np.isin(second.ids, first.ids).any():
         raise InputError("no particle was aligned by both engines; the lists *_bad.star say why each left some out")
-    bare = second.select(second.rows_of(both)).replace(amplitudes_sd=None, angle_sd_deg=None, shift_sd_A=None)
-    return evaluate(bare, first, structure, modes, lost_deg)
+    return evaluate_between(second, first, structure, modes, lost_deg)
 
 
 def _timed(options: AlignOptions) -> Spent | None:

@@ -1,4 +1,5 @@
-"""How far poses and amplitudes are from the truth, as in Tables 1 and 2 of Hamitouche & Jonić 2022 (DeepHEMNMA).
+"""How far poses and amplitudes are from the truth, or results from each other, as in Tables 1 to 4 of Hamitouche &
+Jonić 2022 (DeepHEMNMA).
 
 Amplitudes and shifts: mean absolute error. Orientation: mean angle between the three rotated coordinate axes. RMSD:
 between the atoms displaced with the estimated and with the true parameters, one type of parameter at a time, then
@@ -8,7 +9,6 @@ one failed search among hundreds can carry a mean.
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, rotation_distance_deg
-from continuousflex_deep.io.modes import NormalModes, parse_mode_list, require_same_atoms
-from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.options import AlignOptions, EvaluateOptions
-from continuousflex_deep.particles import Particles, join
+from continuousflex_deep.particles import Particles
 
 Floats = NDArray[np.float64]
 
@@ -130,7 +126,30 @@ def evaluate(
     )
 
 
-def _columns(particles: Particles, values: Floats, mode_ids: tuple[int, ...], what: str) -> Floats:
+def comparable(first: Particles, second: Particles) -> bool:
+    """Whether two results share particles, and a type of parameter."""
+    kinds = ("amplitudes", "euler_deg", "shift_A")
+    shared = any(getattr(first, kind) is not None and getattr(second, kind) is not None for kind in kinds)
+    return shared and bool(np.isin(first.ids, second.ids).any())
+
+
+def evaluate_between(
+    second: Particles, first: Particles, structure: Structure, modes: NormalModes, lost_deg: float = 5.0
+) -> Evaluation:
+    """Differences of two results over the particles that both have, in `second`'s order, without error bars, which are
+    not about them.
+
+    Raises InputError where they share no particle or no type of parameter, and as `evaluate` does.
+    """
+    both = np.isin(second.ids, first.ids)
+    if not both.any():
+        raise InputError("no particle is in both results, so that they cannot be compared")
+    bare = second.select(both).replace(amplitudes_sd=None, angle_sd_deg=None, shift_sd_A=None)
+    return evaluate(bare, first, structure, modes, lost_deg)
+
+
+def mode_columns(particles: Particles, values: Floats, mode_ids: tuple[int, ...], what: str) -> Floats:
+    """Columns of values (n, modes) that belong to mode_ids. Raises InputError, naming `what`, where there are none."""
     missing = [m for m in mode_ids if m not in particles.mode_ids]
     if missing:
         raise InputError(
@@ -145,16 +164,21 @@ def _amplitude_errors(particles: Particles, true: Particles, modes: NormalModes)
     size = np.abs(difference)
     errors = {"amplitude": size.mean(axis=1)}
     errors |= {f"amplitude_{m}": size[:, i] for i, m in enumerate(modes.mode_ids)}
-    # mean over atoms of |Σ Δq·v|² is a quadratic form in Δq, so no coordinates need to be displaced
-    flat = modes.vectors.reshape(len(modes), -1)
-    gram = flat @ flat.T / modes.vectors.shape[1]
-    errors["rmsd_amplitude_A"] = np.sqrt(np.einsum("ni,ij,nj->n", difference, gram, difference))
+    errors["rmsd_amplitude_A"] = conformation_rmsd_A(difference, modes)
     return errors
 
 
+def conformation_rmsd_A(difference: Floats, modes: NormalModes) -> Floats:
+    """RMSD (n,) in Å between structures whose amplitudes differ by `difference` (n, M)."""
+    # mean over atoms of |Σ Δq·v|² is a quadratic form in Δq, so no coordinates need to be displaced
+    flat = modes.vectors.reshape(len(modes), -1)
+    gram = flat @ flat.T / modes.vectors.shape[1]
+    return np.sqrt(np.einsum("ni,ij,nj->n", difference, gram, difference))
+
+
 def _amplitude_difference(particles: Particles, true: Particles, mode_ids: tuple[int, ...]) -> Floats:
-    estimated = _columns(particles, particles.require_amplitudes("the comparison"), mode_ids, "the particle file")
-    return estimated - _columns(true, true.require_amplitudes("the comparison"), mode_ids, "the truth")
+    estimated = mode_columns(particles, particles.require_amplitudes("the comparison"), mode_ids, "the particle file")
+    return estimated - mode_columns(true, true.require_amplitudes("the comparison"), mode_ids, "the truth")
 
 
 def _angle_errors(euler_deg: Floats, true_euler_deg: Floats, structure: Structure) -> dict[str, Floats]:
@@ -177,7 +201,7 @@ def _spread(found: Particles, true: Particles, mode_ids: tuple[int, ...]) -> dic
     spread: dict[str, float] = {}
     if found.amplitudes is not None and found.amplitudes_sd is not None and true.amplitudes is not None:
         difference = _amplitude_difference(found, true, mode_ids)
-        deviation = _columns(found, found.amplitudes_sd, mode_ids, "the particle file")
+        deviation = mode_columns(found, found.amplitudes_sd, mode_ids, "the particle file")
         for i, m in enumerate(mode_ids):
             spread |= _ratio(f"amplitude_{m}", difference[:, i], deviation[:, i])
     if found.angle_sd_deg is not None and found.euler_deg is not None and true.euler_deg is not None:
@@ -245,46 +269,3 @@ def format_evaluation(evaluation: Evaluation) -> str:
         told = ", ".join(f"{name} {value:.2f}" for name, value in evaluation.spread.items())
         lines.append(f"error over reported deviation (1 is right): {told}")
     return "\n".join(lines)
-
-
-def run(options: EvaluateOptions) -> None:
-    """The `evaluate` command: print the table and, if asked, write it as JSON."""
-    mode_ids = parse_mode_list(options.mode_list)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids)
-    truth = read_particles(options.truth, mode_ids=mode_ids)
-    sets = {name: read_particles(path, mode_ids=mode_ids) for name, path in _named(options.particles).items()}
-    results = {name: evaluate(p, truth, structure, modes, options.lost_deg) for name, p in sets.items()}
-    first = next(iter(sets.values()))
-    bound = _bound(join(first, truth), structure, modes, options) if options.bound else None
-    _print_results(results, bound)
-    if options.output:
-        facts = {name: result.as_dict() for name, result in results.items()}
-        write_record(options.output, "evaluate", options, results=facts, bound=bound)
-        print(f"written: {options.output}")
-
-
-def _print_results(results: dict[str, Evaluation], bound: dict[str, float] | None) -> None:
-    if len(results) == 1 and bound is None:
-        print(format_evaluation(next(iter(results.values()))))
-        return
-    lost_deg = next(iter(results.values())).lost_deg
-    print(f"all particles:\n{format_comparison(results, bound=bound)}")
-    print(f"\nparticles within {lost_deg:g}° of their true orientation:")
-    print(format_comparison(results, found_only=True, bound=bound))
-
-
-def _named(paths: tuple[str, ...]) -> dict[str, str]:
-    """The files by their names without suffix, or by their paths where names repeat."""
-    stems = [Path(p).stem for p in paths]
-    return dict(zip(stems if len(set(stems)) == len(stems) else paths, paths, strict=True))
-
-
-def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: EvaluateOptions) -> dict[str, float]:
-    """Expected absolute errors at the Cramér–Rao bound, by the names of errors."""
-    # the only part of this module that needs torch and images
-    from continuousflex_deep.hemnma.bound import cramer_rao_bound
-    from continuousflex_deep.hemnma.embedded import EmbeddedEngine
-
-    settings = AlignOptions(init="local", device=options.device, threads=options.threads)
-    engine = EmbeddedEngine(structure, modes, settings)
-    return cramer_rao_bound(engine, truth, engine.calibration(truth)).as_errors()

@@ -1,17 +1,18 @@
 """The `reconstruct` command: half maps, the map of all particles, and their Fourier shell correlations.
 
 Writes half1.mrc and half2.mrc (least squares, not filtered), map.mrc (all particles, Wiener filtered by the half maps'
-FSC), fsc.csv, fsc.json, fsc.png, slices.png and record.json; with --local-filter also local.mrc and
+FSC), particles.star, fsc.csv, fsc.json, fsc.png, slices.png and record.json; with --local-filter also local.mrc and
 local_resolution.mrc (Å). The density of the particle is positive in all maps, whether the images show it bright or
 dark; record.json says what was found.
 
-Of several groups (particle files, or a landscape split along an axis) each has these files in a folder group_1, …,
-with its particles.star; all maps have one contrast and one grey scale, and series.gif and series.cxc (for ChimeraX)
+Of several groups (particle files, or a landscape split along an axis) each has these files in a folder group_1, …;
+all maps have one contrast and one grey scale, and series.gif and series.cxc (for ChimeraX)
 show them one after the other.
 """
 
 import csv
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -194,9 +195,9 @@ def run(options: ReconstructOptions) -> None:
         )  # fmt: skip
         place = folder / group_folder(number) if several else folder
         write_reconstruction(place, result, reference)
+        write_particles(group.particles, place / "particles.star")
         if several:
             print(f"group {number} of {len(groups)}: {group.title}")
-            write_particles(group.particles, place / "particles.star")
         print(format_reconstruction(result, len(group.particles)), flush=True)
         done.append(_member(place, group, result))
         write_record(place / "record.json", "reconstruct", options, **_facts(result, group))
@@ -243,11 +244,7 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
     folder.mkdir(parents=True, exist_ok=True)
     for name, volume in (("half1", result.half1), ("half2", result.half2), ("map", result.map)):
         write_volume(folder / f"{name}.mrc", volume, result.pixel_size_A)
-    with atomic_path(folder / "fsc.csv") as temporary, open(temporary, "w", newline="") as out:
-        table = csv.writer(out)
-        table.writerow(["frequency_per_A", *result.curves])
-        for row in zip(result.frequency, *result.curves.values(), strict=True):
-            table.writerow([f"{v:.6f}" for v in row])
+    write_curves(folder / "fsc.csv", result.frequency, result.curves)
     write_json(
         folder / "fsc.json",
         {"thresholds": list(THRESHOLDS), "resolution_A": finite_resolutions(result.resolutions_A())},
@@ -259,6 +256,15 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
         write_volume(folder / "local_resolution.mrc", result.local.resolution_A, result.pixel_size_A)
         maps |= {"locally filtered": result.local.map}
     draw_slices(folder / "slices.png", maps, result.pixel_size_A)
+
+
+def write_curves(path: Path, frequency: Floats, curves: Mapping[str, Floats]) -> None:
+    """Curves (shells,) by name over spatial frequencies (shells,) in 1/Å, as a table."""
+    with atomic_path(path) as temporary, open(temporary, "w", newline="") as out:
+        table = csv.writer(out)
+        table.writerow(["frequency_per_A", *curves])
+        for row in zip(frequency, *curves.values(), strict=True):
+            table.writerow([f"{v:.6f}" for v in row])
 
 
 def format_reconstruction(result: Reconstruction, n: int) -> str:

@@ -11,7 +11,8 @@ NAME = PACKAGE.name
 # rank of each top-level module below the process boundary: a module imports its own rank or lower
 RANKS = {
     "_version": 0, "errors": 0, "geometry": 0, "launch": 0, "progress": 0,
-    "animation": 1, "devices": 1, "expressions": 1, "precision": 1, "stages": 1, "particles": 1, "options": 1, "programs": 1, "io": 1,
+    "animation": 1, "assessment_figures": 1, "devices": 1, "expressions": 1, "precision": 1, "stages": 1,
+    "particles": 1, "options": 1, "programs": 1, "io": 1,
     "nma": 2, "imaging": 2,
     "hemnma": 3, "nn": 3, "analysis": 3, "reconstruction": 3,
     "cli": 4, "doctor": 4, "__main__": 4,
@@ -23,7 +24,10 @@ ABOVE = {
 SCIPION = {"pwem", "pyworkflow", "scipion", "xmipp3", "xmippLib", "continuousflex"}
 TORCH = {"torch", "torchvision"}
 # what the Scipion side may take from below: the modules that need neither torch nor a long start
-SHARED = {"_version", "animation", "errors", "expressions", "geometry", "particles", "options", "programs", "io"}
+SHARED = {
+    "_version", "animation", "assessment_figures", "errors", "expressions", "geometry", "particles", "options",
+    "programs", "io",
+}  # fmt: skip
 
 
 def project_files() -> list[Path]:

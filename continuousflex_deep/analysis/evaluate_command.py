@@ -1,0 +1,216 @@
+"""The `evaluate` command: results against the truth and against each other, and groups' maps against their centroids.
+
+Into a folder it writes tables.txt, tables.md, distances.csv and rmsd.csv (the article's Tables 1 to 4), errors.csv and
+errors.png (of every particle), record.json, and of groups groups.csv, fsc.png, and NAME_fsc.csv, NAME_centroid.pdb and
+NAME_centroid.mrc each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.figure import Figure
+
+from continuousflex_deep.analysis.article_tables import Cell, Table, article_tables, write_errors, write_tables
+from continuousflex_deep.analysis.evaluate import (
+    Evaluation,
+    comparable,
+    evaluate,
+    evaluate_between,
+    format_comparison,
+    format_evaluation,
+)
+from continuousflex_deep.assessment_figures import (
+    ERRORS_FILE,
+    draw_errors,
+    draw_groups,
+    errors_size,
+    groups_size,
+    save_png,
+)
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import AlignOptions, EvaluateOptions
+from continuousflex_deep.particles import Particles, join
+from continuousflex_deep.progress import note
+
+if TYPE_CHECKING:
+    from continuousflex_deep.reconstruction.centroids import GroupAgreement
+
+TRUTH, VERSUS = "truth", " vs. "
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """Results against the truth by name, results against each other by 'second vs. first', expected errors at the
+    Cramér-Rao bound, and groups' maps."""
+
+    results: dict[str, Evaluation]
+    between: dict[str, Evaluation]
+    bound: dict[str, float] | None = None
+    groups: "Sequence[GroupAgreement]" = field(default=())
+
+    def comparisons(self) -> dict[str, Evaluation]:
+        """All comparisons by what they compare."""
+        return {f"{name}{VERSUS}{TRUTH}": one for name, one in self.results.items()} | self.between
+
+    def tables(self) -> list[Table]:
+        """The article's tables, and that of the groups."""
+        return article_tables(self.comparisons(), self.bound) + ([group_table(self.groups)] if self.groups else [])
+
+    def facts(self) -> dict[str, Any]:
+        """All figures, for the record."""
+        facts: dict[str, Any] = {"results": {name: one.as_dict() for name, one in self.results.items()}}
+        facts |= {"between": {name: one.as_dict() for name, one in self.between.items()}, "bound": self.bound}
+        return facts | {"groups": [group.as_dict() for group in self.groups]}
+
+
+def run(options: EvaluateOptions) -> None:
+    """Print the tables and, if asked, write them."""
+    as_file = Path(options.output).suffix == ".json"
+    folder = require_writable_folder(options.output) if options.output and not as_file else None
+    assessment = assess(options)
+    _print_results(assessment)
+    if options.output:
+        if folder is not None:
+            write_assessment(folder, assessment)
+        record = Path(options.output) if folder is None else folder / "record.json"
+        write_record(record, "evaluate", options, **assessment.facts())
+        print(f"written: {options.output}")
+
+
+def assess(options: EvaluateOptions) -> Assessment:
+    """What the options ask for. Raises InputError where there is nothing to compare, and as each comparison does."""
+    if not (options.truth or options.reconstruction or len(options.particles) > 1):
+        raise InputError(
+            "one particle file alone is nothing to compare: give the true parameters by --truth, another result by "
+            "--particles, or the maps of groups by --reconstruction"
+        )
+    if options.bound and not options.truth:
+        raise InputError("--bound: the Cramér-Rao bound is that at the true parameters; give them by --truth")
+    asked = parse_mode_list(options.mode_list) if options.mode_list else None
+    sets = {name: read_particles(path, mode_ids=asked) for name, path in _named(options.particles).items()}
+    structure, modes = read_reference(options.structure, options.modes, asked or _common_modes(sets))
+    truth = read_particles(options.truth, mode_ids=asked) if options.truth else None
+    results = {}
+    if truth is not None:
+        results = {name: evaluate(p, truth, structure, modes, options.lost_deg) for name, p in sets.items()}
+    between = _between(sets, structure, modes, options.lost_deg)
+    first = next(iter(sets.values()))
+    bound = _bound(join(first, truth), structure, modes, options) if options.bound and truth is not None else None
+    return Assessment(results, between, bound, _groups(structure, modes, truth, options))
+
+
+def _common_modes(sets: Mapping[str, Particles]) -> tuple[int, ...] | None:
+    """The modes of the results that have amplitudes; None where none has. InputError where they differ."""
+    found = {name: p.mode_ids for name, p in sets.items() if p.amplitudes is not None}
+    if len(set(found.values())) > 1:
+        told = ", ".join(f"'{name}' {list(modes)}" for name, modes in found.items())
+        raise InputError(f"the results are of different modes, {told}; name those to compare by --mode-list")
+    return next(iter(found.values()), None)
+
+
+def _between(
+    sets: Mapping[str, Particles], structure: Structure, modes: NormalModes, lost_deg: float
+) -> dict[str, Evaluation]:
+    """Each pair of results over the particles that both have; that a pair shares nothing is told."""
+    found = {}
+    for (first, p), (second, other) in combinations(sets.items(), 2):
+        if comparable(p, other):
+            found[f"{first}{VERSUS}{second}"] = evaluate_between(p, other, structure, modes, lost_deg)
+        else:
+            note(f"'{first}' and '{second}' share no particles, or no type of parameter: they are not compared")
+    return found
+
+
+def _groups(
+    structure: Structure, modes: NormalModes, truth: Particles | None, options: EvaluateOptions
+) -> "Sequence[GroupAgreement]":
+    if not options.reconstruction:
+        return ()
+    # maps need torch, which the rest of this module does not
+    from continuousflex_deep.devices import choose_device
+    from continuousflex_deep.reconstruction.centroids import assess_groups, read_group_maps
+
+    choose_device("cpu", options.threads)
+    return assess_groups(read_group_maps(options.reconstruction), structure, modes, truth, options.b_factor_A2)
+
+
+def _named(paths: tuple[str, ...]) -> dict[str, str]:
+    """The files by their names without suffix, or by their paths where names repeat."""
+    stems = [Path(p).stem for p in paths]
+    return dict(zip(stems if len(set(stems)) == len(stems) else paths, paths, strict=True))
+
+
+def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: EvaluateOptions) -> dict[str, float]:
+    """Expected absolute errors at the Cramér–Rao bound, by the names of errors."""
+    # needs torch, too, and the images
+    from continuousflex_deep.hemnma.bound import cramer_rao_bound
+    from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+
+    settings = AlignOptions(init="local", device=options.device, threads=options.threads)
+    engine = EmbeddedEngine(structure, modes, settings)
+    return cramer_rao_bound(engine, truth, engine.calibration(truth)).as_errors()
+
+
+def group_table(groups: "Sequence[GroupAgreement]") -> Table:
+    """Of each group: particles, their spread about its centroid, and at FSC 0.5 and 0.143 the resolution in Å with each
+    conformation that its map is compared with."""
+    curves = list(dict.fromkeys(name for g in groups for name in g.curves if "masked" not in name))
+    thresholds = ("0.5", "0.143")
+    head = ["", "particles", "spread [Å]", *(f"{c}, {t} [Å]" for t in thresholds for c in curves)]
+    rows: list[tuple[Cell, ...]] = []
+    for g in groups:
+        resolutions, facts = g.resolutions_A(), g.as_dict()
+        where = f" ({facts['axis']} {facts['low']:.4g} to {facts['high']:.4g})" if "axis" in facts else ""
+        found = [resolutions.get(curve, {}).get(t) for t in thresholds for curve in curves]
+        rows.append((f"{g.group.name}{where}", len(g.group.particles), facts["spread_A"]["centroid"], *found))
+    title = "Resolution of groups' maps, neither filtered nor masked, where the FSC falls to 0.5 and to 0.143"
+    return Table("groups", title, tuple(head), tuple(rows))
+
+
+def _print_results(assessment: Assessment) -> None:
+    results, bound = assessment.results, assessment.bound
+    if len(results) == 1 and bound is None:
+        print(format_evaluation(next(iter(results.values()))))
+    elif results:
+        _print_comparison("of their true orientation", results, bound)
+    if assessment.between:
+        _print_comparison("of each other's orientation", assessment.between)
+    if assessment.groups:
+        print(f"\n{group_table(assessment.groups).text()}")
+
+
+def _print_comparison(where: str, results: dict[str, Evaluation], bound: dict[str, float] | None = None) -> None:
+    lost_deg = next(iter(results.values())).lost_deg
+    print(f"all particles:\n{format_comparison(results, bound=bound)}")
+    print(f"\nparticles within {lost_deg:g}° {where}:")
+    print(format_comparison(results, found_only=True, bound=bound) + "\n")
+
+
+def write_assessment(folder: Path, assessment: Assessment) -> None:
+    """Tables, errors of every particle, curves and pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tables(folder, assessment.tables())
+    comparisons = assessment.comparisons()
+    if comparisons:
+        write_errors(folder / ERRORS_FILE, comparisons)
+        errors = {name: one.errors for name, one in comparisons.items()}
+        figure = Figure(figsize=errors_size(errors))
+        draw_errors(errors, figure)
+        save_png(folder / "errors.png", figure)
+    if assessment.groups:
+        from continuousflex_deep.reconstruction.centroids import write_groups  # torch, as above
+
+        write_groups(folder, assessment.groups)
+        curves = {g.group.name: {n: (g.frequency, c) for n, c in g.curves.items()} for g in assessment.groups}
+        figure = Figure(figsize=groups_size(curves))
+        draw_groups(curves, figure)
+        save_png(folder / "fsc.png", figure)

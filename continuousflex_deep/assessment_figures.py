@@ -1,0 +1,146 @@
+"""Figures of an assessment, drawn from the tables that the evaluate command writes: by it, and by Scipion's viewer."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import require_file
+
+Floats = NDArray[np.float64]
+Curves = Mapping[str, tuple[Floats, Floats]]  # frequencies in 1/Å and correlations, by name
+ERRORS_FILE = "errors.csv"
+_THRESHOLDS = (0.5, 0.143)
+_MOST_MODES = 4  # with more of them, their mean error is shown alone
+_BINS = 40
+_SHOWN_PERCENT = 98.0  # of the errors of each comparison; the few beyond are counted in the last bin
+_PANEL_INCH = (3.6, 3.2)
+# of each group, the curves that are shown, and how their panel is called
+_PANELS = {
+    "centroid": "with its centroid",
+    "true centroid": "with its true centroid",
+    "structure at rest": "with the structure at rest",
+    "farthest other centroid": "with the farthest other centroid",
+}
+_ALLOWED = "allowed by noise"
+
+
+def read_errors(path: str | Path) -> dict[str, dict[str, Floats]]:
+    """Errors (n,) by comparison and kind, from the table that the evaluate command writes. FormatError for another."""
+    file = require_file(path, "table of errors")
+    with file.open(encoding="utf-8", newline="") as source:
+        head, *rows = list(csv.reader(source)) or [[]]
+    if head[:3] != ["comparison", "id", "lost"]:
+        raise FormatError(f"'{file}': got columns {head[:5]}, expected comparison, id, lost and kinds of errors")
+    found: dict[str, dict[str, Floats]] = {}
+    for name in dict.fromkeys(row[0] for row in rows):
+        columns = zip(head[3:], zip(*[row[3:] for row in rows if row[0] == name], strict=True), strict=True)
+        found[name] = {kind: np.array(values, dtype=np.float64) for kind, values in columns if values[0]}
+    return found
+
+
+def error_panels(errors: Mapping[str, Mapping[str, Floats]]) -> dict[str, str]:
+    """The kinds of errors that have a panel, with its axis' name."""
+    kinds = list(dict.fromkeys(kind for by_kind in errors.values() for kind in by_kind))
+    modes = [kind for kind in kinds if kind.startswith("amplitude_")]
+    labels = {m: f"q{m.removeprefix('amplitude_')} [Å]" for m in modes} if len(modes) <= _MOST_MODES else {}
+    labels |= {} if labels else {"amplitude": "amplitudes, mean of modes [Å]"}
+    labels |= {"rmsd_amplitude_A": "conformation, RMSD [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]"}
+    return {kind: label for kind, label in labels.items() if kind in kinds}
+
+
+def errors_size(errors: Mapping[str, Mapping[str, Floats]]) -> tuple[float, float]:
+    """Width and height in inch that suit draw_errors."""
+    return _size(len(error_panels(errors)))
+
+
+def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> None:
+    """Histograms of absolute errors (n,) by comparison and kind: a panel for each kind, a line for each comparison."""
+    panels = error_panels(errors)
+    for ax, (kind, label) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
+        known = {name: by_kind[kind] for name, by_kind in errors.items() if kind in by_kind}
+        top = max(float(np.percentile(values, _SHOWN_PERCENT)) for values in known.values()) or 1.0
+        edges = np.linspace(0, top, _BINS + 1)
+        for i, name in enumerate(errors):
+            if name in known:
+                values = np.minimum(known[name], top)
+                share = np.full(len(values), 100 / len(values))
+                ax.hist(values, bins=edges, weights=share, histtype="step", label=name, color=f"C{i % 10}")
+        ax.set_xlabel(f"error of {label}" if "[" in label else label)
+        ax.set_ylabel("particles [%]")
+        ax.set_xlim(0, top)
+    _legend_below(figure)
+
+
+def groups_size(groups: Mapping[str, Curves]) -> tuple[float, float]:
+    """Width and height in inch that suit draw_groups."""
+    return _size(len(group_panels(groups)))
+
+
+def group_panels(groups: Mapping[str, Curves]) -> dict[str, str]:
+    """The curves that have a panel, with its title."""
+    return {curve: title for curve, title in _PANELS.items() if any(curve in curves for curves in groups.values())}
+
+
+def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
+    """FSC of each group's map: a panel for each conformation that it is compared with, a line for each group, and in
+    the first panel, dotted, what the noise of its half maps would allow."""
+    panels = group_panels(groups)
+    for ax, (curve, title) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
+        for i, (name, curves) in enumerate(groups.items()):
+            if curve in curves:
+                ax.plot(*curves[curve], color=f"C{i % 10}", label=name)
+            if curve == next(iter(panels)) and _ALLOWED in curves:
+                ax.plot(*curves[_ALLOWED], ":", color=f"C{i % 10}", linewidth=1, label=_ALLOWED if i == 0 else None)
+        for threshold in _THRESHOLDS:
+            ax.axhline(threshold, color="0.6", linewidth=0.8, linestyle="--")
+        last = max(float(curves[curve][0][-1]) for curves in groups.values() if curve in curves)
+        ticks = [t for t in ax.get_xticks() if 0 < t <= last][:: max(1, len(ax.get_xticks()) // 6)]
+        ax.set_xticks(ticks, [f"1/{1 / t:.3g}" for t in ticks])
+        ax.set(xlim=(0, last), ylim=(-0.1, 1.05), title=title, xlabel="spatial frequency [1/Å]", ylabel="FSC")
+    _legend_below(figure)
+
+
+def text_size(text: str) -> tuple[float, float]:
+    """Width and height in inch that suit draw_text."""
+    lines = text.splitlines()
+    return 0.5 + 0.075 * max(len(line) for line in lines), 0.4 + 0.165 * len(lines)
+
+
+def draw_text(text: str, figure: Figure) -> None:
+    """Tables of plain text, as they are."""
+    width, height = text_size(text)
+    figure.text(0.2 / width, 1 - 0.2 / height, text, family="monospace", fontsize=9, va="top", ha="left")
+
+
+def save_png(path: Path, figure: Figure) -> None:
+    """The figure as PNG, drawn without a display."""
+    figure.savefig(path, dpi=130, format="png")
+
+
+def _size(panels: int) -> tuple[float, float]:
+    columns = min(3, panels)
+    return _PANEL_INCH[0] * columns, _PANEL_INCH[1] * -(-panels // columns) + 0.4
+
+
+def _grid(figure: Figure, panels: int) -> list[Any]:
+    figure.set_layout_engine("constrained")
+    columns = min(3, panels)
+    axes = figure.subplots(-(-panels // columns), columns, squeeze=False).ravel()
+    for ax in axes[panels:]:
+        ax.set_axis_off()
+    return list(axes)
+
+
+def _legend_below(figure: Figure) -> None:
+    """One legend for all panels, which have the same lines."""
+    found: dict[str, Any] = {}
+    for ax in figure.axes:
+        handles, labels = ax.get_legend_handles_labels()
+        found |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in found}
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(4, len(found)), fontsize=8)

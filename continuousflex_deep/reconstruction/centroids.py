@@ -1,0 +1,246 @@
+"""Maps of groups against the maps of their centroids, as the article assesses reconstructions (Hamitouche & Jonić 2022,
+Figure 7 and Supplementary Figure 3).
+
+The centroid of a group is the structure in the mean amplitudes of its particles, by those that were estimated and,
+where the truth is known, by the true ones. The map that is compared is the mean of the half maps, neither filtered nor
+masked.
+
+What an FSC with the centroid means is told by three others: with the structure at rest and with the centroid of the
+group that is farthest in conformation, which should be lower, and what the noise alone would leave of the FSC with a
+perfect reference, √(2F/(1 + F)) of the half maps' F (Rosenthal & Henderson 2003), above which only chance leads. Below
+it are the spread of conformations in the group and errors of the poses.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.analysis.evaluate import conformation_rmsd_A, mode_columns
+from continuousflex_deep.animation import deformed
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.stacks import read_volume, write_volume
+from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.reconstruction.command import THRESHOLDS, finite_resolutions, fsc_mask, write_curves
+from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, resolution_A, shell_frequencies
+from continuousflex_deep.reconstruction.symmetry import point_group
+
+Map = NDArray[np.float32]
+Floats = NDArray[np.float64]
+CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
+MASKED = ", masked"
+ALLOWED = "allowed by noise"
+
+
+@dataclass(frozen=True, eq=False)
+class GroupMap:
+    """A folder of the reconstruct command: its particles, and how the map was made."""
+
+    name: str
+    folder: Path
+    particles: Particles
+    mask_diameter_A: float
+    symmetry: str
+    facts: dict[str, Any]
+
+    def halves(self) -> tuple[Map, Map, float]:
+        """Both half maps (d, d, d) and their voxel size in Å."""
+        (first, voxel_A), (second, _) = (read_volume(self.folder / f"half{n}.mrc") for n in (1, 2))
+        return first, second, voxel_A
+
+
+@dataclass(frozen=True, eq=False)
+class Centroid:
+    """Mean amplitudes (M,) of a group in Å, the structure in that conformation, and how far the particles' ones are
+    from it (root mean square of their RMSD, in Å)."""
+
+    amplitudes: Floats
+    structure: Structure
+    spread_A: float
+
+
+@dataclass(frozen=True, eq=False)
+class GroupAgreement:
+    """FSC curves (d//2 + 1,) of a group's map over frequencies in 1/Å, by the conformation that it is compared with.
+
+    models: these conformations by name, CENTROID among them, with rmsd_A from the latter; other: the group whose
+    centroid OTHER is, empty where there is none. centroid_map (d, d, d) is that of CENTROID.
+    """
+
+    group: GroupMap
+    frequency: Floats
+    curves: dict[str, Floats]
+    models: dict[str, Centroid]
+    rmsd_A: dict[str, float]
+    other: str
+    voxel_A: float
+    centroid_map: Map
+
+    def resolutions_A(self) -> dict[str, dict[str, float | None]]:
+        """Resolution in Å by curve and threshold; None where a curve is below it from the start."""
+        found = {
+            name: {f"{t:g}": resolution_A(self.frequency, curve, t) for t in THRESHOLDS}
+            for name, curve in self.curves.items()
+        }
+        return finite_resolutions(found)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All figures as numbers that JSON can hold."""
+        means = {name: self.models[name] for name in (CENTROID, TRUE_CENTROID) if name in self.models}
+        return {
+            "group": self.group.name,
+            "folder": str(self.group.folder),
+            "particles": len(self.group.particles),
+            **self.group.facts,
+            "amplitudes_A": {name: model.amplitudes.tolist() for name, model in means.items()},
+            "spread_A": {name: model.spread_A for name, model in means.items()},
+            "rmsd_from_centroid_A": self.rmsd_A,
+            "farthest_other": self.other,
+            "resolution_A": self.resolutions_A(),
+        }
+
+
+def read_group_maps(folders: Sequence[str | Path]) -> list[GroupMap]:
+    """The groups that the reconstruct command wrote into these folders, each of one group or of several, in order.
+
+    Raises InputError or FormatError for folders of other commands, and for groups whose particles are not there.
+    """
+    found: list[tuple[Path, dict[str, Any]]] = []
+    for name in folders:
+        folder = Path(name)
+        record = _record(folder)
+        parts = [folder / g["folder"] for g in record["groups"]] if "groups" in record else [folder]
+        found += [(part, _record(part)) for part in parts]
+    names = [folder.resolve().name for folder, _ in found]
+    if len(set(names)) < len(names):
+        names = [f"group_{number}" for number in range(1, len(found) + 1)]
+    return [_group(name, folder, record) for name, (folder, record) in zip(names, found, strict=True)]
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    file = folder / "record.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = {}
+    if not isinstance(record, dict) or record.get("command") != "reconstruct":
+        raise InputError(f"'{folder}' has no record of the reconstruct command; give a folder that it wrote")
+    return record
+
+
+def _group(name: str, folder: Path, record: dict[str, Any]) -> GroupMap:
+    file = folder / "particles.star"
+    if not file.is_file():
+        raise InputError(f"'{folder}' has no particles.star, from which its centroid follows; run reconstruct again")
+    for half in ("half1.mrc", "half2.mrc"):
+        require_file(folder / half, "half map")
+    facts: dict[str, Any] = {key: record[key] for key in ("axis", "low", "mean", "high") if key in record}
+    options = record["options"]
+    return GroupMap(name, folder, read_particles(file), options["mask_diameter_A"], options["symmetry"], facts)
+
+
+def centroid_of(particles: Particles, structure: Structure, modes: NormalModes, what: str) -> Centroid:
+    """The mean conformation of particles along the modes. Raises InputError, naming `what`, where it is not known."""
+    amplitudes = mode_columns(particles, particles.require_amplitudes(what), modes.mode_ids, what)
+    mean = amplitudes.mean(axis=0)
+    moved = structure.replace_coords(deformed(structure, modes.vectors, mean))
+    spread_A = float(np.sqrt((conformation_rmsd_A(amplitudes - mean, modes) ** 2).mean()))
+    return Centroid(mean, moved, spread_A)
+
+
+def centroid_map(
+    structure: Structure, box_px: int, voxel_A: float, b_factor_A2: float = 0.0, symmetry: str = "c1"
+) -> Map:
+    """Map (d, d, d) of a structure at a reconstruction's sampling, averaged over the symmetry imposed there."""
+    centred = structure.coords_A - structure.center_A
+    turned = [structure.replace_coords(centred @ operation.T) for operation in point_group(symmetry)]
+    maps = [structure_to_map(one, box_px, voxel_A, b_factor_A2=b_factor_A2) for one in turned]
+    return np.asarray(np.mean(maps, axis=0), dtype=np.float32)
+
+
+def assess_groups(
+    groups: Sequence[GroupMap],
+    structure: Structure,
+    modes: NormalModes,
+    truth: Particles | None = None,
+    b_factor_A2: float = 0.0,
+) -> list[GroupAgreement]:
+    """Each group's map against its centroids and the controls; see the module's description.
+
+    truth: may hold more particles than the groups. Raises InputError for particles that it lacks, for modes that
+    particles or truth lack, and where the structure does not fit into a map.
+    """
+    rest = Centroid(np.zeros(len(modes)), structure, 0.0)
+    estimated = [centroid_of(g.particles, structure, modes, f"the centroid of '{g.folder}'") for g in groups]
+    true = [None if truth is None else _true_centroid(g, truth, structure, modes) for g in groups]
+    agreements = []
+    with progress_bar("centroids", len(groups), unit="group") as bar:
+        for group, own, known in zip(groups, estimated, true, strict=True):
+            models = {CENTROID: own} | ({} if known is None else {TRUE_CENTROID: known}) | {REST: rest}
+            others = {g.name: c for g, c in zip(groups, estimated, strict=True) if g is not group}
+            other = max(others, key=lambda name: _apart_A(own, others[name], modes), default="")
+            if other:
+                models[OTHER] = others[other]
+            agreements.append(_compared(group, models, modes, other, b_factor_A2))
+            bar.update(1)
+    return agreements
+
+
+def _true_centroid(group: GroupMap, truth: Particles, structure: Structure, modes: NormalModes) -> Centroid:
+    missing = np.setdiff1d(group.particles.ids, truth.ids)
+    if len(missing):
+        raise InputError(
+            f"{len(missing)} of {len(group.particles)} particles of '{group.folder}' are not in the truth, for example "
+            f"ids {missing[:5].tolist()}; give the truth of the images that were reconstructed"
+        )
+    return centroid_of(truth.select(truth.rows_of(group.particles.ids)), structure, modes, "the truth's centroid")
+
+
+def _apart_A(first: Centroid, second: Centroid, modes: NormalModes) -> float:
+    return float(conformation_rmsd_A((second.amplitudes - first.amplitudes)[None], modes)[0])
+
+
+def _compared(
+    group: GroupMap, models: dict[str, Centroid], modes: NormalModes, other: str, b_factor_A2: float
+) -> GroupAgreement:
+    half1, half2, voxel_A = group.halves()
+    box, volume = len(half1), (half1 + half2) / 2
+    mask = fsc_mask(box, voxel_A, group.mask_diameter_A)
+    maps = {n: centroid_map(m.structure, box, voxel_A, b_factor_A2, group.symmetry) for n, m in models.items()}
+    curves = {name: fourier_shell_correlation(volume, reference) for name, reference in maps.items()}
+    curves |= {n + MASKED: fourier_shell_correlation(volume * mask, reference * mask) for n, reference in maps.items()}
+    curves[ALLOWED] = allowed_by_noise(fourier_shell_correlation(half1, half2))
+    rmsd_A = {name: _apart_A(models[CENTROID], model, modes) for name, model in models.items() if name != CENTROID}
+    frequency = shell_frequencies(box, voxel_A)
+    return GroupAgreement(group, frequency, curves, models, rmsd_A, other, voxel_A, maps[CENTROID])
+
+
+def allowed_by_noise(half_map_fsc: Floats) -> Floats:
+    """FSC of the mean of two half maps with a perfect reference, from theirs with each other: √(2F/(1 + F))
+    (Rosenthal & Henderson 2003); 0 where the half maps do not correlate."""
+    correlation = np.clip(half_map_fsc, 0, 1)
+    return np.sqrt(2 * correlation / (1 + correlation))
+
+
+def write_groups(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
+    """Of each group NAME_fsc.csv, and NAME_centroid.pdb and .mrc: its centroid, placed as viewers show the group's map,
+    and the map of it."""
+    for agreement in agreements:
+        name, voxel_A = agreement.group.name, agreement.voxel_A
+        write_curves(folder / f"{name}_fsc.csv", agreement.frequency, agreement.curves)
+        write_volume(folder / f"{name}_centroid.mrc", agreement.centroid_map, voxel_A)
+        model = agreement.models[CENTROID].structure
+        middle_A = len(agreement.centroid_map) // 2 * voxel_A
+        write_structure(
+            folder / f"{name}_centroid.pdb", model.replace_coords(model.coords_A - model.center_A + middle_A)
+        )
