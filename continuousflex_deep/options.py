@@ -474,10 +474,13 @@ class LandscapeOptions:
 
 @dataclass(frozen=True)
 class GroupOptions:
-    """Select particles of a landscape."""
+    """Select particles of a landscape: one group, or those of a file of groups."""
 
     landscape: str = required("folder that the landscape command wrote")
-    output: str = required("particle file of the group (.star or .xmd)")
+    output: str = required("particle file of the group (.star or .xmd); of a file of groups, a folder")
+    groups: str = option(
+        "", "instead of a condition, box or ids: file of named groups (.json), each of which gets a particle file"
+    )
     expression: str = option(
         "", "condition such as 'pc1 > 100 and abs(pc2) < 50'; also q7, score, angle_sd, outlier, source, …"
     )
@@ -487,6 +490,36 @@ class GroupOptions:
     images: str = option(
         "", "particle file with the same ids whose images (say, at original size) the group should name"
     )
+
+
+@dataclass(frozen=True)
+class ClustersOptions:
+    """Suggest groups of a landscape: the Gaussian clouds that its particles form, or their parts by k-means."""
+
+    landscape: str = required("folder that the landscape command wrote")
+    output: str = required("file for the groups (.json), which the group command and the viewer take")
+    method: Literal["gmm", "kmeans"] = option(
+        "gmm",
+        "a mixture of Gaussians (gmm), which finds clouds of any width and says how far they overlap, or k-means, which "
+        "cuts into parts of similar width",
+    )
+    n_clusters: int = option(
+        0,
+        "number of clusters; 0 chooses it: by the Bayesian information criterion among 1 to 10 (gmm), or by the "
+        "silhouette among 2 to 10 (k-means)",
+        low=0,
+        high=99,
+    )
+    dimensions: int = option(
+        2, "coordinates that count, from the first on, at most as many as the landscape has; 0 takes all", low=0
+    )
+    n_fit: int = option(
+        50000, "clusters are fitted to at most this many particles, evenly spread; all are assigned", low=10
+    )
+    min_probability: float = option(
+        0.0, "of gmm: particles that belong to their cluster with less probability are in no group", low=0.0, high=1.0
+    )
+    seed: int = option(0, "seed of what is random: where fits start", low=0, high=2**32 - 1)
 
 
 @dataclass(frozen=True)
