@@ -500,8 +500,8 @@ class ClustersOptions:
     output: str = required("file for the groups (.json), which the group command and the viewer take")
     method: Literal["gmm", "kmeans"] = option(
         "gmm",
-        "a mixture of Gaussians (gmm), which finds clouds of any width and says how far they overlap, or k-means, which "
-        "cuts into parts of similar width",
+        "a mixture of Gaussians (gmm), which finds clouds of any width and says how far they overlap, or k-means, "
+        "which cuts into parts of similar width",
     )
     n_clusters: int = option(
         0,
