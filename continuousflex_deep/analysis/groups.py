@@ -30,36 +30,13 @@ class Criteria:
     keep_outliers: bool = False
 
 
-def landscape_names(landscape: Landscape) -> Columns:
-    """What conditions can name, as arrays (n,): the landscape's coordinates as pc1 … and as dim1 …, whatever
-    the method, q7 … [Å], q7_sd …, outlier, distance, source, id,
-    and where known score, ambiguous, angle_sd [°], shift_sd [Å], rot, tilt, psi [°], shift_x, shift_y [Å], defocus
-    [Å].
-    """
-    p = landscape.particles
-    names: Columns = {f"{kind}{i}": c for kind in ("pc", "dim") for i, c in enumerate(landscape.coordinates.T, start=1)}
-    for prefix, values in (("", p.amplitudes), ("_sd", p.amplitudes_sd)):
-        if values is not None:
-            names |= {f"q{m}{prefix}": values[:, i] for i, m in enumerate(p.mode_ids)}
-    names |= {"outlier": landscape.outlier, "distance": landscape.distance, "source": landscape.source, "id": p.ids}
-    optional = {"score": p.score, "ambiguous": p.ambiguous, "angle_sd": p.angle_sd_deg, "shift_sd": p.shift_sd_A}
-    names |= {name: values for name, values in optional.items() if values is not None}
-    if p.euler_deg is not None:
-        names |= dict(zip(("rot", "tilt", "psi"), p.euler_deg.T, strict=True))
-    if p.shift_A is not None:
-        names |= dict(zip(("shift_x", "shift_y"), p.shift_A.T, strict=True))
-    if p.ctf is not None:
-        names["defocus"] = (p.ctf.defocus_u_A + p.ctf.defocus_v_A) / 2
-    return names
-
-
 def select_group(landscape: Landscape, criteria: Criteria) -> NDArray[np.int64]:
     """Rows of the particles that fulfil all criteria, in the landscape's order.
 
     Outliers are left out unless keep_outliers, or unless the condition or the box names `outlier` itself.
     Raises InputError for unknown names and ids, and for an empty group, with the ranges of the columns it named.
     """
-    columns = landscape_names(landscape)
+    columns = landscape.table().columns()
     mask = np.ones(len(landscape.particles), dtype=bool)
     used: list[str] = []
     if criteria.expression:

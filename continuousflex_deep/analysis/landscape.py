@@ -7,7 +7,6 @@ reduction.npz with reduction.json. Conditions name either as pc1, … or dim1, �
 """
 
 import re
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,12 @@ from continuousflex_deep.analysis.reduction import (
 )
 from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.landscape_table import (
+    LandscapeTable,
+    read_landscape_table,
+    table_of,
+    write_landscape_table,
+)
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import LandscapeOptions
@@ -73,6 +77,15 @@ class Landscape:
         """What the coordinates are called, with their unit where they have one."""
         unit = " [Å]" if self.reduction.method in METRIC else ""
         return [f"{_name(self.reduction.method, i)}{unit}" for i in range(1, self.coordinates.shape[1] + 1)]
+
+    def table(self, source_names: tuple[str, ...] = ()) -> LandscapeTable:
+        """The same as named columns; source_names: of the files that the particles came from."""
+        method, k = self.reduction.method, self.coordinates.shape[1]
+        return table_of(
+            self.particles, self.coordinates, self.distance, self.outlier, self.source,
+            labels=tuple(_name(method, i + 1) for i in range(k)), unit="Å" if method in METRIC else "",
+            principal=method == "pca", source_names=source_names,
+        )  # fmt: skip
 
 
 def make_landscape(
@@ -125,25 +138,13 @@ def landscape_columns(landscape: Landscape) -> dict[str, NDArray[np.object_]]:
     }
 
 
-def write_landscape(folder: Path, landscape: Landscape) -> None:
-    """Write landscape.star, landscape.npz and the reduction's files."""
+def write_landscape(folder: Path, landscape: Landscape, source_names: tuple[str, ...] = ()) -> None:
+    """Write landscape.star, landscape.npz and the reduction's files; source_names: of the files of particles."""
     stale = re.compile(r"cfd(PC|Dim)\d+|cfdOutlier|cfdSource")  # of a landscape that the particles were in before
     kept = {k: v for k, v in landscape.particles.extra.items() if not stale.fullmatch(k)}
     with_columns = landscape.particles.replace(extra=kept | landscape_columns(landscape))
     write_particles(with_columns, folder / "landscape.star")
-    arrays = {
-        "ids": landscape.particles.ids,
-        "mode_ids": np.array(landscape.particles.mode_ids),
-        "amplitudes": landscape.particles.require_amplitudes("a landscape"),
-        "coordinates": landscape.coordinates,
-        "distance": landscape.distance,
-        "outlier": landscape.outlier,
-        "source": landscape.source,
-        "labels": np.array([_name(landscape.reduction.method, i + 1) for i in range(landscape.coordinates.shape[1])]),
-        "units": np.array("Å" if landscape.reduction.method in METRIC else ""),
-    }
-    with atomic_path(folder / "landscape.npz") as temporary:
-        np.savez(temporary, **arrays)
+    write_landscape_table(folder, landscape.table(source_names))
     write_reduction(folder, landscape.reduction, landscape.particles.mode_ids)
 
 
@@ -153,17 +154,14 @@ def read_landscape(folder: str | Path) -> Landscape:
     if not base.is_dir():
         raise InputError(f"landscape: '{base}' is not a folder; make one with the landscape command")
     particles = read_particles(base / "landscape.star")
-    file = require_file(base / "landscape.npz", "landscape arrays")
-    try:
-        with np.load(file) as arrays:
-            ids, rest = arrays["ids"], {k: arrays[k] for k in ("coordinates", "distance", "outlier", "source")}
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise FormatError(f"'{file}' is not a whole landscape ({error}); run the landscape command again") from error
-    if not np.array_equal(ids, particles.ids):
+    table = read_landscape_table(base)
+    if not np.array_equal(table.ids, particles.ids):
         raise FormatError(
             f"'{base}': landscape.star and landscape.npz hold different particles; run the landscape command again"
         )
-    return Landscape(particles, **rest, reduction=read_reduction(base))
+    return Landscape(
+        particles, table.coordinates, table.distance, table.outlier, table.source, reduction=read_reduction(base)
+    )
 
 
 def run(options: LandscapeOptions) -> None:
@@ -179,7 +177,7 @@ def run(options: LandscapeOptions) -> None:
         options.landmarks,
     )  # fmt: skip
     folder = Path(options.output)
-    write_landscape(folder, landscape)
+    write_landscape(folder, landscape, tuple(Path(path).stem for path in options.particles))
     explained = landscape.reduction.explained if isinstance(landscape.reduction, PCA) else None
     draw_landscape(folder / "landscape.png", landscape.coordinates, explained, landscape.outlier, source,
                    [Path(p).name for p in options.particles], landscape.labels)  # fmt: skip

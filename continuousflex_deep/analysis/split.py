@@ -6,7 +6,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.analysis.groups import landscape_names
 from continuousflex_deep.analysis.landscape import Landscape
 from continuousflex_deep.errors import InputError
 
@@ -35,7 +34,7 @@ def split_landscape(
     by: equal numbers of particles (they differ by one at most), or equal widths between the least and the greatest
     value. Raises InputError for an unknown or constant axis and for groups of fewer than `least` particles.
     """
-    columns = {k: v for k, v in landscape_names(landscape).items() if np.issubdtype(v.dtype, np.floating)}
+    columns = {k: v for k, v in landscape.table().columns().items() if np.issubdtype(v.dtype, np.floating)}
     if axis not in columns:
         raise InputError(f"--axis: got '{axis}', this landscape has {', '.join(columns)}")
     rows = np.arange(len(landscape.particles)) if keep_outliers else np.flatnonzero(~landscape.outlier)

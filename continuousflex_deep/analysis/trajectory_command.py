@@ -7,13 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.analysis.landscape import Landscape, read_landscape
-from continuousflex_deep.analysis.trajectories import (
-    Trajectory,
-    density_of,
-    make_trajectory,
-    read_trajectory,
-    write_trajectory,
-)
+from continuousflex_deep.analysis.trajectories import density_of, make_trajectory
 from continuousflex_deep.analysis.trajectory_movie import LandscapePlane, draw_frames, to_and_fro, write_gif, write_mp4
 from continuousflex_deep.analysis.trajectory_scripts import FRAMES, shown_map, write_scripts
 from continuousflex_deep.animation import deformed, write_swing
@@ -21,6 +15,7 @@ from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, write_trajectory
 from continuousflex_deep.nma.deform_command import placed_map, write_map_frames
 from continuousflex_deep.options import TrajectoryOptions
 

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from continuousflex_deep.analysis.trajectories import Trajectory
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.io.trajectories import Trajectory
 from continuousflex_deep.progress import progress_bar
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from continuousflex_deep.analysis.groups import Criteria, landscape_names, select_group
+from continuousflex_deep.analysis.groups import Criteria, select_group
 from continuousflex_deep.analysis.landscape import Landscape, make_landscape, read_landscape
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
@@ -134,7 +134,7 @@ def test_outliers_need_to_be_asked_for(landscape: Landscape) -> None:
 
 
 def test_names_cover_what_is_known(landscape: Landscape) -> None:
-    names = landscape_names(landscape)
+    names = landscape.table().columns()
     assert {"pc1", "pc3", "q7", "q10", "score", "rot", "tilt", "psi", "shift_x", "defocus", "outlier", "source"} <= set(
         names
     )

@@ -11,7 +11,7 @@ from sklearn.decomposition import KernelPCA
 
 from continuousflex_deep.analysis import reduction as module
 from continuousflex_deep.analysis.embeddings import EmbeddingSettings, embed
-from continuousflex_deep.analysis.groups import Criteria, landscape_names, select_group
+from continuousflex_deep.analysis.groups import Criteria, select_group
 from continuousflex_deep.analysis.landscape import make_landscape, read_landscape, write_landscape
 from continuousflex_deep.analysis.learned_maps import KernelMap, NeighbourMap
 from continuousflex_deep.analysis.pca import PCA
@@ -316,7 +316,7 @@ def test_command_with_sets_mixed_by_id(tmp_path: Path, capsys: pytest.CaptureFix
     extra = landscape.particles.extra
     np.testing.assert_allclose(extra["cfdDim1"].astype(float), landscape.coordinates[:, 0], atol=1e-5)
     assert "cfdPC1" not in extra
-    names = landscape_names(landscape)
+    names = landscape.table().columns()
     np.testing.assert_array_equal(names["pc1"], names["dim1"])
     rows = select_group(landscape, Criteria("pc1 > 0"))
     np.testing.assert_array_equal(rows, select_group(landscape, Criteria("dim1 > 0")))

@@ -12,9 +12,10 @@ from continuousflex_deep.analysis.energy_path import minimum_energy_path
 from continuousflex_deep.analysis.free_energy import density_maxima, estimate_density
 from continuousflex_deep.analysis.landscape import Landscape, make_landscape
 from continuousflex_deep.analysis.reduction import Embedding
-from continuousflex_deep.analysis.trajectories import density_of, make_trajectory, read_trajectory, write_trajectory
+from continuousflex_deep.analysis.trajectories import density_of, make_trajectory
 from continuousflex_deep.animation import equal_steps
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.trajectories import read_trajectory, write_trajectory
 from continuousflex_deep.options import TrajectoryOptions, from_mapping
 from continuousflex_deep.particles import Particles
 

@@ -15,13 +15,13 @@ from PIL import Image
 from continuousflex_deep import cli
 from continuousflex_deep.analysis import trajectory_movie
 from continuousflex_deep.analysis.landscape import Landscape, read_landscape, write_landscape
-from continuousflex_deep.analysis.trajectories import read_trajectory
 from continuousflex_deep.analysis.trajectory_movie import LandscapePlane, draw_frames, to_and_fro, write_mp4
 from continuousflex_deep.analysis.trajectory_scripts import chimerax_script, vmd_script
 from continuousflex_deep.animation import deformed
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
+from continuousflex_deep.io.trajectories import read_trajectory
 from continuousflex_deep.tests.test_deform import VOXEL_A, map_of, molecule
 from continuousflex_deep.tests.test_trajectories import double_well, landscape_of
 

@@ -1,0 +1,170 @@
+"""landscape.npz: all that is known of a landscape's particles, as arrays that are read in a second, whatever their
+number."""
+
+import os
+import zipfile
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.particles import Particles
+
+Floats = NDArray[np.float64]
+LANDSCAPE_NPZ = "landscape.npz"
+
+
+@dataclass(frozen=True, eq=False)
+class LandscapeTable:
+    """n particles in a landscape of k coordinates; arrays are None where nothing is known.
+
+    labels (k,) of the coordinates, as pictures show them, unit theirs ('' for none), principal whether they are
+    principal components; distance, outlier and source (n,), the number of the file a particle came from, counted from
+    1, source_names what these files are called. The rest is of the particles, named and in units as there;
+    defocus_A (n,) is the mean of both defoci. stack (n,) is a row of stack_names, index (n,) counts from 0.
+    """
+
+    ids: NDArray[np.int64]
+    coordinates: Floats
+    labels: tuple[str, ...]
+    unit: str
+    principal: bool
+    mode_ids: tuple[int, ...]
+    amplitudes: Floats
+    distance: Floats
+    outlier: NDArray[np.bool_]
+    source: NDArray[np.int64]
+    source_names: tuple[str, ...]
+    stack_names: tuple[str, ...]
+    stack: NDArray[np.int32]
+    index: NDArray[np.int64]
+    box_px: int
+    pixel_size_A: float
+    amplitudes_sd: Floats | None = field(default=None)
+    euler_deg: Floats | None = field(default=None)
+    shift_A: Floats | None = field(default=None)
+    score: Floats | None = field(default=None)
+    ambiguous: NDArray[np.bool_] | None = field(default=None)
+    angle_sd_deg: Floats | None = field(default=None)
+    shift_sd_A: Floats | None = field(default=None)
+    defocus_A: Floats | None = field(default=None)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What conditions can name, as arrays (n,): the coordinates as pc1 … and as dim1 …, whatever the method,
+        q7 … [Å], q7_sd …, outlier, distance, source, id, and where known score, ambiguous, angle_sd [°], shift_sd [Å],
+        rot, tilt, psi [°], shift_x, shift_y [Å], defocus [Å]."""
+        names: dict[str, NDArray[Any]] = {}
+        for kind in ("pc", "dim"):
+            names |= {f"{kind}{i}": c for i, c in enumerate(self.coordinates.T, start=1)}
+        for ending, values in (("", self.amplitudes), ("_sd", self.amplitudes_sd)):
+            if values is not None:
+                names |= {f"q{m}{ending}": values[:, i] for i, m in enumerate(self.mode_ids)}
+        names |= {"outlier": self.outlier, "distance": self.distance, "source": self.source, "id": self.ids}
+        optional = {
+            "score": self.score, "ambiguous": self.ambiguous, "angle_sd": self.angle_sd_deg,
+            "shift_sd": self.shift_sd_A, "defocus": self.defocus_A,
+        }  # fmt: skip
+        names |= {name: values for name, values in optional.items() if values is not None}
+        if self.euler_deg is not None:
+            names |= dict(zip(("rot", "tilt", "psi"), self.euler_deg.T, strict=True))
+        if self.shift_A is not None:
+            names |= dict(zip(("shift_x", "shift_y"), self.shift_A.T, strict=True))
+        return names
+
+    def coordinate_names(self) -> list[str]:
+        """The coordinates' names in conditions: pc1, … of principal components, otherwise dim1, …."""
+        return [f"{'pc' if self.principal else 'dim'}{i + 1}" for i in range(self.coordinates.shape[1])]
+
+    def image(self, row: int) -> Particles:
+        """The particle of a row alone, as its image is read by."""
+        return Particles(
+            ids=self.ids[[row]],
+            stacks=np.array([self.stack_names[self.stack[row]]], dtype=object),
+            indices=self.index[[row]],
+            pixel_size_A=self.pixel_size_A,
+            box_px=self.box_px,
+        )
+
+
+def table_of(
+    particles: Particles,
+    coordinates: Floats,
+    distance: Floats,
+    outlier: NDArray[np.bool_],
+    source: NDArray[np.int64],
+    labels: tuple[str, ...],
+    unit: str,
+    principal: bool,
+    source_names: tuple[str, ...] = (),
+) -> LandscapeTable:
+    """The table of n particles with amplitudes; see LandscapeTable for the arrays."""
+    names = sorted(set(particles.stacks))
+    place = {name: row for row, name in enumerate(names)}
+    ctf = particles.ctf
+    return LandscapeTable(
+        ids=particles.ids,
+        coordinates=coordinates,
+        labels=labels,
+        unit=unit,
+        principal=principal,
+        mode_ids=tuple(particles.mode_ids),
+        amplitudes=particles.require_amplitudes("a landscape"),
+        distance=distance,
+        outlier=outlier,
+        source=source,
+        source_names=source_names,
+        stack_names=tuple(map(str, names)),
+        stack=np.fromiter((place[name] for name in particles.stacks), np.int32, len(particles)),
+        index=particles.indices,
+        box_px=particles.box_px,
+        pixel_size_A=particles.pixel_size_A,
+        amplitudes_sd=particles.amplitudes_sd,
+        euler_deg=particles.euler_deg,
+        shift_A=particles.shift_A,
+        score=particles.score,
+        ambiguous=particles.ambiguous,
+        angle_sd_deg=particles.angle_sd_deg,
+        shift_sd_A=particles.shift_sd_A,
+        defocus_A=None if ctf is None else (ctf.defocus_u_A + ctf.defocus_v_A) / 2,
+    )
+
+
+def write_landscape_table(folder: str | Path, table: LandscapeTable) -> None:
+    """Write landscape.npz into a landscape's folder."""
+    arrays: dict[str, Any] = {f.name: getattr(table, f.name) for f in fields(table)}
+    # as the folder sees them, so that both can be moved together
+    arrays["stack_names"] = [os.path.relpath(name, folder) for name in table.stack_names]
+    with atomic_path(Path(folder) / LANDSCAPE_NPZ) as temporary:
+        np.savez(temporary, **{name: np.asarray(value) for name, value in arrays.items() if value is not None})
+
+
+def read_landscape_table(folder: str | Path) -> LandscapeTable:
+    """The table of a landscape's folder. Raises InputError where there is none, FormatError where it is damaged."""
+    path = Path(folder) / LANDSCAPE_NPZ
+    if not path.is_file():
+        raise InputError(
+            f"'{folder}' holds no landscape: there is no '{path.name}'; make one with the landscape command"
+        )
+    try:
+        with np.load(path) as arrays:
+            found = {f.name: arrays[f.name] for f in fields(LandscapeTable) if f.name in arrays}
+        for name in ("labels", "mode_ids", "source_names", "stack_names"):
+            found[name] = tuple(found[name].tolist())
+        for name in ("unit", "principal", "box_px", "pixel_size_A"):
+            found[name] = found[name].item()
+        found["stack_names"] = tuple(os.path.normpath(Path(folder).absolute() / name) for name in found["stack_names"])
+        table = LandscapeTable(**found)
+        if {len(v) for v in table.columns().values()} != {len(table)}:
+            raise ValueError("its columns differ in length")
+    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise FormatError(
+            f"'{path}' is not a whole landscape of this version ({error}); run the landscape command again"
+        ) from error
+    return table
