@@ -135,7 +135,7 @@ def test_reading_what_the_commands_wrote(modes: tuple[Structure, NormalModes], t
 
 def test_the_trace_swings_by_the_rmsd(data: ModesData) -> None:
     view = drawn(data)
-    assert isinstance(view._moving, LineCollection)
+    assert isinstance(view._moving.drawn, LineCollection)
     rest = view.positions_A()
     np.testing.assert_allclose(rest, data.structure.coords_A, atol=1e-9)
     for rmsd_A in (1.0, 4.0):
@@ -158,7 +158,7 @@ def test_segments_on_the_screen_are_the_structure_turned(data: ModesData) -> Non
     assert np.linalg.det(view.rotation) == pytest.approx(1.0)
     view.set_phase(1.0)
     expected = (view.positions_A() - data.structure.coords_A.mean(axis=0)) @ view.rotation.T
-    lengths = sorted(np.linalg.norm(s[1] - s[0]) for s in view._moving.get_segments())
+    lengths = sorted(np.linalg.norm(s[1] - s[0]) for s in view._moving.drawn.get_segments())
     bonds = data.bonds
     np.testing.assert_allclose(
         lengths, np.sort(np.linalg.norm(expected[bonds[:, 1], :2] - expected[bonds[:, 0], :2], axis=1)), atol=1e-9
@@ -182,8 +182,8 @@ def test_pseudoatoms_are_dots() -> None:
     view = drawn(make_modes_data(structure, NormalModes((7, 8), vectors)), 8)
     view.set_phase(1.0)
     view.figure.canvas.draw()
-    assert len(view._moving.get_offsets()) == 50
-    assert np.isfinite(np.asarray(view._moving.get_offsets())).all()
+    assert len(view._moving.drawn.get_offsets()) == 50
+    assert np.isfinite(np.asarray(view._moving.drawn.get_offsets())).all()
 
 
 def test_displacements_of_residues(data: ModesData) -> None:

@@ -44,6 +44,16 @@ class ModesData:
         """Coordinates (S, 3) and the mode's displacements (S, 3) of the shown atoms, per unit of RMSD, in Å."""
         return self.structure.coords_A[self.shown], self.vectors[self.row(mode)][self.shown] * self.amplitude_A(1.0)
 
+    def shown_displacements(self, mode_ids: tuple[int, ...], amplitudes_A: Floats) -> Floats:
+        """How far and where amplitudes (M,) along these modes move the shown atoms (S, 3), in Å."""
+        rows = [self.row(mode) for mode in mode_ids]
+        return np.asarray(np.tensordot(amplitudes_A, self.vectors[rows][:, self.shown], axes=1))
+
+    def rmsd_A(self, mode_ids: tuple[int, ...], amplitudes_A: Floats) -> float:
+        """How far amplitudes (M,) along these modes move the atoms, root mean square."""
+        moved = np.tensordot(amplitudes_A, self.vectors[[self.row(mode) for mode in mode_ids]], axes=1)
+        return float(np.sqrt(np.square(moved).sum(axis=1).mean()))
+
     def residue_displacements(self, mode: int) -> Floats:
         """How far the atoms of each residue move (R,), root mean square, per unit of RMSD."""
         residue = self.structure.residue_index

@@ -2,15 +2,14 @@
 
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from continuousflex_deep.viewers.modes_data import ModesData
+from continuousflex_deep.viewers.trace import COLOURS, Trace, principal_axes
 
 Floats = NDArray[np.float64]
 DEFAULT_RMSD_A = 2.5
-_COLOURS = "viridis"
 _REST, _LINE = "#c8ced6", "#3b6ea5"
 _DEGREES_PER_PX = 0.5
 
@@ -26,7 +25,7 @@ class MotionFigure:
         self.rmsd_A, self.phase = DEFAULT_RMSD_A, 0.0
         coords_A, _ = data.shown_motion(mode)
         self._center = coords_A.mean(axis=0)
-        self.rotation = _principal_axes(coords_A - self._center)
+        self.rotation = principal_axes(coords_A - self._center)
         self._radius_A = float(np.linalg.norm(coords_A - self._center, axis=1).max())
         self._zoom = 1.0
         self.axes = figure.add_axes((0.0, 0.0, 0.9, 1.0))
@@ -34,18 +33,12 @@ class MotionFigure:
         self.axes.set_axis_off()
         (self._rest,) = self.axes.plot([], [], color=_REST, linewidth=1.0, zorder=0)
         self._title = figure.text(0.02, 0.97, "", va="top")
-        self._moving = self._empty_collection()
-        self.axes.add_collection(self._moving, autolim=False)
-        self._colours = ScalarMappable(cmap=_COLOURS)
+        self._moving = Trace(self.axes, data.bonds)
+        self._colours = ScalarMappable(cmap=COLOURS)
         bar = figure.add_axes((0.9, 0.15, 0.02, 0.7))
         figure.colorbar(self._colours, cax=bar, label="displacement at the ends (Å)")
         self.zoom(1.0)
         self.show_mode(mode)
-
-    def _empty_collection(self) -> LineCollection | PathCollection:
-        if len(self.data.bonds):
-            return LineCollection([], linewidths=1.8, cmap=_COLOURS, capstyle="round")
-        return self.axes.scatter([], [], s=14, c=[], cmap=_COLOURS)
 
     # -------------------------- what is shown -------------------------------
     def show_mode(self, mode: int) -> None:
@@ -88,21 +81,14 @@ class MotionFigure:
     # -------------------------- drawing -------------------------------------
     def _recolour(self) -> None:
         self._colours.set_clim(0.0, max(self.rmsd_A * float(self._size.max()), 1e-6))
-        self._moving.set_clim(*self._colours.get_clim())
+        self._moving.drawn.set_clim(*self._colours.get_clim())
         self._title.set_text(f"mode {self.mode},  q = ±{self.data.amplitude_A(self.rmsd_A):.0f} Å")
 
     def _draw(self) -> None:
         seen = (self.positions_A() - self._center) @ self.rotation.T
         still = (self._coords - self._center) @ self.rotation.T
-        bonds, size = self.data.bonds, self.rmsd_A * self._size
-        if isinstance(self._moving, PathCollection):
-            order = np.argsort(seen[:, 2])  # what is nearer is drawn later
-            self._moving.set_offsets(seen[order, :2])
-            self._moving.set_array(size[order])
-            return
-        order = np.argsort(seen[bonds, 2].sum(axis=1))
-        self._moving.set_segments(seen[bonds[order], :2])
-        self._moving.set_array(size[bonds[order]].mean(axis=1))
+        self._moving.draw(seen, self.rmsd_A * self._size)
+        bonds = self.data.bonds
         gaps = np.full((len(bonds), 1, 2), np.nan)
         self._rest.set_data(*np.concatenate([still[bonds, :2], gaps], axis=1).reshape(-1, 2).T)
 
@@ -145,11 +131,3 @@ class DisplacementFigure:
                 ha="center", color="0.5", clip_on=True,
             )  # fmt: skip
             start = end
-
-
-def _principal_axes(centred_A: Floats) -> Floats:
-    """Rotation (3, 3) that shows the longest axis of points (S, 3) from left to right and the shortest in depth."""
-    _, _, vt = np.linalg.svd(centred_A, full_matrices=False)
-    if np.linalg.det(vt) < 0:
-        vt[2] = -vt[2]
-    return np.asarray(vt)
