@@ -2,6 +2,7 @@
 
 from continuousflex_deep.protocols import protocol_continuousflex as _continuousflex
 from continuousflex_deep.protocols.protocol_align import CfdProtAlign
+from continuousflex_deep.protocols.protocol_clusters import CfdProtClusters
 from continuousflex_deep.protocols.protocol_deform import CfdProtDeform
 from continuousflex_deep.protocols.protocol_export import CfdProtExport
 from continuousflex_deep.protocols.protocol_group import CfdProtGroup
@@ -20,6 +21,7 @@ from continuousflex_deep.protocols.protocol_unbend import CfdProtUnbend
 
 __all__ = [
     "CfdProtAlign",
+    "CfdProtClusters",
     "CfdProtDeform",
     "CfdProtExport",
     "CfdProtGroup",

@@ -123,12 +123,12 @@ class CfdProtReconstruct(CfdProtBase):
         else:
             volumes = SetOfVolumes.create(self._getPath())
             volumes.setSamplingRate(sampling_A)
-            for number, facts in enumerate(self.getGroups(), start=1):
+            for name, facts in zip(self.getGroupNames(), self.getGroups(), strict=True):
                 volume = volume_of(folder / facts["folder"], sampling_A)
-                volume.setObjLabel(f"group {number}")
+                volume.setObjLabel(name)
                 volume.setObjComment(_told(facts))
                 volumes.append(volume)
-                add_curves(curves, folder / facts["folder"], f"group {number}: ")
+                add_curves(curves, folder / facts["folder"], f"{name}: ")
             outputs = {CfdReconstructOutputs.outputVolumes.name: volumes}
         outputs[CfdReconstructOutputs.outputFSCs.name] = curves
         self._defineOutputs(**outputs)
@@ -152,6 +152,8 @@ class CfdProtReconstruct(CfdProtBase):
         images, reference, sets = self.inputImages.get(), self.inputReference.get(), self._sets()
         if self.source.get() == GROUPS and len(sets) < 2:
             return ["Give at least two groups, or reconstruct one set of particles."]
+        if any(particles is None for particles in sets):  # of a run that is scheduled before they are made
+            return ["Some of the particles are not there yet; the run that makes them has to finish."]
         errors = []
         offered, place = self.getParam("engine").choices, self.engine.get()
         if place >= len(offered) or NOT_INSTALLED in offered[place]:
@@ -183,12 +185,20 @@ class CfdProtReconstruct(CfdProtBase):
         file = Path(self._outputFolder()) / "record.json"
         return json.loads(file.read_text(encoding="utf-8")).get("groups", [])
 
+    def getGroupNames(self) -> list[str]:
+        """Of several groups: what their sets are called, where all have names that differ; else group 1, group 2, …."""
+        labels = [particles.getObjLabel() for particles in self._sets()] if self.source.get() == GROUPS else []
+        if labels and all(labels) and len(set(labels)) == len(labels):
+            return labels
+        return [f"group {number}" for number in range(1, len(self.getGroups()) + 1)]
+
     def _summary(self) -> list[str]:
         if hasattr(self, CfdReconstructOutputs.outputVolumes.name):
-            found = [
-                (facts, self.getResolutions(facts["folder"])["half maps, corrected"]) for facts in self.getGroups()
-            ]
-            return [f"{_told(facts)}: {resolutions_told(values)}" for facts, values in found]
+            told = []
+            for name, facts in zip(self.getGroupNames(), self.getGroups(), strict=True):
+                values = self.getResolutions(facts["folder"])["half maps, corrected"]
+                told.append(f"{name}, {_told(facts)}: {resolutions_told(values)}")
+            return told
         if not hasattr(self, CfdReconstructOutputs.outputVolume.name):
             return ["The map is not reconstructed yet."]
         lines = [f"{self.inputParticles.get().getSize()} particles"]

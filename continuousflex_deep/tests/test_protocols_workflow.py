@@ -274,7 +274,7 @@ class TestCfdWorkflow(ProjectTest):
         runs = {run.getClassName(): run for run in self.proj.getRuns(refresh=True) if run.getObjId() not in before}
         beside = {
             "CfdProtModes", "CfdProtPreprocess", "CfdProtImport", "CfdProtExport", "CfdProtPseudoatoms",
-            "CfdProtToContinuousFlex", "CfdProtDeform", "CfdProtTrajectory", "CfdProtUnbend",
+            "CfdProtToContinuousFlex", "CfdProtDeform", "CfdProtTrajectory", "CfdProtUnbend", "CfdProtClusters",
         }  # fmt: skip
         self.assertEqual(set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - beside)
         self.assertEqual(runs["CfdProtSynthesize"].count.get(), 20)
