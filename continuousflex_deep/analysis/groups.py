@@ -7,14 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.analysis.landscape import Landscape, landscape_columns, read_landscape
+from continuousflex_deep.analysis.landscape import Landscape, landscape_columns
 from continuousflex_deep.analysis.merge import with_images
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.expressions import evaluate_condition, parse_box
 from continuousflex_deep.io.files import require_file
-from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
-from continuousflex_deep.io.records import write_record
-from continuousflex_deep.options import GroupOptions
 from continuousflex_deep.particles import Particles
 
 Columns = dict[str, NDArray[Any]]
@@ -70,11 +67,9 @@ def _why_empty(criteria: Criteria, columns: Columns, used: list[str], fulfilled:
 
 def group_particles(landscape: Landscape, rows: NDArray[np.int64], images: Particles | None = None) -> Particles:
     """The group's particles with their coordinates as columns; with `images`, theirs instead."""
-    chosen = landscape.particles.select(rows)
-    coordinates = {name: column[rows] for name, column in landscape_columns(landscape).items()}
-    if images is not None:
-        chosen = with_images(chosen, images)
-    return chosen.replace(extra=chosen.extra | coordinates)
+    chosen = landscape.select(rows)
+    particles = chosen.particles if images is None else with_images(chosen.particles, images)
+    return particles.replace(extra=particles.extra | landscape_columns(chosen))
 
 
 def centroid(landscape: Landscape, rows: NDArray[np.int64]) -> dict[str, Any]:
@@ -107,22 +102,3 @@ def read_ids(path: str | Path) -> tuple[int, ...]:
     if not ids:
         raise FormatError(f"'{file}' has no ids; expected one particle id a line")
     return tuple(dict.fromkeys(ids))
-
-
-def run(options: GroupOptions) -> None:
-    """The `group` command: write the group's particle file and, beside it as .json, its centroid and record."""
-    require_particle_suffix(options.output)
-    landscape = read_landscape(options.landscape)
-    ids = read_ids(options.ids) if options.ids else None
-    rows = select_group(landscape, Criteria(options.expression, options.box, ids, options.keep_outliers))
-    images = read_particles(options.images) if options.images else None
-    group = group_particles(landscape, rows, images)
-    facts = centroid(landscape, rows)
-    write_particles(group, options.output)
-    write_record(Path(options.output).with_suffix(".json"), "group", options, **facts)
-    modes = ", ".join(
-        f"q{m} {q:.1f} ± {s:.1f}"
-        for m, q, s in zip(facts["mode_ids"], facts["centroid_amplitudes"], facts["sd_amplitudes"], strict=True)
-    )
-    print(f"{len(rows)} of {len(landscape.particles)} particles; centroid: {modes} Å")
-    print(f"written: {options.output}")

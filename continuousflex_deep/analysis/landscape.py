@@ -72,6 +72,11 @@ class Landscape:
             )
         return self.reduction
 
+    def select(self, rows: NDArray[np.int64]) -> "Landscape":
+        """Some particles, by row numbers, in that order."""
+        arrays = {name: getattr(self, name)[rows] for name in ("coordinates", "distance", "outlier", "source")}
+        return replace(self, particles=self.particles.select(rows), **arrays)
+
     @property
     def labels(self) -> list[str]:
         """What the coordinates are called, with their unit where they have one."""
