@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[type, str]] = {
     "convert": (opt.ConvertOptions, "continuousflex_deep.analysis.exchange:run"),
     "evaluate": (opt.EvaluateOptions, "continuousflex_deep.analysis.evaluate_command:run"),
     "compare": (opt.CompareOptions, "continuousflex_deep.analysis.compare:run"),
+    "report": (opt.ReportOptions, "continuousflex_deep.report.command:run"),
     "doctor": (opt.DoctorOptions, "continuousflex_deep.doctor:run"),
 }
 

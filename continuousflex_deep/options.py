@@ -682,6 +682,39 @@ class CompareOptions(_Xmipp, _Flexible, _Particles, _Compute):
 
 
 @dataclass(frozen=True)
+class ReportOptions:
+    """Results as one HTML file for any browser: landscape with selections, moving structure, maps, curves, tables."""
+
+    output: str = required("HTML file to write, such as report.html")
+    title: str = option("", "what the page is called; by default after what it shows first")
+    landscape: str = option("", "folder that the landscape command wrote")
+    group: tuple[str, ...] = option(
+        (), "group to show in the landscape: particle file (.star, .xmd, .cs), or file of named groups (.json); repeat"
+    )
+    structure: str = option(
+        "", "atomic structure or pseudoatoms (.pdb, .cif) to show in the conformations of particles, with --modes"
+    )
+    modes: str = option("", "folder of the structure's normal modes (vec.7, vec.8, …)")
+    trajectory: tuple[str, ...] = option((), "folder that the trajectory command wrote; repeat for several")
+    reconstruction: tuple[str, ...] = option(
+        (), "folder that the reconstruct or unbend command wrote, of one map or several; repeat for more"
+    )
+    model: tuple[str, ...] = option((), "folder that the train command wrote, for its curves; repeat for several")
+    evaluation: tuple[str, ...] = option((), "what evaluate --output wrote; repeat for several")
+    max_points: int = option(
+        100_000, "of larger landscapes this many particles, evenly spread, are drawn as points", low=100, high=1_000_000
+    )
+    max_megabytes: float = option(
+        60.0,
+        "of particles that are not drawn, ids, coordinates and amplitudes are kept in the page, for selections and the "
+        "density, while they are no more than this before compression",
+        "MB",
+        low=0.0,
+        high=1000.0,
+    )
+
+
+@dataclass(frozen=True)
 class DoctorOptions:
     """Say what is installed and what works here."""
 

@@ -14,7 +14,7 @@ RANKS = {
     "animation": 1, "assessment_figures": 1, "devices": 1, "expressions": 1, "precision": 1, "stages": 1,
     "particles": 1, "options": 1, "programs": 1, "io": 1,
     "nma": 2, "imaging": 2,
-    "hemnma": 3, "nn": 3, "analysis": 3, "reconstruction": 3,
+    "hemnma": 3, "nn": 3, "analysis": 3, "reconstruction": 3, "report": 3,
     "cli": 4, "doctor": 4, "__main__": 4,
 }  # fmt: skip
 ABOVE = {

@@ -1,0 +1,1 @@
+"""Results as one HTML file for any browser, which needs nothing else and no network."""

@@ -1,0 +1,93 @@
+"""Reconstructions for the page: pictures of their central slices, curves and resolutions."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.report.csv_columns import read_columns
+
+Map = NDArray[np.float32]
+_FREQUENCY = "frequency_per_A"
+_PERCENTILES = (1.0, 99.9)  # of a map's densities: black and white
+_INCH, _DPI = 1.9, 110
+# maps of a folder that are shown beside map.mrc, where they are there, and what they are called
+_BESIDE = {"average.mrc": "motion not undone", "local.mrc": "locally filtered"}
+
+
+def reconstruction_content(folder: str, record: dict[str, Any]) -> dict[str, Any]:
+    """The maps that `reconstruct` or `unbend` wrote into a folder: of one group, or of several on one grey scale."""
+    path = Path(folder)
+    several = record.get("groups")
+    members = [(path / facts["folder"], facts) for facts in several] if several else [(path, record)]
+    volumes = [_volumes(place) for place, _ in members]
+    maps = [volume for shown in volumes for volume, _ in shown.values()]
+    limits = (min(_limit(m, 0) for m in maps), max(_limit(m, 1) for m in maps))
+    return {
+        "name": path.name,
+        "command": record["command"],
+        "members": [
+            _member(place, facts, shown, limits) for (place, facts), shown in zip(members, volumes, strict=True)
+        ],
+    }
+
+
+def _member(
+    folder: Path, facts: dict[str, Any], volumes: dict[str, tuple[Map, float]], limits: tuple[float, float]
+) -> dict[str, Any]:
+    curves = read_columns(folder / "fsc.csv", "Fourier shell correlations")
+    if _FREQUENCY not in curves:
+        raise FormatError(f"'{folder / 'fsc.csv'}' has no column {_FREQUENCY}; run the command again")
+    frequency = curves.pop(_FREQUENCY)
+    along = {name: facts[name] for name in ("axis", "low", "high") if name in facts}
+    return {
+        "name": folder.name,
+        "particles": facts.get("particles"),
+        **along,
+        "frequency": frequency,
+        "curves": curves,
+        "resolutions": _resolutions(folder / "fsc.json"),
+        "pictures": {name: slices_png(*volume, limits) for name, volume in volumes.items()},
+    }
+
+
+def _volumes(folder: Path) -> dict[str, tuple[Map, float]]:
+    """Maps and their voxel sizes in Å by what they are called."""
+    beside = {name: folder / file for file, name in _BESIDE.items() if (folder / file).is_file()}
+    return {name: read_volume(file) for name, file in ({"map": folder / "map.mrc"} | beside).items()}
+
+
+def _limit(volume: Map, end: int) -> float:
+    return float(np.percentile(volume, _PERCENTILES[end]))
+
+
+def _resolutions(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(require_file(file, "resolutions").read_text(encoding="utf-8"))["resolution_A"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"'{file}' has no resolutions ({error!r}); run the command again") from error
+
+
+def slices_png(volume: Map, voxel_A: float, limits: tuple[float, float]) -> str:
+    """PNG, in base64, of the three central slices of a map (d, d, d) between two densities, with axes in Å."""
+    figure = Figure(figsize=(3 * _INCH, _INCH), layout="constrained")
+    panels: Any = figure.subplots(1, 3, squeeze=False)
+    c, half = len(volume) // 2, len(volume) * voxel_A / 2
+    planes = [("x", "y", volume[c]), ("x", "z", volume[:, c]), ("y", "z", volume[:, :, c])]
+    for ax, (across, up, plane) in zip(panels[0], planes, strict=True):
+        ax.imshow(
+            plane, cmap="gray", origin="lower", vmin=limits[0], vmax=limits[1], extent=(-half, half, -half, half)
+        )
+        ax.set_title(f"{across} → , {up} ↑ [Å]", fontsize=6, pad=2)
+        ax.tick_params(labelsize=5, length=2, pad=1)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", dpi=_DPI)
+    return base64.b64encode(out.getvalue()).decode("ascii")

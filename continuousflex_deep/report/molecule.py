@@ -1,0 +1,125 @@
+"""What the page's molecular viewer moves: an atom of each residue, or pseudoatoms, along modes or through frames."""
+
+from pathlib import Path
+from typing import Any
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.animation import without_translation
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.trajectories import Trajectory, read_trajectory
+from continuousflex_deep.report.packing import Pack
+
+Floats = NDArray[np.float64]
+MOST_ATOMS = 20_000  # shown; more would neither move fluently nor be told apart
+_MOST_NUMBERS = 6_000_000  # of all frames together, where these are not computed from modes
+_TRACED = 0.8  # share of Cα and P among the atoms from which on they are drawn as a chain
+FRAMES = "frames.pdb"
+
+
+def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: Pack) -> dict[str, Any]:
+    """The atoms shown, S of them, at rest (S, 3), their displacements per unit of amplitude (M, S, 3), and what an RMSD
+    is computed by: rmsd_A² = qᵀ·gram·q, over all atoms.
+
+    The weighted centre is the origin, and modes do not move it, as in every deformed structure (docs/conventions.md).
+    """
+    shown = shown_atoms(structure)
+    vectors = without_translation(structure, modes.vectors)
+    flat = vectors.reshape(len(modes), -1)
+    return _atoms_content(Path(path).name, structure, shown) | {
+        "coordinates": pack.array((structure.coords_A - structure.center_A)[shown].astype(np.float32)),
+        "vectors": pack.array(vectors[:, shown].astype(np.float32)),
+        "gram": (flat @ flat.T / len(structure)).tolist(),
+        "modes": list(modes.mode_ids),
+    }
+
+
+def trajectory_content(
+    folder: str, reference: tuple[Structure, NormalModes] | None, pack: Pack
+) -> dict[str, Any]:
+    """Path, energies and, unless the reference's modes give them, the frames (P, S, 3) of what `trajectory` wrote.
+
+    Raises InputError where the trajectory is along other modes than the reference has.
+    """
+    path = Path(folder)
+    trajectory = read_trajectory(path / "trajectory.json")
+    content = _path_content(path, trajectory)
+    if reference is None:
+        return content | {"molecule": _frames_content(path / FRAMES, len(trajectory), pack)}
+    modes = reference[1].mode_ids
+    if missing := sorted(set(trajectory.mode_ids) - set(modes)):
+        raise InputError(
+            f"trajectory '{folder}': it leads along modes {missing}, but the structure is shown with modes "
+            f"{list(modes)}; leave --structure and --modes away to show its own frames"
+        )
+    amplitudes = np.zeros((len(trajectory), len(modes)))
+    amplitudes[:, [modes.index(m) for m in trajectory.mode_ids]] = trajectory.amplitudes_A
+    return content | {"amplitudes": amplitudes.tolist()}
+
+
+def shown_atoms(structure: Structure, most: int = MOST_ATOMS) -> NDArray[np.int64]:
+    """One atom of each residue; where these are too many, of every second, third, …."""
+    every = structure.representative_atoms
+    return every[:: -(-len(every) // most)]
+
+
+def _atoms_content(name: str, structure: Structure, shown: NDArray[np.int64]) -> dict[str, Any]:
+    atoms = structure.select(shown)
+    traced = np.isin(atoms.atom_names, ["CA", "P"]).mean() >= _TRACED
+    whole = len(shown) == len(structure.representative_atoms)
+    return {
+        "name": name,
+        "atoms": len(structure),
+        "shown": len(shown),
+        "pseudoatoms": structure.is_pseudoatomic,
+        "trace": bool(traced and whole and not structure.is_pseudoatomic),
+        "atom_names": atoms.atom_names.tolist(),
+        "residues": atoms.residue_names.tolist(),
+        "numbers": atoms.residue_numbers.tolist(),
+        "chains": atoms.chain_ids.tolist(),
+    }
+
+
+def _path_content(folder: Path, trajectory: Trajectory) -> dict[str, Any]:
+    return {
+        "name": folder.name,
+        "kind": trajectory.kind,
+        "points": trajectory.points.tolist(),
+        "modes": list(trajectory.mode_ids),
+        "path_amplitudes": trajectory.amplitudes_A.tolist(),
+        "energy_kT": trajectory.energy_kT.tolist(),
+        "energy_sd_kT": trajectory.energy_sd_kT.tolist(),
+        "near": trajectory.particles_near.tolist(),
+        "barriers": {k: trajectory.made[k] for k in trajectory.made if k.startswith("barrier")},
+    }
+
+
+def _frames_content(file: Path, n_frames: int, pack: Pack) -> dict[str, Any]:
+    structure = read_structure(require_file(file, "frames of the trajectory"), hydrogens=True)
+    shown = shown_atoms(structure, max(min(MOST_ATOMS, _MOST_NUMBERS // (3 * n_frames)), 1))
+    frames = [frame[shown] - structure.center_A for frame in _read_frames(file, structure)]
+    if len(frames) != n_frames:
+        raise FormatError(
+            f"'{file}' has {len(frames)} frames, but the trajectory beside it {n_frames}; run the trajectory command again"
+        )
+    content = _atoms_content(file.name, structure, shown)
+    return content | {"coordinates": pack.array(frames[0].astype(np.float32)),
+                      "frames": pack.array(np.array(frames, dtype=np.float32))}  # fmt: skip
+
+
+def _read_frames(file: Path, first: Structure) -> list[Floats]:
+    """The coordinates (N, 3) of all models, of the same atoms as the first one is read with."""
+    frames = []
+    for model in gemmi.read_structure(str(file)):
+        frames.append(np.array([site.atom.pos.tolist() for site in model.all()], dtype=np.float64))
+        if len(frames[-1]) != len(first):
+            raise FormatError(
+                f"'{file}': model {len(frames)} has {len(frames[-1])} atoms, expected {len(first)}; run the trajectory "
+                "command again"
+            )
+    return frames

@@ -1,0 +1,51 @@
+"""How the results came about: the records of the commands that wrote them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import require_file
+
+
+def record_of(place: str, commands: tuple[str, ...], name: str = "record.json") -> dict[str, Any]:
+    """The place and the record of one of these commands in that folder, or of a JSON file that is itself the record.
+
+    Raises InputError where there is none, FormatError for that of another command.
+    """
+    path, written_by = Path(place), " or ".join(commands)
+    if path.is_dir() and not (path / name).is_file():
+        raise InputError(f"'{place}' has no {name}; give what the command {written_by} wrote")
+    if not path.exists():
+        raise InputError(f"there is no '{place}'; give what the command {written_by} wrote")
+    file = require_file(path / name if path.is_dir() else path, f"record of {written_by}")
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        command, version = record["command"], record["version"]
+        complete = isinstance(record["options"], dict) and isinstance(command, str) and isinstance(version, str)
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"'{file}' is not a record of this program ({error!r}); run the command again") from error
+    if not complete or command not in commands:
+        raise FormatError(f"'{file}' was written by the command {command}, expected {written_by}")
+    return {"place": str(place), "record": record}
+
+
+def record_beside(file: str, commands: tuple[str, ...]) -> dict[str, Any] | None:
+    """The record that a command left beside a particle file; None where there is none, as of files from elsewhere."""
+    beside = Path(file).with_suffix(".json")
+    return record_of(str(beside), commands) if beside.is_file() and beside != Path(file) else None
+
+
+def provenance(place: str, record: dict[str, Any]) -> dict[str, Any]:
+    """What the page's table says: command, version, time, seed and all options, as texts."""
+    options = {name: _told(value) for name, value in record["options"].items()}
+    told = {name: str(record.get(name, "")) for name in ("command", "version", "finished")}
+    return told | {"place": place, "options": options}
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_told, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,143 @@
+// Curves: correlations, trainings, energies.
+
+const INK = "#1c2733";
+const LINES = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"];
+const FONT = { family: 'system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif', size: 13, color: INK };
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+const ERRORS = {
+  amplitude_error_A: "amplitudes, mean |error| [Å]", angle_error_deg: "angular distance [°]",
+  shift_error_A: "shifts, mean |error| [Å]",
+};
+const THRESHOLDS = [0.143, 0.5];
+const CORRECTED = "half maps, corrected";
+
+const axis = (title, more = {}) => ({
+  title: { text: plain(title), standoff: 8 }, gridcolor: "#e8edf1", zeroline: false, linecolor: "#9aa7b3", ticks: "outside",
+  tickcolor: "#9aa7b3", automargin: true, ...more,
+});
+
+const layoutOf = (x, y, more = {}) => ({
+  font: FONT, margin: { l: 58, r: 14, t: 30, b: 48 }, xaxis: x, yaxis: y, paper_bgcolor: "white", plot_bgcolor: "white",
+  legend: { orientation: "h", y: -0.22, font: { size: 12 } }, hovermode: "closest", ...more,
+});
+
+function chart(parent, traces, layout) {
+  const holder = element("div", { className: "chart" });
+  parent.append(holder);
+  Plotly.newPlot(holder, traces, layout, CONFIG);
+  return holder;
+}
+
+/** Correlation curves by name over frequency in 1/Å, with the thresholds that resolutions are told by. */
+function drawFsc(parent, curves, title) {
+  const names = Object.keys(curves);
+  const last = Math.max(...names.map((name) => curves[name].frequency.at(-1)));
+  const ticks = [40, 20, 14, 10, 8, 6, 5, 4, 3.5, 3, 2.5, 2, 1.5, 1.2, 1].filter((A) => 1 / A <= last);
+  const traces = names.map((name, i) => ({
+    x: curves[name].frequency, y: curves[name].correlation, name: plain(name), mode: "lines",
+    line: { color: LINES[i % LINES.length], width: 2 }, text: curves[name].frequency.map((f) => told(1 / f, 3)),
+    hovertemplate: "%{text} Å: %{y:.3f}",
+  }));
+  const lines = THRESHOLDS.map((y) => ({
+    type: "line", xref: "paper", x0: 0, x1: 1, y0: y, y1: y, line: { color: "#8896a3", width: 1, dash: "dash" },
+  }));
+  const notes = THRESHOLDS.map((y) => ({
+    xref: "paper", x: 1, y, text: String(y), showarrow: false, yanchor: "bottom", xanchor: "right",
+    font: { size: 11, color: "#5b6b7b" },
+  }));
+  chart(parent, traces, layoutOf(
+    axis("resolution [Å]", { range: [0, last], tickvals: ticks.map((A) => 1 / A), ticktext: ticks.map(String) }),
+    axis("Fourier shell correlation", { range: [-0.1, 1.05] }),
+    { shapes: lines, annotations: notes, title: { text: plain(title), font: { size: 14 }, x: 0.02 } }));
+}
+
+function showReconstructions(reconstructions) {
+  for (const one of reconstructions) {
+    const card = element("div", { className: "card" }, element("h3", {}, `${one.name} (${one.command})`));
+    const several = one.members.length > 1;
+    const pictures = element("div", { className: "maps" });
+    for (const member of one.members)
+      for (const [name, png] of Object.entries(member.pictures)) {
+        const what = several ? `${member.name}${name === "map" ? "" : `, ${name}`}` : name;
+        pictures.append(element("figure", {}, element("img", { src: `data:image/png;base64,${png}`, alt: `slices of ${what}` }),
+          element("figcaption", {}, `${what}${about(member)}`)));
+      }
+    const charts = element("div", { className: "charts" });
+    card.append(pictures, charts, resolutionTable(one.members));
+    byId("reconstructions").append(card);
+    const curve = (member, name) => ({ frequency: member.frequency, correlation: member.curves[name] });
+    if (several) {
+      drawFsc(charts, Object.fromEntries(one.members.map((m) => [m.name, curve(m, CORRECTED)])), CORRECTED);
+    } else {
+      const names = Object.keys(one.members[0].curves);
+      drawFsc(charts, Object.fromEntries(names.map((name) => [name, curve(one.members[0], name)])), "");
+    }
+  }
+}
+
+function about(member) {
+  const along = member.axis ? `, ${member.axis} ${told(member.low)} to ${told(member.high)}` : "";
+  return (member.particles ? `: ${counted(member.particles)} particles` : "") + along;
+}
+
+function resolutionTable(members) {
+  const rows = [];
+  for (const member of members)
+    for (const [name, values] of Object.entries(member.resolutions))
+      rows.push([member.name, name, ...THRESHOLDS.map((t) => told(values[t], 3))]);
+  return table(["map", "curve", ...THRESHOLDS.map((t) => `FSC ${t} [Å]`)], rows, 2);
+}
+
+function showTrainings(trainings) {
+  for (const one of trainings)
+    for (const network of one.networks) {
+      const charts = element("div", { className: "charts" });
+      byId("trainings").append(element("div", { className: "card" },
+        element("h3", {}, network.name ? `${one.name}: ${network.name}` : one.name), charts));
+      drawTraining(charts, network.curves);
+    }
+}
+
+function drawTraining(charts, curves) {
+  const simulated = (curves.simulated ?? []).reduce((sum, value) => sum + value, 0);
+  const grey = simulated ? [{
+    type: "rect", yref: "paper", x0: 0.5, x1: simulated + 0.5, y0: 0, y1: 1, fillcolor: "#e3e8ed", line: { width: 0 },
+    layer: "below",
+  }] : [];
+  const notes = simulated ? [{
+    yref: "paper", x: 0.5 + simulated / 2, y: 1, yanchor: "bottom", text: "simulated images", showarrow: false,
+    font: { size: 11, color: "#5b6b7b" },
+  }] : [];
+  const line = (name, label, color) => ({
+    x: curves.epoch, y: curves[name], name: label, mode: "lines+markers", marker: { size: 4 }, line: { color, width: 2 },
+  });
+  const more = { shapes: grey, annotations: notes };
+  chart(charts, [line("train_loss", "training", LINES[0]), line("validation_loss", "validation", LINES[1])],
+    layoutOf(axis("epoch"), axis("loss", lossScale(curves)), more));
+  for (const [name, label] of Object.entries(ERRORS))
+    if (name in curves)
+      chart(charts, [line(name, "validation", LINES[1])],
+        layoutOf(axis("epoch"), axis(label, { rangemode: "tozero" }), { ...more, showlegend: false }));
+}
+
+/** Logarithmic, unless a loss is not positive, as likelihoods may be. */
+function lossScale(curves) {
+  const losses = [...curves.train_loss, ...curves.validation_loss];
+  return losses.every((value) => value === null || value > 0) ? { type: "log" } : {};
+}
+
+/** Energies along a path; calls back with the frame that is clicked. */
+function drawEnergy(parent, path, onFrame) {
+  const frames = path.energy_kT.map((_, i) => i + 1);
+  const up = path.energy_kT.map((e, i) => e + path.energy_sd_kT[i]);
+  const down = path.energy_kT.map((e, i) => e - path.energy_sd_kT[i]);
+  const band = { x: [...frames, ...frames.toReversed()], y: [...up, ...down.toReversed()] };
+  const holder = chart(parent, [
+    { ...band, fill: "toself", fillcolor: "rgba(68,119,170,0.18)", line: { width: 0 }, mode: "lines", hoverinfo: "skip" },
+    {
+      x: frames, y: path.energy_kT, mode: "lines+markers", line: { color: LINES[0], width: 2 }, marker: { size: 7 },
+      text: path.near.map((n) => `${counted(n)} particles near`), hovertemplate: "frame %{x}: %{y:.2f} kT, %{text}<extra></extra>",
+    },
+  ], layoutOf(axis("frame"), axis("energy above the densest place [kT]"), { showlegend: false }));
+  holder.on("plotly_click", (event) => onFrame(event.points.at(-1).x - 1));
+}

@@ -1,0 +1,201 @@
+// What is shown where, and how its parts act on each other.
+
+const STEP_MS = 120;
+const SECTIONS = {
+  landscape: "Landscape", trajectories: "Trajectories", reconstructions: "Maps", trainings: "Training",
+  evaluations: "Errors", records: "How it was made",
+};
+
+/** The molecular viewer with its sliders, its player and what it says. */
+class MoleculePanel {
+  constructor(content) {
+    Object.assign(this, { content, viewer: new MolecularViewer("molecule"), paths: content.trajectories, landscape: null,
+      moves: Boolean(content.molecule) });
+    byId("rest").addEventListener("click", () => this.showRest());
+    byId("show-rest").addEventListener("change", (event) => this.viewer.showRest(event.target.checked));
+    byId("download-structure").addEventListener("click", () =>
+      saveText("structure.cif", this.viewer.molecule.mmcif(this.viewer.shown), "chemical/x-mmcif"));
+  }
+
+  async start(bounds) {
+    if (this.content.molecule) {
+      this.molecule = await Molecule.unpack(this.content.molecule);
+      this.fillSliders(bounds);
+    }
+    for (const path of this.paths) path.molecule = path.molecule ? await Molecule.unpack(path.molecule) : this.molecule;
+    await this.viewer.load(this.molecule ?? this.paths[0].molecule);
+    byId("rest").hidden = byId("sliders").hidden = !this.molecule;
+    if (this.paths.length) this.fillPlayer();
+    if (this.molecule) await this.showRest();
+    else await this.showFrame(0);
+  }
+
+  fillSliders(bounds) {
+    this.sliders = this.molecule.modes.map((mode, m) => {
+      const [low, high] = bounds?.[m] ?? [-200, 200];
+      const slider = element("input", { type: "range", min: Math.min(low, 0), max: Math.max(high, 0), step: "any", value: 0,
+        id: `slider-${mode}` });
+      const output = element("output");
+      slider.addEventListener("input", () => this.showAmplitudes(this.sliders.map((s) => Number(s.slider.value)), "by hand", null));
+      byId("sliders").append(element("label", { htmlFor: slider.id }, `mode ${mode}`), slider, output);
+      return { slider, output };
+    });
+  }
+
+  fillPlayer() {
+    byId("player").hidden = false;
+    byId("path").append(...this.paths.map((path, i) => element("option", { value: i }, path.name)));
+    byId("path").addEventListener("change", () => this.showFrame(0));
+    byId("frame").addEventListener("input", () => this.showFrame(Number(byId("frame").value)));
+    byId("play").addEventListener("click", () => (this.playing ? this.stop() : this.play()));
+  }
+
+  get path() {
+    return this.paths[Number(byId("path").value)];
+  }
+
+  stop() {
+    clearTimeout(this.playing);
+    this.playing = null;
+    byId("play").textContent = "play";
+  }
+
+  /** There and back, as fast as frames are drawn, but no faster than one would want. */
+  play() {
+    byId("play").textContent = "stop";
+    let [frame, way] = [Number(byId("frame").value), 1];
+    const step = async () => {
+      const last = this.path.points.length - 1;
+      if (frame >= last) way = -1;
+      if (frame <= 0) way = 1;
+      frame += way;
+      await this.showFrame(frame, true);
+      if (this.playing) this.playing = setTimeout(step, STEP_MS);
+    };
+    this.playing = setTimeout(step, STEP_MS);
+  }
+
+  async showRest() {
+    await this.showAmplitudes(this.molecule.modes.map(() => 0), "the structure at rest", null);
+  }
+
+  async showAmplitudes(amplitudes, what, place) {
+    if (this.playing) this.stop();
+    await this.move(this.molecule, this.molecule.deformed(amplitudes));
+    this.tellAmplitudes(amplitudes, what);
+    this.landscape?.mark(place);
+  }
+
+  async showFrame(number, playing = false) {
+    if (this.playing && !playing) this.stop();
+    const { path } = this, amplitudes = path.amplitudes?.[number];
+    Object.assign(byId("frame"), { max: path.points.length - 1, value: number });
+    byId("frame-told").textContent = `frame ${number + 1} of ${path.points.length}, ${path.energy_kT[number].toFixed(2)} kT`;
+    this.landscape?.mark(() => this.landscape.placesOf(path)?.[number]);
+    if (amplitudes) this.tellAmplitudes(amplitudes, `${path.name}, frame ${number + 1}`);
+    else byId("molecule-told").textContent = `${path.name}, frame ${number + 1}`;
+    await this.move(path.molecule, amplitudes ? path.molecule.deformed(amplitudes) : path.molecule.frame(number));
+  }
+
+  async move(molecule, coordinates) {
+    if (this.viewer.molecule !== molecule) {
+      await this.viewer.load(molecule);
+      this.viewer.showRest(byId("show-rest").checked);
+    }
+    await this.viewer.show(coordinates);
+  }
+
+  tellAmplitudes(amplitudes, what) {
+    const rmsd = this.molecule.rmsd(amplitudes).toFixed(2);
+    const values = amplitudes.map((q, i) => `q${this.molecule.modes[i]} ${q.toFixed(1)}`).join(", ");
+    byId("molecule-told").textContent = `${what}: ${values} Å, RMSD ${rmsd} Å from rest`;
+    this.sliders.forEach(({ slider, output }, i) => {
+      slider.value = amplitudes[i];
+      output.textContent = `${amplitudes[i].toFixed(1)} Å`;
+    });
+  }
+}
+
+/** Where 1 and 99 % of drawn amplitudes lie, a little widened, by mode. */
+function amplitudeBounds(particles) {
+  return particles.content.modes.map((mode) => {
+    const sorted = Float32Array.from(particles.ofDrawn(`q${mode}`)).sort();
+    const [low, high] = [0.01, 0.99].map((p) => sorted[Math.round(p * (sorted.length - 1))]);
+    return [low - 0.2 * (high - low), high + 0.2 * (high - low)];
+  });
+}
+
+async function showLandscape(content, panel, state) {
+  const particles = await Particles.unpack(content.landscape);
+  const place = (landscape, row) => () => landscape.names.map((name) => particles.value(name, row));
+  const onPoint = (row) => {
+    if (panel?.moves) panel.showAmplitudes(particles.amplitudes(row), `particle ${particles.ids[row]}`, place(landscape, row));
+    else landscape.mark(place(landscape, row));
+  };
+  const landscape = new Landscape(particles, content.trajectories, onPoint, (selection) => groups.select(selection));
+  const onMean = panel?.moves ? ({ average }) => panel.showAmplitudes(average, `mean of ${groups.name}`, null) : null;
+  const groups = new Groups(particles, landscape, onMean);
+  await groups.unpack(content.landscape.groups);
+  if (panel) panel.landscape = landscape;
+  Object.assign(state, { particles, landscape, groups });
+  await landscape.draw(true);
+}
+
+function showTrajectories(trajectories, panel) {
+  trajectories.forEach((path, i) => {
+    const barriers = "barrier_kT" in path.barriers ? `Barrier ${told(path.barriers.barrier_kT, 3)} ± ` +
+      `${told(path.barriers.barrier_sd_kT, 2)} kT there, ${told(path.barriers.barrier_back_kT, 3)} ± ` +
+      `${told(path.barriers.barrier_back_sd_kT, 2)} kT back. ` : "";
+    const card = element("div", { className: "card" }, element("h3", {}, path.name),
+      element("p", { className: "told" }, `${path.points.length} frames, kind ${path.kind}. ${barriers}A click on a frame shows it.`));
+    byId("trajectories").append(card);
+    drawEnergy(card, path, (frame) => {
+      byId("path").value = i;
+      panel.showFrame(frame);
+    });
+  });
+}
+
+async function main() {
+  const content = JSON.parse(byId("content").textContent);
+  byId("title").textContent = content.title;
+  byId("made").textContent = `continuousflex_deep ${content.version}, ${content.made}`;
+  const state = { content };
+  window.report = state; // for those who look closer, such as the tests
+  const molecular = Boolean(content.libraries.molstar);
+  for (const [name, label] of Object.entries(SECTIONS)) {
+    const shown = name === "landscape" ? content.landscape || molecular : content[name].length;
+    if (!shown) continue;
+    byId(`${name}-section`).hidden = false;
+    byId("contents").append(element("a", { href: `#${name}-section` }, name === "landscape" && !content.landscape ? "Structure" : label));
+  }
+  await runLibrary(content.libraries.plotly);
+  showReconstructions(content.reconstructions);
+  showTrainings(content.trainings);
+  showEvaluations(content.evaluations);
+  showRecords(content.records);
+  let panel = null;
+  if (molecular) {
+    await runLibrary(content.libraries.molstar);
+    byId("molecule-panel").hidden = false;
+    panel = state.panel = new MoleculePanel(content);
+  }
+  const grid = document.querySelector(".side-by-side");
+  grid.classList.toggle("alone", !(content.landscape && molecular));
+  if (content.landscape) {
+    await showLandscape(content, panel, state);
+  } else {
+    for (const part of [byId("landscape").parentElement, byId("selection-panel"), grid.previousElementSibling]) part.hidden = true;
+    document.querySelector("#landscape-section h2").textContent = "Structure";
+  }
+  showTrajectories(content.trajectories, panel);
+  if (panel) await panel.start(state.particles && amplitudeBounds(state.particles));
+  byId("status").hidden = true;
+}
+
+main().then(() => { document.body.dataset.state = "ready"; }, (error) => {
+  document.body.dataset.state = "failed";
+  byId("status").className = "wrong";
+  byId("status").textContent = `This page cannot be shown here: ${error.message}. It needs a browser of 2023 or later with WebGL.`;
+  console.error(error);
+});

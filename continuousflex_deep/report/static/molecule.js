@@ -1,0 +1,122 @@
+// The molecular viewer: Mol* shows the atoms as mmCIF, whose coordinates are replaced as the molecule moves.
+
+const ATOM_COLUMNS = [
+  "group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id", "label_comp_id", "label_asym_id", "label_entity_id",
+  "label_seq_id", "auth_seq_id", "auth_asym_id", "Cartn_x", "Cartn_y", "Cartn_z", "occupancy", "B_iso_or_equiv",
+];
+
+/** A molecule's atoms shown, its rest, and how amplitudes move it. */
+class Molecule {
+  constructor(content, coordinates, vectors, frames) {
+    Object.assign(this, { content, rest: coordinates, vectors, frames });
+    this.modes = content.modes ?? [];
+  }
+
+  static async unpack(content) {
+    const read = (packed) => (packed ? unpackArray(packed) : null);
+    return new Molecule(content, await read(content.coordinates), await read(content.vectors), await read(content.frames));
+  }
+
+  /** Coordinates of amplitudes in Å, in the order of the modes: rest + Σ q·v. */
+  deformed(amplitudes) {
+    const moved = Float32Array.from(this.rest), n = moved.length;
+    amplitudes.forEach((q, m) => {
+      for (let i = 0; i < n; i++) moved[i] += q * this.vectors[m * n + i];
+    });
+    return moved;
+  }
+
+  /** RMSD in Å of amplitudes, over all atoms. */
+  rmsd(amplitudes) {
+    let sum = 0;
+    amplitudes.forEach((a, i) => amplitudes.forEach((b, j) => (sum += a * b * this.content.gram[i][j])));
+    return Math.sqrt(Math.max(sum, 0));
+  }
+
+  frame(number) {
+    const n = this.rest.length;
+    return this.frames.subarray(number * n, (number + 1) * n);
+  }
+
+  mmcif(coordinates) {
+    const { atom_names, residues, numbers, chains } = this.content;
+    const word = (text) => (/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/.test(text) ? text : `"${text.replace(/["\s]/g, "_")}"`);
+    const lines = ["data_molecule", "loop_", ...ATOM_COLUMNS.map((name) => `_atom_site.${name}`)];
+    for (let i = 0; i < numbers.length; i++) {
+      const [x, y, z] = coordinates.subarray(3 * i, 3 * i + 3);
+      const [atom, chain] = [word(atom_names[i]), word(chains[i])];
+      const symbol = atom_names[i] === "P" ? "P" : "C";
+      lines.push(`ATOM ${i + 1} ${symbol} ${atom} . ${word(residues[i])} ${chain} 1 ${numbers[i]} ${numbers[i]} ${chain} ` +
+        `${x.toFixed(3)} ${y.toFixed(3)} ${z.toFixed(3)} 1 0`);
+    }
+    return lines.join("\n") + "\n";
+  }
+}
+
+/** Shows one molecule at a time, in motion, and its rest in grey. */
+class MolecularViewer {
+  constructor(holder) {
+    this.viewer = new rcsbMolstar.Viewer(holder, {
+      showImportControls: false, showSessionControls: false, showStructureSourceControls: false,
+      showMembraneOrientationPreset: false, layoutShowControls: false, layoutShowSequence: false, layoutShowLog: false,
+      layoutShowLeft: false, layoutShowRemoteState: false, layoutIsExpanded: false, viewportShowExpand: false,
+      detachedFromSierra: true,
+    });
+    this.busy = null;
+  }
+
+  /** Show another molecule, at rest. */
+  async load(molecule) {
+    await this.busy;
+    await this.viewer.plugin.clear();
+    this.molecule = molecule;
+    const text = molecule.mmcif(molecule.rest);
+    const style = molecule.content.trace ? { type: "cartoon" } : { type: "spacefill" };
+    const colour = molecule.content.pseudoatoms ? { color: "uniform", colorParams: { value: 0x4477aa } } : { color: "sequence-id" };
+    this.moving = await this.add(text, { ...style, ...colour });
+    this.grey = await this.add(text, {
+      ...style, typeParams: { alpha: 0.25 }, color: "uniform", colorParams: { value: 0x8896a3 },
+    });
+    this.shown = molecule.rest;
+    this.viewer.plugin.managers.camera.reset();
+  }
+
+  async add(text, representation) {
+    const { structure, data } = this.viewer.plugin.builders;
+    const raw = await data.rawData({ data: text, label: this.molecule.content.name });
+    const model = await structure.createModel(await structure.parseTrajectory(raw, "mmcif"));
+    const made = await structure.createStructure(model);
+    const all = await structure.tryCreateComponentStatic(made, "all");
+    await structure.representation.addRepresentation(all, representation);
+    return raw;
+  }
+
+  /** Move the molecule; while it is being drawn, only the latest of further wishes is kept. */
+  async show(coordinates) {
+    this.wanted = coordinates;
+    this.busy ??= this.drawWanted().finally(() => (this.busy = null));
+    return this.busy;
+  }
+
+  async drawWanted() {
+    while (this.wanted) {
+      const coordinates = this.wanted;
+      this.wanted = null;
+      const text = this.molecule.mmcif(coordinates);
+      await this.viewer.plugin.build().to(this.moving).update((old) => { old.data = text; }).commit();
+      this.shown = coordinates;
+    }
+  }
+
+  /** Show or hide the grey molecule at rest. */
+  showRest(visible) {
+    const state = this.viewer.plugin.state.data;
+    for (const ref of [this.grey.ref, ...this.subtree(this.grey.ref)]) state.updateCellState(ref, { isHidden: !visible });
+  }
+
+  subtree(ref) {
+    const { children } = this.viewer.plugin.state.data.tree;
+    const below = [...(children.get(ref)?.values() ?? [])];
+    return below.flatMap((child) => [child, ...this.subtree(child)]);
+  }
+}
