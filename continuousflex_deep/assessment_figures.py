@@ -16,18 +16,21 @@ Floats = NDArray[np.float64]
 Curves = Mapping[str, tuple[Floats, Floats]]  # frequencies in 1/Å and correlations, by name
 ERRORS_FILE = "errors.csv"
 _THRESHOLDS = (0.5, 0.143)
+_BEYOND = 1.5  # times the finest frequency at which maps agree with their centroids, curves are shown
 _MOST_MODES = 4  # with more of them, their mean error is shown alone
-_BINS = 40
+_BINS = (8, 40)  # of a histogram, by the number of particles
 _SHOWN_PERCENT = 98.0  # of the errors of each comparison; the few beyond are counted in the last bin
 _PANEL_INCH = (3.6, 3.2)
-# of each group, the curves that are shown, and how their panel is called
+# names of a group's curves: of the conformations that its map is compared with, and of what noise allows
+CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
+MASKED = ", masked"  # ends the names of curves within a mask
+ALLOWED = "allowed by noise"
 _PANELS = {
-    "centroid": "with its centroid",
-    "true centroid": "with its true centroid",
-    "structure at rest": "with the structure at rest",
-    "farthest other centroid": "with the farthest other centroid",
+    CENTROID: "with its centroid",
+    TRUE_CENTROID: "with its true centroid",
+    REST: "with the structure at rest",
+    OTHER: "with the farthest other centroid",
 }
-_ALLOWED = "allowed by noise"
 
 
 def read_errors(path: str | Path) -> dict[str, dict[str, Floats]]:
@@ -65,7 +68,8 @@ def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> N
     for ax, (kind, label) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
         known = {name: by_kind[kind] for name, by_kind in errors.items() if kind in by_kind}
         top = max(float(np.percentile(values, _SHOWN_PERCENT)) for values in known.values()) or 1.0
-        edges = np.linspace(0, top, _BINS + 1)
+        fewest = min(len(values) for values in known.values())
+        edges = np.linspace(0, top, int(np.clip(np.sqrt(fewest), *_BINS)) + 1)
         for i, name in enumerate(errors):
             if name in known:
                 values = np.minimum(known[name], top)
@@ -90,20 +94,28 @@ def group_panels(groups: Mapping[str, Curves]) -> dict[str, str]:
 def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
     """FSC of each group's map: a panel for each conformation that it is compared with, a line for each group, and in
     the first panel, dotted, what the noise of its half maps would allow."""
-    panels = group_panels(groups)
+    panels, last = group_panels(groups), _last_frequency(groups)
     for ax, (curve, title) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
         for i, (name, curves) in enumerate(groups.items()):
             if curve in curves:
                 ax.plot(*curves[curve], color=f"C{i % 10}", label=name)
-            if curve == next(iter(panels)) and _ALLOWED in curves:
-                ax.plot(*curves[_ALLOWED], ":", color=f"C{i % 10}", linewidth=1, label=_ALLOWED if i == 0 else None)
+        for i, curves in enumerate(groups.values()) if curve == CENTROID else ():
+            ax.plot(*curves[ALLOWED], ":", color=f"C{i % 10}", linewidth=1, label=ALLOWED)
         for threshold in _THRESHOLDS:
             ax.axhline(threshold, color="0.6", linewidth=0.8, linestyle="--")
-        last = max(float(curves[curve][0][-1]) for curves in groups.values() if curve in curves)
-        ticks = [t for t in ax.get_xticks() if 0 < t <= last][:: max(1, len(ax.get_xticks()) // 6)]
-        ax.set_xticks(ticks, [f"1/{1 / t:.3g}" for t in ticks])
+        ticks = np.linspace(0, last, 6)[1:]
+        ax.set_xticks(ticks, [f"1/{1 / t:.2g}" for t in ticks])
         ax.set(xlim=(0, last), ylim=(-0.1, 1.05), title=title, xlabel="spatial frequency [1/Å]", ylabel="FSC")
     _legend_below(figure)
+
+
+def _last_frequency(groups: Mapping[str, Curves]) -> float:
+    """Up to where curves are shown: well beyond the last shell where a map agrees with its centroid."""
+    ends, nyquist = [], 0.0
+    for frequency, correlation in (curves[CENTROID] for curves in groups.values()):
+        ends += [frequency[1], *frequency[correlation >= min(_THRESHOLDS)]]
+        nyquist = max(nyquist, float(frequency[-1]))
+    return min(nyquist, _BEYOND * float(max(ends)))
 
 
 def text_size(text: str) -> tuple[float, float]:
@@ -124,13 +136,17 @@ def save_png(path: Path, figure: Figure) -> None:
 
 
 def _size(panels: int) -> tuple[float, float]:
-    columns = min(3, panels)
+    columns = _columns(panels)
     return _PANEL_INCH[0] * columns, _PANEL_INCH[1] * -(-panels // columns) + 0.4
+
+
+def _columns(panels: int) -> int:
+    return 2 if panels == 4 else min(3, panels)
 
 
 def _grid(figure: Figure, panels: int) -> list[Any]:
     figure.set_layout_engine("constrained")
-    columns = min(3, panels)
+    columns = _columns(panels)
     axes = figure.subplots(-(-panels // columns), columns, squeeze=False).ravel()
     for ax in axes[panels:]:
         ax.set_axis_off()

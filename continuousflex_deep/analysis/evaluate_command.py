@@ -1,8 +1,8 @@
 """The `evaluate` command: results against the truth and against each other, and groups' maps against their centroids.
 
 Into a folder it writes tables.txt, tables.md, distances.csv and rmsd.csv (the article's Tables 1 to 4), errors.csv and
-errors.png (of every particle), record.json, and of groups groups.csv, fsc.png, and NAME_fsc.csv, NAME_centroid.pdb and
-NAME_centroid.mrc each.
+errors.png (of every particle), record.json, and of groups resolution_0.5.csv, resolution_0.143.csv, fsc.png, and
+NAME_fsc.csv, NAME_centroid.pdb and NAME_centroid.mrc each.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,9 @@ from continuousflex_deep.analysis.evaluate import (
     format_evaluation,
 )
 from continuousflex_deep.assessment_figures import (
+    CENTROID,
     ERRORS_FILE,
+    MASKED,
     draw_errors,
     draw_groups,
     errors_size,
@@ -62,8 +64,8 @@ class Assessment:
         return {f"{name}{VERSUS}{TRUTH}": one for name, one in self.results.items()} | self.between
 
     def tables(self) -> list[Table]:
-        """The article's tables, and that of the groups."""
-        return article_tables(self.comparisons(), self.bound) + ([group_table(self.groups)] if self.groups else [])
+        """The article's tables, and those of the groups."""
+        return article_tables(self.comparisons(), self.bound) + (group_tables(self.groups) if self.groups else [])
 
     def facts(self) -> dict[str, Any]:
         """All figures, for the record."""
@@ -144,7 +146,12 @@ def _groups(
 
 
 def _named(paths: tuple[str, ...]) -> dict[str, str]:
-    """The files by their names without suffix, or by their paths where names repeat."""
+    """The files by their names without suffix, or by their paths where names repeat. InputError for one file twice."""
+    for path in paths:
+        if paths.count(path) > 1:
+            raise InputError(
+                f"--particles: '{path}' is given twice; a result is compared with the truth and with others"
+            )
     stems = [Path(p).stem for p in paths]
     return dict(zip(stems if len(set(stems)) == len(stems) else paths, paths, strict=True))
 
@@ -160,20 +167,22 @@ def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: 
     return cramer_rao_bound(engine, truth, engine.calibration(truth)).as_errors()
 
 
-def group_table(groups: "Sequence[GroupAgreement]") -> Table:
-    """Of each group: particles, their spread about its centroid, and at FSC 0.5 and 0.143 the resolution in Å with each
-    conformation that its map is compared with."""
-    curves = list(dict.fromkeys(name for g in groups for name in g.curves if "masked" not in name))
-    thresholds = ("0.5", "0.143")
-    head = ["", "particles", "spread [Å]", *(f"{c}, {t} [Å]" for t in thresholds for c in curves)]
-    rows: list[tuple[Cell, ...]] = []
-    for g in groups:
-        resolutions, facts = g.resolutions_A(), g.as_dict()
-        where = f" ({facts['axis']} {facts['low']:.4g} to {facts['high']:.4g})" if "axis" in facts else ""
-        found = [resolutions.get(curve, {}).get(t) for t in thresholds for curve in curves]
-        rows.append((f"{g.group.name}{where}", len(g.group.particles), facts["spread_A"]["centroid"], *found))
-    title = "Resolution of groups' maps, neither filtered nor masked, where the FSC falls to 0.5 and to 0.143"
-    return Table("groups", title, tuple(head), tuple(rows))
+def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
+    """For FSC 0.5 and 0.143: of each group the particles, their spread about its centroid, and the resolution in Å with
+    each conformation that its map is compared with."""
+    curves = list(dict.fromkeys(name for g in groups for name in g.curves if MASKED not in name))
+    tables = []
+    for threshold in ("0.5", "0.143"):
+        rows: list[tuple[Cell, ...]] = []
+        for g in groups:
+            facts, resolutions = g.as_dict(), g.resolutions_A()
+            where = f" ({facts['axis']} {facts['low']:.4g} to {facts['high']:.4g})" if "axis" in facts else ""
+            found = [resolutions.get(curve, {}).get(threshold) for curve in curves]
+            rows.append((f"{g.group.name}{where}", len(g.group.particles), g.models[CENTROID].spread_A, *found))
+        title = f"Resolution in Å where the FSC of groups' maps, neither filtered nor masked, falls to {threshold}"
+        head = ("", "particles", "spread [Å]", *curves)
+        tables.append(Table(f"resolution_{threshold}", title, head, tuple(rows)))
+    return tables
 
 
 def _print_results(assessment: Assessment) -> None:
@@ -184,8 +193,8 @@ def _print_results(assessment: Assessment) -> None:
         _print_comparison("of their true orientation", results, bound)
     if assessment.between:
         _print_comparison("of each other's orientation", assessment.between)
-    if assessment.groups:
-        print(f"\n{group_table(assessment.groups).text()}")
+    for table in group_tables(assessment.groups) if assessment.groups else ():
+        print(f"\n{table.text()}")
 
 
 def _print_comparison(where: str, results: dict[str, Evaluation], bound: dict[str, float] | None = None) -> None:

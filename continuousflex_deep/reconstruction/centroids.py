@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.analysis.evaluate import conformation_rmsd_A, mode_columns
 from continuousflex_deep.animation import deformed
+from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.files import require_file
@@ -32,14 +33,16 @@ from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.command import THRESHOLDS, finite_resolutions, fsc_mask, write_curves
-from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, resolution_A, shell_frequencies
+from continuousflex_deep.reconstruction.fsc import (
+    fourier_shell_correlation,
+    resolution_A,
+    shell_frequencies,
+    signal_to_noise,
+)
 from continuousflex_deep.reconstruction.symmetry import point_group
 
 Map = NDArray[np.float32]
 Floats = NDArray[np.float64]
-CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
-MASKED = ", masked"
-ALLOWED = "allowed by noise"
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,9 +230,9 @@ def _compared(
 
 def allowed_by_noise(half_map_fsc: Floats) -> Floats:
     """FSC of the mean of two half maps with a perfect reference, from theirs with each other: √(2F/(1 + F))
-    (Rosenthal & Henderson 2003); 0 where the half maps do not correlate."""
-    correlation = np.clip(half_map_fsc, 0, 1)
-    return np.sqrt(2 * correlation / (1 + correlation))
+    (Rosenthal & Henderson 2003); 0 from the first shell on where the half maps do not correlate."""
+    power = signal_to_noise(half_map_fsc)
+    return np.sqrt(power / (1 + power))
 
 
 def write_groups(folder: Path, agreements: Sequence[GroupAgreement]) -> None:

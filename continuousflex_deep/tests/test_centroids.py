@@ -1,0 +1,223 @@
+"""Maps of groups against their centroids: noise-free groups of known conformation, and what must come out lower."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
+from continuousflex_deep.cli import main
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.particles import Particles, concatenate
+from continuousflex_deep.reconstruction.centroids import (
+    GroupAgreement,
+    allowed_by_noise,
+    assess_groups,
+    centroid_map,
+    read_group_maps,
+)
+from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation
+from continuousflex_deep.tests.moving_particles import ATOMS, chain, motions, write_images
+
+BOX, PIXEL_A, N = 30, 3.0, 160
+CENTRES = {"low": (-70.0, 10.0), "high": (80.0, -20.0)}  # far more than the spread of the groups
+SPREAD_A = 2.0
+ERROR_A = np.array([15.0, -8.0])  # of the estimated amplitudes of the group 'high'
+RESOLVED = 8  # shells in which a group's map is that of its conformation
+
+
+def amplitudes(name: str) -> np.ndarray:
+    """Pairs on both sides of the centre, so that mean and deviation are exact."""
+    step = np.random.default_rng(3).normal(size=(N // 2, 2))
+    step *= SPREAD_A / np.sqrt((step**2).mean(axis=0))
+    return np.array(CENTRES[name]) + np.concatenate([step, -step])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two groups as one reconstruction, with the truth; the second one's estimated amplitudes are off."""
+    base = tmp_path_factory.mktemp("groups")
+    true = [
+        write_images(str(base / f"{name}.mrcs"), amplitudes(name), BOX, PIXEL_A, seed, first_id=1 + seed * N)
+        for seed, name in enumerate(CENTRES)
+    ]
+    write_particles(concatenate(true), base / "truth.star")
+    write_particles(true[0], base / "low.star")
+    write_particles(true[1].replace(amplitudes=true[1].amplitudes + ERROR_A), base / "high.star")
+    reconstruct(base / "both", base / "low.star", base / "high.star")
+    return base
+
+
+def reconstruct(output: Path, *files: Path, more: tuple[str, ...] = ()) -> None:
+    named = [word for file in files for word in ("--particles", str(file))]
+    assert main(["reconstruct", *named, "--output", str(output), "--no-ctf", "--threads", "1", *more]) == 0
+
+
+@pytest.fixture(scope="module")
+def assessed(folder: Path) -> list[GroupAgreement]:
+    structure = chain()
+    groups = read_group_maps([folder / "both"])
+    return assess_groups(groups, structure, motions(structure), read_particles(folder / "truth.star"))
+
+
+def test_a_narrow_group_is_its_centroid_and_nothing_else(assessed: list[GroupAgreement]) -> None:
+    assert [a.group.name for a in assessed] == ["group_1", "group_2"]
+    for a in assessed:
+        assert a.curves[TRUE_CENTROID][1:RESOLVED].min() > 0.99
+        assert a.curves[TRUE_CENTROID + MASKED][1:RESOLVED].min() > 0.99
+        for wrong in (REST, OTHER):
+            assert a.curves[wrong][1:RESOLVED].min() < 0.7
+            assert a.resolutions_A()[wrong]["0.5"] > 1.5 * a.resolutions_A()[TRUE_CENTROID]["0.5"]
+    assert [a.other for a in assessed] == ["group_2", "group_1"]
+
+
+def test_centroid_and_spread_are_those_of_the_particles(assessed: list[GroupAgreement]) -> None:
+    for a, centre in zip(assessed, CENTRES.values(), strict=True):
+        np.testing.assert_allclose(a.models[TRUE_CENTROID].amplitudes, centre, atol=1e-3)
+        # two modes of that deviation, each of which moves atoms by q/√N
+        assert a.models[CENTROID].spread_A == pytest.approx(SPREAD_A * np.sqrt(2 / ATOMS), rel=1e-3)
+        assert a.rmsd_A[REST] == pytest.approx(np.linalg.norm(a.models[CENTROID].amplitudes) / np.sqrt(ATOMS))
+    right, wrong = assessed
+    assert right.rmsd_A[TRUE_CENTROID] == pytest.approx(0, abs=1e-6)
+    assert wrong.rmsd_A[TRUE_CENTROID] == pytest.approx(np.linalg.norm(ERROR_A) / np.sqrt(ATOMS), rel=1e-4)
+
+
+def test_wrong_amplitudes_lower_the_correlation_with_the_estimated_centroid(assessed: list[GroupAgreement]) -> None:
+    right, wrong = assessed
+    np.testing.assert_allclose(right.curves[CENTROID], right.curves[TRUE_CENTROID], atol=1e-6)
+    assert wrong.curves[CENTROID][RESOLVED] < wrong.curves[TRUE_CENTROID][RESOLVED] - 0.05
+
+
+def test_the_structures_sharpness_does_not_matter_without_a_mask(folder: Path, assessed: list[GroupAgreement]) -> None:
+    structure = chain()
+    blurred = assess_groups(read_group_maps([folder / "both"]), structure, motions(structure), b_factor_A2=200.0)
+    for a, b in zip(assessed, blurred, strict=True):
+        assert TRUE_CENTROID not in b.curves
+        # within a shell it still falls a little
+        np.testing.assert_allclose(b.curves[CENTROID][1:RESOLVED], a.curves[CENTROID][1:RESOLVED], atol=0.01)
+
+
+def test_groups_of_different_sampling_and_single_ones(folder: Path, tmp_path: Path) -> None:
+    fine = write_images(str(tmp_path / "fine.mrcs"), amplitudes("low"), 45, 2.0)
+    write_particles(fine, tmp_path / "fine.star")
+    reconstruct(tmp_path / "a" / "map", tmp_path / "fine.star")
+    reconstruct(tmp_path / "b" / "map", folder / "low.star")
+    structure = chain()
+    groups = read_group_maps([tmp_path / "a" / "map", tmp_path / "b" / "map"])
+    found = assess_groups(groups, structure, motions(structure))
+    assert [a.group.name for a in found] == ["group_1", "group_2"]  # their folders have one name
+    assert [(len(a.centroid_map), a.voxel_A) for a in found] == [(45, 2.0), (30, 3.0)]
+    for a in found:
+        resolved = (a.frequency > 0) & (a.frequency < RESOLVED / (BOX * PIXEL_A))
+        assert a.curves[CENTROID][resolved].min() > 0.97
+    alone = assess_groups(groups[:1], structure, motions(structure))[0]
+    assert (alone.other, OTHER in alone.curves, REST in alone.curves) == ("", False, True)
+
+
+def test_a_map_is_symmetrised_as_its_reconstruction_was() -> None:
+    once, twice = (centroid_map(chain(), 31, 3.0, symmetry=group) for group in ("c1", "c2"))
+    turned = once[:, ::-1, ::-1]  # by 180° about z; the centre of an odd box is its middle voxel
+    np.testing.assert_allclose(twice, (once + turned) / 2, atol=1e-5 * once.max())
+    np.testing.assert_allclose(once, structure_to_map(chain(), 31, 3.0), atol=1e-6 * once.max())
+
+
+def test_what_noise_allows() -> None:
+    # white signal and noise: half maps' F = 1/(1 + r), r the ratio of noise to signal; the mean has half the noise
+    assert allowed_by_noise(np.array([1.0, 1 / 3, 0.5, -0.1, 0.4]))[1:].tolist() == pytest.approx(
+        [np.sqrt(0.5), np.sqrt(2 / 3), 0, 0]
+    )
+    rng = np.random.default_rng(0)
+    signal, *noise = (rng.normal(size=(40, 40, 40)).astype(np.float32) for _ in range(3))
+    half1, half2 = signal + noise[0], signal + noise[1]
+    expected = allowed_by_noise(fourier_shell_correlation(half1, half2))[5:].mean()
+    assert fourier_shell_correlation((half1 + half2) / 2, signal)[5:].mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_what_is_written_can_be_checked_by_others(folder: Path, tmp_path: Path) -> None:
+    """The curve by another library's FSC of the files, and the centroid's atoms where the group's map is dense."""
+    peer = pytest.importorskip("torch_fourier_shell_correlation", reason="the peer library is not installed")
+    structure_files(tmp_path)
+    assert main([*command(folder, tmp_path), "--output", str(tmp_path / "out")]) == 0
+    table = np.genfromtxt(tmp_path / "out" / "group_1_fsc.csv", delimiter=",", skip_header=1)
+    names = (tmp_path / "out" / "group_1_fsc.csv").read_text().splitlines()[0]
+    assert names.split(",")[:2] == ["frequency_per_A", CENTROID]
+    halves = [read_volume(folder / "both" / "group_1" / f"half{n}.mrc")[0] for n in (1, 2)]
+    reference, voxel_A = read_volume(tmp_path / "out" / "group_1_centroid.mrc")
+    theirs = peer.fourier_shell_correlation(torch.from_numpy(sum(halves) / 2), torch.from_numpy(reference)).numpy()
+    # the peer shares cells between neighbouring shells, so single shells differ a little
+    np.testing.assert_allclose(table[1:RESOLVED, 1], theirs[1:RESOLVED], atol=0.05)
+    atoms = read_structure(tmp_path / "out" / "group_1_centroid.pdb").coords_A
+    x, y, z = np.rint(atoms / voxel_A).astype(int).T
+    volume = read_volume(folder / "both" / "group_1" / "map.mrc")[0]
+    assert volume[z, y, x].mean() > volume.mean() + 3 * volume.std()
+
+
+def structure_files(folder: Path) -> None:
+    from continuousflex_deep.io.modes import write_modes
+    from continuousflex_deep.io.structures import write_structure
+
+    write_structure(folder / "s.pdb", chain())
+    write_modes(folder / "modes", motions(chain()))
+
+
+def command(folder: Path, reference: Path) -> list[str]:
+    return [
+        "evaluate", "--particles", str(folder / "high.star"), "--truth", str(folder / "truth.star"),
+        "--structure", str(reference / "s.pdb"), "--modes", str(reference / "modes"),
+        "--reconstruction", str(folder / "both"), "--threads", "1",
+    ]  # fmt: skip
+
+
+def test_command_writes_what_it_promises(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    structure_files(tmp_path)
+    assert main([*command(folder, tmp_path), "--output", str(tmp_path / "out")]) == 0
+    assert "falls to 0.143" in capsys.readouterr().out
+    tables = {"tables.txt", "tables.md", "distances.csv", "rmsd.csv", "resolution_0.5.csv", "resolution_0.143.csv"}
+    groups = {f"group_{n}_{what}" for n in (1, 2) for what in ("fsc.csv", "centroid.pdb", "centroid.mrc")}
+    pictures = {"errors.csv", "errors.png", "fsc.png", "record.json"}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == tables | groups | pictures
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert record["results"]["high"]["all"]["amplitude_7"]["mean"] == pytest.approx(abs(ERROR_A[0]), abs=1e-3)
+    first = record["groups"][0]
+    assert (first["group"], first["particles"], first["farthest_other"]) == ("group_1", N, "group_2")
+    assert first["resolution_A"][ALLOWED]["0.5"] <= first["resolution_A"][CENTROID]["0.5"] + 1
+    # a file holds the figures alone
+    assert main([*command(folder, tmp_path), "--output", str(tmp_path / "alone.json")]) == 0
+    assert json.loads((tmp_path / "alone.json").read_text())["groups"] == record["groups"]
+
+
+def test_particles_that_the_truth_lacks(folder: Path, assessed: list[GroupAgreement]) -> None:
+    structure, truth = chain(), read_particles(folder / "truth.star")
+    groups = [a.group for a in assessed]
+    with pytest.raises(InputError, match=r"3 of 160 particles of '.*group_2' are not in the truth.*\[318, 319, 320\]"):
+        assess_groups(groups, structure, motions(structure), truth.select(np.arange(2 * N - 3)))
+    with pytest.raises(InputError, match="the truth's centroid needs normal-mode amplitudes"):
+        assess_groups(groups, structure, motions(structure), truth.replace(amplitudes=None, mode_ids=()))
+
+
+def test_folders_that_hold_no_group(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no record of the reconstruct command"):
+        read_group_maps([tmp_path])
+    for file in (folder / "both" / "group_1").iterdir():
+        if file.name != "particles.star":
+            (tmp_path / file.name).symlink_to(file)
+    with pytest.raises(InputError, match=r"no particles\.star.*run reconstruct again"):
+        read_group_maps([tmp_path])
+    posed: Particles = read_particles(folder / "low.star").replace(amplitudes=None, mode_ids=())
+    write_particles(posed, tmp_path / "posed.star")
+    reconstruct(tmp_path / "posed", tmp_path / "posed.star")
+    with pytest.raises(InputError, match=r"the centroid of '.*posed' needs normal-mode amplitudes"):
+        assess_groups(read_group_maps([tmp_path / "posed"]), chain(), motions(chain()))
+
+
+def test_structure_must_fit_into_the_map(folder: Path) -> None:
+    structure = chain()
+    large = structure.replace_coords(structure.coords_A * 3)
+    with pytest.raises(InputError, match="use a larger box"):
+        assess_groups(read_group_maps([folder / "both"]), large, motions(structure))
