@@ -35,17 +35,18 @@ def make_groups(project: Any, landscape_protocol: Any, groups_file: str | Path, 
 def reconstruct_groups(
     project: Any, group_protocol: CfdProtGroupBase, images: Any = None, wait: bool = False
 ) -> CfdProtReconstruct:
-    """Launch the reconstruction of all groups of a protocol; where these are not made yet, it is scheduled after it.
+    """Launch the reconstruction of all groups of a protocol; it is scheduled where a file's groups are not made yet.
 
     images: an output of the project, the same particles at original size, say. The CTF is corrected for where the
-    images have one. With `wait`, return when it is done, which needs groups that are made. Raises InputError where
-    there are none and none will be.
+    images have one. With `wait`, return when it is done. Raises InputError where there are no groups and none will be,
+    and where groups have to be there: clusters, whose number is not known before, and with `wait`.
     """
-    project._updateProtocol(group_protocol)
+    if group_protocol.isActive():  # what is known here may be older than what its run wrote
+        project._updateProtocol(group_protocol)
     if group_protocol.isFailed() or group_protocol.isAborted():
         raise InputError(f"'{group_protocol.getObjLabel()}' made no groups; see its log and run it again")
     ready = group_protocol.isFinished()
-    if wait and not ready:
+    if not ready and (wait or not isinstance(group_protocol, CfdProtGroup)):  # clusters are not known beforehand
         raise InputError(f"'{group_protocol.getObjLabel()}' has not made its groups yet; wait for it first")
     names = [name for name, _ in group_protocol.iterOutputAttributes(includePossible=True)]
     if not names:

@@ -118,12 +118,13 @@ class CfdProtReconstruct(CfdProtBase):
         curves = SetOfFSCs.create(self._getPath())
         if self.source.get() == PARTICLES:
             volume = volume_of(folder, sampling_A)
+            volume.setObjLabel(self.inputParticles.get().getObjLabel())
             add_curves(curves, folder)
             outputs = {CfdReconstructOutputs.outputVolume.name: volume}
         else:
             volumes = SetOfVolumes.create(self._getPath())
             volumes.setSamplingRate(sampling_A)
-            for name, facts in zip(self.getGroupNames(), self.getGroups(), strict=True):
+            for name, facts in zip(self._groupNames(), self.getGroups(), strict=True):
                 volume = volume_of(folder / facts["folder"], sampling_A)
                 volume.setObjLabel(name)
                 volume.setObjComment(_told(facts))
@@ -185,7 +186,7 @@ class CfdProtReconstruct(CfdProtBase):
         file = Path(self._outputFolder()) / "record.json"
         return json.loads(file.read_text(encoding="utf-8")).get("groups", [])
 
-    def getGroupNames(self) -> list[str]:
+    def _groupNames(self) -> list[str]:
         """Of several groups: what their sets are called, where all have names that differ; else group 1, group 2, …."""
         labels = [particles.getObjLabel() for particles in self._sets()] if self.source.get() == GROUPS else []
         if labels and all(labels) and len(set(labels)) == len(labels):
@@ -195,9 +196,9 @@ class CfdProtReconstruct(CfdProtBase):
     def _summary(self) -> list[str]:
         if hasattr(self, CfdReconstructOutputs.outputVolumes.name):
             told = []
-            for name, facts in zip(self.getGroupNames(), self.getGroups(), strict=True):
+            for volume, facts in zip(self.outputVolumes, self.getGroups(), strict=True):
                 values = self.getResolutions(facts["folder"])["half maps, corrected"]
-                told.append(f"{name}, {_told(facts)}: {resolutions_told(values)}")
+                told.append(f"{volume.getObjLabel()}, {_told(facts)}: {resolutions_told(values)}")
             return told
         if not hasattr(self, CfdReconstructOutputs.outputVolume.name):
             return ["The map is not reconstructed yet."]

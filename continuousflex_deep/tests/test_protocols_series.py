@@ -17,12 +17,9 @@ import pwem
 from pyworkflow.viewer import DESKTOP_TKINTER
 
 from continuousflex_deep import protocols as cfd
-from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
-from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.stacks import read_volume, write_stack
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.protocols.protocol_reconstruct import GROUPS, LANDSCAPE
-from continuousflex_deep.tests.gaussian_particles import true_images, true_map
+from continuousflex_deep.tests.gaussian_particles import true_map
 from continuousflex_deep.tests.scipion_project import ProjectTest
 
 N, BOX_PX, PIXEL_A = 120, 24, 4.0
@@ -37,33 +34,9 @@ class TestCfdSeries(ProjectTest):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
-        cls.small, cls.large = (cls.particles(name, *size) for name, size in (
-            ("small", (BOX_PX, PIXEL_A)), ("large", (BOX_PX * 4 // 3, PIXEL_A * 3 / 4))
-        ))  # fmt: skip
-
-    @classmethod
-    def particles(cls, name: str, box_px: int, pixel_A: float) -> Any:
-        rng = np.random.default_rng(0)
-        rotations, shift_A = random_rotations(N, rng), rng.normal(size=(N, 2)) * 3
-        euler_deg = matrix_to_euler(rotations)
-        images = true_images(euler_to_matrix(euler_deg), shift_A, box_px, pixel_A)
-        images += rng.normal(size=images.shape) * images.std() / 3
-        stack = Path(f"{name}.mrcs").resolve()
-        write_stack(stack, images.astype(np.float32), pixel_A)
-        particles = Particles(
-            ids=np.arange(1, N + 1),
-            stacks=np.full(N, str(stack), dtype=object),
-            indices=np.arange(N),
-            pixel_size_A=pixel_A,
-            box_px=box_px,
-            euler_deg=euler_deg,
-            shift_A=shift_A,
-            mode_ids=(7, 8),
-            amplitudes=rng.normal(size=(N, 2)) * [50, 10],
-        )
-        write_particles(particles, f"{name}.star")
-        file = str(Path(f"{name}.star").resolve())
-        return cls.driver.run(f"import {name}", cfd.CfdProtImport, particleFile=file).outputParticles
+        amplitudes = np.random.default_rng(1).normal(size=(N, 2)) * [50, 10]
+        cls.small = cls.import_gaussians("small", BOX_PX, PIXEL_A, amplitudes)
+        cls.large = cls.import_gaussians("large", BOX_PX * 4 // 3, PIXEL_A * 3 / 4, amplitudes)
 
     def assert_volumes(self, protocol: Any, groups: int, box_px: int, pixel_A: float) -> None:
         volumes = protocol.outputVolumes
