@@ -71,7 +71,7 @@ def _table(
     bound: Mapping[str, float] | None = None,
 ) -> Table:
     present = {e: label for e, label in labels.items() if any(e in one.errors for one in evaluations.values())}
-    heads = [[f"{label} mean", *([] if e == _OVERALL else ["SD"])] for e, label in present.items()]
+    heads = [[label, *([] if e == _OVERALL else [f"{label.partition(' [')[0]} SD"])] for e, label in present.items()]
     rows: list[tuple[Cell, ...]] = []
     for comparison, evaluation in evaluations.items() if present else ():
         rows.append(_row(comparison, "all", evaluation, evaluation.n, found_only=False, errors=present))

@@ -1,8 +1,8 @@
 """The `evaluate` command: results against the truth and against each other, and groups' maps against their centroids.
 
 Into a folder it writes tables.txt, tables.md, distances.csv and rmsd.csv (the article's Tables 1 to 4), errors.csv and
-errors.png (of every particle), record.json, and of groups resolution_0.5.csv, resolution_0.143.csv, fsc.png, and
-NAME_fsc.csv, NAME_centroid.pdb and NAME_centroid.mrc each.
+errors.png (of every particle), record.json, and of groups resolution_0.5.csv, resolution_0.143.csv, fsc.png, and of
+each in a folder of its name fsc.csv, centroid.pdb and centroid.mrc.
 """
 
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from continuousflex_deep.protocols import protocol_continuousflex as _continuousflex
 from continuousflex_deep.protocols.protocol_align import CfdProtAlign
+from continuousflex_deep.protocols.protocol_assess import CfdProtAssess
 from continuousflex_deep.protocols.protocol_clusters import CfdProtClusters
 from continuousflex_deep.protocols.protocol_deform import CfdProtDeform
 from continuousflex_deep.protocols.protocol_export import CfdProtExport
@@ -21,6 +22,7 @@ from continuousflex_deep.protocols.protocol_unbend import CfdProtUnbend
 
 __all__ = [
     "CfdProtAlign",
+    "CfdProtAssess",
     "CfdProtClusters",
     "CfdProtDeform",
     "CfdProtExport",

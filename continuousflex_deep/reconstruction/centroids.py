@@ -124,7 +124,7 @@ def read_group_maps(folders: Sequence[str | Path]) -> list[GroupMap]:
         record = _record(folder)
         parts = [folder / g["folder"] for g in record["groups"]] if "groups" in record else [folder]
         found += [(part, _record(part)) for part in parts]
-    names = [folder.resolve().name for folder, _ in found]
+    names = [folder.absolute().name for folder, _ in found]
     if len(set(names)) < len(names):
         names = [f"group_{number}" for number in range(1, len(found) + 1)]
     return [_group(name, folder, record) for name, (folder, record) in zip(names, found, strict=True)]
@@ -236,14 +236,13 @@ def allowed_by_noise(half_map_fsc: Floats) -> Floats:
 
 
 def write_groups(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
-    """Of each group NAME_fsc.csv, and NAME_centroid.pdb and .mrc: its centroid, placed as viewers show the group's map,
-    and the map of it."""
+    """In a folder of each group's name fsc.csv, and centroid.pdb and .mrc: its centroid, placed as viewers show the
+    group's map, and the map of it."""
     for agreement in agreements:
-        name, voxel_A = agreement.group.name, agreement.voxel_A
-        write_curves(folder / f"{name}_fsc.csv", agreement.frequency, agreement.curves)
-        write_volume(folder / f"{name}_centroid.mrc", agreement.centroid_map, voxel_A)
+        place, voxel_A = folder / agreement.group.name, agreement.voxel_A
+        place.mkdir(exist_ok=True)
+        write_curves(place / "fsc.csv", agreement.frequency, agreement.curves)
+        write_volume(place / "centroid.mrc", agreement.centroid_map, voxel_A)
         model = agreement.models[CENTROID].structure
         middle_A = len(agreement.centroid_map) // 2 * voxel_A
-        write_structure(
-            folder / f"{name}_centroid.pdb", model.replace_coords(model.coords_A - model.center_A + middle_A)
-        )
+        write_structure(place / "centroid.pdb", model.replace_coords(model.coords_A - model.center_A + middle_A))

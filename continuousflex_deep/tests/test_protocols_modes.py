@@ -20,8 +20,7 @@ from pyworkflow.viewer import DESKTOP_TKINTER
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.structures import read_structure, write_structure
-from continuousflex_deep.tests.scipion_project import ProjectTest
-from continuousflex_deep.tests.test_protocols_workflow import write_trace
+from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.viewers.viewer_modes import data_of, make_set
 
 TRUE_A = {7: 40.0, 9: -25.0}

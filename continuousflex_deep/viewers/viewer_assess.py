@@ -1,0 +1,65 @@
+"""Shows an assessment: the article's tables, histograms of errors, and correlations of groups' maps."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pwem.viewers import EmPlotter
+from pyworkflow.protocol import params
+from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
+
+from continuousflex_deep.assessment_figures import (
+    ERRORS_FILE,
+    draw_errors,
+    draw_groups,
+    draw_text,
+    errors_size,
+    groups_size,
+    read_errors,
+    text_size,
+)
+from continuousflex_deep.protocols.protocol_assess import CfdProtAssess
+from continuousflex_deep.protocols.protocol_reconstruct import read_fsc
+
+
+class CfdAssessViewer(ProtocolViewer):
+    """Tables, errors and groups of an assessment."""
+
+    _label = "assessment"
+    _targets = [CfdProtAssess]
+    _environments = [DESKTOP_TKINTER]
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Assessment")
+        form.addParam("showTables", params.LabelParam, label="Tables")
+        if self._file(ERRORS_FILE).is_file():
+            form.addParam("showErrors", params.LabelParam, label="Histograms of errors")
+        if self.protocol.getGroups():
+            form.addParam("showGroups", params.LabelParam, label="Fourier shell correlation of groups")
+
+    def _getVisualizeDict(self) -> dict[str, Any]:
+        return {"showTables": self._showTables, "showErrors": self._showErrors, "showGroups": self._showGroups}
+
+    def _file(self, name: str) -> Path:
+        return Path(self.protocol._outputFolder()) / name
+
+    def _showTables(self, _param: str | None = None) -> list[Any]:
+        text = self._file("tables.txt").read_text(encoding="utf-8")
+        plotter = EmPlotter(windowTitle="Tables", figsize=text_size(text))
+        draw_text(text, plotter.getFigure())
+        return [plotter]
+
+    def _showErrors(self, _param: str | None = None) -> list[Any]:
+        errors = read_errors(self._file(ERRORS_FILE))
+        plotter = EmPlotter(windowTitle="Errors", figsize=errors_size(errors))
+        draw_errors(errors, plotter.getFigure())
+        return [plotter]
+
+    def _showGroups(self, _param: str | None = None) -> list[Any]:
+        groups = {}
+        for facts in self.protocol.getGroups():
+            curves = read_fsc(self._file(facts["group"]) / "fsc.csv")
+            groups[facts["group"]] = {name: (np.array(x), np.array(y)) for name, (x, y) in curves.items()}
+        plotter = EmPlotter(windowTitle="Groups", figsize=groups_size(groups))
+        draw_groups(groups, plotter.getFigure())
+        return [plotter]
