@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,15 @@ def scipion_home() -> Path:
     if scipion_missing():
         pytest.skip(scipion_missing())
     return prepare_scipion_environment(_SCIPION_HOME.name)
+
+
+@pytest.fixture(scope="module")
+def screen() -> Iterator[None]:
+    """A display: the user's own, or a virtual one; without either the test is skipped."""
+    from continuousflex_deep.tests.windows import virtual_screen  # needs Tk
+
+    with virtual_screen():
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)

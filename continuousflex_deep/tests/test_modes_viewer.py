@@ -1,13 +1,9 @@
 """The viewer of normal modes: its figures without a screen, and its window on one."""
 
 import dataclasses
-import os
-import shutil
-import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gemmi
 import numpy as np
@@ -19,7 +15,6 @@ if scipion_missing():
     pytest.skip(scipion_missing(), allow_module_level=True)
 
 import tkinter as tk
-from tkinter import ttk
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
@@ -33,6 +28,7 @@ from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.tests.test_nma import helix
+from continuousflex_deep.tests.windows import button, run_until
 from continuousflex_deep.viewers import modes_data, viewer_modes
 from continuousflex_deep.viewers.modes_data import ModesData, make_modes_data, read_modes_data
 from continuousflex_deep.viewers.modes_figure import DisplacementFigure, MotionFigure
@@ -203,34 +199,6 @@ def test_displacements_of_residues(data: ModesData) -> None:
 # --------------------------------------------------------------------------------------------------------- window
 
 
-@pytest.fixture(scope="module")
-def screen() -> Iterator[None]:
-    """A display: the user's own, or a virtual one; without either the test is skipped."""
-    if os.environ.get("DISPLAY"):
-        yield
-        return
-    if shutil.which("Xvfb") is None:
-        pytest.skip("no display, and no Xvfb to make one (Debian: xvfb)")
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
-        pass_fds=[write],
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(write)
-    with os.fdopen(read) as answer:
-        number = answer.readline().strip()
-    if not number:
-        pytest.skip("Xvfb did not start")
-    os.environ["DISPLAY"] = f":{number}"
-    try:
-        yield
-    finally:
-        del os.environ["DISPLAY"]
-        server.terminate()
-        server.wait(timeout=10)
-
-
 @pytest.fixture
 def opened() -> list[Path]:
     """The files that another program was asked to open."""
@@ -258,18 +226,10 @@ def window(
         window = ModesWindow(made, tmp_path, openers={"ChimeraX": opened.append, "VMD": None}, on_choose=choose)
     except tk.TclError as error:
         pytest.skip(f"Tk opens no window: {error}")
-    run_until(window, lambda: all(window.list.bbox(str(mode)) for mode in table.mode_ids))
+    run_until(window.root, lambda: all(window.list.bbox(str(mode)) for mode in table.mode_ids))
     yield window
     if is_open(window):
         window.close()
-
-
-def run_until(window: ModesWindow, done: Callable[[], bool], at_most_s: float = 20.0) -> None:
-    end = time.monotonic() + at_most_s
-    while not done():
-        assert time.monotonic() < end, "the window did not react"
-        window.root.update()
-        time.sleep(0.005)
 
 
 def click(window: ModesWindow, mode: int, column: str) -> None:
@@ -277,18 +237,6 @@ def click(window: ModesWindow, mode: int, column: str) -> None:
     for event in ("<ButtonPress-1>", "<ButtonRelease-1>"):
         window.list.event_generate(event, x=x + width // 2, y=y + height // 2)
     window.root.update()
-
-
-def button(window: ModesWindow, text: str) -> ttk.Button:
-    found: list[ttk.Button] = []
-    left: list[Any] = [window.root]
-    while left:
-        widget = left.pop()
-        left += widget.winfo_children()
-        if isinstance(widget, ttk.Button) and str(widget.cget("text")) == text:
-            found.append(widget)
-    assert len(found) == 1, text
-    return found[0]
 
 
 def test_clicking_a_mode_shows_it(window: ModesWindow) -> None:
@@ -304,25 +252,25 @@ def test_ticks_make_the_list(window: ModesWindow, asked: list[str], tmp_path: Pa
     assert window.choice.get() == "Ticked: 7-9 12"
     click(window, 12, "tick")
     assert window.mode_list() == "7-9"
-    button(window, "Copy list").invoke()
+    button(window.root, "Copy list").invoke()
     assert window.root.clipboard_get() == "7-9"
     window.save_list(tmp_path / "list.txt")
     assert (tmp_path / "list.txt").read_text() == "7-9\n"
-    button(window, "Make a set of the ticked modes").invoke()
+    button(window.root, "Make a set of the ticked modes").invoke()
     assert asked == ["7-9"]
 
 
 def test_it_plays_and_pauses(window: ModesWindow) -> None:
     start = window.motion.phase
-    run_until(window, lambda: window.motion.phase != start)
-    button(window, "Pause").invoke()
+    run_until(window.root, lambda: window.motion.phase != start)
+    button(window.root, "Pause").invoke()
     window.root.update()
     phase = window.motion.phase
     end = time.monotonic() + 0.3
-    run_until(window, lambda: time.monotonic() > end)
+    run_until(window.root, lambda: time.monotonic() > end)
     assert window.motion.phase == phase
-    button(window, "Play").invoke()
-    run_until(window, lambda: window.motion.phase != phase)
+    button(window.root, "Play").invoke()
+    run_until(window.root, lambda: window.motion.phase != phase)
 
 
 def test_the_slider_sets_the_motion(window: ModesWindow) -> None:
@@ -351,10 +299,10 @@ def test_columns_sort(window: ModesWindow) -> None:
 
 
 def test_other_programs_open_the_swing_as_shown(window: ModesWindow, opened: list[Path]) -> None:
-    button(window, "Open in ChimeraX").invoke()
+    button(window.root, "Open in ChimeraX").invoke()
     assert [path.name for path in opened] == ["swing_7.pdb"]
     assert opened[0].is_file()
-    assert str(button(window, "VMD is not installed").cget("state")) == "disabled"
+    assert str(button(window.root, "VMD is not installed").cget("state")) == "disabled"
 
 
 def test_closing_ends_the_animation(window: ModesWindow) -> None:

@@ -5,10 +5,13 @@ Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_dee
 
 import json
 import os
+import time
 import unittest
 from itertools import combinations
 from pathlib import Path
+from tkinter import messagebox
 from typing import Any, ClassVar, get_args
+from unittest import mock
 
 from continuousflex_deep.scipion_env import scipion_missing
 
@@ -17,8 +20,6 @@ if scipion_missing():
 
 import numpy as np
 import pwem
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from pwem.protocols import ProtSubSet
 from pyworkflow.protocol import HostConfig
 from pyworkflow.template import LocalTemplate
@@ -29,12 +30,13 @@ from continuousflex_deep import protocols as cfd
 from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import mode_ids_of, particles_from_set
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
+from continuousflex_deep.tests.windows import button, run_for, run_until, virtual_screen
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
-from continuousflex_deep.viewers.landscape_figure import LandscapeFigure
-from continuousflex_deep.viewers.viewer_landscape import make_group
+from continuousflex_deep.viewers.landscape_window import LandscapeWindow
 from continuousflex_deep.viewers.viewer_training import read_curves
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
@@ -48,6 +50,7 @@ class TestCfdWorkflow(ProjectTest):
     modes: ClassVar[Any]
     particles: ClassVar[Any]
     truth: ClassVar[Any]
+    landscape: ClassVar[Any]
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -104,8 +107,74 @@ class TestCfdWorkflow(ProjectTest):
             setOperation=ProtSubSet.SET_DIFFERENCE,
         ).outputParticlesFlex
         predicted = self.check_network(aligned, second)
-        landscape = self.check_landscape(aligned, predicted)
+        type(self).landscape = landscape = self.check_landscape(aligned, predicted)
         self.check_groups(landscape, aligned.getIdSet() | predicted.getIdSet())
+
+    def test_3_landscape_window(self) -> None:
+        """What one does in the window becomes files, sets and a trajectory, by the real commands."""
+        with virtual_screen():
+            self.check_window(self.open_landscape(self.landscape))
+
+    def open_landscape(self, protocol: Any) -> Any:
+        found = [v for v in pwem.Domain.findViewers(protocol, DESKTOP_TKINTER) if v.getName() == "landscape"]
+        self.assertEqual(len(found), 1, "viewers called landscape")
+        return found[0](project=self.proj, protocol=protocol)._visualize(protocol)[0].open()
+
+    def check_window(self, window: LandscapeWindow) -> None:
+        run_for(window.root, 0.3)
+        data, told = window.data, []
+        with mock.patch.object(messagebox, "showinfo", lambda _title, text, parent: told.append(text)):
+            window.motion.show_particle(0)
+            self.assertTrue(window.motion.particle._image.get_visible(), "the particle's image")
+            self.assertIn("RMSD from the structure", window.motion.told.get("1.0", "end"))  # so the modes were found
+            window.condition.set("pc1 > 0")
+            window.choose_by_condition()
+            window.groups.name.set("right half")
+            button(window.root, "Add chosen").invoke()
+            chosen = set(data.table.ids[data.column("pc1") > 0].tolist())
+
+            before = {run.getObjId() for run in self.proj.getRuns()}
+            button(window.root, "Make sets").invoke()
+            made = self.finished_run(before)
+            self.assertEqual(set(made.outputParticles_1.getIdSet()), chosen)
+            self.assertEqual(made.outputParticles_1.getObjLabel(), "right half")
+
+            window.groups.number.set("2")
+            button(window.root, "Suggest groups").invoke()
+            run_until(window.root, lambda: len(window.selection.groups) == 3, 120)
+            self.assertEqual([g.name for g in window.selection.groups][1:], ["cluster 1", "cluster 2"])
+            window.groups.write_star(Path("stars").resolve())
+            run_until(window.root, lambda: "written" in window.groups.told.get(), 120)
+            star = read_particles(Path("stars") / "1_right_half.star")
+            self.assertEqual(set(star.ids.tolist()), chosen)
+
+            x = np.percentile(data.column("pc1"), [20, 80])
+            for place in x:
+                window.motion.add_corner(float(place), float(np.median(data.column("pc2"))))
+            before = {run.getObjId() for run in self.proj.getRuns(refresh=True)}
+            button(window.root, "Trajectory").invoke()
+            trajectory = self.finished_run(before)
+        self.assertEqual(len(told), 2)
+        window.close()
+        again = self.open_landscape(trajectory)
+        run_for(again.root, 0.3)
+        self.assertEqual(len(again.selection.groups), 3)
+        np.testing.assert_allclose(np.array(again.motion.corners)[[0, -1], 0], x, atol=0.1)
+        button(again.root, "Play").invoke()
+        run_for(again.root, 0.5)
+        self.assertTrue(again.motion.playing)
+        again.close()
+
+    def finished_run(self, before: set[int]) -> Any:
+        """The run that was started since, when it is done."""
+        run = next(r for r in self.proj.getRuns(refresh=True) if r.getObjId() not in before)
+        end = time.monotonic() + 300
+        while not run.isFinished():
+            self.assertFalse(run.isFailed(), run.getErrorMessage())
+            self.assertLess(time.monotonic(), end, "the run does not end")
+            time.sleep(1)
+            self.proj._updateProtocol(run)
+        return run
 
     def test_motion_undone(self) -> None:
         """Of the true poses and amplitudes; a set without amplitudes is refused in the form."""
@@ -157,10 +226,9 @@ class TestCfdWorkflow(ProjectTest):
         landscape = protocol.outputLandscape
         self.assertSetSize(landscape.getParticles(), IMAGES)
         data = read_landscape_data(landscape.getFileName())
-        pc1 = dict(zip(data.ids.tolist(), data.columns["PC 1"], strict=True))
+        pc1 = dict(zip(data.table.ids.tolist(), data.column("pc1"), strict=True))
         for item in protocol.outputParticles:  # FlexHub's tools read coordinates there
             self.assertAlmostEqual(item.getZRed()[0], pc1[item.getObjId()], places=3)
-        self.check_viewer(protocol, "landscape", "_show")
         return protocol
 
     def check_viewer(self, protocol: Any, label: str, show: str) -> None:
@@ -179,21 +247,13 @@ class TestCfdWorkflow(ProjectTest):
             self.assertFalse(one.overlaps(other), f"{label}: {one} lies over {other}")
 
     def check_groups(self, landscape: Any, ids: set[int]) -> None:
-        """By condition, and by drawing in the viewer; then a map with the images at another size."""
+        """By condition; then a map with the images at another size."""
         data = read_landscape_data(landscape.outputLandscape.getFileName())
-        expected = set(data.ids[data.columns["PC 1"] > 0].tolist())
+        expected = set(data.table.ids[data.column("pc1") > 0].tolist())
         group = self.driver.run(
             "group", cfd.CfdProtGroup, inputLandscape=landscape.outputLandscape, expression="pc1 > 0"
         ).outputParticles
         self.assertEqual(set(group.getIdSet()), expected)
-
-        figure = Figure()
-        FigureCanvasAgg(figure)
-        view = LandscapeFigure(data, figure, "PC 1", "PC 2")
-        view.select_inside([(0, -1e6), (1e6, -1e6), (1e6, 1e6), (0, 1e6)])
-        drawn = make_group(self.proj, landscape, view, wait=True)
-        self.assertEqual(set(drawn.outputParticles.getIdSet()), expected)
-        self.assertEqual(drawn.getObjLabel(), f"group 1: {len(expected)} particles")
 
         everything = landscape.outputParticles
         self.assertEqual(set(everything.getIdSet()), ids)

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 from matplotlib.figure import Figure
 
-from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.mode_table import MODE_COLUMNS, mode_list_text
+from continuousflex_deep.viewers.dialogs import guarded
 from continuousflex_deep.viewers.modes_data import ModesData
 from continuousflex_deep.viewers.modes_figure import DEFAULT_RMSD_A, DisplacementFigure, MotionFigure
 
@@ -274,9 +274,4 @@ class ModesWindow:
             self._guarded(lambda: opener(self.data.write_swing(self.folder, self.mode, self.motion.rmsd_A)))
 
     def _guarded(self, action: Callable[[], Any]) -> Any:
-        """What an action returns; where it fails, its message is shown instead."""
-        try:
-            return action()
-        except (DeepError, OSError) as error:
-            messagebox.showerror("Normal modes", str(error), parent=self.root)
-            return None
+        return guarded(self.root, "Normal modes", action)

@@ -1,80 +1,173 @@
-"""Shows a landscape and makes groups of what one encircles in it."""
+"""Shows a landscape, and hands on what is chosen and drawn in it: groups, their maps, trajectories."""
 
+import os
+import shlex
+import shutil
+import subprocess
+import tkinter as tk
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
-from matplotlib.widgets import Button
-from pwem.viewers import EmPlotter
-from pyworkflow.protocol import params
-from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
+from pyworkflow.viewer import DESKTOP_TKINTER, View, Viewer
 
-from continuousflex_deep.errors import InputError
-from continuousflex_deep.protocols.protocol_group import CfdProtGroup
+from continuousflex_deep._plugin import Plugin
+from continuousflex_deep.convert import modes_to_folder
+from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.options import TrajectoryOptions
+from continuousflex_deep.protocols.group_workflow import make_groups, reconstruct_groups
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.protocol_landscape import CfdProtLandscape
-from continuousflex_deep.viewers.landscape_data import LandscapeData, read_landscape_data
-from continuousflex_deep.viewers.landscape_figure import DENSITY, NO_COLOUR, LandscapeFigure
+from continuousflex_deep.protocols.protocol_trajectory import CfdProtTrajectory
+from continuousflex_deep.viewers.landscape_data import read_landscape_data
+from continuousflex_deep.viewers.landscape_groups_panel import GroupActions
+from continuousflex_deep.viewers.landscape_window import LandscapeWindow
+from continuousflex_deep.viewers.modes_data import ModesData, read_modes_data
+
+_DRAWN = get_args(get_type_hints(TrajectoryOptions)["kind"]).index("points")
 
 
-class CfdLandscapeViewer(ProtocolViewer):
-    """The landscape along any two of its axes, coloured by density or by any column."""
+class CfdLandscapeViewer(Viewer):
+    """A landscape, or a trajectory in its landscape."""
 
-    _label = "landscape"
-    _targets = [CfdProtLandscape]
+    _name = "landscape"
+    _targets = [CfdProtLandscape, CfdProtTrajectory]
     _environments = [DESKTOP_TKINTER]
 
-    def _defineParams(self, form: Any) -> None:
-        data = self._data()
-        axes = data.axes()
-        form.addSection(label="Landscape")
-        for number, name in enumerate(("horizontal", "vertical")):
-            default = min(number, len(axes) - 1)
-            form.addParam(name, params.EnumParam, choices=axes, default=default, label=f"{name.capitalize()} axis")
-        form.addParam(
-            "colour",
-            params.EnumParam,
-            choices=[DENSITY, NO_COLOUR, *data.columns],
-            default=1,
-            label="Colour by",
-            help="Density, or any column of the landscape.",
-        )
-        form.addParam("show", params.LabelParam, label="Show the landscape")
-
-    def _getVisualizeDict(self) -> dict[str, Any]:
-        return {"show": self._show}
-
-    def _data(self) -> LandscapeData:
-        return read_landscape_data(self.protocol.outputLandscape.getFileName())
-
-    def _show(self, _param: str | None = None) -> list[Any]:
-        plotter = EmPlotter(windowTitle="Landscape", figsize=(8, 7))
-        choices = [self.getEnumText(name) for name in ("horizontal", "vertical", "colour")]
-        view = LandscapeFigure(self._data(), plotter.getFigure(), *choices)
-        view.enable_selection()
-        plotter.tightLayoutOn = False  # it would spread the axes over the button's place
-        plotter.getFigure().subplots_adjust(bottom=0.16)
-        button = Button(plotter.getFigure().add_axes((0.79, 0.01, 0.2, 0.05)), "Make a group")
-        button.on_clicked(lambda _event: self._make_group(view))
-        self._kept = view, button  # matplotlib keeps no reference to widgets, and they die without one
-        return [plotter]
-
-    def _make_group(self, view: LandscapeFigure) -> None:
-        """Start a group protocol with the particles that are chosen in the figure."""
+    def _visualize(self, protocol: Any, **_kwargs) -> list[Any]:
         try:
-            protocol = make_group(self.getProject(), self.protocol, view)
+            return [LandscapeWindowView(protocol, self.getProject(), self.getTkRoot())]
         except InputError as error:
-            self.errorMessage(str(error), "No group").show()
-            return
-        self.infoMessage(f"The group is made by the protocol '{protocol.getObjLabel()}'.", "Group").show()
+            return [self.errorMessage(str(error), "No landscape")]
 
 
-def make_group(project: Any, landscape_protocol: Any, view: LandscapeFigure, wait: bool = False) -> CfdProtGroup:
-    """Write the chosen ids beside the landscape and launch the protocol that makes a group of them."""
-    number = 1 + len(list(Path(landscape_protocol._getExtraPath()).glob("group_*.txt")))
-    ids_file = landscape_protocol._getExtraPath(f"group_{number}.txt")
-    chosen = view.save_selection(ids_file)
-    protocol = project.newProtocol(CfdProtGroup, ids=ids_file, keep_outliers=True)
-    protocol.setObjLabel(f"group {number}: {chosen} particles")  # newProtocol would put the default label over it
-    protocol.inputLandscape.set(landscape_protocol)
+class LandscapeWindowView(View):
+    """Opens the window of a landscape protocol, or of a trajectory's landscape with the trajectory in it."""
+
+    def __init__(self, protocol: Any, project: Any, parent: tk.Misc | None) -> None:
+        self._trajectory = protocol if isinstance(protocol, CfdProtTrajectory) else None
+        self._landscape = protocol if self._trajectory is None else protocol.inputLandscape.getObjValue()
+        if not hasattr(self._landscape, "outputLandscape"):
+            raise InputError("there is no landscape yet; look again when the protocol has finished")
+        self._folder = os.path.abspath(self._landscape.outputLandscape.getFileName())
+        self._data = read_landscape_data(self._folder)
+        self._project, self._parent = project, parent
+
+    def open(self) -> LandscapeWindow:
+        """The window, without waiting for it to be closed."""
+        source = self._trajectory or source_of_modes(self._landscape)
+        model, why = None, "No model is shown: none of the runs before this one names normal modes."
+        if source is not None:
+            try:
+                model, why = model_of(source, self._landscape._getExtraPath("viewer_modes")), ""
+            except InputError as error:
+                why = f"No model is shown: {error}"
+        window = LandscapeWindow(
+            self._data,
+            os.path.abspath(self._landscape._getExtraPath()),
+            title=f"Landscape: {self._landscape.getRunName()}",
+            parent=self._parent,
+            model=model,
+            actions=GroupActions(
+                suggest=partial(suggest, self._folder),
+                write_star=partial(write_star, self._folder),
+                make_sets=self._make_sets,
+                reconstruct=self._reconstruct,
+            ),
+            launch=partial(self._make_trajectory, source) if source is not None else None,
+        )
+        if why:
+            window.status.set(why)
+        if self._trajectory is not None:
+            window.motion.open(Path(self._trajectory._outputFolder()) / "trajectory.json")
+        return window
+
+    def show(self) -> None:
+        self.open().show()
+
+    def _make_sets(self, groups_file: Path) -> str:
+        protocol = make_groups(self._project, self._landscape, self._kept(groups_file))
+        return f"The groups become sets by the protocol '{protocol.getObjLabel()}'."
+
+    def _reconstruct(self, groups_file: Path) -> str:
+        groups = make_groups(self._project, self._landscape, self._kept(groups_file))
+        maps = reconstruct_groups(self._project, groups)
+        return (
+            f"The groups become sets by the protocol '{groups.getObjLabel()}', and then maps by '{maps.getObjLabel()}'."
+        )
+
+    def _kept(self, groups_file: Path) -> Path:
+        """A copy for a run, which must not change with what is done in the window afterwards."""
+        number = 1 + len(list(groups_file.parent.glob("groups_of_run_*.json")))
+        return Path(shutil.copyfile(groups_file, groups_file.with_name(f"groups_of_run_{number}.json")))
+
+    def _make_trajectory(self, source: Any, points: str) -> str:
+        protocol = make_trajectory(self._project, self._landscape, source, points)
+        return f"Frames, scripts and movies are made by the protocol '{protocol.getObjLabel()}'."
+
+
+def source_of_modes(protocol: Any) -> Any:
+    """The nearest run before this one that names normal modes; None where there is none."""
+    waiting, seen = [*_runs_before(protocol)], set()
+    while waiting:
+        run = waiting.pop(0)
+        if run.getObjId() in seen:
+            continue
+        seen.add(run.getObjId())
+        if isinstance(run, CfdProtBase) and hasattr(run, "inputModes") and run.inputModes.get() is not None:
+            return run
+        waiting.extend(_runs_before(run))
+    return None
+
+
+def _runs_before(protocol: Any) -> Iterator[Any]:
+    for _, pointer in protocol.iterInputAttributes():
+        run = pointer.getObjValue()
+        if hasattr(run, "iterInputAttributes"):
+            yield run
+
+
+def model_of(source: Any, folder: str) -> ModesData:
+    """Structure and modes that a run names; ``folder`` gets the modes. Raises InputError where they cannot be read."""
+    modes_to_folder(source.inputModes.get(), folder)
+    return read_modes_data(source._structure().getFileName(), folder)
+
+
+def make_trajectory(project: Any, landscape: Any, source: Any, points: str, wait: bool = False) -> CfdProtTrajectory:
+    """Launch a trajectory through points of a landscape, with the modes and the structure of the run ``source``."""
+    protocol = project.newProtocol(CfdProtTrajectory, kind=_DRAWN, points=points)
+    protocol.setObjLabel("drawn trajectory")  # newProtocol would put the default label over it
+    protocol.inputLandscape.set(landscape)
     protocol.inputLandscape.setExtended("outputLandscape")
+    for name in ("inputModes", "inputStructure"):
+        getattr(protocol, name).copy(getattr(source, name), copyId=False)
     project.launchProtocol(protocol, wait=wait)
     return protocol
+
+
+def suggest(landscape: str, method: str, number: int, output: Path) -> str:
+    """Write clusters of a landscape as groups; what the command said."""
+    return run_beside(
+        "clusters", "--landscape", landscape, "--output", str(output), "--method", method, "--n-clusters", str(number)
+    )
+
+
+def write_star(landscape: str, groups_file: Path, folder: Path) -> str:
+    """Write a STAR file of each group of a file; what the command said at its end."""
+    said = run_beside(
+        "group", "--landscape", landscape, "--groups", str(groups_file), "--output", str(folder), "--keep-outliers"
+    )
+    return said.splitlines()[-1]
+
+
+def run_beside(command: str, *arguments: str) -> str:
+    """Run one of the package's commands, as protocols do, and return what it printed. DeepError with its last error."""
+    program, first = Plugin.getProgram(command)
+    line = " ".join([program, first, *map(shlex.quote, arguments)])
+    environ = Plugin.getEnviron([])
+    done = subprocess.run(line, shell=True, env=environ, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        told = next((t for t in reversed(done.stderr.splitlines()) if t.startswith("error: ")), done.stderr[-500:])
+        raise DeepError(told.removeprefix("error: "))
+    return done.stdout

@@ -1,0 +1,351 @@
+"""The view of a landscape and what is chosen in it, without a window."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from continuousflex_deep.scipion_env import scipion_missing
+
+if scipion_missing():
+    pytest.skip(scipion_missing(), allow_module_level=True)
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.groups import NamedGroup
+from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.tests.landscape_view_data import CENTRES, three_clouds
+from continuousflex_deep.tests.test_nma import helix
+from continuousflex_deep.tests.test_trajectories import double_well, landscape_of
+from continuousflex_deep.viewers import landscape_view
+from continuousflex_deep.viewers.landscape_data import LandscapeData
+from continuousflex_deep.viewers.landscape_path import conformations_along, places_of, points_text
+from continuousflex_deep.viewers.landscape_selection import CHOSEN_COLOUR, Selection
+from continuousflex_deep.viewers.landscape_view import DENSITY, LOG_DENSITY, PLAIN, LandscapeView, Layer
+from continuousflex_deep.viewers.modes_data import make_modes_data
+from continuousflex_deep.viewers.particle_view import ParticleView, describe_particle
+from continuousflex_deep.viewers.raster import Raster, Window
+
+pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
+
+
+@pytest.fixture
+def data() -> LandscapeData:
+    return three_clouds()[0]
+
+
+def view_of(data: LandscapeData, x: str = "pc1", y: str = "pc2") -> LandscapeView:
+    figure = Figure(figsize=(8, 7))
+    FigureCanvasAgg(figure)
+    view = LandscapeView(data, figure, x, y)
+    figure.canvas.draw()
+    return view
+
+
+# ------------------------------------------------------------------------------------------------------------ raster
+
+
+def test_raster_counts_as_a_histogram_does() -> None:
+    rng = np.random.default_rng(0)
+    xy = rng.normal(size=(2, 5000)).astype(np.float32)
+    xy[:, :3] = np.nan
+    raster = Raster.of(xy, Window(-1.5, 2.0, -1.0, 1.2), (11, 7))
+    expected = np.histogram2d(xy[1, 3:], xy[0, 3:], bins=(11, 7), range=[(-1.0, 1.2), (-1.5, 2.0)])[0]
+    np.testing.assert_array_equal(raster.counts(), expected)
+    chosen = xy[0] > 0
+    assert raster.counts(chosen).sum() == (raster.seen & chosen).sum()
+    values = rng.normal(size=5000)
+    values[5] = np.nan
+    sums = np.histogram2d(xy[1], xy[0], (11, 7), [(-1.0, 1.2), (-1.5, 2.0)], weights=np.nan_to_num(values))[0]
+    finite = Raster.of(xy[:, np.isfinite(values)], Window(-1.5, 2.0, -1.0, 1.2), (11, 7)).counts()
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(raster.means(values), np.where(finite, sums / finite, np.nan), rtol=1e-9)
+
+
+def test_zoom_keeps_the_point_under_the_pointer() -> None:
+    window = Window(0, 10, 0, 4).zoomed(2.0, 2.5, 1.0)
+    assert window == Window(1.25, 6.25, 0.5, 2.5)
+    assert window.moved(1, -1) == Window(2.25, 7.25, -0.5, 1.5)
+
+
+# -------------------------------------------------------------------------------------------------------------- view
+
+
+def test_columns_are_named_as_conditions_name_them(data: LandscapeData) -> None:
+    assert data.axes == ["pc1", "pc2", "pc3", "q7", "q8", "q9"]
+    assert {"score", "defocus", "source", "q7_sd", "angle_sd", "outlier"} <= set(data.colours)
+    assert data.label("pc2") == "PC2 (Å)"
+    assert data.label("q8_sd") == "deviation of q8 (Å)"
+    assert data.classes("source") == {1: "labelled", 2: "predicted"}
+    with pytest.raises(InputError, match="no column 'q77'"):
+        view_of(data).show("q77", "pc1")
+
+
+def test_few_particles_are_points_at_their_places(data: LandscapeData) -> None:
+    view = view_of(data)
+    view.show("pc1", "q9", colour="score")
+    np.testing.assert_allclose(
+        np.asarray(view._points.get_offsets()), np.stack([data.column("pc1"), data.column("q9")], axis=1), rtol=1e-5
+    )
+    np.testing.assert_array_equal(view._points.get_array(), data.column("score"))
+    assert view._points.get_visible()
+    assert not view._image.get_visible()
+    assert view._scale_axes.get_ylabel() == "score"
+    assert view.axes.get_xlabel() == "PC1 (Å)"
+
+
+@pytest.mark.parametrize("colour", [LOG_DENSITY, DENSITY, PLAIN, "score", "q7_sd", "source", "ambiguous"])
+def test_many_particles_are_a_raster(data: LandscapeData, monkeypatch: pytest.MonkeyPatch, colour: str) -> None:
+    """Each cell says what its particles are on average, or which class most of them are of."""
+    monkeypatch.setattr(landscape_view, "MOST_POINTS", 10)
+    view = view_of(data)
+    view.show("pc1", "pc2", colour=colour)
+    view.figure.canvas.draw()
+    assert view._image.get_visible()
+    picture = np.ma.filled(view._image.get_array(), np.nan)
+    raster = Raster.of(view.screen, view.window, picture.shape)
+    assert (np.isfinite(picture) == (raster.counts() > 0)).all()
+    if colour == LOG_DENSITY:
+        np.testing.assert_allclose(np.nansum(10**picture), len(data))
+    elif colour == DENSITY:
+        assert np.nansum(picture) == len(data)
+    elif colour == "score":
+        cell = raster.cell[17]
+        inside = raster.cell == cell
+        assert picture.ravel()[cell] == pytest.approx(data.column("score")[inside].mean())
+    elif colour == "source":
+        assert {text.get_text() for text in view._scale_axes.get_yticklabels()} == {"labelled", "predicted"}
+        assert set(np.unique(picture[np.isfinite(picture)])) == {0, 1}
+
+
+def test_encircling_is_the_same_for_points_and_for_a_million(data: LandscapeData) -> None:
+    view = view_of(data)
+    x, y = data.column("pc1"), data.column("pc2")
+    corners = [(-50.0, 0.0), (50.0, 0.0), (50.0, 200.0), (-50.0, 200.0)]
+    np.testing.assert_array_equal(view.inside(corners), (x > -50) & (x < 50) & (y > 0))
+    # a bent polygon, against the sum of angles around each point
+    bent = np.array([(-200, -50), (200, -50), (200, 100), (0, 0), (-200, 100)], dtype=float)
+    directions = bent[None] - np.stack([x, y], axis=1)[:, None]
+    angle = np.arctan2(directions[..., 1], directions[..., 0])
+    turns = np.diff(np.concatenate([angle, angle[:, :1]], axis=1), axis=1)
+    winding = ((turns + np.pi) % (2 * np.pi) - np.pi).sum(axis=1)
+    np.testing.assert_array_equal(view.inside([tuple(c) for c in bent]), np.abs(winding) > np.pi)
+    assert not view.inside([(0, 0), (1, 1)]).any()
+
+
+def test_nearest_particle_is_that_on_the_screen(data: LandscapeData) -> None:
+    view = view_of(data)
+    view.zoom(3.0, 0.0, 50.0)
+    for row in (3, 77, 200):
+        assert view.nearest(*view.place(row)) == row
+    scale = np.array([view.axes.bbox.width, view.axes.bbox.height]) / [
+        view.window.right - view.window.left, view.window.top - view.window.bottom,
+    ]  # fmt: skip
+    place = np.array([12.0, 48.0])
+    distance = np.linalg.norm((view.screen.T - place) * scale, axis=1)
+    assert view.nearest(*place, within_px=1e9) == distance.argmin()
+    assert view.nearest(1e6, 1e6) is None
+
+
+def test_three_axes_are_turned_as_a_body(data: LandscapeData) -> None:
+    view = view_of(data)
+    view.show("pc1", "pc2", "pc3")
+    before = view.rotation.copy()
+    for _ in range(5):
+        view.turn(33, -21)
+    np.testing.assert_allclose(view.rotation @ view.rotation.T, np.eye(3), atol=1e-5)
+    assert np.linalg.det(view.rotation) == pytest.approx(1.0, abs=1e-5)
+    assert not np.allclose(view.rotation, before)
+    np.testing.assert_allclose(view.screen, (view.rotation @ view._cloud)[:2], atol=1e-6)
+    low, high = view._cloud.min(axis=1), view._cloud.max(axis=1)
+    np.testing.assert_allclose([low, high], [[-1] * 3, [1] * 3], atol=1e-5)
+    view.redraw()
+    view.figure.canvas.draw()
+    assert [text.get_text()[:7] for text in view._names] == ["PC1 (Å)", "PC2 (Å)", "PC3 (Å)"]
+    view.show("pc1", "pc2")
+    assert [text.get_text() for text in view._names] == [""] * 3
+
+
+@pytest.mark.parametrize("most", [10, 10_000])
+def test_groups_are_drawn_in_their_colours(data: LandscapeData, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(landscape_view, "MOST_POINTS", most)
+    view = view_of(data)
+    view.show("pc1", "pc2", colour=PLAIN)
+    left = data.column("pc1") < -80
+    view.set_layers([Layer("#ee6677", left)])
+    view.figure.canvas.draw()
+    assert (view._over.get_visible(), view._over_points.get_visible()) == (most == 10, most != 10)
+    pixels = np.asarray(view.figure.canvas.buffer_rgba())[..., :3] / 255
+    red = np.linalg.norm(pixels - to_rgb("#ee6677"), axis=-1) < 0.25
+    columns = np.flatnonzero(red.any(axis=0))
+    edge = view.axes.transData.transform((-80, 0))[0]
+    assert len(columns) > 20
+    assert columns.max() < edge + 6
+    view.set_layers([])
+    view.figure.canvas.draw()
+    pixels = np.asarray(view.figure.canvas.buffer_rgba())[..., :3] / 255
+    assert not (np.linalg.norm(pixels - to_rgb("#ee6677"), axis=-1) < 0.25).any()
+
+
+def test_outliers_do_not_set_the_scale(data: LandscapeData) -> None:
+    table = data.table
+    table.coordinates[0] = 1e5
+    table.outlier[0] = True
+    view = view_of(LandscapeData(table))
+    assert view.window.right < 1000
+
+
+# --------------------------------------------------------------------------------------------------------- selection
+
+
+def test_choices_combine(data: LandscapeData) -> None:
+    selection, x, y = Selection(data), data.column("pc1"), data.column("pc2")
+    selection.choose_by("pc1 > 0")
+    selection.choose_by("pc2 > 30", "add")
+    np.testing.assert_array_equal(selection.chosen, (x > 0) | (y > 30))
+    selection.choose_by("pc1 < -50", "remove")
+    selection.choose_by("pc2 > 0", "intersect")
+    np.testing.assert_array_equal(selection.chosen, ((x > 0) | (y > 30)) & (x >= -50) & (y > 0))
+    selection.undo()
+    np.testing.assert_array_equal(selection.chosen, ((x > 0) | (y > 30)) & (x >= -50))
+    for wrong, told in (
+        ("pc9 > 0", "unknown name"),
+        ("pc1 > 1e9", "no particle fulfils .* pc1 from"),
+        ("pc1", "not a"),
+    ):
+        with pytest.raises(InputError, match=told):
+            selection.choose_by(wrong)
+
+
+def test_groups_have_names_and_may_overlap(data: LandscapeData) -> None:
+    selection = Selection(data)
+    with pytest.raises(InputError, match="no particle is chosen"):
+        selection.add_group("a")
+    selection.choose_by("pc1 > 0")
+    right = selection.add_group(selection.free_name())
+    assert (right.name, len(right)) == ("group 1", (data.column("pc1") > 0).sum())
+    assert not selection.chosen.any()
+    selection.choose_by("pc2 > 0")
+    with pytest.raises(InputError, match="already"):
+        selection.add_group("group 1")
+    upper = selection.add_group("upper")
+    assert upper.colour != right.colour
+    assert selection.shared() == ((data.column("pc1") > 0) & (data.column("pc2") > 0)).sum()
+    assert [layer.colour for layer in selection.layers()] == [right.colour, upper.colour]
+    selection.change("group 1", name="right", shown=False)
+    selection.choose_by("score > 0.5")
+    assert [layer.colour for layer in selection.layers()] == [upper.colour, CHOSEN_COLOUR]
+    for changes in ({"name": "upper"}, {"name": " "}, {"colour": "red"}):
+        with pytest.raises(InputError):
+            selection.change("right", **changes)
+    assert [g.name for g in selection.groups] == ["right", "upper"]
+
+
+def test_groups_go_by_ids(data: LandscapeData) -> None:
+    first, second = Selection(data), Selection(data)
+    first.choose_by("pc1 > 0")
+    first.add_group("right")
+    second.take(first.named_groups())
+    np.testing.assert_array_equal(second.groups[0].mask, data.column("pc1") > 0)
+    assert set(first.named_groups()[0].ids) == set(data.table.ids[data.column("pc1") > 0])
+    second.take(first.named_groups(), keep=True)
+    assert [g.name for g in second.groups] == ["right", "right (2)"]
+    with pytest.raises(InputError, match=r"group 'else'.*1 of 2 particles are not in this landscape"):
+        second.take([NamedGroup("else", "#123456", np.array([data.table.ids[0], 10**9]))])
+    assert len(second.groups) == 2
+
+
+# ------------------------------------------------------------------------------------------------------------- paths
+
+
+def test_along_a_path_conformations_are_those_around(data: LandscapeData) -> None:
+    """From one cloud to another, the amplitudes lead from the mean of one to that of the other."""
+    places, amplitudes = conformations_along(data, ("pc1", "pc2"), CENTRES[:2, :2])
+    np.testing.assert_allclose(places[[0, -1]], CENTRES[:2, :2])
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    np.testing.assert_allclose(steps, steps[0], rtol=1e-9)
+    turned = CENTRES @ np.linalg.qr(np.random.default_rng(7).normal(size=(3, 3)))[0]
+    np.testing.assert_allclose(amplitudes[[0, -1]], turned[:2], atol=8.0)
+    with pytest.raises(InputError, match="no length"):
+        conformations_along(data, ("pc1", "pc2"), CENTRES[:1, :2])
+
+
+def test_a_path_is_told_in_the_landscapes_coordinates(data: LandscapeData) -> None:
+    corners = CENTRES[[0, 2]][:, [2, 0]]  # drawn in pc3 and pc1
+    points = np.array([list(map(float, p.split())) for p in points_text(data, ("pc3", "pc1"), corners).split(";")])
+    np.testing.assert_allclose(points[:, [0, 2]], CENTRES[[0, 2]][:, [0, 2]])
+    np.testing.assert_allclose(points[:, 1], CENTRES[[0, 2], 1], atol=8.0)  # as the particles around have it
+    assert points_text(data, ("pc1", "pc2"), CENTRES[:2, :2]) == "-150 0; 0 60"
+    for axes in (("q7", "pc1"), ("pc1", "pc1"), ("pc1", "pc2", "pc3")):
+        with pytest.raises(InputError, match="draw the path in two of pc1, pc2, pc3"):
+            points_text(data, axes, CENTRES[:2, :2])
+    with pytest.raises(InputError, match="at least two places"):
+        points_text(data, ("pc1", "pc2"), CENTRES[:1, :2])
+
+
+def test_saved_trajectories_are_shown_where_they_lead() -> None:
+    from continuousflex_deep.analysis.trajectories import make_trajectory
+    from continuousflex_deep.options import TrajectoryOptions
+
+    landscape = landscape_of(double_well(2000, seed=1))
+    options = TrajectoryOptions(landscape="l", structure="s", modes="m", output="o", kind="axis", n_frames=5)
+    trajectory, _ = make_trajectory(landscape, options)
+    here = LandscapeData(landscape.table())
+    np.testing.assert_allclose(places_of(here, trajectory, ("pc1", "pc2")), trajectory.points[:, :2])
+    mode = here.axes[-1]
+    np.testing.assert_allclose(places_of(here, trajectory, ("pc1", mode))[:, 1], trajectory.amplitudes_A[:, -1])
+    with pytest.raises(InputError, match="of another landscape"):
+        places_of(three_clouds()[0], trajectory, ("pc1", "pc2"))
+    other = landscape_of(double_well(2000, seed=1) + np.array([30.0, 0.0]))
+    with pytest.raises(InputError, match="of another landscape"):
+        places_of(LandscapeData(other.table()), trajectory, ("pc1", "pc2"))
+
+
+# ---------------------------------------------------------------------------------------------------------- particle
+
+
+def cross(n: int) -> tuple[Structure, np.ndarray]:
+    """A helix, and three unit modes of it that move all residues alike, but for its ends."""
+    structure = helix(n)
+    vectors = np.random.default_rng(3).normal(size=(3, len(structure), 3))
+    return structure, vectors / np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
+
+
+def test_a_particle_is_centred_by_its_shift_beside_its_model(tmp_path: Path) -> None:
+    from continuousflex_deep.io.modes import NormalModes
+
+    images = np.zeros((3, 16, 16), dtype=np.float32)
+    images[1, 8 - 2, 8 + 3] = 100.0  # the particle sits at minus its shift
+    write_stack(tmp_path / "s.mrcs", images + np.random.default_rng(0).normal(size=images.shape), 4.0)
+    data, _ = three_clouds(3, stack=str(tmp_path / "s.mrcs"))
+    table = data.table
+    table.shift_A[1] = [-12.0, 8.0]
+    structure, vectors = cross(40)
+    model = make_modes_data(structure, NormalModes((7, 8, 9), vectors.astype(np.float32)))
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    view = ParticleView(table, figure, model)
+    view.show(1)
+    figure.canvas.draw()
+    shown = np.asarray(view._image.get_array())
+    assert np.unravel_index(shown.argmax(), shown.shape) == (8, 8)
+    segments = np.array(view._trace.drawn.get_segments())
+    view.show_conformation(np.zeros(3))
+    assert not np.allclose(np.array(view._trace.drawn.get_segments()), segments)
+    told = describe_particle(table, 1, model)
+    rmsd = np.sqrt(np.square(np.tensordot(table.amplitudes[1], model.vectors, 1)).sum(axis=1).mean())
+    for part in (f"particle {table.ids[1]}", f"q8 = {table.amplitudes[1, 1]:.1f} ± 2.0 Å", f"{rmsd:.2f} Å", "± 0.3 °"):
+        assert part in told, told
+
+
+def test_a_missing_image_is_told(data: LandscapeData) -> None:
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    view = ParticleView(data.table, figure)
+    view.show(0)
+    assert "none.mrcs" in view._told.get_text()
+    assert not view._image.get_visible()

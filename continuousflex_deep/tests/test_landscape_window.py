@@ -1,0 +1,434 @@
+"""The landscape's window, driven as a user does: by its mouse, boxes and buttons."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from continuousflex_deep.scipion_env import scipion_missing
+
+if scipion_missing():
+    pytest.skip(scipion_missing(), allow_module_level=True)
+
+import tkinter as tk
+from tkinter import filedialog, messagebox, ttk
+
+from continuousflex_deep.errors import DeepError
+from continuousflex_deep.io.groups import NamedGroup, read_groups, write_groups
+from continuousflex_deep.io.trajectories import Trajectory, write_trajectory
+from continuousflex_deep.tests.landscape_view_data import CENTRES, three_clouds
+from continuousflex_deep.tests.windows import Mouse, button, run_for, run_until, widgets
+from continuousflex_deep.viewers.landscape_data import LandscapeData
+from continuousflex_deep.viewers.landscape_groups_panel import GroupActions
+from continuousflex_deep.viewers.landscape_window import GROUPS_FILE, LandscapeWindow
+
+pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
+
+
+class Asked:
+    """What the window asked others to do, in order, and what was told to the user."""
+
+    def __init__(self) -> None:
+        self.to_do: list[tuple] = []
+        self.told: list[str] = []
+
+    def suggest(self, method: str, number: int, output: Path) -> str:
+        self.to_do.append((method, number))
+        time.sleep(0.3)  # the window goes on meanwhile
+        if number == 12:
+            raise DeepError("too many clusters")
+        write_groups(output, [NamedGroup("cluster 1", "#123456", self.data.table.ids[:5])])
+        return ""
+
+    def write_star(self, groups: Path, folder: Path) -> str:
+        self.to_do.append(("star", [g.name for g in read_groups(groups)], folder))
+        return "written: there"
+
+    def make_sets(self, groups: Path) -> str:
+        self.to_do.append(("sets", [g.name for g in read_groups(groups)]))
+        return "made"
+
+    def reconstruct(self, groups: Path) -> str:
+        raise DeepError("no images")
+
+    def launch(self, points: str) -> str:
+        self.to_do.append(("trajectory", points))
+        return "launched"
+
+    data: LandscapeData
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    asked = Asked()
+    for name in ("showinfo", "showerror"):
+        monkeypatch.setattr(messagebox, name, lambda title, text, parent: asked.told.append(text))
+    return asked
+
+
+@pytest.fixture
+def data() -> LandscapeData:
+    return three_clouds()[0]
+
+
+def open_window(data: LandscapeData, folder: Path, asked: Asked | None = None) -> LandscapeWindow:
+    actions, launch = None, None
+    if asked is not None:
+        asked.data = data
+        actions = GroupActions(asked.suggest, asked.write_star, asked.make_sets, asked.reconstruct)
+        launch = asked.launch
+    try:
+        window = LandscapeWindow(data, folder, actions=actions, launch=launch)
+    except tk.TclError as error:
+        pytest.skip(f"Tk opens no window: {error}")
+    run_until(window.root, lambda: window.canvas.get_tk_widget().winfo_width() > 300)
+    run_for(window.root, 0.2)  # the figure takes the canvas' size, and is drawn
+    return window
+
+
+@pytest.fixture
+def window(data: LandscapeData, tmp_path: Path, asked: Asked, screen: None) -> Iterator[LandscapeWindow]:
+    window = open_window(data, tmp_path, asked)
+    yield window
+    with suppress(tk.TclError):  # the test has closed it
+        window.close()
+
+
+@pytest.fixture
+def mouse(window: LandscapeWindow) -> Mouse:
+    return Mouse(window.canvas, window.view.axes)
+
+
+def pick(window: LandscapeWindow, variable: tk.StringVar, value: str) -> None:
+    """Choose a value in the box of a variable."""
+    box = next(b for b in widgets(window.root, ttk.Combobox) if str(b.cget("textvariable")) == str(variable))
+    assert value in box.cget("values")
+    box.set(value)
+    box.event_generate("<<ComboboxSelected>>")
+    window.root.update()
+
+
+def use(window: LandscapeWindow, tool: str) -> None:
+    found = [r for r in widgets(window.root, ttk.Radiobutton) if str(r.cget("text")) == tool.capitalize()]
+    found[0].invoke()
+    run_for(window.root, 0.05)
+
+
+def around(x: float, y: float, rx: float, ry: float) -> list[tuple[float, float]]:
+    angles = np.linspace(0, 2 * np.pi, 40)
+    return [(x + rx * np.cos(a), y + ry * np.sin(a)) for a in angles]
+
+
+def ellipse(data: LandscapeData, x: float, y: float, rx: float, ry: float) -> np.ndarray:
+    return ((data.column("pc1") - x) / rx) ** 2 + ((data.column("pc2") - y) / ry) ** 2 < 1
+
+
+# ---------------------------------------------------------------------------------------------------------- choosing
+
+
+def test_lasso_chooses_and_adds(window: LandscapeWindow, mouse: Mouse, data: LandscapeData) -> None:
+    use(window, "lasso")
+    mouse.drag(around(-150, 0, 40, 25))
+    first = ellipse(data, -150, 0, 40, 25)
+    assert np.mean(window.selection.chosen != first) < 0.01  # a polygon of 40 corners is no ellipse
+    assert first.sum() > 50
+    pick(window, window.how, "add")
+    mouse.drag(around(150, 0, 40, 25))
+    both = first | ellipse(data, 150, 0, 40, 25)
+    assert np.mean(window.selection.chosen != both) < 0.01
+    assert window.groups.told.get().startswith(f"{window.selection.chosen.sum()} of 600")
+    button(window.root, "Undo").invoke()
+    assert np.mean(window.selection.chosen != first) < 0.01
+    button(window.root, "Choose none").invoke()
+    assert not window.selection.chosen.any()
+
+
+def test_rectangle_and_condition_agree(window: LandscapeWindow, mouse: Mouse, data: LandscapeData) -> None:
+    use(window, "rectangle")
+    mouse.drag([(-60, 10), (0, 50), (60, 90)])
+    x, y = data.column("pc1"), data.column("pc2")
+    by_mouse = window.selection.chosen.copy()
+    assert by_mouse.sum() > 50
+    exact = (x > -60) & (x < 60) & (y > 10) & (y < 90)
+    assert np.mean(by_mouse != exact) < 0.02  # a pixel is half an Å
+    entry = next(e for e in widgets(window.root, ttk.Entry) if str(e.cget("textvariable")) == str(window.condition))
+    entry.insert(0, "-60 < pc1 < 60 and pc2 > 10 and pc2 < 90")
+    entry.focus_force()
+    window.root.update()
+    entry.event_generate("<Return>")
+    window.root.update()
+    np.testing.assert_array_equal(window.selection.chosen, exact)
+
+
+def test_a_wrong_condition_is_explained(window: LandscapeWindow, asked: Asked) -> None:
+    window.condition.set("pc12 > 3")
+    window.choose_by_condition()
+    assert "unknown name 'pc12'" in asked.told[0]
+    assert not window.selection.chosen.any()
+
+
+def test_tools_do_not_disturb_each_other(window: LandscapeWindow, mouse: Mouse) -> None:
+    before = window.view.window
+    use(window, "lasso")
+    mouse.drag(around(-150, 0, 40, 25))
+    assert window.view.window == before
+    use(window, "look")
+    chosen = window.selection.chosen.copy()
+    mouse.drag([(0, 0), (50, 20)])
+    run_for(window.root, 0.1)
+    np.testing.assert_array_equal(window.selection.chosen, chosen)
+    assert window.view.window != before
+    button(window.root, "See all").invoke()
+    assert window.view.window == before
+
+
+# ----------------------------------------------------------------------------------------------------------- looking
+
+
+def test_wheel_enlarges_about_the_pointer(window: LandscapeWindow, mouse: Mouse) -> None:
+    at = mouse.pixel(-150, 0)
+    mouse.wheel(-150, 0)
+    run_for(window.root, 0.1)
+    width = window.view.window.right - window.view.window.left
+    assert width == pytest.approx((window.view._whole.right - window.view._whole.left) / 1.25)
+    assert np.abs(np.subtract(mouse.pixel(-150, 0), at)).max() <= 1
+
+
+def test_pointing_shows_the_particle(window: LandscapeWindow, mouse: Mouse, data: LandscapeData) -> None:
+    row = int(np.argmax(data.column("pc1")))  # nothing is near it
+    mouse.move(*window.view.place(row))
+    run_until(window.root, lambda: window.motion.particle.row == row)
+    told = window.motion.told.get("1.0", "end")
+    assert f"particle {data.table.ids[row]}, " in told
+    assert f"q7 = {data.table.amplitudes[row, 0]:.1f} ± 2.0 Å" in told
+    assert window.view._marker.get_xydata()[0] == pytest.approx(window.view.place(row))
+
+
+def test_third_axis_turns_by_dragging(window: LandscapeWindow, mouse: Mouse) -> None:
+    pick(window, window.z, "pc3")
+    pick(window, window.colour, "score")
+    assert (window.view.shown, window.view.colour) == (("pc1", "pc2", "pc3"), "score")
+    before = window.view.rotation.copy()
+    mouse.drag([(0, 0), (0.5, 0.2), (0.8, 0.3)])
+    run_for(window.root, 0.1)
+    assert not np.allclose(window.view.rotation, before)
+    use(window, "path")
+    assert window.tool.get() == "look"  # a path has two coordinates
+    use(window, "lasso")
+    mouse.drag(around(0, 0, 0.4, 0.4))
+    inside = np.linalg.norm(window.view.screen, axis=0) < 0.4
+    assert np.mean(window.selection.chosen != inside) < 0.02
+    pick(window, window.z, "(none)")
+    assert not window.view.is_3d
+
+
+def test_a_larger_window_has_a_larger_view(window: LandscapeWindow) -> None:
+    before = window.view.axes.bbox.width
+    window.root.geometry("1390x900")
+    run_until(window.root, lambda: window.view.axes.bbox.width > before + 20)
+
+
+# ------------------------------------------------------------------------------------------------------------ groups
+
+
+def test_groups_are_kept_and_found_again(
+    window: LandscapeWindow, mouse: Mouse, data: LandscapeData, tmp_path: Path, asked: Asked
+) -> None:
+    use(window, "lasso")
+    mouse.drag(around(-150, 0, 40, 25))
+    chosen = window.selection.chosen.copy()
+    window.groups.name.set("closed")
+    button(window.root, "Add chosen").invoke()
+    mouse.drag(around(150, 0, 40, 25))
+    button(window.root, "Add chosen").invoke()  # the name that is proposed
+    rows = window.groups.list.get_children()
+    assert [window.groups.list.set(row, "name") for row in rows] == ["closed", "group 1"]
+    assert window.groups.list.set("closed", "count") == str(chosen.sum())
+
+    window.groups.list.selection_set("group 1")
+    window.root.update()
+    window.groups.name.set("open")
+    button(window.root, "Rename").invoke()
+    window.close()
+    again = open_window(data, tmp_path)
+    try:
+        assert [g.name for g in again.selection.groups] == ["closed", "open"]
+        np.testing.assert_array_equal(again.selection.groups[0].mask, chosen)
+        assert [layer.colour for layer in again.view.layers] == [g.colour for g in again.selection.groups]
+        assert set(read_groups(tmp_path / GROUPS_FILE)[0].ids) == set(data.table.ids[chosen])
+    finally:
+        again.close()
+    assert not asked.told
+
+
+def click_in_list(window: LandscapeWindow, row: str, column: str) -> None:
+    window.root.update()
+    x, y, width, height = (int(v) for v in window.groups.list.bbox(row, column))
+    for event in ("<ButtonPress-1>", "<ButtonRelease-1>"):
+        window.groups.list.event_generate(event, x=x + width // 2, y=y + height // 2)
+    window.root.update()
+
+
+def test_groups_are_hidden_chosen_and_removed(window: LandscapeWindow, data: LandscapeData) -> None:
+    for name, condition in (("left", "pc1 < -80"), ("right", "pc1 > 80")):
+        window.condition.set(condition)
+        window.choose_by_condition()
+        window.groups.name.set(name)
+        window.groups.add()
+    assert len(window.view.layers) == 2
+    click_in_list(window, "left", "shown")
+    assert [g.shown for g in window.selection.groups] == [False, True]
+    assert len(window.view.layers) == 1
+    click_in_list(window, "right", "name")
+    assert window.groups.name.get() == "right"
+    button(window.groups.frame, "Choose").invoke()
+    np.testing.assert_array_equal(window.selection.chosen, data.column("pc1") > 80)
+    button(window.root, "Remove").invoke()
+    assert [g.name for g in window.selection.groups] == ["left"]
+
+
+def test_a_name_twice_is_explained(window: LandscapeWindow, asked: Asked) -> None:
+    for _ in range(2):
+        window.condition.set("pc1 > 0")
+        window.choose_by_condition()
+        window.groups.name.set("open")
+        button(window.root, "Add chosen").invoke()
+    assert "already" in asked.told[0]
+    button(window.root, "Choose none").invoke()
+    window.groups.name.set("other")
+    button(window.root, "Add chosen").invoke()
+    assert "no particle is chosen" in asked.told[1]
+    assert len(window.selection.groups) == 1
+
+
+def test_saving_and_opening_by_dialogs(
+    window: LandscapeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Asked, data: LandscapeData
+) -> None:
+    file = tmp_path / "mine.json"
+    monkeypatch.setattr(filedialog, "asksaveasfilename", lambda **_: str(file))
+    monkeypatch.setattr(filedialog, "askopenfilename", lambda **_: str(file))
+    button(window.root, "Save as …").invoke()
+    assert "no group yet" in asked.told.pop()
+    window.condition.set("pc2 > 30")
+    window.choose_by_condition()
+    window.groups.add()
+    button(window.root, "Save as …").invoke()
+    button(window.root, "Remove").invoke()  # nothing is picked: nothing happens
+    window.groups.list.selection_set("group 1")
+    button(window.root, "Remove").invoke()
+    assert window.selection.groups == []
+    button(window.groups.frame, "Open …").invoke()
+    np.testing.assert_array_equal(window.selection.groups[0].mask, data.column("pc2") > 30)
+    write_groups(file, [NamedGroup("else", "#123456", np.array([1]))])
+    button(window.groups.frame, "Open …").invoke()
+    assert "not in this landscape" in asked.told.pop()
+    assert [g.name for g in window.selection.groups] == ["group 1"]
+
+
+def test_suggested_groups_come_beside_those_there_are(
+    window: LandscapeWindow, asked: Asked, data: LandscapeData
+) -> None:
+    window.condition.set("pc2 > 30")
+    window.choose_by_condition()
+    window.groups.add()
+    pick(window, window.groups.number, "auto")
+    button(window.root, "Suggest groups").invoke()
+    assert str(button(window.root, "working …").cget("state")) == "disabled"
+    run_until(window.root, lambda: len(window.selection.groups) == 2)
+    assert asked.to_do == [("gmm", 0)]
+    np.testing.assert_array_equal(np.flatnonzero(window.selection.groups[1].mask), np.arange(5))
+    pick(window, window.groups.method, "kmeans")
+    pick(window, window.groups.number, "12")
+    button(window.root, "Suggest groups").invoke()
+    run_until(window.root, lambda: bool(asked.told))
+    assert asked.told == ["too many clusters"]
+    assert str(button(window.root, "Suggest groups").cget("state")) == "normal"
+
+
+def test_groups_are_handed_on(
+    window: LandscapeWindow, asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    button(window.root, "Make sets").invoke()
+    assert "no group yet" in asked.told.pop()
+    window.condition.set("pc2 > 30")
+    window.choose_by_condition()
+    window.groups.add()
+    button(window.root, "Make sets").invoke()
+    assert (asked.to_do, asked.told) == ([("sets", ["group 1"])], ["made"])
+    button(window.root, "Reconstruct").invoke()
+    assert asked.told[1:] == ["no images"]
+    monkeypatch.setattr(filedialog, "askdirectory", lambda **_: str(tmp_path / "stars"))
+    button(window.root, "STAR files …").invoke()
+    run_until(window.root, lambda: window.groups.told.get() == "written: there")
+    assert asked.to_do[-1] == ("star", ["group 1"], tmp_path / "stars")
+
+
+# ------------------------------------------------------------------------------------------------------------- paths
+
+
+def test_a_path_is_drawn_played_and_handed_on(window: LandscapeWindow, mouse: Mouse, asked: Asked) -> None:
+    use(window, "path")
+    for place in CENTRES[:, :2]:
+        mouse.click(*place)
+    np.testing.assert_allclose(window.motion.corners, CENTRES[:, :2], atol=1.0)
+    mouse.click(0, 0, number=3)
+    assert len(window.motion.corners) == 2
+    assert len(window.view._path.get_xydata()) == 2
+    button(window.root, "Play").invoke()
+    run_until(window.root, lambda: window.view._marker.get_xydata().size > 0)
+    seen = set()
+    end = time.monotonic() + 1.0
+    run_until(window.root, lambda: seen.add(tuple(window.view._marker.get_xydata()[0])) or time.monotonic() > end)
+    assert len(seen) > 5  # it moves
+    assert "frame" in window.motion.told.get("1.0", "end")
+    button(window.root, "Stop").invoke()
+    assert window.motion._timer is None
+    button(window.root, "Trajectory").invoke()
+    kind, points = asked.to_do[-1]
+    assert kind == "trajectory"
+    np.testing.assert_allclose([[float(x) for x in p.split()] for p in points.split(";")], CENTRES[:2, :2], atol=1.0)
+    button(window.root, "Clear").invoke()
+    assert window.view._path.get_xydata().size == 0
+    button(window.root, "Play").invoke()
+    assert "at least two places" in asked.told[-1]
+
+
+def test_a_saved_trajectory_is_opened_in_any_axes(
+    window: LandscapeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: Asked, data: LandscapeData
+) -> None:
+    points = np.linspace(CENTRES[0], CENTRES[2], 7)
+    zeros = np.zeros(7)
+    amplitudes = points @ np.linalg.qr(np.random.default_rng(7).normal(size=(3, 3)))[0]  # as three_clouds has it
+    saved = Trajectory(points, amplitudes, (7, 8, 9), "points", (0, 1), zeros, zeros, zeros.astype(int), {})
+    write_trajectory(tmp_path / "t.json", saved)
+    monkeypatch.setattr(filedialog, "askopenfilename", lambda **_: str(tmp_path / "t.json"))
+    button(window.motion.frame, "Open …").invoke()
+    np.testing.assert_allclose(window.motion.corners, points[:, :2])
+    pick(window, window.y, "q7")
+    np.testing.assert_allclose(window.motion.corners, np.stack([points[:, 0], amplitudes[:, 0]], axis=1))
+    button(window.root, "Play").invoke()
+    run_for(window.root, 0.3)
+    assert window.motion.playing
+    (tmp_path / "t.json").write_text("{}")
+    button(window.motion.frame, "Open …").invoke()
+    assert "is not a trajectory" in asked.told[-1]
+    window.close()  # while it plays
+
+
+def test_within_another_programs_window(data: LandscapeData, tmp_path: Path, screen: None) -> None:
+    """As in Scipion: showing it returns at once, and closing it leaves the other window."""
+    try:
+        parent = tk.Tk()
+    except tk.TclError as error:
+        pytest.skip(f"Tk opens no window: {error}")
+    window = LandscapeWindow(data, tmp_path, parent=parent)
+    window.show()
+    run_for(parent, 0.2)
+    assert str(button(window.root, "STAR files …").cget("state")) == "disabled"
+    window.close()
+    parent.update()
+    assert parent.winfo_exists()
+    parent.destroy()

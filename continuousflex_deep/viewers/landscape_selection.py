@@ -1,0 +1,144 @@
+"""What is chosen in a landscape: the particles being chosen, and groups of them that have a name and a colour."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.expressions import evaluate_condition
+from continuousflex_deep.io.groups import COLOURS, NamedGroup
+from continuousflex_deep.viewers.landscape_data import LandscapeData
+from continuousflex_deep.viewers.landscape_view import Layer
+
+Mask = NDArray[np.bool_]
+Combine = Literal["replace", "add", "remove", "intersect"]
+CHOSEN_COLOUR = "#ee3377"  # of particles that are chosen and in no group yet
+_MOST_UNDO = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Particles (n,) of a landscape under a name; hidden groups are not drawn."""
+
+    name: str
+    colour: str
+    mask: Mask
+    shown: bool = True
+
+    def __len__(self) -> int:
+        return int(self.mask.sum())
+
+
+class Selection:
+    """The chosen particles, ``chosen`` (n,), and ``groups``; nothing here needs a window."""
+
+    def __init__(self, data: LandscapeData) -> None:
+        self.data = data
+        self.chosen: Mask = np.zeros(len(data), dtype=bool)
+        self.groups: list[Group] = []
+        self._before: list[Mask] = []
+
+    # -------------------------- choosing ------------------------------------
+    def choose(self, mask: Mask, how: Combine = "replace") -> None:
+        """Take these particles (n,) instead of those chosen, beside them, off them, or what both have in common."""
+        self._before = [*self._before, self.chosen][-_MOST_UNDO:]
+        self.chosen = {
+            "replace": mask, "add": self.chosen | mask, "remove": self.chosen & ~mask, "intersect": self.chosen & mask,
+        }[how]  # fmt: skip
+
+    def choose_by(self, condition: str, how: Combine = "replace") -> None:
+        """Choose the particles that fulfil a condition such as "pc1 > 100 and not outlier". Raises InputError for one
+        that cannot be read, and where no particle fulfils it."""
+        mask, used = evaluate_condition(condition, self.data.named)
+        if not mask.any():
+            ranges = ", ".join(
+                f"{n} from {np.nanmin(self.data.named[n]):g} to {np.nanmax(self.data.named[n]):g}" for n in used
+            )
+            raise InputError(f"no particle fulfils '{condition}'; in this landscape there is {ranges or 'none'}")
+        self.choose(mask, how)
+
+    def undo(self) -> None:
+        """Choose what was chosen before the last choice; does nothing where there was none."""
+        if self._before:
+            self.chosen = self._before.pop()
+
+    # -------------------------- groups --------------------------------------
+    def group(self, name: str) -> Group:
+        """InputError where there is no group of that name."""
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise InputError(f"there is no group '{name}'; there are {[g.name for g in self.groups]}")
+
+    def add_group(self, name: str) -> Group:
+        """Make a group of the chosen particles, of which none is chosen afterwards. Raises InputError where there are
+        none, for a name that says nothing and for one that is taken."""
+        if not self.chosen.any():
+            raise InputError("no particle is chosen: encircle some, or give a condition, first")
+        if any(group.name == name for group in self.groups):
+            raise InputError(f"there is a group '{name}' already; give another name")
+        NamedGroup(name, self._free_colour(), np.empty(0, np.int64))
+        group = Group(name, self._free_colour(), self.chosen)
+        self.groups.append(group)
+        self.choose(np.zeros_like(self.chosen))
+        return group
+
+    def change(self, name: str, /, **changes: Any) -> None:
+        """Change a group's name, colour, mask or whether it is shown. Raises InputError as add_group does."""
+        group = self.group(name)
+        fields = {"name": group.name, "colour": group.colour, "mask": group.mask, "shown": group.shown} | changes
+        if fields["name"] != name and any(g.name == fields["name"] for g in self.groups):
+            raise InputError(f"there is a group '{fields['name']}' already; give another name")
+        NamedGroup(fields["name"], fields["colour"], np.empty(0, np.int64))
+        self.groups[self.groups.index(group)] = Group(**fields)
+
+    def remove_group(self, name: str) -> None:
+        self.groups.remove(self.group(name))
+
+    def free_name(self) -> str:
+        """A name that no group has yet."""
+        taken = {group.name for group in self.groups}
+        return next(f"group {number}" for number in range(1, len(taken) + 2) if f"group {number}" not in taken)
+
+    def _free_colour(self) -> str:
+        taken = {group.colour for group in self.groups}
+        return next((c for c in COLOURS if c not in taken), COLOURS[len(self.groups) % len(COLOURS)])
+
+    def shared(self) -> int:
+        """How many particles are in more than one group."""
+        return int((np.sum([group.mask for group in self.groups], axis=0) > 1).sum()) if self.groups else 0
+
+    # -------------------------- to and from files ---------------------------
+    def named_groups(self) -> list[NamedGroup]:
+        """The groups by ids, as files hold them."""
+        ids = self.data.table.ids
+        return [NamedGroup(group.name, group.colour, ids[group.mask]) for group in self.groups]
+
+    def take(self, groups: Sequence[NamedGroup], keep: bool = False) -> None:
+        """Take groups from a file instead of those that there are, or beside them, where a name that is taken gets a
+        number. Raises InputError, and changes nothing, where a particle is not in the landscape."""
+        made: list[Group] = list(self.groups) if keep else []
+        for group in groups:
+            mask = np.zeros(len(self.data), dtype=bool)
+            try:
+                mask[self.data.rows_of(group.ids)] = True
+            except InputError as error:
+                raise InputError(f"group '{group.name}': {error}; it was made in another landscape") from error
+            made.append(Group(_free_of(group.name, {g.name for g in made}), group.colour, mask))
+        self.groups = made
+
+    def layers(self) -> list[Layer]:
+        """What to draw over the landscape: the groups that are shown and, on top, the chosen particles."""
+        layers = [Layer(group.colour, group.mask) for group in self.groups if group.shown]
+        return [*layers, Layer(CHOSEN_COLOUR, self.chosen)] if self.chosen.any() else layers
+
+
+def _free_of(name: str, taken: set[str]) -> str:
+    """The name, with a number where it is taken."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name} ({number})", number + 1
+    return free
