@@ -107,7 +107,7 @@ def test_what_cannot_be_divided() -> None:
         (np.repeat(rng.normal(size=(2, 2)), 9, axis=0), "kmeans", 0, "too few"),
     ]:
         with pytest.raises(InputError, match=message):
-            find_clusters(points, method, number)  # type: ignore[arg-type]
+            find_clusters(points, method, number)
 
 
 @pytest.fixture(scope="module")
