@@ -19,7 +19,7 @@ _THRESHOLDS = (0.5, 0.143)
 _BEYOND = 1.5  # times the finest frequency at which maps agree with their centroids, curves are shown
 _MOST_MODES = 4  # with more of them, their mean error is shown alone
 _BINS = (8, 40)  # of a histogram, by the number of particles
-_SHOWN_PERCENT = 98.0  # of the errors of each comparison; the few beyond are counted in the last bin
+_SMALLEST = (2.0, 1e-4)  # percentile of errors, and share of the largest one, at which the axis begins
 _PANEL_INCH = (3.6, 3.2)
 # names of a group's curves: of the conformations that its map is compared with, and of what noise allows
 CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
@@ -63,22 +63,32 @@ def errors_size(errors: Mapping[str, Mapping[str, Floats]]) -> tuple[float, floa
 
 
 def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> None:
-    """Histograms of absolute errors (n,) by comparison and kind: a panel for each kind, a line for each comparison."""
+    """Histograms of absolute errors (n,) by comparison and kind: a panel for each kind, a line for each comparison.
+
+    Axes are logarithmic, since errors of different methods differ by orders; the smallest count in the first bin.
+    """
     panels = error_panels(errors)
     for ax, (kind, label) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
         known = {name: by_kind[kind] for name, by_kind in errors.items() if kind in by_kind}
-        top = max(float(np.percentile(values, _SHOWN_PERCENT)) for values in known.values()) or 1.0
-        fewest = min(len(values) for values in known.values())
-        edges = np.linspace(0, top, int(np.clip(np.sqrt(fewest), *_BINS)) + 1)
+        edges = _error_bins(list(known.values()))
         for i, name in enumerate(errors):
             if name in known:
-                values = np.minimum(known[name], top)
+                values = np.maximum(known[name], edges[0])
                 share = np.full(len(values), 100 / len(values))
                 ax.hist(values, bins=edges, weights=share, histtype="step", label=name, color=f"C{i % 10}")
         ax.set_xlabel(f"error of {label}" if "[" in label else label)
         ax.set_ylabel("particles [%]")
-        ax.set_xlim(0, top)
+        ax.set_xscale("log")
+        ax.set_xlim(edges[0], edges[-1])
     _legend_below(figure)
+
+
+def _error_bins(errors: list[Floats]) -> Floats:
+    """Edges of bins of equal width in the logarithm that hold errors (n,) of all comparisons."""
+    largest = max(float(values.max()) for values in errors) * 1.001 or 1.0
+    smallest = min(float(np.percentile(values, _SMALLEST[0])) for values in errors)
+    bins = int(np.clip(np.sqrt(min(len(values) for values in errors)), *_BINS))
+    return np.geomspace(max(smallest, _SMALLEST[1] * largest), largest, bins + 1)
 
 
 def groups_size(groups: Mapping[str, Curves]) -> tuple[float, float]:
@@ -100,12 +110,15 @@ def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
             if curve in curves:
                 ax.plot(*curves[curve], color=f"C{i % 10}", label=name)
         for i, curves in enumerate(groups.values()) if curve == CENTROID else ():
-            ax.plot(*curves[ALLOWED], ":", color=f"C{i % 10}", linewidth=1, label=ALLOWED)
+            frequency, allowed = curves[ALLOWED]
+            known = allowed > 0
+            ax.plot(frequency[known], allowed[known], ":", color=f"C{i % 10}", linewidth=1, label=ALLOWED)
         for threshold in _THRESHOLDS:
             ax.axhline(threshold, color="0.6", linewidth=0.8, linestyle="--")
         ticks = np.linspace(0, last, 6)[1:]
         ax.set_xticks(ticks, [f"1/{1 / t:.2g}" for t in ticks])
-        ax.set(xlim=(0, last), ylim=(-0.1, 1.05), title=title, xlabel="spatial frequency [1/Å]", ylabel="FSC")
+        ax.set(xlim=(0, last), ylim=(-0.1, 1.05), xlabel="spatial frequency [1/Å]", ylabel="FSC")
+        ax.set_title(title, fontsize=10)
     _legend_below(figure)
 
 
@@ -121,7 +134,7 @@ def _last_frequency(groups: Mapping[str, Curves]) -> float:
 def text_size(text: str) -> tuple[float, float]:
     """Width and height in inch that suit draw_text."""
     lines = text.splitlines()
-    return 0.5 + 0.075 * max(len(line) for line in lines), 0.4 + 0.165 * len(lines)
+    return 0.5 + 0.075 * max(len(line) for line in lines), 0.4 + 0.153 * len(lines)
 
 
 def draw_text(text: str, figure: Figure) -> None:

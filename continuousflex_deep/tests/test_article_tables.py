@@ -185,17 +185,20 @@ def test_errors_figure(modes: tuple[int, ...], panels: int) -> None:
     rng = np.random.default_rng(0)
     kinds = [*(f"amplitude_{m}" for m in modes), "amplitude", "angle_deg", "shift_A", "rmsd_amplitude_A"]
     errors = {name: {kind: np.abs(rng.normal(size=300)) for kind in kinds} for name in ("network", "HEMNMA")}
-    errors["HEMNMA"]["angle_deg"][0] = 170.0  # counted in the last bin, and does not hide the others
+    errors["HEMNMA"]["angle_deg"][:2] = 170.0, 0.0
+    errors["HEMNMA"]["shift_A"][:] = 0.0
     figure = drawn(errors_size(errors))
     draw_errors(errors, figure)
     shown = [ax for ax in figure.axes if ax.axison]
     assert len(shown) == panels
     for ax in shown:
-        assert ax.get_xlim()[1] < 6
         assert len(ax.patches) == len(errors)
         for patch in ax.patches:
             heights = np.asarray(patch.get_path().vertices)[1:-1:2, 1]  # of a step polygon, one corner a bin
             assert heights.sum() == pytest.approx(100, rel=1e-3)
+    angle = next(ax for ax in shown if "°" in ax.get_xlabel())
+    assert angle.get_xlim()[1] > 170
+    assert angle.get_xlim()[0] < 0.1
     assert_apart(figure)
 
 

@@ -1,9 +1,12 @@
 """Shows an assessment: the article's tables, histograms of errors, and correlations of groups' maps."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from pwem.viewers import EmPlotter
 from pyworkflow.protocol import params
 from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
@@ -45,21 +48,23 @@ class CfdAssessViewer(ProtocolViewer):
 
     def _showTables(self, _param: str | None = None) -> list[Any]:
         text = self._file("tables.txt").read_text(encoding="utf-8")
-        plotter = EmPlotter(windowTitle="Tables", figsize=text_size(text))
-        draw_text(text, plotter.getFigure())
-        return [plotter]
+        return [_window("Tables", text_size(text), partial(draw_text, text))]
 
     def _showErrors(self, _param: str | None = None) -> list[Any]:
         errors = read_errors(self._file(ERRORS_FILE))
-        plotter = EmPlotter(windowTitle="Errors", figsize=errors_size(errors))
-        draw_errors(errors, plotter.getFigure())
-        return [plotter]
+        return [_window("Errors", errors_size(errors), partial(draw_errors, errors))]
 
     def _showGroups(self, _param: str | None = None) -> list[Any]:
         groups = {}
         for facts in self.protocol.getGroups():
             curves = read_fsc(self._file(facts["group"]) / "fsc.csv")
             groups[facts["group"]] = {name: (np.array(x), np.array(y)) for name, (x, y) in curves.items()}
-        plotter = EmPlotter(windowTitle="Groups", figsize=groups_size(groups))
-        draw_groups(groups, plotter.getFigure())
-        return [plotter]
+        return [_window("Groups", groups_size(groups), partial(draw_groups, groups))]
+
+
+def _window(title: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> EmPlotter:
+    """A window with a figure that brings its own layout."""
+    plotter = EmPlotter(windowTitle=title, figsize=size)
+    plotter.tightLayoutOn = False
+    draw(plotter.getFigure())
+    return plotter
