@@ -84,7 +84,7 @@ def describe(content: dict[str, Any]) -> str:
         lines.append(f"landscape of {landscape['total']} particles, {landscape['drawn_count']} of them drawn")
         if landscape["kept"] < landscape["total"]:
             lines.append(
-                f"selections in the page cover only the {landscape['kept']} particles drawn: the ids and coordinates of "
+                f"selections in the page cover only the {landscape['kept']} particles drawn: ids and coordinates of "
                 "all would be more than --max-megabytes"
             )
     names = {

@@ -23,7 +23,7 @@ from continuousflex_deep.report.packing import Pack
 _ID_BYTES, _COLUMN_BYTES = 9, 4  # of a particle: its id and outlier mark, and its value in a column
 _CATEGORIES = ("source", "ambiguous")
 _LABELS = {
-    "score": "score", "ambiguous": "ambiguous", "angle_sd": "angle's deviation [°]", "shift_sd": "shift's deviation [Å]",
+    "score": "score", "ambiguous": "ambiguous", "angle_sd": "angle deviation [°]", "shift_sd": "shift deviation [Å]",
     "rot": "rot [°]", "tilt": "tilt [°]", "psi": "psi [°]", "shift_x": "shift x [Å]", "shift_y": "shift y [Å]",
     "defocus": "defocus [Å]", "distance": "Mahalanobis distance", "source": "source",
 }  # fmt: skip

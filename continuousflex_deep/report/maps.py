@@ -47,7 +47,7 @@ def _member(
     if _FREQUENCY not in curves:
         raise FormatError(f"'{folder / 'fsc.csv'}' has no column {_FREQUENCY}; run the command again")
     frequency = curves.pop(_FREQUENCY)
-    along = {name: facts[name] for name in ("axis", "low", "high") if name in facts}
+    along: dict[str, Any] = {name: facts[name] for name in ("axis", "low", "high") if name in facts}
     return {
         "name": folder.name,
         "particles": facts.get("particles"),
@@ -83,9 +83,7 @@ def slices_png(volume: Map, voxel_A: float, limits: tuple[float, float]) -> str:
     c, half = len(volume) // 2, len(volume) * voxel_A / 2
     planes = [("x", "y", volume[c]), ("x", "z", volume[:, c]), ("y", "z", volume[:, :, c])]
     for ax, (across, up, plane) in zip(panels[0], planes, strict=True):
-        ax.imshow(
-            plane, cmap="gray", origin="lower", vmin=limits[0], vmax=limits[1], extent=(-half, half, -half, half)
-        )
+        ax.imshow(plane, cmap="gray", origin="lower", vmin=limits[0], vmax=limits[1], extent=(-half, half, -half, half))
         ax.set_title(f"{across} → , {up} ↑ [Å]", fontsize=6, pad=2)
         ax.tick_params(labelsize=5, length=2, pad=1)
     out = io.BytesIO()

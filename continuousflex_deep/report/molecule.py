@@ -39,9 +39,7 @@ def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: 
     }
 
 
-def trajectory_content(
-    folder: str, reference: tuple[Structure, NormalModes] | None, pack: Pack
-) -> dict[str, Any]:
+def trajectory_content(folder: str, reference: tuple[Structure, NormalModes] | None, pack: Pack) -> dict[str, Any]:
     """Path, energies and, unless the reference's modes give them, the frames (P, S, 3) of what `trajectory` wrote.
 
     Raises InputError where the trajectory is along other modes than the reference has.
@@ -104,9 +102,7 @@ def _frames_content(file: Path, n_frames: int, pack: Pack) -> dict[str, Any]:
     shown = shown_atoms(structure, max(min(MOST_ATOMS, _MOST_NUMBERS // (3 * n_frames)), 1))
     frames = [frame[shown] - structure.center_A for frame in _read_frames(file, structure)]
     if len(frames) != n_frames:
-        raise FormatError(
-            f"'{file}' has {len(frames)} frames, but the trajectory beside it {n_frames}; run the trajectory command again"
-        )
+        raise FormatError(f"'{file}' has {len(frames)} frames, but the trajectory beside it {n_frames}; make it anew")
     content = _atoms_content(file.name, structure, shown)
     return content | {"coordinates": pack.array(frames[0].astype(np.float32)),
                       "frames": pack.array(np.array(frames, dtype=np.float32))}  # fmt: skip

@@ -4,7 +4,6 @@ import base64
 import gzip
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 # what the page's script makes of them

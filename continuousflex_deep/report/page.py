@@ -14,7 +14,16 @@ from continuousflex_deep.report.packing import Pack
 
 _STATIC = Path(__file__).parent / "static"
 # in the order in which they use each other
-_SCRIPTS = ("basics.js", "tables.js", "charts.js", "molecule.js", "selection.js", "landscape.js", "groups.js", "main.js")
+_SCRIPTS = (
+    "basics.js",
+    "tables.js",
+    "charts.js",
+    "molecule.js",
+    "selection.js",
+    "landscape.js",
+    "groups.js",
+    "main.js",
+)
 # libraries by what the script calls them: the package whose installation brings the file, and its path there
 LIBRARIES = {
     "plotly": ("plotly", "package_data/plotly.min.js"),
@@ -56,7 +65,7 @@ def library(name: str) -> bytes:
     if file is None or not file.is_file():
         distribution = package.replace("_", "-")
         raise MissingDependencyError(
-            f"a report carries the script {Path(path).name} of the package {distribution}, which is not installed here; "
+            f"a report carries the script {Path(path).name} of the package {distribution}, which is not installed; "
             f"install it with python -m pip install {distribution}, or the extra 'compute'"
         )
     return file.read_bytes()

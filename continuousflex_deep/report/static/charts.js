@@ -3,7 +3,9 @@
 const INK = "#1c2733";
 const LINES = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"];
 const FONT = { family: 'system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif', size: 13, color: INK };
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
+// nothing that would send a chart to a server
+const OFFLINE = { displaylogo: false, showSendToCloud: false, plotlyServerURL: "" };
+const CONFIG = { ...OFFLINE, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
 const ERRORS = {
   amplitude_error_A: "amplitudes, mean |error| [Å]", angle_error_deg: "angular distance [°]",
   shift_error_A: "shifts, mean |error| [Å]",
@@ -25,6 +27,7 @@ function chart(parent, traces, layout) {
   const holder = element("div", { className: "chart" });
   parent.append(holder);
   Plotly.newPlot(holder, traces, layout, CONFIG);
+  new ResizeObserver(() => Plotly.Plots.resize(holder)).observe(holder);
   return holder;
 }
 

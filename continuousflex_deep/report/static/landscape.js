@@ -1,7 +1,6 @@
 // The landscape: particles along any two columns, and what one selects of them.
 
-const BINS = 160;
-const ONE_COLOUR = "#4477aa";
+const ALONE = "#4477aa", BEHIND_GROUPS = "#a9b4be";
 
 /** Particles as columns; see report/landscape.py for what is complete, kept and drawn. */
 class Particles {
@@ -60,7 +59,7 @@ class Landscape {
     byId("colour").append(element("option", { value: "" }, "one colour"), ...columns.map(choice));
     const { outliers } = this.particles.content;
     byId("outliers-label").hidden = outliers === 0;
-    byId("outliers-told").textContent = `${counted(outliers)} outliers`;
+    byId("outliers-told").textContent = `show ${counted(outliers)} outliers`;
     byId("show-density").checked = this.particles.content.total > this.particles.content.drawn_count;
     for (const id of ["colour", "show-points", "show-density"]) byId(id).addEventListener("change", () => this.draw(false));
     byId("show-outliers").addEventListener("change", () => this.draw(true));
@@ -89,7 +88,7 @@ class Landscape {
     this.rows = []; // by trace, the kept rows that its points are
     const traces = [...this.densityTraces(), ...this.pointTraces(), ...this.groupTraces(), ...this.pathTraces()];
     await Plotly.react(this.plot, traces, this.layout, {
-      responsive: true, displaylogo: false, scrollZoom: true, modeBarButtonsToRemove: ["autoScale2d"],
+      ...OFFLINE, displayModeBar: true, scrollZoom: true, modeBarButtonsToRemove: ["autoScale2d"],
     });
     if (first) this.listen();
     this.placeMark();
@@ -123,7 +122,7 @@ class Landscape {
     const kept = (i) => this.particles.drawn[i];
     if (!name) {
       this.rows.push(Uint32Array.from(at, kept));
-      return [{ ...base, marker: { size, opacity, color: ONE_COLOUR } }];
+      return [{ ...base, marker: { size, opacity, color: this.groups.some((g) => g.visible) ? BEHIND_GROUPS : ALONE } }];
     }
     const values = this.particles.ofDrawn(name);
     const { categories, label } = this.particles.columns.get(name);
@@ -152,17 +151,18 @@ class Landscape {
     if (!byId("show-density").checked) return [];
     this.rows.push(null);
     const [x, y] = this.kept();
+    const count = Math.max(24, Math.min(160, Math.round(Math.sqrt(x.length))));
     const range = (values) => {
       let [low, high] = [Infinity, -Infinity];
       for (let i = 0; i < values.length; i++) if (this.allowed(this.keptRow(i))) {
         low = Math.min(low, values[i]);
         high = Math.max(high, values[i]);
       }
-      return [low, (high - low || 1) / BINS];
+      return [low, (high - low || 1) / count];
     };
     const [[x0, dx], [y0, dy]] = [range(x), range(y)];
-    const bins = Array.from({ length: BINS }, () => new Float32Array(BINS));
-    const bin = (value, low, step) => Math.min(BINS - 1, Math.floor((value - low) / step));
+    const bins = Array.from({ length: count }, () => new Float32Array(count));
+    const bin = (value, low, step) => Math.min(count - 1, Math.floor((value - low) / step));
     for (let i = 0; i < x.length; i++)
       if (this.allowed(this.keptRow(i))) bins[bin(y[i], y0, dy)][bin(x[i], x0, dx)] += 1;
     const most = Math.max(...bins.map((line) => Math.max(...line)));
@@ -189,6 +189,7 @@ class Landscape {
 
   groupTraces() {
     const [x, y] = this.names.map((name) => this.particles.ofDrawn(name));
+    const coloured = byId("colour").value && byId("show-points").checked;
     return this.groups.filter((group) => group.visible).map((group) => {
       const rows = group.rows.filter((row) => this.particles.place.has(row) && this.allowed(row));
       const at = Array.from(rows, (row) => this.particles.place.get(row));
@@ -196,7 +197,9 @@ class Landscape {
       return {
         type: "scattergl", mode: "markers", name: plain(group.name), hoverinfo: "none", showlegend: true,
         x: at.map((i) => x[i]), y: at.map((i) => y[i]),
-        marker: { size: at.length > 20000 ? 3 : 6, opacity: 0.8, color: group.colour, line: { width: 0 } },
+        // rings where the points inside them have colours of their own
+        marker: { size: at.length > 20000 ? 3 : coloured ? 9 : 6, opacity: 0.8, color: group.colour,
+          symbol: coloured ? "circle-open" : "circle" },
       };
     });
   }
@@ -208,7 +211,7 @@ class Landscape {
       return {
         type: "scattergl", mode: "lines+markers", name: plain(path.name), hoverinfo: "skip", showlegend: true,
         x: places.map((p) => p[0]), y: places.map((p) => p[1]),
-        line: { color: "#cc3311", width: 3 }, marker: { color: "#cc3311", size: 7 },
+        line: { color: "#cc3311", width: 3 }, marker: { color: "#cc3311", size: 7 }, unselected: { marker: { opacity: 1 } },
       };
     });
   }
@@ -236,7 +239,10 @@ class Landscape {
       const row = this.rowOf(event.points);
       if (row !== undefined) this.onPoint(row);
     });
-    new ResizeObserver(() => this.placeMark()).observe(this.plot);
+    new ResizeObserver(async () => {
+      await Plotly.Plots.resize(this.plot);
+      this.placeMark();
+    }).observe(this.plot);
   }
 
   rowOf(points) {
