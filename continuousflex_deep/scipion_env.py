@@ -158,9 +158,13 @@ class ProjectDriver:
         return protocol
 
     def pointer(self, output: Any) -> Any:
-        """What the form's input selector makes of an output: a pointer to its protocol, and the output's name."""
+        """What the form's input selector makes of an output: a pointer to its protocol, and the output's name; or of a
+        run itself."""
         from pyworkflow.object import Pointer
+        from pyworkflow.protocol import Protocol
 
+        if isinstance(output, Protocol):
+            return Pointer(output)
         return Pointer(self.owner(output), extended=output.getLastName())
 
     def owner(self, output: Any) -> Any:

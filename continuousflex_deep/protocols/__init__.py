@@ -15,6 +15,7 @@ from continuousflex_deep.protocols.protocol_nma import CfdProtNma
 from continuousflex_deep.protocols.protocol_preprocess import CfdProtPreprocess
 from continuousflex_deep.protocols.protocol_pseudoatoms import CfdProtPseudoatoms
 from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
+from continuousflex_deep.protocols.protocol_report import CfdProtReport
 from continuousflex_deep.protocols.protocol_synthesize import CfdProtSynthesize
 from continuousflex_deep.protocols.protocol_train import CfdProtTrain
 from continuousflex_deep.protocols.protocol_trajectory import CfdProtTrajectory
@@ -35,6 +36,7 @@ __all__ = [
     "CfdProtPreprocess",
     "CfdProtPseudoatoms",
     "CfdProtReconstruct",
+    "CfdProtReport",
     "CfdProtSynthesize",
     "CfdProtTrain",
     "CfdProtTrajectory",

@@ -26,7 +26,7 @@ FILLED = frozenset(
         "particles", "structure", "modes", "output", "model", "landscape", "images", "reference", "threads", "device",
         "pixel_size_A", "resume", "start_from", "xmipp_home", "xmipp_processes",
         "xmipp_launcher", "elnemo_home", "relion_home", "map", "mask", "voxel_size_A", "target", "xmd_modes",
-        "truth", "reconstruction",
+        "truth", "reconstruction", "group", "trajectory", "evaluation",
     }
 )  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran

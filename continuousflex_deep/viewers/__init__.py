@@ -4,6 +4,7 @@ from continuousflex_deep.viewers.viewer_assess import CfdAssessViewer
 from continuousflex_deep.viewers.viewer_landscape import CfdLandscapeViewer
 from continuousflex_deep.viewers.viewer_modes import CfdModesViewer
 from continuousflex_deep.viewers.viewer_reconstruction import CfdReconstructionViewer
+from continuousflex_deep.viewers.viewer_report import CfdReportViewer
 from continuousflex_deep.viewers.viewer_training import CfdTrainingViewer
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     "CfdLandscapeViewer",
     "CfdModesViewer",
     "CfdReconstructionViewer",
+    "CfdReportViewer",
     "CfdTrainingViewer",
 ]

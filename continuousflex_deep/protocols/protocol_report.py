@@ -1,0 +1,148 @@
+"""Results as one HTML file, for those without Scipion or a display."""
+
+import os
+import re
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from pwem.objects import EMFile
+from pyworkflow.protocol import params
+
+from continuousflex_deep.convert import mode_ids_of
+from continuousflex_deep.options import ReportOptions
+from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.protocol_base import CfdProtBase
+
+# parameter of runs, the command's option, the protocols that can be chosen, what they are called, and what is shown
+_RUNS = (
+    ("inputTrajectories", "trajectory", "CfdProtTrajectory", "Trajectories",
+     "Runs whose paths are drawn in the landscape, and can be played."),
+    ("inputReconstructions", "reconstruction", "CfdProtReconstruct, CfdProtUnbend", "Reconstructions",
+     "Runs whose maps are shown, by their central slices, with their Fourier shell correlations."),
+    ("inputTrainings", "model", "CfdProtTrain", "Trainings", "Runs whose training curves are shown."),
+    ("inputAssessments", "evaluation", "CfdProtAssess", "Assessments", "Runs whose tables of errors are shown."),
+)  # fmt: skip
+
+
+class CfdReportOutputs(Enum):
+    outputReport = EMFile
+
+
+class CfdProtReport(CfdProtBase):
+    """Gathers results in one HTML file, which any browser shows without Scipion and without a network.
+
+    In the landscape one can select particles and download their ids, for the protocol 'landscape group', and see the
+    structure in the conformation of any particle or along a trajectory. Beside it are maps, curves, tables of errors
+    and the options of all runs.
+    """
+
+    _label = "report"
+    _possibleOutputs = CfdReportOutputs
+    COMMAND, OPTIONS = "report", ReportOptions
+
+    def _defineParams(self, form: Any) -> None:
+        form.addSection(label="Input")
+        form.addParam(
+            "inputLandscape",
+            params.PointerParam,
+            pointerClass="CfdLandscape",
+            allowsNull=True,
+            label="Landscape (optional)",
+            important=True,
+            help="The conformational landscape, in which particles can be selected.",
+        )
+        form.addParam(
+            "inputGroups",
+            params.MultiPointerParam,
+            pointerClass="SetOfParticles",
+            allowsNull=True,
+            condition="inputLandscape is not None",
+            label="Groups (optional)",
+            help="Groups of the landscape, drawn in it under the labels of their runs.",
+        )
+        self._addModesParams(form, optional=" With them the page shows the structure, as it moves.")
+        for name, _, classes, label, text in _RUNS:
+            form.addParam(
+                name, params.MultiPointerParam, pointerClass=classes, allowsNull=True, label=f"{label} (optional)",
+                help=text,
+            )  # fmt: skip
+        add_options(form, ReportOptions, ["title"])
+        self._addOtherOptions(form)
+
+    def _options(self, **values: Any) -> Any:
+        return super()._options(**({"title": self._title(), "output": self.getReportFile()} | self._given() | values))
+
+    def _title(self) -> str:
+        """As the form says, or by default the project's name."""
+        project = self.getProject()
+        return (self.title.get() or "").strip() or ("" if project is None else project.getShortName())
+
+    def _given(self) -> dict[str, Any]:
+        """The options of all inputs, by the files that a step will write."""
+        found: dict[str, Any] = {option: list(self._runs(name)) for name, option, *_ in _RUNS}
+        if self.inputLandscape.get() is not None:
+            found["landscape"] = os.path.abspath(self.inputLandscape.get().getFileName())
+            found["group"] = [self._getExtraPath("groups", f"{name}.star") for name in _by_label(self.inputGroups)]
+        if self.inputModes.get() is not None:
+            found |= {"structure": self._structure().getFileName(), "modes": self._modesFolder()}
+        return found
+
+    def _runs(self, parameter: str) -> dict[str, str]:
+        """The folders that runs wrote, by links to them, which are named as the page will name the results."""
+        runs = _by_label(getattr(self, parameter))
+        return {
+            self._getExtraPath(parameter, label): os.path.abspath(pointer.get()._outputFolder())
+            for label, pointer in runs.items()
+        }
+
+    # -------------------------- steps ---------------------------------------
+    def _writeInputs(self) -> dict[str, Any]:
+        for name, *_ in _RUNS:
+            for link, folder in self._runs(name).items():
+                Path(link).parent.mkdir(exist_ok=True)
+                Path(link).unlink(missing_ok=True)
+                Path(link).symlink_to(folder)
+        if self.inputLandscape.get() is not None:
+            for label, pointer in _by_label(self.inputGroups).items():
+                self._writeParticles(pointer.get(), os.path.join("groups", f"{label}.star"))
+        return self._writeModes() if self.inputModes.get() is not None else {}
+
+    def createOutputStep(self) -> None:
+        report = EMFile(self.getReportFile())
+        self._defineOutputs(**{CfdReportOutputs.outputReport.name: report})
+        if self.inputLandscape.get() is not None:
+            self._defineSourceRelation(self.inputLandscape, report)
+
+    def getReportFile(self) -> str:
+        """The HTML file, which holds all that it shows and can be taken anywhere."""
+        return self._getExtraPath("report.html")
+
+    # -------------------------- information ---------------------------------
+    def _validateInputs(self) -> list[str]:
+        landscape, modes = self.inputLandscape.get(), self.inputModes.get()
+        if landscape is None and modes is None and not any(len(getattr(self, name)) for name, *_ in _RUNS):
+            return ["A report of nothing: give a landscape, normal modes, or runs to show."]
+        if modes is None:
+            return []
+        return self._validateModes(() if landscape is None else tuple(mode_ids_of(landscape.getParticles())))
+
+    def _summary(self) -> list[str]:
+        if not hasattr(self, CfdReportOutputs.outputReport.name):
+            return ["The report is not written yet."]
+        size = Path(self.getReportFile()).stat().st_size / 1e6
+        return [f"{os.path.abspath(self.getReportFile())}, {size:.1f} MB", "Any browser shows it, without a network."]
+
+
+def _by_label(pointers: Any) -> dict[str, Any]:
+    """Pointers by the labels of their runs, as files can be called; those of one label are numbered."""
+    found: dict[str, Any] = {}
+    for pointer in pointers:
+        run = pointer.getObjValue()
+        label = re.sub(r"\W+", "_", run.getRunName()).strip("_") or "run"
+        number = 2
+        name = label
+        while name in found:
+            name, number = f"{label}_{number}", number + 1
+        found[name] = pointer
+    return found
