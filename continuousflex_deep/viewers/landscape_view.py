@@ -64,8 +64,9 @@ class LandscapeView:
         self._names = [self.axes.text(0, 0, "", color="0.35", fontsize=9, ha="center") for _ in range(3)]
         (self._path,) = self.axes.plot([], [], "-o", color="#111111", linewidth=1.6, markersize=4, zorder=6)
         (self._marker,) = self.axes.plot([], [], "o", color="#ee3377", markersize=10, markerfacecolor="none",
-                                         markeredgewidth=2.0, animated=True, zorder=7)  # fmt: skip
+                                         markeredgewidth=2.0, visible=False, zorder=7)  # fmt: skip
         self._background: Any = None
+        self._said: Any = None  # what the scale of colours says at present
         figure.canvas.mpl_connect("draw_event", self._drawn)
         self.show(x, y)
 
@@ -181,13 +182,20 @@ class LandscapeView:
         if self._background is not None:
             canvas: Any = self.figure.canvas
             canvas.restore_region(self._background)
-            self.axes.draw_artist(self._marker)
+            self._draw_marker()
             canvas.blit(self.figure.bbox)
 
     def _drawn(self, _event: Any) -> None:
         canvas: Any = self.figure.canvas
         self._background = canvas.copy_from_bbox(self.figure.bbox) if canvas.supports_blit else None
+        self._draw_marker()
+
+    def _draw_marker(self) -> None:
+        """Over what is drawn. At all other times it is invisible: for visible animated artists, matplotlib's selectors
+        have every picture drawn twice more."""
+        self._marker.set_visible(True)
         self.axes.draw_artist(self._marker)
+        self._marker.set_visible(False)
 
     # -------------------------- drawing -------------------------------------
     def redraw(self) -> None:
@@ -243,6 +251,10 @@ class LandscapeView:
         return np.where(counts.any(axis=0), counts.argmax(axis=0), np.nan), _class_colours(len(classes))
 
     def _draw_scale(self, colours: ScalarMappable) -> None:
+        said = self.colour, colours.norm.vmin, colours.norm.vmax
+        if said == self._said:
+            return
+        self._said = said
         axes = self._scale_axes
         axes.clear()
         axes.set_visible(self.colour != PLAIN)

@@ -102,6 +102,8 @@ class LandscapeWindow:
             self.view.axes, self._framed, useblit=True, button=[1], spancoords="data",
             props={"edgecolor": "#ee3377", "facecolor": "none", "linewidth": 1.4},
         )  # fmt: skip
+        for selector in (self._lasso, self._rectangle):
+            selector.set_visible(False)  # until it is used; one that is visible has every picture drawn once more
         for event, handler in (
             ("button_press_event", self._pressed),
             ("motion_notify_event", self._moved),

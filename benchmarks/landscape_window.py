@@ -1,0 +1,142 @@
+"""How fluid the landscape's window is with many particles: seconds from an action to the picture on the screen.
+
+    python benchmarks/landscape_window.py [--particles 1000000] [--output landscape_window.json]
+
+Needs a display, real or virtual (xvfb-run). Particles are three Gaussian clouds with scores, defocus and error bars;
+the window has the size that it opens with. Each figure is the median and the longest of 15 actions, each until Tk has
+nothing left to draw, and the median of the processor time, which other work on the machine hardly changes:
+
+open        reading landscape.npz and showing the first picture (once)
+zoom        a step of the wheel, coloured by density (log); … by score: by the mean of a column in each cell
+groups      the same with three groups of a third of the particles each drawn over it
+turn        a step of turning three axes by the mouse
+axes        another pair of axes
+hover       finding and ringing the particle under the pointer
+lasso       choosing a third of the particles by a line of 200 corners
+condition   choosing by "pc1 > 0 and score > 0.5 and not outlier"
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from continuousflex_deep.io.landscape_table import LandscapeTable, write_landscape_table
+from continuousflex_deep.viewers.landscape_data import read_landscape_data
+from continuousflex_deep.viewers.landscape_window import LandscapeWindow
+
+REPEATS = 15
+CENTRES = np.array([[-150.0, 0.0, 0.0], [0.0, 60.0, 0.0], [150.0, 0.0, 30.0]])
+
+
+def clouds(n: int) -> LandscapeTable:
+    """A landscape of n particles in three clouds."""
+    rng = np.random.default_rng(0)
+    cloud = rng.integers(0, 3, n)
+    coordinates = CENTRES[cloud] + rng.normal(size=(n, 3)) * [60, 30, 15]
+    return LandscapeTable(
+        ids=np.arange(1, n + 1),
+        coordinates=coordinates,
+        labels=("PC1", "PC2", "PC3"),
+        unit="Å",
+        principal=True,
+        mode_ids=(7, 8, 9),
+        amplitudes=coordinates @ np.linalg.qr(rng.normal(size=(3, 3)))[0],
+        distance=np.abs(rng.normal(size=n)),
+        outlier=rng.uniform(size=n) > 0.99,
+        source=1 + (rng.uniform(size=n) > 0.1).astype(np.int64),
+        source_names=("labelled", "predicted"),
+        stack_names=("particles.mrcs",),
+        stack=np.zeros(n, dtype=np.int32),
+        index=np.arange(n),
+        box_px=128,
+        pixel_size_A=1.0,
+        amplitudes_sd=rng.uniform(1, 3, size=(n, 3)),
+        score=rng.uniform(size=n),
+        defocus_A=rng.uniform(5000, 25000, n),
+    )
+
+
+def main() -> None:
+    """Print a line per action and write the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--particles", type=int, default=1_000_000)
+    parser.add_argument("--output", default="landscape_window.json")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        write_landscape_table(folder, clouds(given.particles))
+        started = time.perf_counter(), time.process_time()
+        window = LandscapeWindow(read_landscape_data(folder), folder)
+        window.root.update()
+        figures = {"open": [(time.perf_counter() - started[0], time.process_time() - started[1])]}
+        figures |= measure(window)
+        window.close()
+    print(f"{'':<14}{'median':>10}{'longest':>10}{'processor':>11}  [ms]")
+    for name, times in figures.items():
+        seconds, processor = 1e3 * np.array(times).T
+        print(f"{name:<14}{np.median(seconds):>10.0f}{seconds.max():>10.0f}{np.median(processor):>11.0f}")
+    Path(given.output).write_text(json.dumps({"particles": given.particles, "seconds": figures}, indent=1) + "\n")
+    print(f"written: {given.output}")
+
+
+def measure(window: LandscapeWindow) -> dict[str, list[tuple[float, float]]]:
+    """Seconds, and seconds of processor time, of every repeat of each action."""
+    view, selection = window.view, window.selection
+
+    def timed(action: Callable[[int], object], repeats: int = REPEATS) -> list[tuple[float, float]]:
+        times = []
+        for number in range(repeats):
+            started = time.perf_counter(), time.process_time()
+            action(number)
+            window.root.update()
+            times.append((time.perf_counter() - started[0], time.process_time() - started[1]))
+        return times
+
+    def zoom(number: int) -> None:
+        view.zoom(1.1 if number % 2 else 1 / 1.1, 0.0, 0.0)
+        window._refresh_later()
+
+    def turn(_number: int) -> None:
+        view.turn(8, 3)
+        window._refresh_later()
+
+    def show(x: str, y: str, z: str, colour: str) -> None:
+        window.x.set(x), window.y.set(y), window.z.set(z), window.colour.set(colour)
+        window.show_columns()
+        window.root.update()
+
+    figures = {"zoom": timed(zoom)}
+    show("pc1", "pc2", "(none)", "score")
+    figures["zoom, score"] = timed(zoom)
+    show("pc1", "pc2", "(none)", "source")
+    figures["zoom, source"] = timed(zoom)
+    show("pc1", "pc2", "(none)", "density (log)")
+    for number, condition in enumerate(("pc1 < -75", "pc1 > 75", "pc2 > 30"), start=1):
+        selection.choose_by(condition)
+        selection.add_group(f"group {number}")
+    window._chosen()
+    window.root.update()
+    figures["zoom, groups"] = timed(zoom)
+    selection.groups.clear()
+    window._chosen()
+    figures["axes"] = timed(lambda number: show(("pc1", "q7", "pc2")[number % 3], "pc3", "(none)", "density (log)"))
+    show("pc1", "pc2", "pc3", "density (log)")
+    figures["turn"] = timed(turn)
+    show("pc1", "pc2", "pc3", "score")
+    figures["turn, score"] = timed(turn)
+    show("pc1", "pc2", "(none)", "density (log)")
+    angle = np.linspace(0, 2 * np.pi, 200)
+    corners = list(zip(150 + 110 * np.cos(angle), 80 * np.sin(angle), strict=True))
+    figures["hover"] = timed(lambda number: view.mark(view.place(view.nearest(10.0 * number - 70, 5.0) or 0)))
+    figures["lasso"] = timed(lambda _number: window._encircled(corners), 5)
+    window.condition.set("pc1 > 0 and score > 0.5 and not outlier")
+    figures["condition"] = timed(lambda _number: window.choose_by_condition(), 5)
+    return figures
+
+
+if __name__ == "__main__":
+    main()
