@@ -49,7 +49,12 @@ class NamedGroup:
 
 def file_names(groups: Sequence[NamedGroup]) -> list[str]:
     """A name for a file of each group, without suffix: its number and what of its name file systems like."""
-    slugs = (re.sub(r"[^\w-]+", "_", group.name, flags=re.ASCII).strip("_") for group in groups)
+    return numbered_names([group.name for group in groups])
+
+
+def numbered_names(names: Sequence[str]) -> list[str]:
+    """The same for any names: 1_open, 2_in_between, and 3 where nothing is left of a name."""
+    slugs = (re.sub(r"[^\w-]+", "_", name, flags=re.ASCII).strip("_") for name in names)
     return [f"{number}_{slug}" if slug else str(number) for number, slug in enumerate(slugs, start=1)]
 
 

@@ -56,13 +56,11 @@ class CfdProtClusters(CfdProtGroupBase):
         particles = read_particles(Path(self.inputLandscape.get().getFileName()) / "landscape.star")
         self._defineGroups(groups, [particles.select(particles.rows_of(group.ids)) for group in groups])
 
-    def isSupported(self) -> bool | None:
-        """Whether the particles support more than one cluster; None where a number was asked for."""
+    def getRemarks(self) -> list[str]:
+        """What the command said of the clusters: whether they are one cloud, overlap, or are too many to be told."""
         record = Path(self._getExtraPath("groups_record.json"))
-        return json.loads(record.read_text(encoding="utf-8"))["grouping_supported"]
+        return json.loads(record.read_text(encoding="utf-8"))["remarks"]
 
     def _summary(self) -> list[str]:
-        told = super()._summary()
-        if self.isFinished() and self.isSupported() is False:
-            return ["The particles form one cloud: no grouping is supported.", *told]
-        return told
+        remarks = self.getRemarks() if self.isFinished() else []
+        return [*(f"{remark[:1].upper()}{remark[1:]}." for remark in remarks), *super()._summary()]

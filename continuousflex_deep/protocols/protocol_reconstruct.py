@@ -11,6 +11,7 @@ from pwem.objects import FSC, SetOfFSCs, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids
+from continuousflex_deep.io.groups import numbered_names
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.programs import RELION, XMIPP
 from continuousflex_deep.protocols.form_options import NOT_INSTALLED, add_options, installed_choices
@@ -102,8 +103,10 @@ class CfdProtReconstruct(CfdProtBase):
         if self.source.get() == LANDSCAPE:
             files["landscape"] = self.inputLandscape.get().getFileName()
         elif self.source.get() == GROUPS:
-            names = [f"input_group_{number}.star" for number in range(1, len(self.inputGroups) + 1)]
-            files["particles"] = [self._writeParticles(s, n) for s, n in zip(self._sets(), names, strict=True)]
+            names = numbered_names(self._groupNames(len(self.inputGroups)))  # the movie shows them
+            files["particles"] = [
+                self._writeParticles(s, f"{name}.star") for s, name in zip(self._sets(), names, strict=True)
+            ]
         else:
             files["particles"] = [self._writeParticles(self.inputParticles.get())]
         if self.inputImages.get() is not None:
@@ -124,7 +127,8 @@ class CfdProtReconstruct(CfdProtBase):
         else:
             volumes = SetOfVolumes.create(self._getPath())
             volumes.setSamplingRate(sampling_A)
-            for name, facts in zip(self._groupNames(), self.getGroups(), strict=True):
+            groups = self.getGroups()
+            for name, facts in zip(self._groupNames(len(groups)), groups, strict=True):
                 volume = volume_of(folder / facts["folder"], sampling_A)
                 volume.setObjLabel(name)
                 volume.setObjComment(_told(facts))
@@ -186,12 +190,12 @@ class CfdProtReconstruct(CfdProtBase):
         file = Path(self._outputFolder()) / "record.json"
         return json.loads(file.read_text(encoding="utf-8")).get("groups", [])
 
-    def _groupNames(self) -> list[str]:
-        """Of several groups: what their sets are called, where all have names that differ; else group 1, group 2, …."""
+    def _groupNames(self, count: int) -> list[str]:
+        """Of so many groups: what their sets are called, where all have names that differ; else group 1, group 2, …."""
         labels = [particles.getObjLabel() for particles in self._sets()] if self.source.get() == GROUPS else []
         if labels and all(labels) and len(set(labels)) == len(labels):
             return labels
-        return [f"group {number}" for number in range(1, len(self.getGroups()) + 1)]
+        return [f"group {number}" for number in range(1, count + 1)]
 
     def _summary(self) -> list[str]:
         if hasattr(self, CfdReconstructOutputs.outputVolumes.name):

@@ -172,6 +172,32 @@ def test_one_cloud_is_one_group_and_said(tmp_path: Path, capsys: pytest.CaptureF
     np.testing.assert_array_equal(everyone, np.sort(landscape.particles.ids[~landscape.outlier]))
 
 
+def suggested(folder: Path, points: NDArray[np.float64], capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command prints of particles with such amplitudes (n, 2), none of them an outlier."""
+    amplitudes = np.column_stack([points, np.random.default_rng(1).normal(size=len(points))])
+    write_particles(make_particles(folder, len(points)).replace(amplitudes=amplitudes), folder / "p.star")
+    whole = ["--particles", str(folder / "p.star"), "--output", str(folder / "l"), "--outlier-distance", "0"]
+    assert main(["landscape", *whole]) == 0
+    assert main(["clusters", "--landscape", str(folder / "l"), "--output", str(folder / "g.json")]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_continuum_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Particles all along a path are no Gaussian cloud, and BIC divides them, but into parts that touch."""
+    along = np.linspace(-300, 300, 1500)[:, None] * [1, 0]
+    printed = suggested(tmp_path, along + np.random.default_rng(0).normal(size=along.shape) * 30, capsys)
+    assert len(read_groups(tmp_path / "g.json")) > 1
+    assert "parts of a continuum" in printed
+    far = CENTRES_A[np.arange(600) % 3] + np.random.default_rng(0).normal(size=(600, 2)) * 20
+    assert "parts of a continuum" not in suggested(tmp_path, far, capsys)
+
+
+def test_more_clouds_than_are_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    centres = np.array([[x, y] for x in range(4) for y in range(3)]) * 300.0
+    points = centres[np.arange(1200) % 12] + np.random.default_rng(0).normal(size=(1200, 2)) * 10
+    assert "BIC still falls at 10 clusters" in suggested(tmp_path, points, capsys)
+
+
 def test_improbable_particles_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     points, _ = clouds(spread_A=90.0)
     amplitudes = np.column_stack([points, np.random.default_rng(1).normal(size=600)])

@@ -18,7 +18,7 @@ import numpy as np
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import particles_from_set
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups, write_groups
+from continuousflex_deep.io.groups import COLOURS, NamedGroup, numbered_names, read_groups, write_groups
 from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.protocols.group_workflow import make_groups, reconstruct_groups
@@ -63,6 +63,8 @@ class TestCfdGroups(ProjectTest):
             self.assertGreater(np.corrcoef(density.ravel(), truth.ravel())[0, 1], 0.7)
         labels = {curve.getObjLabel() for curve in protocol.outputFSCs}
         self.assertTrue({f"{name}: half maps, corrected" for name in names} <= labels, labels)
+        files = [Path(facts["file"]).stem for facts in protocol.getGroups()]  # which the movie shows
+        self.assertEqual(files, numbered_names(names))
         for name, line in zip(names, protocol.summary(), strict=True):
             self.assertTrue(line.startswith(f"{name}, "), line)
 
@@ -125,7 +127,11 @@ class TestCfdGroups(ProjectTest):
         self.assertEqual([o.getObjLabel() for o in outputs], ["cluster 1", "cluster 2"])
         self.assertEqual({o.getXDim() for o in outputs}, {self.large.getXDim()})
         self.assertEqual([set(g.ids.tolist()) for g in read_groups(clusters.getGroupsFile())], found)
-        self.assertTrue(clusters.isSupported())
+        self.assertEqual(
+            clusters.summary(), [f"cluster {i + 1}: {len(f)} of {N} particles" for i, f in enumerate(found)]
+        )
+        asked = {"inputLandscape": self.landscape.outputLandscape, "n_clusters": 5, "dimensions": 1}
+        self.assertIn("Clusters overlap", self.driver.run("five clusters", cfd.CfdProtClusters, **asked).summary()[0])
         maps = reconstruct_groups(self.proj, clusters, wait=True)
         self.assert_maps(maps, ["cluster 1", "cluster 2"], self.large.getXDim(), self.large.getSamplingRate())
         again = make_groups(self.proj, self.landscape, clusters.getGroupsFile(), wait=True)
