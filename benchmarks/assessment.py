@@ -56,8 +56,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--groups", type=int, default=4)
     parser.add_argument("--network", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--simulated", type=int, default=180000, help="images that the network learns from first")
-    parser.add_argument("--epochs", type=int, default=10, help="passes over the labelled images")
+    parser.add_argument("--simulated", type=int, default=60000, help="images that the network learns from first")
+    parser.add_argument("--epochs", type=int, default=5, help="passes over the labelled images")
     parser.add_argument("--output", type=Path, default=Path("assessment"))
     arguments = parser.parse_args()
     folder: Path = arguments.output

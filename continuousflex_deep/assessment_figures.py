@@ -52,8 +52,8 @@ def error_panels(errors: Mapping[str, Mapping[str, Floats]]) -> dict[str, str]:
     kinds = list(dict.fromkeys(kind for by_kind in errors.values() for kind in by_kind))
     modes = [kind for kind in kinds if kind.startswith("amplitude_")]
     labels = {m: f"q{m.removeprefix('amplitude_')} [Å]" for m in modes} if len(modes) <= _MOST_MODES else {}
-    labels |= {} if labels else {"amplitude": "amplitudes, mean of modes [Å]"}
-    labels |= {"rmsd_amplitude_A": "conformation, RMSD [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]"}
+    labels |= {} if labels else {"amplitude": "amplitudes, mean over modes [Å]"}
+    labels |= {"rmsd_amplitude_A": "conformation (RMSD) [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]"}
     return {kind: label for kind, label in labels.items() if kind in kinds}
 
 
@@ -76,7 +76,7 @@ def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> N
                 values = np.maximum(known[name], edges[0])
                 share = np.full(len(values), 100 / len(values))
                 ax.hist(values, bins=edges, weights=share, histtype="step", label=name, color=f"C{i % 10}")
-        ax.set_xlabel(f"error of {label}" if "[" in label else label)
+        ax.set_xlabel(f"difference in {label}")
         ax.set_ylabel("particles [%]")
         ax.set_xscale("log")
         ax.set_xlim(edges[0], edges[-1])
@@ -112,7 +112,8 @@ def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
         for i, curves in enumerate(groups.values()) if curve == CENTROID else ():
             frequency, allowed = curves[ALLOWED]
             known = allowed > 0
-            ax.plot(frequency[known], allowed[known], ":", color=f"C{i % 10}", linewidth=1, label=ALLOWED)
+            ax.plot(frequency[known], allowed[known], ":", color=f"C{i % 10}", linewidth=1)
+        ax.plot([], [], ":", color="0.4", linewidth=1, label=ALLOWED)
         for threshold in _THRESHOLDS:
             ax.axhline(threshold, color="0.6", linewidth=0.8, linestyle="--")
         ticks = np.linspace(0, last, 6)[1:]

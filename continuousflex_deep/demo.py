@@ -1,15 +1,13 @@
 """`make demo`: the whole pipeline in a Scipion project that a user can open, on images made of adenylate kinase.
 
 Structure → normal modes → synthetic images → HEMNMA labels for Image set 1 → network → predictions for Image set 2,
-plain and polished → landscape of both sets → two groups → 3D reconstructions; then the article's Table 1 and the
-pictures.
+plain and polished → landscape of both sets → two groups → 3D reconstructions → all of it against the truth, in the
+article's tables and in pictures.
 """
 
 import argparse
 import importlib.util
-import os
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -61,8 +59,10 @@ def run_demo(output: Path, size: DemoSize) -> None:
     structure = write_demo_structure(output / "4ake.pdb")
     project = create_project(PROJECT)
     runs = run_protocols(ProjectDriver(project), structure, size)
-    results = collect_results(runs, output)
-    print_table(results, structure, runs, output)
+    collect_results(runs, output)
+    print(
+        f"\nErrors: network and polished on Image set 2, HEMNMA on Image set 1\n\n{(output / 'tables.txt').read_text()}"
+    )
     print(
         f"\nfinished in {(time.monotonic() - started) / 60:.1f} minutes. Pictures, tables and particle files: {output}"
     )
@@ -135,29 +135,37 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
         runs[f"map_{name}"] = run(
             f"reconstruct group {name}", cfd.CfdProtReconstruct, inputParticles=group.outputParticles
         )
-    runs["modes"] = driver.owner(modes)
+    runs["assessment"] = run(
+        "against the truth",
+        cfd.CfdProtAssess,
+        inputSets=[runs["network"].outputParticles, polished.outputParticles, labels.outputParticles],
+        inputTruth=images.outputTruth,
+        inputModes=modes,
+        inputVolumes=[runs["map_low"].outputVolume, runs["map_high"].outputVolume],
+        bound=True,
+    )
     return runs
 
 
-def collect_results(runs: dict[str, Any], output: Path) -> list[Path]:
-    """Copy particle files and pictures of the runs to `output` under telling names; the particle files that the table
-    compares."""
-    compared = []
-    for name in ("network", "polished", "hemnma"):
-        target = output / f"{name}.star"
-        shutil.copyfile(one_file(runs[name], "predicted.star" if name != "hemnma" else "aligned.star"), target)
-        compared.append(target)
-    pictures = {
-        "loss_curve": ("training", "curves.png"),
-        "landscape": ("landscape", "landscape.png"),
-        "fsc_low": ("map_low", "fsc.png"),
-        "fsc_high": ("map_high", "fsc.png"),
-        "slices_low": ("map_low", "slices.png"),
-        "slices_high": ("map_high", "slices.png"),
+def collect_results(runs: dict[str, Any], output: Path) -> None:
+    """Copy particle files, tables and pictures of the runs to `output` under telling names."""
+    files = {
+        "network.star": ("network", "predicted.star"),
+        "polished.star": ("polished", "predicted.star"),
+        "hemnma.star": ("hemnma", "aligned.star"),
+        "loss_curve.png": ("training", "curves.png"),
+        "landscape.png": ("landscape", "landscape.png"),
+        "fsc_low.png": ("map_low", "fsc.png"),
+        "fsc_high.png": ("map_high", "fsc.png"),
+        "slices_low.png": ("map_low", "slices.png"),
+        "slices_high.png": ("map_high", "slices.png"),
+        "tables.txt": ("assessment", "tables.txt"),
+        "tables.md": ("assessment", "tables.md"),
+        "errors.png": ("assessment", "errors.png"),
+        "fsc_centroids.png": ("assessment", "fsc.png"),
     }
-    for target_name, (run, file) in pictures.items():
-        shutil.copyfile(one_file(runs[run], file), output / f"{target_name}.png")
-    return compared
+    for target, (run, file) in files.items():
+        shutil.copyfile(one_file(runs[run], file), output / target)
 
 
 def one_file(protocol: Any, name: str) -> Path:
@@ -166,30 +174,6 @@ def one_file(protocol: Any, name: str) -> Path:
     if not found:
         raise InputError(f"run '{protocol.getObjLabel()}' wrote no '{name}' in '{protocol.getPath()}'; see its log")
     return found[0].resolve()
-
-
-def print_table(compared: list[Path], structure: Path, runs: dict[str, Any], output: Path) -> None:
-    """The article's Table 1 for these images: each estimate against the truth, and the bound."""
-    truth = one_file(runs["images"], "truth.star")
-    modes = one_file(runs["modes"], "vec.7").parent
-    command = [
-        sys.executable,
-        "-m",
-        "continuousflex_deep",
-        "evaluate",
-        "--truth",
-        str(truth),
-        "--structure",
-        str(structure),
-    ]
-    command += ["--modes", str(modes), "--mode-list", "7-9", "--bound", "--output", str(output / "table.json")]
-    for file in compared:
-        command += ["--particles", str(file)]
-    finished = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ)
-    if finished.returncode != 0:
-        raise InputError(f"the evaluation failed: {finished.stderr.strip()[-2000:]}")
-    (output / "table.txt").write_text(finished.stdout)
-    print(f"\nErrors against the truth: network and polished on Image set 2, HEMNMA on Image set 1\n{finished.stdout}")
 
 
 if __name__ == "__main__":

@@ -215,8 +215,8 @@ def test_groups_figure(names: tuple[str, ...], panels: int) -> None:
     draw_groups(groups, figure)
     shown = [ax for ax in figure.axes if ax.axison]
     assert len(shown) == panels
-    assert len(shown[0].lines) == 11 + 11 + 2  # groups, what noise allows, thresholds
-    assert len(shown[1].lines) == 11 + 2
+    assert len(shown[0].lines) == 11 + 11 + 1 + 2  # groups, what noise allows, its place in the legend, thresholds
+    assert len(shown[1].lines) == 11 + 1 + 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [*groups, "allowed by noise"]
     assert_apart(figure)
 

@@ -324,7 +324,7 @@ class TestCfdWorkflow(ProjectTest):
         beside = {
             "CfdProtModes", "CfdProtPreprocess", "CfdProtImport", "CfdProtExport", "CfdProtPseudoatoms",
             "CfdProtToContinuousFlex", "CfdProtDeform", "CfdProtTrajectory", "CfdProtUnbend", "CfdProtClusters",
-            "CfdProtAssess", "CfdProtReport",
+            "CfdProtReport",
         }  # fmt: skip
         self.assertEqual(set(runs), {"ProtImportPdb", "ProtSubSet", *cfd.__all__} - beside)
         self.assertEqual(runs["CfdProtSynthesize"].count.get(), 20)
