@@ -174,8 +174,8 @@ class TestCfdGroups(ProjectTest):
         with self.assertRaisesRegex(InputError, "has no groups"):
             make_groups(self.proj, self.landscape, "empty.json")
 
-    def test_6_groups_of_outliers_alone_fail_with_a_reason(self) -> None:
-        """Only the command knows them; no map is waited for then."""
+    def test_6_a_run_that_failed_has_no_groups_to_wait_for(self) -> None:
+        """Its file was changed after it had been validated."""
         protocol = self.driver.make(
             cfd.CfdProtGroup, inputLandscape=self.landscape.outputLandscape, groups=write("bad.json", a=(1,))
         )
