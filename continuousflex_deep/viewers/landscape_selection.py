@@ -15,7 +15,7 @@ from continuousflex_deep.viewers.landscape_view import Layer
 
 Mask = NDArray[np.bool_]
 Combine = Literal["replace", "add", "remove", "intersect"]
-CHOSEN_COLOUR = "#ee3377"  # of particles that are chosen and in no group yet
+CHOSEN_COLOUR = "#ff00ff"  # of particles that are chosen and in no group yet
 _MOST_UNDO = 50
 
 

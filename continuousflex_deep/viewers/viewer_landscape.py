@@ -5,7 +5,6 @@ import shlex
 import shutil
 import subprocess
 import tkinter as tk
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -17,12 +16,12 @@ from continuousflex_deep.convert import modes_to_folder
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.protocols.group_workflow import make_groups, reconstruct_groups
-from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.protocol_landscape import CfdProtLandscape
 from continuousflex_deep.protocols.protocol_trajectory import CfdProtTrajectory
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
 from continuousflex_deep.viewers.landscape_groups_panel import GroupActions
 from continuousflex_deep.viewers.landscape_window import LandscapeWindow
+from continuousflex_deep.viewers.lineage import original_images, source_of_modes
 from continuousflex_deep.viewers.modes_data import ModesData, read_modes_data
 
 _DRAWN = get_args(get_type_hints(TrajectoryOptions)["kind"]).index("points")
@@ -92,9 +91,12 @@ class LandscapeWindowView(View):
 
     def _reconstruct(self, groups_file: Path) -> str:
         groups = make_groups(self._project, self._landscape, self._kept(groups_file))
-        maps = reconstruct_groups(self._project, groups)
+        images = original_images(self._landscape, self._landscape.outputParticles)
+        maps = reconstruct_groups(self._project, groups, images)
+        told = "" if images is None else f" Images are those of original size, {images.getXDim()} pixels."
         return (
-            f"The groups become sets by the protocol '{groups.getObjLabel()}', and then maps by '{maps.getObjLabel()}'."
+            f"The groups become sets by the protocol '{groups.getObjLabel()}', and then maps by "
+            f"'{maps.getObjLabel()}'.{told}"
         )
 
     def _kept(self, groups_file: Path) -> Path:
@@ -105,27 +107,6 @@ class LandscapeWindowView(View):
     def _make_trajectory(self, source: Any, points: str) -> str:
         protocol = make_trajectory(self._project, self._landscape, source, points)
         return f"Frames, scripts and movies are made by the protocol '{protocol.getObjLabel()}'."
-
-
-def source_of_modes(protocol: Any) -> Any:
-    """The nearest run before this one that names normal modes; None where there is none."""
-    waiting, seen = [*_runs_before(protocol)], set()
-    while waiting:
-        run = waiting.pop(0)
-        if run.getObjId() in seen:
-            continue
-        seen.add(run.getObjId())
-        if isinstance(run, CfdProtBase) and hasattr(run, "inputModes") and run.inputModes.get() is not None:
-            return run
-        waiting.extend(_runs_before(run))
-    return None
-
-
-def _runs_before(protocol: Any) -> Iterator[Any]:
-    for _, pointer in protocol.iterInputAttributes():
-        run = pointer.getObjValue()
-        if hasattr(run, "iterInputAttributes"):
-            yield run
 
 
 def model_of(source: Any, folder: str) -> ModesData:
