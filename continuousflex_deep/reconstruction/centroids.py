@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.analysis.evaluate import conformation_rmsd_A, mode_columns
-from continuousflex_deep.animation import deformed
+from continuousflex_deep.animation import deformed, write_swing
 from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.density import structure_to_map
@@ -29,7 +29,7 @@ from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_volume, write_volume
-from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.command import THRESHOLDS, finite_resolutions, fsc_mask, write_curves
@@ -245,4 +245,4 @@ def write_groups(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
         write_volume(place / "centroid.mrc", agreement.centroid_map, voxel_A)
         model = agreement.models[CENTROID].structure
         middle_A = len(agreement.centroid_map) // 2 * voxel_A
-        write_structure(place / "centroid.pdb", model.replace_coords(model.coords_A - model.center_A + middle_A))
+        write_swing(place / "centroid.pdb", model, [model.coords_A - model.center_A + middle_A])
