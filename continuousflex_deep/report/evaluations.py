@@ -9,7 +9,7 @@ _LABELS = {
     "amplitude": "amplitudes [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]", "rmsd_amplitude_A": "RMSD q [Å]",
     "rmsd_angle_A": "RMSD angle [Å]", "rmsd_shift_A": "RMSD shift [Å]",
 }  # fmt: skip
-_WHO = {"all": "all particles", "not_lost": "within {lost_deg:g}° of each other"}
+_WHO = {"all": "all particles", "not_lost": "not lost (within {lost_deg:g}°)"}
 
 
 def evaluation_content(place: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def evaluation_content(place: str, record: dict[str, Any]) -> dict[str, Any]:
         names = list(dict.fromkeys(name for result in compared.values() for name in result["all"]))
         kinds = [name for name in names if name in _LABELS or name.startswith("amplitude_")]
         rows = [
-            [name, words.format(**result), str(result["particles"]), str(result["lost"]),
+            [name, words.format(**result), *_numbers(result, who),
              *(_cell(result[who].get(kind)) for kind in kinds)]
             for name, result in compared.items()
             for who, words in _WHO.items()
@@ -33,6 +33,12 @@ def evaluation_content(place: str, record: dict[str, Any]) -> dict[str, Any]:
         rows.append(["Cramér-Rao bound", "", "", "", *(f"{bound[k]:.3g}" if k in bound else "–" for k in kinds)])
     heads = [_LABELS.get(kind, f"q{kind.removeprefix('amplitude_')} [Å]") for kind in kinds]
     return {"name": Path(place).name, "head": ["", "", "particles", "lost", *heads], "rows": rows}
+
+
+def _numbers(result: dict[str, Any], who: str) -> list[str]:
+    """How many particles a row is of, and how many of these are lost."""
+    lost = result["lost"]
+    return [str(result["particles"]), str(lost)] if who == "all" else [str(result["particles"] - lost), "–"]
 
 
 def _cell(figure: dict[str, float | None] | None) -> str:

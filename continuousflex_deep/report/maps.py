@@ -84,7 +84,7 @@ def slices_png(volume: Map, voxel_A: float, limits: tuple[float, float]) -> str:
     planes = [("x", "y", volume[c]), ("x", "z", volume[:, c]), ("y", "z", volume[:, :, c])]
     for ax, (across, up, plane) in zip(panels[0], planes, strict=True):
         ax.imshow(plane, cmap="gray", origin="lower", vmin=limits[0], vmax=limits[1], extent=(-half, half, -half, half))
-        ax.set_title(f"{across} → , {up} ↑ [Å]", fontsize=6, pad=2)
+        ax.set_title(f"{across} →, {up} ↑ [Å]", fontsize=6, pad=2)
         ax.tick_params(labelsize=5, length=2, pad=1)
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=_DPI)

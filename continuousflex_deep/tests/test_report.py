@@ -155,7 +155,7 @@ def test_maps_curves_errors_and_options_are_told(inputs: dict[str, str], tmp_pat
     assert training["networks"][0]["curves"]["angle_error_deg"] == [9.0, 4.5, 3.0]
     (evaluation,) = page.content["evaluations"]
     assert "angle [°]" in evaluation["head"]
-    assert evaluation["rows"][0][2:4] == [str(N), "0"]
+    assert [row[2:4] for row in evaluation["rows"]] == [[str(N), "0"], [str(N), "–"]]
     told = [r["command"] for r in page.content["records"]]
     assert told == ["landscape", "group", "reconstruct", "reconstruct", "unbend", "train", "evaluate"]
     assert page.content["records"][5]["options"]["seed"] == "41"
@@ -341,6 +341,14 @@ def test_damaged_files_are_named(inputs: dict[str, str], tmp_path: Path) -> None
     write_structure(path / "frames.pdb", structure, [structure.coords_A] * 2)
     with pytest.raises(FormatError, match="has 2 frames, but the trajectory beside it 5"):
         report(tmp_path, trajectory=str(path))
+    facts = {"particles": 9, "lost": 2, "lost_deg": 5.0, "all": {"angle_deg": {"mean": 3.21, "sd": 1.0, "median": 3.0}}}
+    facts["not_lost"] = {"angle_deg": {"mean": 1.5, "sd": 0.25, "median": 1.0}}
+    told = evaluation_content("e.json", {"results": {"a": facts}, "bound": {"angle_deg": 1.25}})
+    assert told["rows"] == [
+        ["a vs. truth", "all particles", "9", "2", "3.21 ± 1"],
+        ["a vs. truth", "not lost (within 5°)", "7", "–", "1.5 ± 0.25"],
+        ["Cramér-Rao bound", "", "", "", "1.25"],
+    ]
     with pytest.raises(FormatError, match="holds no comparison"):
         evaluation_content("e.json", {"results": {}})
 

@@ -66,7 +66,7 @@ function showReconstructions(reconstructions) {
           element("figcaption", {}, `${what}${about(member)}`)));
       }
     const charts = element("div", { className: "charts" });
-    card.append(pictures, charts, resolutionTable(one.members));
+    card.append(pictures, charts);
     byId("reconstructions").append(card);
     const curve = (member, name) => ({ frequency: member.frequency, correlation: member.curves[name] });
     if (several) {
@@ -75,6 +75,7 @@ function showReconstructions(reconstructions) {
       const names = Object.keys(one.members[0].curves);
       drawFsc(charts, Object.fromEntries(names.map((name) => [name, curve(one.members[0], name)])), "");
     }
+    charts.append(resolutionTable(one.members));
   }
 }
 

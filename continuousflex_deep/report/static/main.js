@@ -148,8 +148,10 @@ function showTrajectories(trajectories, panel) {
       `${told(path.barriers.barrier_back_sd_kT, 2)} kT back. ` : "";
     const card = element("div", { className: "card" }, element("h3", {}, path.name),
       element("p", { className: "told" }, `${path.points.length} frames, kind ${path.kind}. ${barriers}A click on a frame shows it.`));
+    const charts = element("div", { className: "charts" });
+    card.append(charts);
     byId("trajectories").append(card);
-    drawEnergy(card, path, (frame) => {
+    drawEnergy(charts, path, (frame) => {
       byId("path").value = i;
       panel.showFrame(frame);
     });

@@ -5,6 +5,8 @@ const ATOM_COLUMNS = [
   "label_seq_id", "auth_seq_id", "auth_asym_id", "Cartn_x", "Cartn_y", "Cartn_z", "occupancy", "B_iso_or_equiv",
 ];
 
+const MANY = 3000; // atoms, from which on they are drawn coarsely: a ribosome moves twenty times as fast
+
 /** A molecule's atoms shown, its rest, and how amplitudes move it. */
 class Molecule {
   constructor(content, coordinates, vectors, frames) {
@@ -71,11 +73,12 @@ class MolecularViewer {
     await this.viewer.plugin.clear();
     this.molecule = molecule;
     const text = molecule.mmcif(molecule.rest);
-    const style = molecule.content.trace ? { type: "cartoon" } : { type: "spacefill" };
+    const type = molecule.content.trace ? "cartoon" : "spacefill";
+    const typeParams = { quality: molecule.content.shown > MANY ? "lowest" : "auto" };
     const colour = molecule.content.pseudoatoms ? { color: "uniform", colorParams: { value: 0x4477aa } } : { color: "sequence-id" };
-    this.moving = await this.add(text, { ...style, ...colour });
+    this.moving = await this.add(text, { type, typeParams, ...colour });
     this.grey = await this.add(text, {
-      ...style, typeParams: { alpha: 0.25 }, color: "uniform", colorParams: { value: 0x8896a3 },
+      type, typeParams: { ...typeParams, alpha: 0.25 }, color: "uniform", colorParams: { value: 0x8896a3 },
     });
     this.shown = molecule.rest;
     this.viewer.plugin.managers.camera.reset();
