@@ -11,15 +11,17 @@ from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OT
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import read_volume
-from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.particles import Particles, concatenate
 from continuousflex_deep.reconstruction.centroids import (
     GroupAgreement,
     allowed_by_noise,
     assess_groups,
     centroid_map,
+    centroid_of,
     read_group_maps,
 )
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation
@@ -86,6 +88,14 @@ def test_centroid_and_spread_are_those_of_the_particles(assessed: list[GroupAgre
     right, wrong = assessed
     assert right.rmsd_A[TRUE_CENTROID] == pytest.approx(0, abs=1e-6)
     assert wrong.rmsd_A[TRUE_CENTROID] == pytest.approx(np.linalg.norm(ERROR_A) / np.sqrt(ATOMS), rel=1e-4)
+
+
+def test_a_modes_net_translation_does_not_move_the_centroid(assessed: list[GroupAgreement]) -> None:
+    structure, group = chain(), assessed[0].group
+    drifting = NormalModes(mode_ids=(7, 8), vectors=motions(structure).vectors + 0.05)
+    found = centroid_of(group.particles, structure, drifting, "the test")
+    np.testing.assert_allclose(found.structure.center_A, structure.center_A, atol=1e-9)
+    np.testing.assert_allclose(found.structure.coords_A, assessed[0].models[CENTROID].structure.coords_A, atol=1e-9)
 
 
 def test_wrong_amplitudes_lower_the_correlation_with_the_estimated_centroid(assessed: list[GroupAgreement]) -> None:
@@ -159,9 +169,6 @@ def test_what_is_written_can_be_checked_by_others(folder: Path, tmp_path: Path) 
 
 
 def structure_files(folder: Path) -> None:
-    from continuousflex_deep.io.modes import write_modes
-    from continuousflex_deep.io.structures import write_structure
-
     write_structure(folder / "s.pdb", chain())
     write_modes(folder / "modes", motions(chain()))
 
