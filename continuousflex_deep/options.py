@@ -702,7 +702,7 @@ class ReportOptions:
     model: tuple[str, ...] = option((), "folder that the train command wrote, for its curves; repeat for several")
     evaluation: tuple[str, ...] = option((), "what evaluate --output wrote; repeat for several")
     max_points: int = option(
-        100_000, "of larger landscapes this many particles, evenly spread, are drawn as points", low=100, high=1_000_000
+        50_000, "of larger landscapes this many particles, evenly spread, are drawn as points", low=100, high=1_000_000
     )
     max_megabytes: float = option(
         60.0,

@@ -53,7 +53,7 @@ def report_content(options: ReportOptions, pack: Pack) -> dict[str, Any]:
         table = read_landscape_table(options.landscape)
         records.append(record_of(options.landscape, ("landscape",)))
         groups = [group for file in options.group for group in read_report_groups(file, table)]
-        records += [record for file in options.group if (record := record_beside(file, ("group", "clusters")))]
+        records += [record for file in options.group if (record := record_beside(file))]
         content["landscape"] = landscape_content(options, table, groups, pack)
     reference = None
     if options.structure:

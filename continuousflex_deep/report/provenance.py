@@ -19,27 +19,36 @@ def record_of(place: str, commands: tuple[str, ...], name: str = "record.json") 
     if not path.exists():
         raise InputError(f"there is no '{place}'; give what the command {written_by} wrote")
     file = require_file(path / name if path.is_dir() else path, f"record of {written_by}")
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        command, version = record["command"], record["version"]
-        complete = isinstance(record["options"], dict) and isinstance(command, str) and isinstance(version, str)
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"'{file}' is not a record of this program ({error!r}); run the command again") from error
-    if not complete or command not in commands:
-        raise FormatError(f"'{file}' was written by the command {command}, expected {written_by}")
+    record = _read(file)
+    if record is None:
+        raise FormatError(f"'{file}' is not a record of this program; give what the command {written_by} wrote")
+    if record["command"] not in commands:
+        raise FormatError(f"'{file}' was written by the command {record['command']}, expected {written_by}")
     return {"place": str(place), "record": record}
 
 
-def record_beside(file: str, commands: tuple[str, ...]) -> dict[str, Any] | None:
+def record_beside(file: str) -> dict[str, Any] | None:
     """The record that a command left beside a particle file; None where there is none, as of files from elsewhere."""
     beside = Path(file).with_suffix(".json")
-    return record_of(str(beside), commands) if beside.is_file() and beside != Path(file) else None
+    record = _read(beside) if beside.is_file() else None
+    return None if record is None else {"place": file, "record": record}
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    """A record; None for any other file."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        texts = [record["command"], record["version"], record["finished"]]
+        whole = all(isinstance(text, str) for text in texts) and isinstance(record["options"], dict)
+    except (ValueError, KeyError, TypeError):
+        return None
+    return record if whole else None
 
 
 def provenance(place: str, record: dict[str, Any]) -> dict[str, Any]:
     """What the page's table says: command, version, time, seed and all options, as texts."""
     options = {name: _told(value) for name, value in record["options"].items()}
-    told = {name: str(record.get(name, "")) for name in ("command", "version", "finished")}
+    told = {name: record[name] for name in ("command", "version", "finished")}
     return told | {"place": place, "options": options}
 
 
