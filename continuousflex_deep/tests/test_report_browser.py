@@ -425,6 +425,26 @@ def test_selections_in_large_landscapes(
         assert opened.complaints == []
 
 
+def test_without_webgl_the_rest_is_shown(browser: Any, whole: Path, table: LandscapeTable, tmp_path: Path) -> None:
+    """As on some remote desktops; points are then drawn by other means, and can be selected all the same."""
+    context = browser.new_context(offline=True, viewport={"width": 1440, "height": 1000}, accept_downloads=True)
+    context.add_init_script(
+        "const of = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...more) {"
+        "  return kind.includes('webgl') ? null : of.call(this, kind, ...more); };"
+    )
+    opened = OpenReport(context.new_page())
+    opened.load(whole)
+    assert "no WebGL: molecules are not shown" in opened.text("#status")
+    assert not opened.page.is_visible("#molecule")
+    (x0, y0), (x1, y1) = frame_around(places(table), 0.7)
+    opened.drag([(x0, y0), (x1, y1)], "select")
+    ids = set(ids_of(opened.download("#download-selection", tmp_path)))
+    assert ids == ids_in_box(table, opened.selections()[0], places(table))
+    require_quiet(opened)
+    context.close()
+
+
 def test_long_ids_are_written_whole(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
     """63 bits, of which a browser's numbers hold 53."""
     table = write_large_landscape(tmp_path / "long", inputs["landscape"], 60)

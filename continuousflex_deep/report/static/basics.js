@@ -1,5 +1,8 @@
 // Elements, numbers, and what is packed into the page.
 
+/** Whether the browser can draw by WebGL, as molecules and many points need. */
+const WEBGL = Boolean(document.createElement("canvas").getContext("webgl2"));
+
 const byId = (id) => document.getElementById(id);
 
 /** A new element with properties and children; texts are never taken for markup. */

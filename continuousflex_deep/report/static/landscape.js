@@ -1,5 +1,6 @@
 // The landscape: particles along any two columns, and what one selects of them.
 
+const SCATTER = WEBGL ? "scattergl" : "scatter";
 const ALONE = "#4477aa", BEHIND_GROUPS = "#a9b4be";
 
 /** Particles as columns; see report/landscape.py for what is complete, kept and drawn. */
@@ -118,7 +119,7 @@ class Landscape {
     const visible = byId("show-points").checked;
     const size = at.length > 20000 ? 3 : at.length > 3000 ? 4.5 : 7;
     const opacity = visible ? (at.length > 20000 ? 0.45 : 0.75) : 0;
-    const base = { type: "scattergl", mode: "markers", hoverinfo: "none", showlegend: false, x, y };
+    const base = { type: SCATTER, mode: "markers", hoverinfo: "none", showlegend: false, x, y };
     const kept = (i) => this.particles.drawn[i];
     if (!name) {
       this.rows.push(Uint32Array.from(at, kept));
@@ -195,7 +196,7 @@ class Landscape {
       const at = Array.from(rows, (row) => this.particles.place.get(row));
       this.rows.push(rows);
       return {
-        type: "scattergl", mode: "markers", name: plain(group.name), hoverinfo: "none", showlegend: true,
+        type: SCATTER, mode: "markers", name: plain(group.name), hoverinfo: "none", showlegend: true,
         x: at.map((i) => x[i]), y: at.map((i) => y[i]),
         // rings where the points inside them have colours of their own
         marker: { size: at.length > 20000 ? 3 : coloured ? 9 : 6, opacity: 0.8, color: group.colour,
@@ -209,7 +210,7 @@ class Landscape {
     return lines.map(({ path, places }) => {
       this.rows.push(null);
       return {
-        type: "scattergl", mode: "lines+markers", name: plain(path.name), hoverinfo: "skip", showlegend: true,
+        type: SCATTER, mode: "lines+markers", name: plain(path.name), hoverinfo: "skip", showlegend: true,
         x: places.map((p) => p[0]), y: places.map((p) => p[1]),
         line: { color: "#cc3311", width: 3 }, marker: { color: "#cc3311", size: 7 }, unselected: { marker: { opacity: 1 } },
       };

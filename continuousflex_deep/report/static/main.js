@@ -147,13 +147,14 @@ function showTrajectories(trajectories, panel) {
       `${told(path.barriers.barrier_sd_kT, 2)} kT there, ${told(path.barriers.barrier_back_kT, 3)} ± ` +
       `${told(path.barriers.barrier_back_sd_kT, 2)} kT back. ` : "";
     const card = element("div", { className: "card" }, element("h3", {}, path.name),
-      element("p", { className: "told" }, `${path.points.length} frames, kind ${path.kind}. ${barriers}A click on a frame shows it.`));
+      element("p", { className: "told" },
+        `${path.points.length} frames, kind ${path.kind}. ${barriers}${panel ? "A click on a frame shows it." : ""}`));
     const charts = element("div", { className: "charts" });
     card.append(charts);
     byId("trajectories").append(card);
     drawEnergy(charts, path, (frame) => {
       byId("path").value = i;
-      panel.showFrame(frame);
+      panel?.showFrame(frame);
     });
   });
 }
@@ -164,7 +165,7 @@ async function main() {
   byId("made").textContent = `continuousflex_deep ${content.version}, ${content.made}`;
   const state = { content };
   window.report = state; // for those who look closer, such as the tests
-  const molecular = Boolean(content.libraries.molstar);
+  const molecular = Boolean(content.libraries.molstar) && WEBGL;
   for (const [name, label] of Object.entries(SECTIONS)) {
     const shown = name === "landscape" ? content.landscape || molecular : content[name].length;
     if (!shown) continue;
@@ -192,7 +193,8 @@ async function main() {
   }
   showTrajectories(content.trajectories, panel);
   if (panel) await panel.start(state.particles && amplitudeBounds(state.particles));
-  byId("status").hidden = true;
+  byId("status").hidden = WEBGL;
+  byId("status").textContent = "This browser has no WebGL: molecules are not shown, and many points are drawn slowly.";
 }
 
 main().then(() => { document.body.dataset.state = "ready"; }, (error) => {
