@@ -1,6 +1,7 @@
 """The view of a landscape and what is chosen in it, without a window."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +37,13 @@ pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
 @pytest.fixture
 def data() -> LandscapeData:
     return three_clouds()[0]
+
+
+def pixels(view: LandscapeView) -> np.ndarray:
+    """The picture (rows, columns, 3), from 0 to 1."""
+    canvas: Any = view.figure.canvas
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3] / 255
 
 
 def view_of(data: LandscapeData, x: str = "pc1", y: str = "pc2") -> LandscapeView:
@@ -147,7 +155,7 @@ def test_nearest_particle_is_that_on_the_screen(data: LandscapeData) -> None:
     ]  # fmt: skip
     place = np.array([12.0, 48.0])
     distance = np.linalg.norm((view.screen.T - place) * scale, axis=1)
-    assert view.nearest(*place, within_px=1e9) == distance.argmin()
+    assert view.nearest(float(place[0]), float(place[1]), within_px=1e9) == distance.argmin()
     assert view.nearest(1e6, 1e6) is None
 
 
@@ -177,18 +185,15 @@ def test_groups_are_drawn_in_their_colours(data: LandscapeData, monkeypatch: pyt
     view.show("pc1", "pc2", colour=PLAIN)
     left = data.column("pc1") < -80
     view.set_layers([Layer("#ee6677", left)])
-    view.figure.canvas.draw()
+    picture = pixels(view)
     assert (view._over.get_visible(), view._over_points.get_visible()) == (most == 10, most != 10)
-    pixels = np.asarray(view.figure.canvas.buffer_rgba())[..., :3] / 255
-    red = np.linalg.norm(pixels - to_rgb("#ee6677"), axis=-1) < 0.25
+    red = np.linalg.norm(picture - to_rgb("#ee6677"), axis=-1) < 0.25
     columns = np.flatnonzero(red.any(axis=0))
     edge = view.axes.transData.transform((-80, 0))[0]
     assert len(columns) > 20
     assert columns.max() < edge + 6
     view.set_layers([])
-    view.figure.canvas.draw()
-    pixels = np.asarray(view.figure.canvas.buffer_rgba())[..., :3] / 255
-    assert not (np.linalg.norm(pixels - to_rgb("#ee6677"), axis=-1) < 0.25).any()
+    assert not (np.linalg.norm(pixels(view) - to_rgb("#ee6677"), axis=-1) < 0.25).any()
 
 
 def test_outliers_do_not_set_the_scale(data: LandscapeData) -> None:

@@ -89,7 +89,12 @@ class Selection:
     def change(self, name: str, /, **changes: Any) -> None:
         """Change a group's name, colour, mask or whether it is shown. Raises InputError as add_group does."""
         group = self.group(name)
-        fields = {"name": group.name, "colour": group.colour, "mask": group.mask, "shown": group.shown} | changes
+        fields: dict[str, Any] = {
+            "name": group.name,
+            "colour": group.colour,
+            "mask": group.mask,
+            "shown": group.shown,
+        } | changes
         if fields["name"] != name and any(g.name == fields["name"] for g in self.groups):
             raise InputError(f"there is a group '{fields['name']}' already; give another name")
         NamedGroup(fields["name"], fields["colour"], np.empty(0, np.int64))

@@ -281,7 +281,7 @@ class LandscapeView:
         if few:
             rows = [self._drawn_rows(raster.seen & layer.mask) for layer in self.layers]
             self._over_points.set_offsets(self.screen[:, np.concatenate(rows)].T)
-            colours = np.repeat([to_rgb(layer.colour) for layer in self.layers], [len(r) for r in rows], axis=0)
+            colours: Any = np.repeat([to_rgb(layer.colour) for layer in self.layers], [len(r) for r in rows], axis=0)
             # rings where the dots' own colour says something
             self._over_points.set_facecolor(colours if self.colour == PLAIN else "none")
             self._over_points.set_edgecolor(colours)

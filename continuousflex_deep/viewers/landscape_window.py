@@ -6,6 +6,7 @@ from pathlib import Path
 from tkinter import ttk
 from typing import Any, Literal, get_args
 
+from matplotlib.backend_bases import MouseButton
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 from matplotlib.figure import Figure
 from matplotlib.widgets import LassoSelector, RectangleSelector
@@ -96,10 +97,11 @@ class LandscapeWindow:
         self.canvas.get_tk_widget().grid(row=0, column=0, sticky="nsew")
         axes = self.data.axes
         self.view = LandscapeView(self.data, figure, axes[0], axes[min(1, len(axes) - 1)])
+        left: Any = MouseButton.LEFT
         line = {"color": "#ee3377", "linewidth": 1.4}
-        self._lasso = LassoSelector(self.view.axes, self._encircled, useblit=True, props=line, button=[1])
+        self._lasso = LassoSelector(self.view.axes, self._encircled, useblit=True, props=line, button=left)
         self._rectangle = RectangleSelector(
-            self.view.axes, self._framed, useblit=True, button=[1], spancoords="data",
+            self.view.axes, self._framed, useblit=True, button=left, spancoords="data",
             props={"edgecolor": "#ee3377", "facecolor": "none", "linewidth": 1.4},
         )  # fmt: skip
         for selector in (self._lasso, self._rectangle):

@@ -30,7 +30,7 @@ class Trace:
             self.drawn.set_array(values[order])
             return
         order = np.argsort(seen_A[self._bonds, 2].sum(axis=1))
-        self.drawn.set_segments(seen_A[self._bonds[order], :2])
+        self.drawn.set_segments(list(seen_A[self._bonds[order], :2]))
         self.drawn.set_array(values[self._bonds[order]].mean(axis=1))
 
 
