@@ -77,13 +77,14 @@ class TestCfdLineage(ProjectTest):
             [pointer.getExtended() for pointer in maps.inputGroups], ["outputParticles_1", "outputParticles_2"]
         )
         self.assertTrue(maps.isScheduled())
-        self.proj.stopProtocol(maps)
-        groups = maps.inputGroups[0].getObjValue()
-        end = time.monotonic() + 120
+        groups = next(run for run in self.proj.getRuns() if isinstance(run, cfd.CfdProtGroup))
+        end = time.monotonic() + 200
         while not groups.isFinished():
-            self.assertLess(time.monotonic(), end)
+            self.assertFalse(groups.isFailed() or groups.isAborted(), groups.getErrorMessage())
+            self.assertLess(time.monotonic(), end, groups.getStatus())
             time.sleep(1)
             self.proj._updateProtocol(groups)
+        self.proj.stopProtocol(maps)
         self.assertEqual([o.getObjLabel() for _, o in groups.iterOutputAttributes()], ["left", "right"])
         kept = Path(groups.groups.get())
         self.assertNotEqual(kept.name, "groups.json")  # what is done in the window later does not change it
