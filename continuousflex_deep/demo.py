@@ -2,7 +2,7 @@
 
 Structure → normal modes → synthetic images → HEMNMA labels for Image set 1 → network → predictions for Image set 2,
 plain and polished → landscape of both sets → two groups → 3D reconstructions → all of it against the truth, in the
-article's tables and in pictures.
+article's tables and in pictures → all of it as one HTML file.
 """
 
 import argparse
@@ -130,11 +130,11 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
     )
     sets = [labels.outputParticles, polished.outputParticles]
     landscape = runs["landscape"] = run("landscape of both sets", cfd.CfdProtLandscape, inputSets=sets)
+    groups = []
     for name, condition in (("low", "pc1 < 0"), ("high", "pc1 >= 0")):
         group = run(f"group {name}", cfd.CfdProtGroup, inputLandscape=landscape.outputLandscape, expression=condition)
-        runs[f"map_{name}"] = run(
-            f"reconstruct group {name}", cfd.CfdProtReconstruct, inputParticles=group.outputParticles
-        )
+        groups.append(group.outputParticles)
+        runs[f"map_{name}"] = run(f"reconstruct group {name}", cfd.CfdProtReconstruct, inputParticles=groups[-1])
     runs["assessment"] = run(
         "against the truth",
         cfd.CfdProtAssess,
@@ -143,6 +143,17 @@ def run_protocols(driver: ProjectDriver, structure: Path, size: DemoSize) -> dic
         inputModes=modes,
         inputVolumes=[runs["map_low"].outputVolume, runs["map_high"].outputVolume],
         bound=True,
+    )
+    runs["report"] = run(
+        "report",
+        cfd.CfdProtReport,
+        title="Adenylate kinase, synthesised",
+        inputLandscape=landscape.outputLandscape,
+        inputGroups=groups,
+        inputModes=modes,
+        inputReconstructions=[runs["map_low"], runs["map_high"]],
+        inputTrainings=[training],
+        inputAssessments=[runs["assessment"]],
     )
     return runs
 
@@ -163,6 +174,7 @@ def collect_results(runs: dict[str, Any], output: Path) -> None:
         "tables.md": ("assessment", "tables.md"),
         "errors.png": ("assessment", "errors.png"),
         "fsc_centroids.png": ("assessment", "fsc.png"),
+        "report.html": ("report", "report.html"),
     }
     for target, (run, file) in files.items():
         shutil.copyfile(one_file(runs[run], file), output / target)

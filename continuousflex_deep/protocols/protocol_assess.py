@@ -1,8 +1,6 @@
 """Results against the truth and against each other, and groups' maps against their centroids."""
 
 import json
-import re
-from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +14,7 @@ from continuousflex_deep.options import EvaluateOptions
 from continuousflex_deep.protocols.form_options import add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.protocol_reconstruct import add_curves, resolutions_told
+from continuousflex_deep.protocols.result_names import distinct, result_name, result_names
 
 # kinds of errors that the summary names, with their unit
 _TOLD = {"amplitude": ("amplitudes", " Å"), "angle_deg": ("angle", "°"), "shift_A": ("shift", " Å")}
@@ -83,7 +82,7 @@ class CfdProtAssess(CfdProtBase):
         return [pointer.get() for pointer in self.inputSets]
 
     def _setNames(self) -> list[str]:
-        return _distinct([_runLabel(pointer) for pointer in self.inputSets])
+        return result_names(self.inputSets)
 
     def _groupFolders(self) -> dict[str, Path]:
         """The folders of the maps' reconstructions, by the labels of their runs, and of several groups their own."""
@@ -91,9 +90,10 @@ class CfdProtAssess(CfdProtBase):
         for pointer in self.inputVolumes:
             several = isinstance(pointer.get(), SetOfVolumes)
             for volume in pointer.get().iterItems() if several else [pointer.get()]:
-                labels.append(f"{_runLabel(pointer)} {volume.getObjLabel()}".strip() if several else _runLabel(pointer))
+                name = result_name(pointer)
+                labels.append(f"{name} {volume.getObjLabel()}".strip() if several else name)
                 folders.append(Path(volume.getFileName().removesuffix(":mrc")).parent)
-        return dict(zip(_distinct(labels), folders, strict=True))
+        return dict(zip(distinct(labels), folders, strict=True))
 
     # -------------------------- steps ---------------------------------------
     def _writeInputs(self) -> dict[str, Any]:
@@ -168,22 +168,6 @@ class CfdProtAssess(CfdProtBase):
         compared = {f"{name} vs. truth": figures for name, figures in record["results"].items()} | record["between"]
         lines = [f"{name}: {_told(figures)}" for name, figures in compared.items()]
         return lines + [f"{facts['group']}: {_groupTold(facts)}" for facts in record["groups"]]
-
-
-def _runLabel(pointer: Any) -> str:
-    """The label of the run that made an output, as a name that a file may have."""
-    run = pointer.getObjValue()
-    return re.sub(r"[^\w .()-]+", "_", run.getRunName() if hasattr(run, "getRunName") else "particles").strip(" .")
-
-
-def _distinct(names: list[str]) -> list[str]:
-    """The same names, numbered where they repeat."""
-    seen: Counter[str] = Counter()
-    found = []
-    for name in names:
-        seen[name] += 1
-        found.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
-    return found
 
 
 def _told(figures: dict[str, Any]) -> str:

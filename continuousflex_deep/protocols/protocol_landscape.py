@@ -1,6 +1,6 @@
 """The conformational landscape of one or several particle sets."""
 
-import re
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +14,7 @@ from continuousflex_deep.objects import CfdLandscape
 from continuousflex_deep.options import LandscapeOptions, ReductionMethod
 from continuousflex_deep.protocols.form_options import add_options, importable_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
+from continuousflex_deep.protocols.result_names import result_names
 
 _WITH_NEIGHBOURS = ("lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "umap")
 
@@ -68,17 +69,15 @@ class CfdProtLandscape(CfdProtBase):
         return [pointer.get() for pointer in self.inputSets]
 
     def _options(self, **values: Any) -> Any:
-        names = [self._inputName(number) for number in range(len(self.inputSets))]
-        return super()._options(**({"particles": names} | values))
+        return super()._options(**({"particles": self._inputNames()} | values))
 
-    def _inputName(self, number: int) -> str:
-        """Named after the run that made the set, as the pictures' legends will show it."""
-        run = self.inputSets[number].getObjValue()
-        label = re.sub(r"\W+", "_", run.getRunName()) if hasattr(run, "getRunName") else "particles"
-        return f"{number + 1}_{label}.star"
+    def _inputNames(self) -> list[str]:
+        """Named after the runs that made the sets, as legends will show them."""
+        return [f"{name}.star" for name in result_names(self.inputSets)]
 
     def _writeInputs(self) -> dict[str, Any]:
-        files = [self._writeParticles(image_set, self._inputName(i)) for i, image_set in enumerate(self._sets())]
+        named = zip(self._sets(), self._inputNames(), strict=True)
+        files = [self._writeParticles(image_set, os.path.join("sets", name)) for image_set, name in named]
         return {"particles": files, "output": self._outputFolder()}
 
     def createOutputStep(self) -> None:

@@ -1,7 +1,6 @@
 """Results as one HTML file, for those without Scipion or a display."""
 
 import os
-import re
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.options import ReportOptions
 from continuousflex_deep.protocols.form_options import add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
+from continuousflex_deep.protocols.result_names import result_names
 
 # parameter of runs, the command's option, the protocols that can be chosen, what they are called, and what is shown
 _RUNS = (
@@ -83,17 +83,17 @@ class CfdProtReport(CfdProtBase):
         found: dict[str, Any] = {option: list(self._runs(name)) for name, option, *_ in _RUNS}
         if self.inputLandscape.get() is not None:
             found["landscape"] = os.path.abspath(self.inputLandscape.get().getFileName())
-            found["group"] = [self._getExtraPath("groups", f"{name}.star") for name in _by_label(self.inputGroups)]
+            found["group"] = [self._getExtraPath("groups", f"{name}.star") for name in result_names(self.inputGroups)]
         if self.inputModes.get() is not None:
             found |= {"structure": self._structure().getFileName(), "modes": self._modesFolder()}
         return found
 
     def _runs(self, parameter: str) -> dict[str, str]:
         """The folders that runs wrote, by links to them, which are named as the page will name the results."""
-        runs = _by_label(getattr(self, parameter))
+        pointers = getattr(self, parameter)
         return {
-            self._getExtraPath(parameter, label): os.path.abspath(pointer.get()._outputFolder())
-            for label, pointer in runs.items()
+            self._getExtraPath(parameter, name): os.path.abspath(pointer.get()._outputFolder())
+            for name, pointer in zip(result_names(pointers), pointers, strict=True)
         }
 
     # -------------------------- steps ---------------------------------------
@@ -104,8 +104,8 @@ class CfdProtReport(CfdProtBase):
                 Path(link).unlink(missing_ok=True)
                 Path(link).symlink_to(folder)
         if self.inputLandscape.get() is not None:
-            for label, pointer in _by_label(self.inputGroups).items():
-                self._writeParticles(pointer.get(), os.path.join("groups", f"{label}.star"))
+            for name, pointer in zip(result_names(self.inputGroups), self.inputGroups, strict=True):
+                self._writeParticles(pointer.get(), os.path.join("groups", f"{name}.star"))
         return self._writeModes() if self.inputModes.get() is not None else {}
 
     def createOutputStep(self) -> None:
@@ -132,17 +132,3 @@ class CfdProtReport(CfdProtBase):
             return ["The report is not written yet."]
         size = Path(self.getReportFile()).stat().st_size / 1e6
         return [f"{os.path.abspath(self.getReportFile())}, {size:.1f} MB", "Any browser shows it, without a network."]
-
-
-def _by_label(pointers: Any) -> dict[str, Any]:
-    """Pointers by the labels of their runs, as files can be called; those of one label are numbered."""
-    found: dict[str, Any] = {}
-    for pointer in pointers:
-        run = pointer.getObjValue()
-        label = re.sub(r"\W+", "_", run.getRunName()).strip("_") or "run"
-        number = 2
-        name = label
-        while name in found:
-            name, number = f"{label}_{number}", number + 1
-        found[name] = pointer
-    return found

@@ -162,7 +162,7 @@ class TestCfdAssess(ProjectTest):
         protocol = self.driver.make(
             cfd.CfdProtAssess, inputSets=[self.truth, self.truth, self.network], inputModes=self.modes
         )
-        self.assertEqual(protocol._setNames(), ["images (1)", "images (2)", "network"])
+        self.assertEqual(protocol._setNames(), ["images", "images (2)", "network"])
 
 
 if __name__ == "__main__":

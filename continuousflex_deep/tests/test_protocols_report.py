@@ -65,7 +65,7 @@ class TestCfdReport(ProjectTest):
         content = json.loads(re.search(r'id="content">(.*?)</script>', text, re.DOTALL)[1])
         self.assertEqual(content["title"], self.proj.getShortName())
         self.assertEqual(content["landscape"]["total"], 40)
-        self.assertEqual([g["name"] for g in content["landscape"]["groups"]], ["the_open_ones"])
+        self.assertEqual([g["name"] for g in content["landscape"]["groups"]], ["the open ones"])
         self.assertEqual(content["landscape"]["groups"][0]["size"], runs["group"].outputParticles.getSize())
         self.assertEqual(content["molecule"]["modes"], [7, 9])
         self.assertEqual([t["name"] for t in content["trajectories"]], ["way"])
@@ -98,7 +98,7 @@ class TestCfdReport(ProjectTest):
         maps = self.runs["maps"]
         report = self.driver.make(cfd.CfdProtReport, inputReconstructions=[maps, maps], title="  two  ")
         options = report._options()
-        self.assertEqual([Path(folder).name for folder in options.reconstruction], ["maps", "maps_2"])
+        self.assertEqual([Path(folder).name for folder in options.reconstruction], ["maps", "maps (2)"])
         self.assertEqual(options.title, "two")
 
 
