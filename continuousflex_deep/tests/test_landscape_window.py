@@ -264,6 +264,26 @@ def test_groups_are_kept_and_found_again(
     assert not asked.told
 
 
+@pytest.mark.parametrize("content", ["not JSON", "of another landscape"])
+def test_groups_that_cannot_be_taken_are_not_written_over(
+    data: LandscapeData, tmp_path: Path, asked: Asked, screen: None, content: str
+) -> None:
+    file = tmp_path / GROUPS_FILE
+    if content == "not JSON":
+        file.write_text(content)
+    else:
+        write_groups(file, [NamedGroup("else", "#123456", np.array([1]))])
+    before = file.read_bytes()
+    window = open_window(data, tmp_path)
+    assert len(asked.told) == 1
+    window.condition.set("pc1 > 0")
+    window.choose_by_condition()
+    window.groups.add()
+    window.close()
+    assert (tmp_path / "groups_put_aside_1.json").read_bytes() == before
+    assert [g.name for g in read_groups(file)] == ["group 1"]
+
+
 def click_in_list(window: LandscapeWindow, row: str, column: str) -> None:
     window.root.update()
     x, y, width, height = (int(v) for v in window.groups.list.bbox(row, column))

@@ -48,8 +48,8 @@ class GroupsPanel:
         self._build_list()
         self._build_buttons()
         self._build_suggestion()
-        if file.is_file():
-            self.open(file)
+        if file.is_file() and not self._succeeds(lambda: selection.take(read_groups(file))):
+            self._succeeds(lambda: _put_aside(file))  # the next change would write over it
         self.refresh()
 
     # -------------------------- widgets -------------------------------------
@@ -262,3 +262,11 @@ class GroupsPanel:
         self.suggest_button.configure(state="normal", text="Suggest groups")
         if file is not None and self._succeeds(lambda: self.selection.take(read_groups(file), keep=True)):
             self._after_change()
+
+
+def _put_aside(file: Path) -> None:
+    """Give a file another name, which no file has yet."""
+    number = 1
+    while (new := file.with_name(f"{file.stem}_put_aside_{number}{file.suffix}")).exists():
+        number += 1
+    file.rename(new)
