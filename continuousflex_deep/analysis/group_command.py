@@ -53,6 +53,8 @@ def _write_named(options: GroupOptions) -> None:
     folder = require_writable_folder(options.output)
     if folder.suffix in (".star", ".xmd"):
         raise InputError(f"--output: got '{folder}', expected a folder for the particle files of --groups")
+    if Path(options.groups).resolve() == (folder / GROUPS_FILE).resolve():
+        raise InputError(f"--output: '{folder}' holds the file of groups itself, which would be replaced; give another")
     groups = read_groups(options.groups)
     landscape = read_landscape(options.landscape)
     selected = select_named(landscape, groups, options.keep_outliers)
@@ -61,9 +63,21 @@ def _write_named(options: GroupOptions) -> None:
         for s in selected:
             images.rows_of(s.group.ids)
     facts = [group_facts(landscape, s) for s in selected]
+    _remove_earlier(folder)
     for s, of_it, name in zip(selected, facts, file_names(groups), strict=True):
         write_particles(group_particles(landscape, s.rows, images), folder / f"{name}.star")
         write_record(folder / f"{name}.json", "group", options, **of_it)
     write_groups(folder / GROUPS_FILE, [s.group for s in selected])
     print(format_groups(facts, len(landscape.particles)))
     print(f"written: {folder}")
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Remove what an earlier run of this command wrote there, by its groups.json: its groups are not these."""
+    listed = folder / GROUPS_FILE
+    if not listed.is_file():
+        return
+    for name in file_names(read_groups(listed)):
+        for suffix in (".star", ".json"):
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+    listed.unlink()

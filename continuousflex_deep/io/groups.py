@@ -16,6 +16,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 
 _FORMAT = "continuousflex_deep groups 1"
+_LONGEST_SLUG = 60  # letters; file systems allow 255 bytes
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # apart from each other for all kinds of colour vision (Paul Tol, "bright" and "muted" schemes, personal.sron.nl/~pault)
 COLOURS = (
@@ -54,7 +55,7 @@ def file_names(groups: Sequence[NamedGroup]) -> list[str]:
 
 def numbered_names(names: Sequence[str]) -> list[str]:
     """The same for any names: 1_open, 2_in_between, and 3 where nothing is left of a name."""
-    slugs = (re.sub(r"[^\w-]+", "_", name, flags=re.ASCII).strip("_") for name in names)
+    slugs = (re.sub(r"[^\w-]+", "_", name, flags=re.ASCII).strip("_")[:_LONGEST_SLUG] for name in names)
     return [f"{number}_{slug}" if slug else str(number) for number, slug in enumerate(slugs, start=1)]
 
 

@@ -22,6 +22,7 @@ def test_round_trip(tmp_path: Path) -> None:
         ('zu "α" / β', COLOURS[1], []),
     ]
     assert file_names(found) == ["1_open", "2_zu"]
+    assert file_names([NamedGroup("x" * 300, COLOURS[0], np.arange(1))]) == ["1_" + "x" * 60]
 
 
 def test_what_is_no_group() -> None:

@@ -16,9 +16,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.groups import NamedGroup
+from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_stack
-from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.tests.landscape_view_data import CENTRES, three_clouds
 from continuousflex_deep.tests.test_nma import helix
 from continuousflex_deep.tests.test_trajectories import double_well, landscape_of
@@ -27,7 +28,8 @@ from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_path import conformations_along, places_of, points_text
 from continuousflex_deep.viewers.landscape_selection import CHOSEN_COLOUR, Selection
 from continuousflex_deep.viewers.landscape_view import DENSITY, LOG_DENSITY, PLAIN, LandscapeView, Layer
-from continuousflex_deep.viewers.modes_data import make_modes_data
+from continuousflex_deep.viewers.modes_data import ModesData, make_modes_data
+from continuousflex_deep.viewers.modes_figure import MotionFigure
 from continuousflex_deep.viewers.particle_view import ParticleView, describe_particle
 from continuousflex_deep.viewers.raster import Raster, Window
 
@@ -74,6 +76,17 @@ def test_raster_counts_as_a_histogram_does() -> None:
         np.testing.assert_allclose(raster.means(values), np.where(finite, sums / finite, np.nan), rtol=1e-9)
 
 
+def test_most_frequent_class_is_that_of_a_count() -> None:
+    rng = np.random.default_rng(2)
+    xy, classes = rng.uniform(size=(2, 400)).astype(np.float32), rng.integers(0, 5, 400).astype(np.int32)
+    raster = Raster.of(xy, Window(0, 0.8, 0, 1), (3, 8))
+    found = raster.most_frequent(classes, 5)
+    for cell in range(24):
+        inside = classes[raster.cell == cell]
+        expected = np.bincount(inside, minlength=5).argmax() if len(inside) else np.nan
+        np.testing.assert_equal(found.ravel()[cell], expected)
+
+
 def test_zoom_keeps_the_point_under_the_pointer() -> None:
     window = Window(0, 10, 0, 4).zoomed(2.0, 2.5, 1.0)
     assert window == Window(1.25, 6.25, 0.5, 2.5)
@@ -84,11 +97,16 @@ def test_zoom_keeps_the_point_under_the_pointer() -> None:
 
 
 def test_columns_are_named_as_conditions_name_them(data: LandscapeData) -> None:
-    assert data.axes == ["pc1", "pc2", "pc3", "q7", "q8", "q9"]
+    assert data.axes[:6] == ["pc1", "pc2", "pc3", "q7", "q8", "q9"]
+    assert {"score", "q7_sd", "defocus"} <= set(data.axes)
+    assert not {"source", "outlier", "ambiguous"} & set(data.axes)
     assert {"score", "defocus", "source", "q7_sd", "angle_sd", "outlier"} <= set(data.colours)
     assert data.label("pc2") == "PC2 (Å)"
     assert data.label("q8_sd") == "deviation of q8 (Å)"
-    assert data.classes("source") == {1: "labelled", 2: "predicted"}
+    names, places = data.classes("source")
+    assert names == ["labelled", "predicted"]
+    np.testing.assert_array_equal(places + 1, data.column("source"))
+    assert data.classes("score") is None
     with pytest.raises(InputError, match="no column 'q77'"):
         view_of(data).show("q77", "pc1")
 
@@ -128,6 +146,10 @@ def test_many_particles_are_a_raster(data: LandscapeData, monkeypatch: pytest.Mo
     elif colour == "source":
         assert {text.get_text() for text in view._scale_axes.get_yticklabels()} == {"labelled", "predicted"}
         assert set(np.unique(picture[np.isfinite(picture)])) == {0, 1}
+    elif colour == "ambiguous":  # the share, which a rare mark would not have in a vote
+        cell = raster.cell[data.column("ambiguous") > 0][0]
+        assert picture.ravel()[cell] == pytest.approx(data.column("ambiguous")[raster.cell == cell].mean())
+        assert view._image.norm.vmax == 1
 
 
 def test_encircling_is_the_same_for_points_and_for_a_million(data: LandscapeData) -> None:
@@ -174,8 +196,80 @@ def test_three_axes_are_turned_as_a_body(data: LandscapeData) -> None:
     view.redraw()
     view.figure.canvas.draw()
     assert [text.get_text()[:7] for text in view._names] == ["PC1 (Å)", "PC2 (Å)", "PC3 (Å)"]
+    for axis, text in enumerate(view._names):  # in the middle of an edge along its axis, a little outside
+        other = [i for i in range(3) if i != axis]
+        middles = [sum(s * view.rotation[:2, i] for s, i in zip(signs, other, strict=True))
+                   for signs in ((1, 1), (1, -1), (-1, 1), (-1, -1))]  # fmt: skip
+        assert min(np.linalg.norm(np.array(text.get_position()) - 1.1 * m) for m in middles) < 1e-5
+    width, height = view.window.right - view.window.left, view.window.top - view.window.bottom
+    assert width / view.axes.bbox.width == pytest.approx(height / view.axes.bbox.height)  # a body is not sheared
     view.show("pc1", "pc2")
     assert [text.get_text() for text in view._names] == [""] * 3
+
+
+def test_dragging_takes_the_cloud_along(data: LandscapeData) -> None:
+    """What is near the eye goes where the mouse goes, what is far the other way; the nearest is drawn last."""
+    view = view_of(data)
+    view.show("pc1", "pc2", "pc3", colour="score")
+    order = view._drawn_rows(np.arange(len(data)))
+    depth = (view.rotation @ view._cloud)[2]
+    assert (np.diff(depth[order]) >= 0).all()
+    before, near = view.screen.copy(), depth.argmax()
+    far = depth.argmin()
+    view.turn(20, 0)
+    assert view.screen[0, near] > before[0, near]
+    assert view.screen[0, far] < before[0, far]
+    before = view.screen.copy()
+    depth = (view.rotation @ view._cloud)[2]
+    view.turn(0, 20)
+    assert view.screen[1, depth.argmax()] < before[1, depth.argmax()]
+    view.show("pc1", "pc2")
+    left, top = view.window.left, view.window.top
+    view.move(10, 20)  # to the right and down: what lies left of and above the window comes into it
+    assert view.window.left < left
+    assert view.window.top > top
+
+
+def test_a_column_without_a_number_is_refused_and_nothing_changes(data: LandscapeData) -> None:
+    data.table.score[:] = np.nan
+    view = view_of(data)
+    with pytest.raises(InputError, match="no value of 'score' is finite"):
+        view.show("pc1", "pc2", colour="score")
+    with pytest.raises(InputError, match="no value of 'score' is finite"):
+        view.show("score", "pc2")
+    assert (view.shown, view.colour) == (("pc1", "pc2"), LOG_DENSITY)
+    view.zoom(2.0, 0, 0)
+    view.redraw()
+
+
+def test_zooming_ends_where_numbers_do(data: LandscapeData) -> None:
+    view = view_of(data)
+    for factor in (2.0, 0.5):
+        for _ in range(200):
+            view.zoom(factor, 10.0, 10.0)
+        view.redraw()
+        view.figure.canvas.draw()
+        assert np.isfinite([view.window.left, view.window.top]).all()
+    view.reset()
+    assert view.window == view._whole
+
+
+def test_many_sets_of_origin_have_colours_of_their_own(data: LandscapeData) -> None:
+    data.table.source[:] = 1 + np.arange(len(data)) % 20
+    view = view_of(data)
+    view.show("pc1", "pc2", colour="source")
+    view.figure.canvas.draw()
+    assert len({tuple(np.round(c, 3)) for c in view._points.cmap(np.linspace(0, 1, 20))}) == 20
+    assert view._points.norm.vmax == 19.5
+    names = [text.get_text() for text in view._scale_axes.get_yticklabels()]
+    assert names[:3] == ["labelled", "predicted", "set 3"]
+
+
+def test_colours_span_the_column(data: LandscapeData) -> None:
+    view = view_of(data)
+    view.show("pc1", "pc2", colour="defocus")
+    expected = np.percentile(data.column("defocus"), [1, 99])
+    np.testing.assert_allclose([view._points.norm.vmin, view._points.norm.vmax], expected)
 
 
 @pytest.mark.parametrize("most", [10, 10_000])
@@ -184,7 +278,7 @@ def test_groups_are_drawn_in_their_colours(data: LandscapeData, monkeypatch: pyt
     view = view_of(data)
     view.show("pc1", "pc2", colour=PLAIN)
     left = data.column("pc1") < -80
-    view.set_layers([Layer("#ee6677", left)])
+    view.set_layers([Layer("#ee6677", np.flatnonzero(left))])
     picture = pixels(view)
     assert (view._over.get_visible(), view._over_points.get_visible()) == (most == 10, most != 10)
     red = np.linalg.norm(picture - to_rgb("#ee6677"), axis=-1) < 0.25
@@ -217,6 +311,15 @@ def test_choices_combine(data: LandscapeData) -> None:
     np.testing.assert_array_equal(selection.chosen, ((x > 0) | (y > 30)) & (x >= -50) & (y > 0))
     selection.undo()
     np.testing.assert_array_equal(selection.chosen, ((x > 0) | (y > 30)) & (x >= -50))
+    chosen = selection.chosen
+    selection.add_group("a")
+    selection.change("a", name="b")
+    selection.take([NamedGroup("c", "#123456", data.table.ids[:3])])
+    selection.remove_group("c")
+    for expected in (["c"], ["b"], ["a"], []):
+        selection.undo()
+        assert [g.name for g in selection.groups] == expected
+    np.testing.assert_array_equal(selection.chosen, chosen)
     for wrong, told in (
         ("pc9 > 0", "unknown name"),
         ("pc1 > 1e9", "no particle fulfils .* pc1 from"),
@@ -259,6 +362,7 @@ def test_groups_go_by_ids(data: LandscapeData) -> None:
     assert set(first.named_groups()[0].ids) == set(data.table.ids[data.column("pc1") > 0])
     second.take(first.named_groups(), keep=True)
     assert [g.name for g in second.groups] == ["right", "right (2)"]
+    assert second.groups[0].colour != second.groups[1].colour
     with pytest.raises(InputError, match=r"group 'else'.*1 of 2 particles are not in this landscape"):
         second.take([NamedGroup("else", "#123456", np.array([data.table.ids[0], 10**9]))])
     assert len(second.groups) == 2
@@ -301,7 +405,7 @@ def test_saved_trajectories_are_shown_where_they_lead() -> None:
     trajectory, _ = make_trajectory(landscape, options)
     here = LandscapeData(landscape.table())
     np.testing.assert_allclose(places_of(here, trajectory, ("pc1", "pc2")), trajectory.points[:, :2])
-    mode = here.axes[-1]
+    mode = f"q{here.table.mode_ids[-1]}"
     np.testing.assert_allclose(places_of(here, trajectory, ("pc1", mode))[:, 1], trajectory.amplitudes_A[:, -1])
     with pytest.raises(InputError, match="of another landscape"):
         places_of(three_clouds()[0], trajectory, ("pc1", "pc2"))
@@ -313,38 +417,62 @@ def test_saved_trajectories_are_shown_where_they_lead() -> None:
 # ---------------------------------------------------------------------------------------------------------- particle
 
 
-def cross(n: int) -> tuple[Structure, np.ndarray]:
-    """A helix, and three unit modes of it that move all residues alike, but for its ends."""
-    structure = helix(n)
+def small_model() -> ModesData:
+    structure = helix(40)
     vectors = np.random.default_rng(3).normal(size=(3, len(structure), 3))
-    return structure, vectors / np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
+    vectors /= np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
+    return make_modes_data(structure, NormalModes((7, 8, 9), vectors))
 
 
-def test_a_particle_is_centred_by_its_shift_beside_its_model(tmp_path: Path) -> None:
-    from continuousflex_deep.io.modes import NormalModes
-
+def test_a_particle_is_centred_by_its_shift(tmp_path: Path) -> None:
     images = np.zeros((3, 16, 16), dtype=np.float32)
     images[1, 8 - 2, 8 + 3] = 100.0  # the particle sits at minus its shift
     write_stack(tmp_path / "s.mrcs", images + np.random.default_rng(0).normal(size=images.shape), 4.0)
     data, _ = three_clouds(3, stack=str(tmp_path / "s.mrcs"))
-    table = data.table
-    table.shift_A[1] = [-12.0, 8.0]
-    structure, vectors = cross(40)
-    model = make_modes_data(structure, NormalModes((7, 8, 9), vectors.astype(np.float32)))
+    data.table.shift_A[1] = [-12.0, 8.0]
     figure = Figure()
     FigureCanvasAgg(figure)
-    view = ParticleView(table, figure, model)
+    view = ParticleView(data.table, figure)
     view.show(1)
     figure.canvas.draw()
     shown = np.asarray(view._image.get_array())
     assert np.unravel_index(shown.argmax(), shown.shape) == (8, 8)
-    segments = np.array(view._trace.drawn.get_segments())
-    view.show_conformation(np.zeros(3))
-    assert not np.allclose(np.array(view._trace.drawn.get_segments()), segments)
-    told = describe_particle(table, 1, model)
-    rmsd = np.sqrt(np.square(np.tensordot(table.amplitudes[1], model.vectors, 1)).sum(axis=1).mean())
-    for part in (f"particle {table.ids[1]}", f"q8 = {table.amplitudes[1, 1]:.1f} ± 2.0 Å", f"{rmsd:.2f} Å", "± 0.3 °"):
+    left, right, bottom, top = view._image.get_extent()
+    assert (left + 8.5 * 4, top + 8.5 * 4) == (0, 0)  # pixel d//2 is the origin, as of the model
+    assert (right - left, bottom - top) == (64, 64)
+
+
+def test_the_model_is_seen_as_the_image_is(data: LandscapeData) -> None:
+    """At the first two components of R·(X + q·v), y downwards as in images, and what is nearer to the eye, which looks
+    along +z there, in front: otherwise a right-handed helix would be seen left-handed."""
+    table, model = data.table, small_model()
+    figure = Figure()
+    FigureCanvasAgg(figure)
+    view = ParticleView(table, figure, model)
+    view.show(5)
+    rotation = euler_to_matrix(table.euler_deg[5])
+    moved = np.tensordot(table.amplitudes[5], model.vectors, axes=1)
+    seen = (model.structure.coords_A - model.structure.center_A + moved) @ rotation.T
+    expected = seen[model.shown][model.bonds]
+    order = np.argsort(-expected[..., 2].sum(axis=1))
+    np.testing.assert_allclose(np.array(view._trace.drawn.get_segments()), expected[order][..., :2], atol=1e-6)
+    bottom, top = view._model_axes.get_ylim()
+    assert bottom > 0 > top
+    told = describe_particle(table, 5, model)
+    rmsd = np.sqrt(np.square(moved).sum(axis=1).mean())
+    for part in (f"particle {table.ids[5]}", f"q8 = {table.amplitudes[5, 1]:.1f} ± 2.0 Å", f"{rmsd:.2f} Å", "± 0.3 °"):
         assert part in told, told
+
+
+def test_at_rest_both_windows_show_the_model_from_one_side(data: LandscapeData) -> None:
+    model = small_model()
+    figure, other = Figure(), Figure()
+    FigureCanvasAgg(figure), FigureCanvasAgg(other)
+    here = ParticleView(data.table, figure, model)
+    there = MotionFigure(model, other, 7)
+    first = np.array(here._trace.drawn.get_segments()) * [1, -1]  # y is downwards here
+    second = np.array(there._moving.drawn.get_segments())
+    np.testing.assert_allclose(first - first.mean(axis=(0, 1)), second - second.mean(axis=(0, 1)), atol=1e-6)
 
 
 def test_a_missing_image_is_told(data: LandscapeData) -> None:

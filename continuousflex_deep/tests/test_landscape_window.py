@@ -14,9 +14,9 @@ if scipion_missing():
     pytest.skip(scipion_missing(), allow_module_level=True)
 
 import tkinter as tk
-from tkinter import filedialog, messagebox, ttk
+from tkinter import colorchooser, filedialog, messagebox, ttk
 
-from continuousflex_deep.errors import DeepError
+from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.groups import NamedGroup, read_groups, write_groups
 from continuousflex_deep.io.trajectories import Trajectory, write_trajectory
 from continuousflex_deep.tests.landscape_view_data import CENTRES, three_clouds
@@ -40,8 +40,10 @@ class Asked:
         time.sleep(0.3)  # the window goes on meanwhile
         if number == 12:
             raise DeepError("too many clusters")
+        if number == 11:
+            raise KeyError("a fault of ours")
         write_groups(output, [NamedGroup("cluster 1", "#123456", self.data.table.ids[:5])])
-        return ""
+        return "Clusters overlap." if number == 2 else ""
 
     def write_star(self, groups: Path, folder: Path) -> str:
         self.to_do.append(("star", [g.name for g in read_groups(groups)], folder))
@@ -163,6 +165,34 @@ def test_rectangle_and_condition_agree(window: LandscapeWindow, mouse: Mouse, da
     np.testing.assert_array_equal(window.selection.chosen, exact)
 
 
+def test_choosing_reaches_over_the_border(window: LandscapeWindow, mouse: Mouse, data: LandscapeData) -> None:
+    """What the mouse encloses outside the axes belongs to the choice as far as it is seen."""
+    seen = window.view.window
+    x, y = data.column("pc1"), data.column("pc2")
+    use(window, "rectangle")
+    mouse.drag([(0, 0), (100, 30), (seen.right * 1.08, seen.top * 1.05)])
+    exact = (x > 0) & (y > 0)
+    assert np.mean(window.selection.chosen != exact) < 0.01
+    use(window, "lasso")
+    beyond = [(seen.left * 1.1, -5), (-100, -5), (-100, seen.bottom * 1.1), (seen.left * 1.1, seen.bottom * 1.1)]
+    mouse.drag([(-150, -5), (-100, -5), (-100, -20), *beyond[2:], (seen.left * 1.1, -5), (-150, -5)])
+    exact = (x < -100) & (y < -5)
+    assert exact.sum() > 20
+    assert np.mean(window.selection.chosen != exact) < 0.02
+
+
+def test_a_column_without_numbers_is_refused(
+    window: LandscapeWindow, mouse: Mouse, asked: Asked, data: LandscapeData
+) -> None:
+    data.table.score[:] = np.nan
+    pick(window, window.colour, "score")
+    assert "no value of 'score' is finite" in asked.told[0]
+    assert (window.colour.get(), window.view.colour) == ("density (log)", "density (log)")
+    mouse.wheel(0, 0)
+    run_for(window.root, 0.1)
+    assert len(asked.told) == 1
+
+
 def test_a_wrong_condition_is_explained(window: LandscapeWindow, asked: Asked) -> None:
     window.condition.set("pc12 > 3")
     window.choose_by_condition()
@@ -205,6 +235,17 @@ def test_pointing_shows_the_particle(window: LandscapeWindow, mouse: Mouse, data
     assert f"particle {data.table.ids[row]}, " in told
     assert f"q7 = {data.table.amplitudes[row, 0]:.1f} ± 2.0 Å" in told
     assert window.view._marker.get_xydata()[0] == pytest.approx(window.view.place(row))
+    pick(window, window.y, "pc3")
+    assert window.view._marker.get_xydata()[0] == pytest.approx(window.view.place(row))
+    for place in CENTRES[:2, [0, 2]]:
+        window.motion.add_corner(*place)
+    window.motion.play_or_stop()
+    run_for(window.root, 0.2)
+    window.motion.play_or_stop()
+    mouse.move(0, 0)
+    mouse.move(*window.view.place(row))
+    run_until(window.root, lambda: window.motion.shown_row == row)  # the same as before the path was played
+    assert f"particle {data.table.ids[row]}, " in window.motion.told.get("1.0", "end")
 
 
 def test_third_axis_turns_by_dragging(window: LandscapeWindow, mouse: Mouse) -> None:
@@ -275,7 +316,8 @@ def test_groups_that_cannot_be_taken_are_not_written_over(
         write_groups(file, [NamedGroup("else", "#123456", np.array([1]))])
     before = file.read_bytes()
     window = open_window(data, tmp_path)
-    assert len(asked.told) == 1
+    assert len(asked.told) == 2
+    assert str(tmp_path / "groups_put_aside_1.json") in asked.told[1]
     window.condition.set("pc1 > 0")
     window.choose_by_condition()
     window.groups.add()
@@ -303,11 +345,63 @@ def test_groups_are_hidden_chosen_and_removed(window: LandscapeWindow, data: Lan
     assert [g.shown for g in window.selection.groups] == [False, True]
     assert len(window.view.layers) == 1
     click_in_list(window, "right", "name")
-    assert window.groups.name.get() == "right"
+    assert window.groups.picked() == "right"
     button(window.groups.frame, "Choose").invoke()
     np.testing.assert_array_equal(window.selection.chosen, data.column("pc1") > 80)
     button(window.root, "Remove").invoke()
     assert [g.name for g in window.selection.groups] == ["left"]
+    button(window.root, "Undo").invoke()
+    assert [window.groups.list.set(row, "name") for row in window.groups.list.get_children()] == ["left", "right"]
+
+
+def test_a_click_on_the_colour_changes_it(window: LandscapeWindow, monkeypatch: pytest.MonkeyPatch) -> None:
+    window.condition.set("pc1 > 0")
+    window.choose_by_condition()
+    window.groups.add()
+    monkeypatch.setattr(colorchooser, "askcolor", lambda colour, parent: ((0, 0, 0), "#0a0b0c"))
+    click_in_list(window, "group 1", "colour")
+    assert [layer.colour for layer in window.view.layers] == ["#0a0b0c"]
+
+
+def test_a_typed_name_stays(window: LandscapeWindow) -> None:
+    window.groups.name.set("open state")
+    window.condition.set("pc1 > 0")
+    window.choose_by_condition()
+    assert window.groups.name.get() == "open state"
+    window.groups.add()
+    assert [g.name for g in window.selection.groups] == ["open state"]
+    assert window.groups.name.get() == "group 1"
+    click_in_list(window, "open state", "name")
+    window.condition.set("pc1 < 0")
+    window.choose_by_condition()
+    window.groups.add()
+    assert [g.name for g in window.selection.groups] == ["open state", "group 1"]
+
+
+def test_two_windows_keep_the_groups_of_both(
+    window: LandscapeWindow, data: LandscapeData, tmp_path: Path, asked: Asked
+) -> None:
+    other = open_window(data, tmp_path)
+    for one, name, condition in ((window, "from a", "pc1 > 0"), (other, "from b", "pc1 < 0")):
+        one.condition.set(condition)
+        one.choose_by_condition()
+        one.groups.name.set(name)
+        one.groups.add()
+        run_until(one.root, lambda: one.groups._timer is None and not one.groups._saver.is_busy)  # noqa: B023
+    other.close()
+    assert "Another window" in asked.told[0]
+    assert {g.name for g in read_groups(tmp_path / GROUPS_FILE)} == {"from a", "from b"}
+
+
+def test_what_is_shown_is_no_change_of_the_file(window: LandscapeWindow, tmp_path: Path) -> None:
+    window.condition.set("pc1 > 0")
+    window.choose_by_condition()
+    window.groups.add()
+    run_until(window.root, lambda: (tmp_path / GROUPS_FILE).is_file() and not window.groups._saver.is_busy)
+    (tmp_path / GROUPS_FILE).unlink()
+    click_in_list(window, "group 1", "shown")
+    run_for(window.root, 0.6)
+    assert not (tmp_path / GROUPS_FILE).exists()
 
 
 def test_a_name_twice_is_explained(window: LandscapeWindow, asked: Asked) -> None:
@@ -360,12 +454,17 @@ def test_suggested_groups_come_beside_those_there_are(
     run_until(window.root, lambda: len(window.selection.groups) == 2)
     assert asked.to_do == [("gmm", 0)]
     np.testing.assert_array_equal(np.flatnonzero(window.selection.groups[1].mask), np.arange(5))
+    assert asked.told == []
     pick(window, window.groups.method, "kmeans")
-    pick(window, window.groups.number, "12")
-    button(window.root, "Suggest groups").invoke()
-    run_until(window.root, lambda: bool(asked.told))
-    assert asked.told == ["too many clusters"]
-    assert str(button(window.root, "Suggest groups").cget("state")) == "normal"
+    for number, told in (
+        ("2", "Clusters overlap."), ("12", "too many clusters"), ("11", "unexpected KeyError: 'a fault of ours'"),
+    ):  # fmt: skip
+        pick(window, window.groups.number, number)
+        button(window.root, "Suggest groups").invoke()
+        run_until(window.root, lambda: bool(asked.told))
+        assert asked.told.pop() == told
+        assert str(button(window.root, "Suggest groups").cget("state")) == "normal"
+    assert [g.name for g in window.selection.groups] == ["group 1", "cluster 1", "cluster 1 (2)"]
 
 
 def test_groups_are_handed_on(
@@ -414,6 +513,8 @@ def test_a_path_is_drawn_played_and_handed_on(window: LandscapeWindow, mouse: Mo
     np.testing.assert_allclose([[float(x) for x in p.split()] for p in points.split(";")], CENTRES[:2, :2], atol=1.0)
     button(window.root, "Clear").invoke()
     assert window.view._path.get_xydata().size == 0
+    assert window.view._marker.get_xydata().size == 0
+    assert window.motion.told.get("1.0", "end").startswith("Point at a particle")
     button(window.root, "Play").invoke()
     assert "at least two places" in asked.told[-1]
 
@@ -431,13 +532,26 @@ def test_a_saved_trajectory_is_opened_in_any_axes(
     np.testing.assert_allclose(window.motion.corners, points[:, :2])
     pick(window, window.y, "q7")
     np.testing.assert_allclose(window.motion.corners, np.stack([points[:, 0], amplitudes[:, 0]], axis=1))
+    pick(window, window.y, "score")  # of which trajectories say nothing
+    assert window.motion.corners == []
+    pick(window, window.y, "pc2")
     button(window.root, "Play").invoke()
-    run_for(window.root, 0.3)
-    assert window.motion.playing
+    shown = set()
+    for _ in range(20):
+        run_for(window.root, 0.05)
+        place = window.view._marker.get_xydata()[0]
+        frame = int(np.linalg.norm(points[:, :2] - place, axis=1).argmin())
+        numbers = "\n".join(f"q{mode} = {q:.1f} Å" for mode, q in zip((7, 8, 9), amplitudes[frame], strict=True))
+        assert numbers in window.motion.told.get("1.0", "end")
+        shown.add(frame)
+    assert len(shown) > 3
+    window.motion.remove_corner()
+    assert (len(window.motion.corners), window.motion.trajectory) == (6, None)
+    assert window.motion.path_told.get() == "Path: 6 places"
     (tmp_path / "t.json").write_text("{}")
     button(window.motion.frame, "Open …").invoke()
     assert "is not a trajectory" in asked.told[-1]
-    window.close()  # while it plays
+    assert asked.told[:-1] == []
 
 
 def test_within_another_programs_window(data: LandscapeData, tmp_path: Path, screen: None) -> None:
@@ -446,11 +560,37 @@ def test_within_another_programs_window(data: LandscapeData, tmp_path: Path, scr
         parent = tk.Tk()
     except tk.TclError as error:
         pytest.skip(f"Tk opens no window: {error}")
-    window = LandscapeWindow(data, tmp_path, parent=parent)
+    faults: list[str] = []
+    parent.createcommand("bgerror", lambda *text: faults.append(" ".join(text)))
+    asked = Asked()
+    asked.data = data
+    window = LandscapeWindow(data, tmp_path, parent=parent, actions=GroupActions(suggest=asked.suggest))
     window.show()
     run_for(parent, 0.2)
     assert str(button(window.root, "STAR files …").cget("state")) == "disabled"
-    window.close()
-    parent.update()
+    for place in CENTRES[:2, :2]:
+        window.motion.add_corner(*place)
+    window.motion.play_or_stop()
+    button(window.root, "Suggest groups").invoke()
+    Mouse(window.canvas, window.view.axes).move(0, 0)
+    assert window.motion.playing
+    window.close()  # while it plays, is pointed at, and waits for groups
+    assert window.motion._timer is None
+    run_for(parent, 0.8)
+    assert faults == []
     assert parent.winfo_exists()
+    parent.destroy()
+
+
+def test_half_a_window_is_not_left_behind(
+    data: LandscapeData, tmp_path: Path, screen: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        parent = tk.Tk()
+    except tk.TclError as error:
+        pytest.skip(f"Tk opens no window: {error}")
+    data.table.coordinates[:] = np.nan
+    with pytest.raises(InputError, match="is finite"):
+        LandscapeWindow(data, tmp_path, parent=parent)
+    assert parent.winfo_children() == []
     parent.destroy()

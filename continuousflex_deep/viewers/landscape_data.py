@@ -1,5 +1,6 @@
 """A landscape's particles, as a viewer shows them: columns to plot and colour by, and what they are called."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ _TOLD = {
     "psi": "psi (°)", "shift_x": "shift x (Å)", "shift_y": "shift y (Å)", "outlier": "outlier",
     "distance": "Mahalanobis distance", "source": "set of origin",
 }  # fmt: skip
+_MARKS = ("source", "outlier", "ambiguous")
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,27 +38,55 @@ class LandscapeData:
 
     @cached_property
     def axes(self) -> list[str]:
-        """Names of the columns that make sense as axes: the coordinates and the amplitudes."""
-        return [*self.table.coordinate_names(), *(f"q{mode}" for mode in self.table.mode_ids)]
+        """Names of the columns that can be axes: coordinates, amplitudes, and all other numbers."""
+        return [name for name in self.colours if name not in _MARKS]
 
     @cached_property
     def colours(self) -> list[str]:
         """Names of the columns that particles can be coloured by."""
-        sd = [name for name in (f"{axis}_sd" for axis in self.axes) if name in self.named]
-        return [*self.axes, *sd, *(name for name in _TOLD if name in self.named)]
+        main = [*self.table.coordinate_names(), *(f"q{mode}" for mode in self.table.mode_ids)]
+        sd = [name for name in (f"{axis}_sd" for axis in main) if name in self.named]
+        return [*main, *sd, *(name for name in _TOLD if name in self.named)]
 
     def column(self, name: str) -> Floats:
         """A column as numbers (n,). InputError where the landscape has none of that name."""
         if name not in self.named:
             raise InputError(f"the landscape has no column '{name}'; it has {', '.join(self.named)}")
-        return np.asarray(self.named[name], dtype=np.float64)
+        return self._kept(("column", name), lambda: np.asarray(self.named[name], dtype=np.float64))
 
-    def classes(self, name: str) -> dict[int, str] | None:
-        """What the values of a column stand for, where it is one of classes and not of numbers."""
-        if name == "source":
-            named = dict(enumerate(self.table.source_names, start=1))
-            return {int(s): named.get(int(s), f"set {s}") for s in np.unique(self.table.source)}
-        return {0: "no", 1: "yes"} if name in ("outlier", "ambiguous") else None
+    def range(self, name: str, percent: float = 0.0, outliers: bool = True) -> tuple[float, float]:
+        """Where the finite values of a column are, the extreme ones of some percent left out, and outliers unless there
+        is nothing else. InputError where no value is finite."""
+        return self._kept(("range", name, percent, outliers), lambda: self._find_range(name, percent, outliers))
+
+    def _find_range(self, name: str, percent: float, outliers: bool) -> tuple[float, float]:
+        values = self.column(name)
+        if not outliers and not self.table.outlier.all():
+            values = values[~self.table.outlier]
+        values = values[np.isfinite(values)]
+        if len(values) == 0:
+            raise InputError(f"no value of '{name}' is finite in this landscape; choose another column")
+        low, high = np.percentile(values, [percent, 100 - percent]) if percent else (values.min(), values.max())
+        return float(low), float(max(high, low + 1e-9 * max(abs(low), 1.0)))
+
+    def classes(self, name: str) -> tuple[list[str], NDArray[np.int32]] | None:
+        """Names of the classes and the class (n,) of each particle, where a column is one of them: sets of origin."""
+        return self._kept(("classes",), self._find_classes) if name == "source" else None
+
+    def _find_classes(self) -> tuple[list[str], NDArray[np.int32]]:
+        numbers, places = np.unique(self.table.source, return_inverse=True)
+        named = dict(enumerate(self.table.source_names, start=1))
+        return [named.get(int(s), f"set {s}") for s in numbers], places.astype(np.int32)
+
+    def _kept(self, key: tuple[Any, ...], find: Callable[[], Any]) -> Any:
+        """What was found once; a million particles are not searched again for every picture."""
+        if key not in self._found:
+            self._found[key] = find()
+        return self._found[key]
+
+    @cached_property
+    def _found(self) -> dict[tuple[Any, ...], Any]:
+        return {}
 
     def label(self, name: str) -> str:
         """A column's name with its unit, as axes and scales show it."""

@@ -10,11 +10,13 @@ from typing import Any
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.groups import read_groups, write_groups
 from continuousflex_deep.viewers.dialogs import guarded, succeeds, work_beside
+from continuousflex_deep.viewers.groups_file import GroupsFile
 from continuousflex_deep.viewers.landscape_selection import Selection
 
 _SHOWN, _HIDDEN = "☑", "☐"
 _SWATCH = "⬤"
 _JSON = [("groups", "*.json")]
+_KEEP_MS = 300  # after a change until it is written, so that several are written once
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class GroupsPanel:
         self._build_list()
         self._build_buttons()
         self._build_suggestion()
-        if file.is_file() and not self._succeeds(lambda: selection.take(read_groups(file))):
-            self._succeeds(lambda: _put_aside(file))  # the next change would write over it
+        self._proposed = ""
+        self._saver = GroupsFile(file)
+        self._timer: str | None = None
+        if file.is_file() and not self._succeeds(lambda: selection.take(self._saver.read())):
+            self._succeeds(self._put_aside)  # the next change would write over it
         self.refresh()
 
     # -------------------------- widgets -------------------------------------
@@ -67,8 +72,10 @@ class GroupsPanel:
             )
         self.list.column("count", anchor="e")
         self.list.grid(row=1, column=0, sticky="nsew")
+        bar = ttk.Scrollbar(self.frame, command=self.list.yview)
+        self.list.configure(yscrollcommand=bar.set)
+        bar.grid(row=1, column=1, sticky="ns")
         self.list.bind("<Button-1>", self._clicked)
-        self.list.bind("<<TreeviewSelect>>", lambda _event: self._picked())
         ttk.Label(self.frame, textvariable=self.told, wraplength=320).grid(row=2, column=0, sticky="w")
 
     def _build_buttons(self) -> None:
@@ -124,7 +131,9 @@ class GroupsPanel:
             self.list.tag_configure(group.colour, foreground=group.colour)
         if picked in {group.name for group in self.selection.groups}:
             self.list.selection_set(picked)
-        self.name.set(self.selection.free_name())
+        if self.name.get().strip() in ("", self._proposed):  # what the user typed stays
+            self._proposed = self.selection.free_name()
+            self.name.set(self._proposed)
         chosen, shared = int(self.selection.chosen.sum()), self.selection.shared()
         told = f"{chosen:,} of {len(self.selection.data):,} particles chosen"
         self.told.set(told + (f"; {shared:,} are in several groups" if shared else ""))
@@ -133,10 +142,6 @@ class GroupsPanel:
         """The group that is picked in the list; '' for none."""
         rows = self.list.selection()
         return str(rows[0]) if rows else ""
-
-    def _picked(self) -> None:
-        if self.picked():
-            self.name.set(self.picked())
 
     def _clicked(self, event: Any) -> None:
         row, column = self.list.identify_row(event.y), self.list.identify_column(event.x)
@@ -153,25 +158,71 @@ class GroupsPanel:
     def _succeeds(self, action: Callable[[], Any]) -> bool:
         return succeeds(self.frame, "Groups", action)
 
-    def _after_change(self) -> None:
+    def _after_change(self, keep: bool = True) -> None:
+        """Show groups that have changed and, unless only what is drawn has, keep them."""
         self.refresh()
-        self._succeeds(lambda: write_groups(self.file, self.selection.named_groups()))
         self._changed()
+        if keep and self._timer is None:
+            self._timer = self.frame.after(_KEEP_MS, self._keep_beside)
+
+    def undone(self) -> None:
+        """Show and keep the groups after a change was taken back."""
+        self._after_change()
+
+    def _keep_beside(self) -> None:
+        """Write the groups beside the window, which takes most of a second where they have millions of particles."""
+        self._timer = None
+        if self._saver.is_busy:
+            self._timer = self.frame.after(_KEEP_MS, self._keep_beside)
+        elif self._succeeds(self._take_others):
+            groups = self.selection.named_groups()
+            self._saver.thread = work_beside(self.frame, "Groups", lambda: self._saver.write(groups), lambda _: None)
+
+    def _take_others(self) -> None:
+        """Where another window has changed the file since, take its groups beside those of this one."""
+        if not self._saver.was_changed():
+            return
+        mine = {(g.name, g.ids.tobytes()) for g in self.selection.named_groups()}
+        others = [g for g in self._saver.read() if (g.name, g.ids.tobytes()) not in mine]
+        if others:
+            self.selection.take(others, keep=True)
+            self.refresh()
+            self._changed()
+            messagebox.showinfo(
+                "Groups", "Another window has changed the groups of this landscape; its groups are here now, too.",
+                parent=self.frame,
+            )  # fmt: skip
+
+    def finish(self) -> None:
+        """Keep what is not kept yet; to be called before the window is closed."""
+        pending = self._timer is not None
+        if self._timer is not None:
+            self.frame.after_cancel(self._timer)
+            self._timer = None
+        self._saver.wait()
+        if pending and self._succeeds(self._take_others):
+            self._succeeds(lambda: self._saver.write(self.selection.named_groups()))
+
+    def _put_aside(self) -> None:
+        new = self._saver.put_aside()
+        messagebox.showinfo("Groups", f"The file that could not be read is kept as '{new}'.", parent=self.frame)
 
     def _change(self, name: str, /, **changes: Any) -> None:
         if self._succeeds(lambda: self.selection.change(name, **changes)):
-            self._after_change()
+            self._after_change(keep=set(changes) != {"shown"})
 
     def add(self) -> None:
         """Make a group of the chosen particles, called as the entry says."""
         if self._succeeds(lambda: self.selection.add_group(self.name.get().strip())):
+            self.name.set("")  # for the next proposal
             self._after_change()
 
     def rename(self) -> None:
         """Call the picked group as the entry says."""
-        name = self.picked()
+        name, new = self.picked(), self.name.get().strip()
         if name:
-            self._change(name, name=self.name.get().strip())
+            self.name.set("")
+            self._change(name, name=new)
 
     def choose(self) -> None:
         """Choose the particles of the picked group, for example to add some and make another group."""
@@ -190,9 +241,16 @@ class GroupsPanel:
         write_groups(path, self._some_groups())
 
     def open(self, path: str | Path) -> None:
-        """Take the groups of a file instead of those that there are."""
+        """Take the groups of a file instead of those that there are, which Undo brings back."""
         if self._succeeds(lambda: self.selection.take(read_groups(path))):
             self._after_change()
+
+    def _keep_now(self) -> None:
+        """Write the groups before they are handed on."""
+        self._some_groups()
+        self._take_others()
+        self._saver.wait()
+        self._saver.write(self.selection.named_groups())
 
     def _some_groups(self) -> list[Any]:
         if not self.selection.groups:
@@ -219,7 +277,7 @@ class GroupsPanel:
     def write_star(self, folder: Path) -> None:
         """Write a STAR file of each group into a folder, beside the window."""
         write = self.actions.write_star
-        if write is not None and self._succeeds(lambda: self.save(self.file)):
+        if write is not None and self._succeeds(self._keep_now):
             self.told.set("writing STAR files …")
             work_beside(self.frame, "STAR files", lambda: write(self.file, folder), self._told)
 
@@ -237,7 +295,7 @@ class GroupsPanel:
     def _hand_on(self, action: Callable[[Path], str] | None) -> None:
         if action is None:
             return
-        if not self._succeeds(lambda: self.save(self.file)):
+        if not self._succeeds(self._keep_now):
             return
         said = guarded(self.frame, "Groups", lambda: action(self.file))
         if said:
@@ -255,18 +313,12 @@ class GroupsPanel:
             self.frame,
             "Suggest groups",
             lambda: suggest(method, number, file),
-            lambda worked: self._suggested(file if worked is not None else None),
+            lambda said: self._suggested(said, file),
         )
 
-    def _suggested(self, file: Path | None) -> None:
+    def _suggested(self, said: str | None, file: Path) -> None:
         self.suggest_button.configure(state="normal", text="Suggest groups")
-        if file is not None and self._succeeds(lambda: self.selection.take(read_groups(file), keep=True)):
+        if said:
+            messagebox.showinfo("Suggest groups", said, parent=self.frame)
+        if said is not None and self._succeeds(lambda: self.selection.take(read_groups(file), keep=True)):
             self._after_change()
-
-
-def _put_aside(file: Path) -> None:
-    """Give a file another name, which no file has yet."""
-    number = 1
-    while (new := file.with_name(f"{file.stem}_put_aside_{number}{file.suffix}")).exists():
-        number += 1
-    file.rename(new)

@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.io.trajectories import Trajectory, read_trajectory
 from continuousflex_deep.viewers.dialogs import guarded, succeeds
-from continuousflex_deep.viewers.landscape_path import conformations_along, places_of, points_text
+from continuousflex_deep.viewers.landscape_path import (
+    conformations_along,
+    places_of,
+    points_text,
+    require_same_landscape,
+    trajectory_axes,
+)
 from continuousflex_deep.viewers.landscape_view import LandscapeView
 from continuousflex_deep.viewers.modes_data import ModesData
 from continuousflex_deep.viewers.particle_view import ParticleView, describe_particle
@@ -21,6 +27,7 @@ from continuousflex_deep.viewers.particle_view import ParticleView, describe_par
 Floats = NDArray[np.float64]
 _FRAME_MS, _REST_MS = 60, 10
 _WAY_S = 3.0  # from one end of a path to the other
+_NO_PATH = "Path: choose the tool and click in the landscape"
 _LINES = 11  # of text about a particle
 
 
@@ -44,15 +51,19 @@ class MotionPanel:
         self.canvas = FigureCanvasTkAgg(self.figure, master=frame)
         self.canvas.get_tk_widget().grid(row=0, column=0, sticky="ew")
         self.particle = ParticleView(view.data.table, self.figure, model)
+        self.shown_row: int | None = None  # of the particle that is shown, unless a frame of a path is
         self.told = tk.Text(frame, height=_LINES, width=44, relief="flat", font=("TkDefaultFont", 9), state="disabled")
         self.told.grid(row=1, column=0, sticky="ew")
+        bar = ttk.Scrollbar(frame, command=self.told.yview)
+        self.told.configure(yscrollcommand=bar.set)
+        bar.grid(row=1, column=1, sticky="ns")
         self._build_path(ttk.Frame(frame))
         self._describe("Point at a particle to see it.")
 
     def _build_path(self, frame: ttk.Frame) -> None:
         frame.grid(row=2, column=0, sticky="ew", pady=(4, 0))
         frame.columnconfigure((0, 1, 2, 3), weight=1)
-        self.path_told = tk.StringVar(frame, "Path: choose the tool and click in the landscape")
+        self.path_told = tk.StringVar(frame, _NO_PATH)
         ttk.Label(frame, textvariable=self.path_told, wraplength=330).grid(row=0, column=0, columnspan=4, sticky="w")
         self.play_button = ttk.Button(frame, text="Play", command=self.play_or_stop)
         self.play_button.grid(row=1, column=0, sticky="ew")
@@ -63,7 +74,9 @@ class MotionPanel:
 
     # -------------------------- particles -----------------------------------
     def show_particle(self, row: int) -> None:
-        """Show a particle's image, model and numbers."""
+        """Show a particle's image, model and numbers, and ring it."""
+        self.shown_row = row
+        self.view.mark(self.view.place(row))
         self.particle.show(row)
         self.canvas.draw_idle()
         self._describe(describe_particle(self.view.data.table, row, self.model))
@@ -78,14 +91,13 @@ class MotionPanel:
     def add_corner(self, x: float, y: float) -> None:
         """Lead the path on to a place of the view."""
         self._forget_frames()
-        self.trajectory = None
-        self.corners.append((x, y))
+        self.trajectory, self.corners = None, [*self.corners, (x, y)]
         self._show_path()
 
     def remove_corner(self) -> None:
-        """Take back the last place."""
+        """Take back the last place; what is left of a trajectory is a path like a drawn one."""
         self._forget_frames()
-        self.corners = self.corners[:-1]
+        self.trajectory, self.corners = None, self.corners[:-1]
         self._show_path()
 
     def clear(self) -> None:
@@ -98,9 +110,11 @@ class MotionPanel:
         self._forget_frames()
         self.corners = []
         trajectory = self.trajectory
-        if trajectory is not None and not self.view.is_3d:
+        if trajectory is not None:
             succeeds(self.frame, "Trajectory", lambda: self._take(trajectory))
         self._show_path()
+        if self.shown_row is not None:
+            self.view.mark(self.view.place(self.shown_row))
 
     def open(self, path: str | Path) -> None:
         """Show a trajectory that the trajectory command saved. Raises InputError where it is of another landscape."""
@@ -110,9 +124,12 @@ class MotionPanel:
         self._show_path()
 
     def _take(self, trajectory: Trajectory) -> None:
-        places = places_of(self.view.data, trajectory, self.view.shown)
-        self.trajectory, self.corners = trajectory, [(float(x), float(y)) for x, y in places]
-        self._frames = places, trajectory.amplitudes_A
+        require_same_landscape(self.view.data, trajectory)
+        self.trajectory, self.corners = trajectory, []
+        if not self.view.is_3d and set(self.view.shown) <= set(trajectory_axes(self.view.data)):
+            places = places_of(self.view.data, trajectory, self.view.shown)
+            self.corners = [(float(x), float(y)) for x, y in places]
+            self._frames = places, trajectory.amplitudes_A
 
     def _open(self) -> None:
         path = filedialog.askopenfilename(parent=self.frame, filetypes=[("trajectory", "*.json")])
@@ -122,10 +139,12 @@ class MotionPanel:
     def _show_path(self) -> None:
         self.view.set_path(np.array(self.corners) if self.corners else None)
         self.view.figure.canvas.draw_idle()
-        told = f"Path: {len(self.corners)} places"
         if self.trajectory is not None:
             told = f"Trajectory: {len(self.trajectory)} frames, kind {self.trajectory.kind}"
-        self.path_told.set(told if self.corners else "Path: choose the tool and click in the landscape")
+            told += "" if self.corners else "; it is seen in two coordinates or amplitudes"
+        else:
+            told = f"Path: {len(self.corners)} places" if self.corners else _NO_PATH
+        self.path_told.set(told)
 
     def make_trajectory(self) -> None:
         """Hand the path on, to become frames, scripts and movies."""
@@ -157,6 +176,7 @@ class MotionPanel:
         """Show the frame that is due now, whatever the last one cost."""
         begun = time.monotonic()
         places, amplitudes = self._prepare_frames()
+        self.shown_row = None
         turn = (begun - self._started) / _WAY_S % 2.0
         frame = round((turn if turn <= 1 else 2 - turn) * (len(places) - 1))
         self.view.mark((places[frame, 0], places[frame, 1]))
@@ -174,8 +194,12 @@ class MotionPanel:
         self.stop_timer()
 
     def _forget_frames(self) -> None:
+        """Stop, and show no frame any longer."""
         self._stop()
         self._frames = None
+        if self.shown_row is None:
+            self.view.mark(None)
+            self._describe("Point at a particle to see it.")
 
     def stop_timer(self) -> None:
         """To be called before the window is closed."""

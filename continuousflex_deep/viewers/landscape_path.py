@@ -64,24 +64,28 @@ def points_text(data: LandscapeData, axes: tuple[str, ...], corners: Floats) -> 
 def places_of(data: LandscapeData, trajectory: Trajectory, axes: tuple[str, ...]) -> Floats:
     """Where a saved trajectory's points are in two axes (P, 2). Raises InputError where it is of another landscape, and
     for axes that trajectories say nothing of."""
+    require_same_landscape(data, trajectory)
+    known = dict(zip(trajectory_axes(data), [*trajectory.points.T, *trajectory.amplitudes_A.T], strict=True))
+    if len(axes) != 2 or not set(axes) <= set(known):
+        raise InputError(f"a trajectory is shown in two of {', '.join(known)}")
+    return np.stack([known[name] for name in axes], axis=1)
+
+
+def trajectory_axes(data: LandscapeData) -> list[str]:
+    """The columns in which a trajectory's points have a place: coordinates and amplitudes."""
+    return [*data.table.coordinate_names(), *(f"q{mode}" for mode in data.table.mode_ids)]
+
+
+def require_same_landscape(data: LandscapeData, trajectory: Trajectory) -> None:
+    """InputError where a trajectory has other coordinates or modes, or its places stand for other conformations than
+    they do in this landscape, as far as amplitudes are an affine function of coordinates; of principal components they
+    are."""
     table = data.table
     if trajectory.mode_ids != table.mode_ids or trajectory.points.shape[1] != table.coordinates.shape[1]:
         raise InputError(
             f"the trajectory is of another landscape: it has {trajectory.points.shape[1]} coordinates and modes "
             f"{list(trajectory.mode_ids)}, this landscape {table.coordinates.shape[1]} and {list(table.mode_ids)}"
         )
-    _require_same_coordinates(data, trajectory)
-    known = dict(zip(table.coordinate_names(), trajectory.points.T, strict=True))
-    known |= {f"q{mode}": q for mode, q in zip(table.mode_ids, trajectory.amplitudes_A.T, strict=True)}
-    if len(axes) != 2 or not set(axes) <= set(known):
-        raise InputError(f"a trajectory is shown in two of {', '.join(known)}")
-    return np.stack([known[name] for name in axes], axis=1)
-
-
-def _require_same_coordinates(data: LandscapeData, trajectory: Trajectory) -> None:
-    """InputError where a trajectory's places stand for other conformations than they do in this landscape, as far as
-    its amplitudes are an affine function of its coordinates; of principal components they are."""
-    table = data.table
     rows = evenly_spread(len(table), _MOST)
     inputs = np.column_stack([table.coordinates[rows], np.ones(len(rows))])
     fit = np.linalg.lstsq(inputs, table.amplitudes[rows], rcond=None)[0]

@@ -1,7 +1,8 @@
 """What is chosen in a landscape: the particles being chosen, and groups of them that have a name and a colour."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -28,8 +29,13 @@ class Group:
     mask: Mask
     shown: bool = True
 
+    @cached_property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the particles."""
+        return np.flatnonzero(self.mask)
+
     def __len__(self) -> int:
-        return int(self.mask.sum())
+        return len(self.rows)
 
 
 class Selection:
@@ -39,12 +45,12 @@ class Selection:
         self.data = data
         self.chosen: Mask = np.zeros(len(data), dtype=bool)
         self.groups: list[Group] = []
-        self._before: list[Mask] = []
+        self._before: list[tuple[Mask, list[Group]]] = []
 
     # -------------------------- choosing ------------------------------------
     def choose(self, mask: Mask, how: Combine = "replace") -> None:
         """Take these particles (n,) instead of those chosen, beside them, off them, or what both have in common."""
-        self._before = [*self._before, self.chosen][-_MOST_UNDO:]
+        self._remember()
         self.chosen = {
             "replace": mask, "add": self.chosen | mask, "remove": self.chosen & ~mask, "intersect": self.chosen & mask,
         }[how]  # fmt: skip
@@ -61,9 +67,12 @@ class Selection:
         self.choose(mask, how)
 
     def undo(self) -> None:
-        """Choose what was chosen before the last choice; does nothing where there was none."""
+        """Take back the last choice or change of groups; does nothing where there was none."""
         if self._before:
-            self.chosen = self._before.pop()
+            self.chosen, self.groups = self._before.pop()
+
+    def _remember(self) -> None:
+        self._before = [*self._before, (self.chosen, list(self.groups))][-_MOST_UNDO:]
 
     # -------------------------- groups --------------------------------------
     def group(self, name: str) -> Group:
@@ -81,27 +90,26 @@ class Selection:
         if any(group.name == name for group in self.groups):
             raise InputError(f"there is a group '{name}' already; give another name")
         NamedGroup(name, self._free_colour(), np.empty(0, np.int64))
+        self._remember()
         group = Group(name, self._free_colour(), self.chosen)
         self.groups.append(group)
-        self.choose(np.zeros_like(self.chosen))
+        self.chosen = np.zeros_like(self.chosen)
         return group
 
     def change(self, name: str, /, **changes: Any) -> None:
         """Change a group's name, colour, mask or whether it is shown. Raises InputError as add_group does."""
         group = self.group(name)
-        fields: dict[str, Any] = {
-            "name": group.name,
-            "colour": group.colour,
-            "mask": group.mask,
-            "shown": group.shown,
-        } | changes
-        if fields["name"] != name and any(g.name == fields["name"] for g in self.groups):
-            raise InputError(f"there is a group '{fields['name']}' already; give another name")
-        NamedGroup(fields["name"], fields["colour"], np.empty(0, np.int64))
-        self.groups[self.groups.index(group)] = Group(**fields)
+        changed = replace(group, **changes)
+        if changed.name != name and any(g.name == changed.name for g in self.groups):
+            raise InputError(f"there is a group '{changed.name}' already; give another name")
+        NamedGroup(changed.name, changed.colour, np.empty(0, np.int64))
+        self._remember()
+        self.groups[self.groups.index(group)] = changed
 
     def remove_group(self, name: str) -> None:
-        self.groups.remove(self.group(name))
+        group = self.group(name)
+        self._remember()
+        self.groups.remove(group)
 
     def free_name(self) -> str:
         """A name that no group has yet."""
@@ -109,8 +117,7 @@ class Selection:
         return next(f"group {number}" for number in range(1, len(taken) + 2) if f"group {number}" not in taken)
 
     def _free_colour(self) -> str:
-        taken = {group.colour for group in self.groups}
-        return next((c for c in COLOURS if c not in taken), COLOURS[len(self.groups) % len(COLOURS)])
+        return _free_colour(self.groups)
 
     def shared(self) -> int:
         """How many particles are in more than one group."""
@@ -124,7 +131,8 @@ class Selection:
 
     def take(self, groups: Sequence[NamedGroup], keep: bool = False) -> None:
         """Take groups from a file instead of those that there are, or beside them, where a name that is taken gets a
-        number. Raises InputError, and changes nothing, where a particle is not in the landscape."""
+        number and a colour that is taken another one. Raises InputError, and changes nothing, where a particle is not
+        in the landscape."""
         made: list[Group] = list(self.groups) if keep else []
         for group in groups:
             mask = np.zeros(len(self.data), dtype=bool)
@@ -132,13 +140,21 @@ class Selection:
                 mask[self.data.rows_of(group.ids)] = True
             except InputError as error:
                 raise InputError(f"group '{group.name}': {error}; it was made in another landscape") from error
-            made.append(Group(_free_of(group.name, {g.name for g in made}), group.colour, mask))
+            colour = _free_colour(made) if keep and group.colour in {g.colour for g in made} else group.colour
+            made.append(Group(_free_of(group.name, {g.name for g in made}), colour, mask))
+        self._remember()
         self.groups = made
 
     def layers(self) -> list[Layer]:
         """What to draw over the landscape: the groups that are shown and, on top, the chosen particles."""
-        layers = [Layer(group.colour, group.mask) for group in self.groups if group.shown]
-        return [*layers, Layer(CHOSEN_COLOUR, self.chosen)] if self.chosen.any() else layers
+        layers = [Layer(group.colour, group.rows) for group in self.groups if group.shown]
+        return [*layers, Layer(CHOSEN_COLOUR, np.flatnonzero(self.chosen))] if self.chosen.any() else layers
+
+
+def _free_colour(groups: Sequence[Group]) -> str:
+    """A colour that no group has, as long as there is one."""
+    taken = {group.colour for group in groups}
+    return next((c for c in COLOURS if c not in taken), COLOURS[len(groups) % len(COLOURS)])
 
 
 def _free_of(name: str, taken: set[str]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, Normalize, to_rgb
@@ -16,7 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.raster import Raster, Window
@@ -32,6 +32,8 @@ _GREY = "#9aa5b1"
 _MAP = "viridis"
 _DEGREES_PER_PX = 0.4
 _MARGIN = 0.04
+_ZOOMS = 0.1, 1e4  # beyond them there is nothing to see, or single precision ends
+_LONGEST = 15  # letters of a class' name beside its colour
 _FAINTEST, _STRONGEST = 0.3, 0.65  # opacity of a layer where few, and all, particles of a cell belong to it
 _CUBE = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float32)
 _EDGES = [(i, j) for i in range(8) for j in range(i + 1, 8) if np.abs(_CUBE[i] - _CUBE[j]).sum() == 2]
@@ -39,10 +41,10 @@ _EDGES = [(i, j) for i in range(8) for j in range(i + 1, 8) if np.abs(_CUBE[i] -
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """Particles (n,) to draw over the others in a colour of their own."""
+    """Particles, by their rows, to draw over the others in a colour of their own."""
 
     colour: str
-    mask: Mask
+    rows: NDArray[np.int64]
 
 
 class LandscapeView:
@@ -61,7 +63,9 @@ class LandscapeView:
         self._over_points = self.axes.scatter([], [], linewidths=0, zorder=4)
         self._box = LineCollection([], colors="0.75", linewidths=0.7, zorder=1)
         self.axes.add_collection(self._box, autolim=False)
-        self._names = [self.axes.text(0, 0, "", color="0.35", fontsize=9, ha="center") for _ in range(3)]
+        self._names = [self.axes.text(0, 0, "", color="0.35", fontsize=9, ha="center", va="center", zorder=5,
+                                     bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5})
+                       for _ in range(3)]  # fmt: skip
         (self._path,) = self.axes.plot([], [], "-o", color="#111111", linewidth=1.6, markersize=4, zorder=6)
         (self._marker,) = self.axes.plot([], [], "o", color="#ee3377", markersize=10, markerfacecolor="none",
                                          markeredgewidth=2.0, visible=False, zorder=7)  # fmt: skip
@@ -75,21 +79,20 @@ class LandscapeView:
         """Show column y over column x, or with z all three as a cloud that can be turned; colour is a column or one of
         FIXED_COLOURS. Raises InputError for columns that there are not."""
         axes = (x, y, z) if z else (x, y)
-        columns = [self.data.column(name) for name in axes]
+        ranges = np.array([self.data.range(name, outliers=False) for name in axes])
         if colour not in FIXED_COLOURS:
-            self.data.column(colour)
+            self.data.range(colour, 1.0)
         same = axes == getattr(self, "shown", None)
         self.shown, self.colour = axes, colour
         if not same:
-            self._set_columns(columns)
+            self._set_columns(ranges)
         self.redraw()
 
-    def _set_columns(self, columns: list[Floats]) -> None:
-        kept = ~self.data.table.outlier
-        ranges = np.array([_range(column, kept) for column in columns])
+    def _set_columns(self, ranges: Floats) -> None:
+        columns = [self.data.column(name) for name in self.shown]
         if self.is_3d:
             self._ranges = ranges
-            middle, half = ranges.mean(axis=1), np.maximum(np.ptp(ranges, axis=1) / 2, 1e-12)
+            middle, half = ranges.mean(axis=1), np.ptp(ranges, axis=1) / 2
             self._cloud = np.stack(
                 [((c - m) / h).astype(np.float32) for c, m, h in zip(columns, middle, half, strict=True)]
             )
@@ -98,7 +101,7 @@ class LandscapeView:
             self._project()
         else:
             self.screen = np.stack([c.astype(np.float32) for c in columns])
-            margin = np.maximum(_MARGIN * np.ptp(ranges, axis=1), 1e-9)
+            margin = _MARGIN * np.ptp(ranges, axis=1)
             self._whole = Window(*(ranges[0] + [-margin[0], margin[0]]), *(ranges[1] + [-margin[1], margin[1]]))
         self.window = self._whole
         self.set_path(None)
@@ -132,7 +135,9 @@ class LandscapeView:
         self.window = self.window.moved(-right_px * width / box.width, down_px * height / box.height)
 
     def zoom(self, factor: float, x: float, y: float) -> None:
-        """Enlarge what is seen about a point of the axes; to be redrawn."""
+        """Enlarge what is seen about a point of the axes, within reason; to be redrawn."""
+        now = (self._whole.right - self._whole.left) / (self.window.right - self.window.left)
+        factor = float(np.clip(now * factor, *_ZOOMS)) / now
         self.window = self.window.zoomed(factor, x, y)
 
     def reset(self) -> None:
@@ -201,6 +206,8 @@ class LandscapeView:
     def redraw(self) -> None:
         """Prepare all that is drawn for the present window."""
         box = self.axes.bbox
+        if self.is_3d:
+            self.window = self.window.with_aspect(box.width / box.height)
         cell_px = _DENSITY_CELL_PX if self.colour in (LOG_DENSITY, DENSITY) else _POINT_CELL_PX
         shape = max(int(box.height / cell_px), 8), max(int(box.width / cell_px), 8)
         raster = Raster.of(self.screen, self.window, shape)
@@ -218,7 +225,7 @@ class LandscapeView:
         drawn.set_norm(colours.norm)
         drawn.set_cmap(colours.cmap)
         if few:
-            rows = self._drawn_rows(raster.seen)
+            rows = self._drawn_rows(np.flatnonzero(raster.seen))
             self._points.set_offsets(self.screen[:, rows].T)
             self._points.set_array(values[rows])
             self._points.set_sizes([_size(len(rows))])
@@ -239,16 +246,14 @@ class LandscapeView:
             if self.colour == LOG_DENSITY:  # matplotlib's own LogNorm takes three times as long to draw
                 return np.log10(counts), ScalarMappable(Normalize(0, np.log10(most)), _MAP)
             return counts, ScalarMappable(Normalize(0, most), _MAP)
-        values = self.data.column(self.colour)
         classes = self.data.classes(self.colour)
-        if classes is None:
-            shown = ScalarMappable(Normalize(*_range(values, np.isfinite(values), 1.0)), _MAP)
-            return (values if few else raster.means(values)), shown
-        places = np.searchsorted(np.array(list(classes)), values)
-        if few:
-            return places.astype(np.float64), _class_colours(len(classes))
-        counts = np.stack([raster.counts(places == i) for i in range(len(classes))])
-        return np.where(counts.any(axis=0), counts.argmax(axis=0), np.nan), _class_colours(len(classes))
+        if classes is not None:
+            names, places = classes
+            values = places.astype(np.float64) if few else raster.most_frequent(places, len(names))
+            return values, _class_colours(len(names))
+        column = self.data.column(self.colour)
+        values = column if few else raster.means(column)
+        return values, ScalarMappable(Normalize(*self.data.range(self.colour, 1.0)), _MAP)
 
     def _draw_scale(self, colours: ScalarMappable) -> None:
         said = self.colour, colours.norm.vmin, colours.norm.vmax
@@ -268,10 +273,9 @@ class LandscapeView:
                 powers = np.arange(int(colours.norm.vmax or 0) + 1)
                 bar.set_ticks(powers.tolist(), labels=[f"{10 ** int(p):,}" for p in powers])
         else:
-            bar.set_ticks(list(range(len(classes))), labels=list(classes.values()))
-            axes.tick_params(rotation=90, length=0)
-            for text in axes.get_yticklabels():
-                text.set_verticalalignment("center")
+            names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in classes[0]]
+            bar.set_ticks(list(range(len(names))), labels=names)
+            axes.tick_params(length=0, labelsize=8 if len(names) < 30 else 5)
 
     def _draw_layers(self, raster: Raster, few: bool) -> None:
         self._over.set_visible(not few and bool(self.layers))
@@ -279,24 +283,30 @@ class LandscapeView:
         if not self.layers:
             return
         if few:
-            rows = [self._drawn_rows(raster.seen & layer.mask) for layer in self.layers]
-            self._over_points.set_offsets(self.screen[:, np.concatenate(rows)].T)
-            colours: Any = np.repeat([to_rgb(layer.colour) for layer in self.layers], [len(r) for r in rows], axis=0)
-            # rings where the dots' own colour says something
-            self._over_points.set_facecolor(colours if self.colour == PLAIN else "none")
-            self._over_points.set_edgecolor(colours)
-            self._over_points.set_linewidth(0.0 if self.colour == PLAIN else 1.1)
-            self._over_points.set_sizes([(1.6 if self.colour == PLAIN else 2.5) * _size(int(raster.seen.sum()))])
+            self._draw_layers_as_points(raster)
             return
         counts = np.maximum(raster.counts(), 1)
         picture = np.zeros((*raster.shape, 4))  # colours times opacity, laid one over the other
         for layer in self.layers:
-            share = raster.counts(layer.mask) / counts
+            share = raster.counts(layer.rows) / counts
             opacity = np.where(share > 0, _FAINTEST + (_STRONGEST - _FAINTEST) * share, 0.0)[..., None]
             picture = opacity * [*to_rgb(layer.colour), 1.0] + (1 - opacity) * picture
         picture[..., :3] /= np.maximum(picture[..., 3:], 1e-9)
         self._over.set_data(picture)
         self._over.set_extent(self.window.extent)
+
+    def _draw_layers_as_points(self, raster: Raster) -> None:
+        """Dots, or rings where the dots' own colour says something, so that those of several layers are all seen."""
+        rows = [self._drawn_rows(layer.rows[raster.seen[layer.rows]]) for layer in self.layers]
+        numbers = [len(r) for r in rows]
+        colours: Any = np.repeat([to_rgb(layer.colour) for layer in self.layers], numbers, axis=0)
+        plain = self.colour == PLAIN
+        larger = 1.6 if plain else 2.5 + 1.4 * np.repeat(np.arange(len(rows)), numbers)
+        self._over_points.set_offsets(self.screen[:, np.concatenate(rows)].T)
+        self._over_points.set_facecolor(colours if plain else "none")
+        self._over_points.set_edgecolor(colours)
+        self._over_points.set_linewidth(0.0 if plain else 1.1)
+        self._over_points.set_sizes(np.broadcast_to(larger * _size(int(raster.seen.sum())), len(colours)))
 
     def _draw_box(self) -> None:
         if not self.is_3d:
@@ -307,30 +317,27 @@ class LandscapeView:
         corners = _CUBE @ self.rotation[:2].T
         self._box.set_segments([corners[list(edge)] for edge in _EDGES])
         for axis, text in enumerate(self._names):
-            end = np.full(3, -1.0)
-            end[axis] = 0.0
-            text.set_position(tuple(1.12 * self.rotation[:2] @ end))
+            # beside that of the four edges along the axis which is farthest out on the screen
+            middles = np.array([corners[list(edge)].mean(axis=0) for edge in _EDGES if _along(edge) == axis])
+            outermost = middles[np.argmax(np.linalg.norm(middles, axis=1) - 0.1 * middles[:, 1])]
+            text.set_position(tuple(1.1 * outermost))
             low, high = self._ranges[axis]
             text.set_text(f"{self.data.label(self.shown[axis])}: {low:.3g} … {high:.3g}")
 
-    def _drawn_rows(self, mask: Mask) -> NDArray[np.int64]:
+    def _drawn_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows in the order of drawing: of a cloud, what is nearer is drawn later."""
-        rows = np.flatnonzero(mask)
         return rows[np.argsort(self.rotation[2] @ self._cloud[:, rows])] if self.is_3d else rows
 
 
-def _range(column: Floats, kept: Mask, percent: float = 0.0) -> tuple[float, float]:
-    """Where the finite values of a column are, the extreme ones of some percent left out."""
-    values = column[kept & np.isfinite(column)]
-    if len(values) == 0:
-        raise InputError("a column of the landscape has no finite value; nothing can be shown of it")
-    low, high = np.percentile(values, [percent, 100 - percent]) if percent else (values.min(), values.max())
-    return float(low), float(max(high, low + 1e-9 * max(abs(low), 1.0)))
+def _along(edge: tuple[int, int]) -> int:
+    """The axis that an edge of the cube is parallel to."""
+    return int(np.abs(_CUBE[edge[1]] - _CUBE[edge[0]]).argmax())
 
 
 def _class_colours(count: int) -> ScalarMappable:
-    colours = [COLOURS[i % len(COLOURS)] for i in range(count)]
-    return ScalarMappable(Normalize(-0.5, count - 0.5), ListedColormap(colours))
+    """A colour for each class; of many, neighbours in a scale."""
+    colours = COLOURS[:count] if count <= len(COLOURS) else colormaps["turbo"](np.linspace(0.05, 0.95, count))
+    return ScalarMappable(Normalize(-0.5, count - 0.5), ListedColormap(list(colours)))
 
 
 def _first_view() -> NDArray[np.float32]:

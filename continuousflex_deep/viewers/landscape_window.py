@@ -58,8 +58,18 @@ class LandscapeWindow:
         self.root.rowconfigure(0, weight=1)
         self._dragged_from: tuple[float, float] | None = None
         self._pending: str | None = None
-        self._hovered: int | None = None
         self._pointer: tuple[float, float] | None = None
+        self._hovering: str | None = None
+        self._trail: list[tuple[float, float]] = []  # of the mouse while it encircles
+        try:
+            self._build(folder, model, actions or GroupActions(), launch)
+        except Exception:
+            self.root.destroy()  # half a window is of no use
+            raise
+
+    def _build(
+        self, folder: str | Path, model: ModesData | None, actions: GroupActions, launch: Callable[[str], str] | None
+    ) -> None:
         self._build_view(ttk.Frame(self.root))
         self._build_controls(ttk.Frame(self.root, padding=6))
         side = ttk.Frame(self.root, padding=6)
@@ -69,9 +79,7 @@ class LandscapeWindow:
         upper.grid(row=0, column=0, sticky="nsew")
         lower.grid(row=1, column=0, sticky="ew", pady=(8, 0))
         self.motion = MotionPanel(lower, self.view, model, launch)
-        self.groups = GroupsPanel(
-            upper, self.selection, Path(folder) / GROUPS_FILE, actions or GroupActions(), self._redraw_layers
-        )
+        self.groups = GroupsPanel(upper, self.selection, Path(folder) / GROUPS_FILE, actions, self._redraw_layers)
         self._set_tool()
         self._redraw_layers()
 
@@ -82,8 +90,10 @@ class LandscapeWindow:
 
     def close(self) -> None:
         self.motion.stop_timer()
-        if self._pending is not None:
-            self.root.after_cancel(self._pending)
+        self.groups.finish()
+        for waiting in (self._pending, self._hovering):
+            if waiting is not None:
+                self.root.after_cancel(waiting)
         self.root.update_idletasks()  # drawings that matplotlib put off would look for a window that is gone
         self.root.destroy()
 
@@ -160,6 +170,9 @@ class LandscapeWindow:
         z = "" if self.z.get() == _NONE else self.z.get()
         chosen = self.x.get(), self.y.get(), z, self.colour.get()
         if not succeeds(self.root, "Landscape", lambda: self.view.show(*chosen)):
+            shown = [*before, *([] if self.view.is_3d else [_NONE]), self.view.colour]
+            for variable, value in zip((self.x, self.y, self.z, self.colour), shown, strict=True):
+                variable.set(value)
             return
         if self.view.shown != before:
             self.motion.axes_changed()
@@ -186,12 +199,12 @@ class LandscapeWindow:
         self.canvas.draw_idle()
 
     # -------------------------- choosing ------------------------------------
-    def _encircled(self, corners: list[tuple[float, float]]) -> None:
-        if len(corners) > 2:
-            self._choose(self.view.inside(corners))
+    def _encircled(self, _corners: list[tuple[float, float]]) -> None:
+        if len(self._trail) > 2:
+            self._choose(self.view.inside(self._trail))
 
-    def _framed(self, start: Any, end: Any) -> None:
-        (x0, y0), (x1, y1) = (start.xdata, start.ydata), (end.xdata, end.ydata)
+    def _framed(self, _start: Any, _end: Any) -> None:
+        (x0, y0), (x1, y1) = self._trail[0], self._trail[-1]
         if x0 != x1 and y0 != y1:
             self._choose(self.view.inside([(x0, y0), (x1, y0), (x1, y1), (x0, y1)]))
 
@@ -208,8 +221,13 @@ class LandscapeWindow:
             self._chosen()
 
     def undo(self) -> None:
+        """Take back the last choice, or the last change of groups."""
+        before = self.selection.groups
         self.selection.undo()
-        self._chosen()
+        if self.selection.groups != before:
+            self.groups.undone()
+        else:
+            self._chosen()
 
     def choose_none(self) -> None:
         self.selection.choose(self.selection.chosen & False)
@@ -228,9 +246,18 @@ class LandscapeWindow:
         self._rectangle.set_active(tool == "rectangle")
         self.status.set(_TOLD[tool])
 
+    def _place_of(self, event: Any) -> tuple[float, float]:
+        """The place of the axes under the pointer; of one outside, the nearest on their border."""
+        box = self.view.axes.bbox
+        pixel = min(max(event.x, box.x0), box.x1), min(max(event.y, box.y0), box.y1)
+        x, y = self.view.axes.transData.inverted().transform(pixel)
+        return float(x), float(y)
+
     def _pressed(self, event: Any) -> None:
         if event.inaxes is not self.view.axes:
             return
+        if event.button == MouseButton.LEFT:
+            self._trail = [self._place_of(event)]
         if self.tool.get() == "path" and event.button in (1, 3):
             if event.button == 1:
                 self.motion.add_corner(event.xdata, event.ydata)
@@ -240,6 +267,8 @@ class LandscapeWindow:
             self._dragged_from = (event.x, event.y)
 
     def _moved(self, event: Any) -> None:
+        if self.tool.get() in ("lasso", "rectangle") and self._trail and event.button == MouseButton.LEFT:
+            self._trail.append(self._place_of(event))
         if self._dragged_from is not None:
             right, up = event.x - self._dragged_from[0], event.y - self._dragged_from[1]
             self._dragged_from = (event.x, event.y)
@@ -249,26 +278,22 @@ class LandscapeWindow:
                 self.view.move(right, -up)
             self._refresh_later()
         elif event.inaxes is self.view.axes and self.tool.get() == "look" and not self.motion.playing:
-            waiting = self._pointer is not None
             self._pointer = (event.xdata, event.ydata)
-            if not waiting:
-                self.root.after(_HOVER_MS, self._hover)
+            if self._hovering is None:
+                self._hovering = self.root.after(_HOVER_MS, self._hover)
 
     def _hover(self) -> None:
         """Show the particle under the pointer, where this is another one than before."""
-        if self._pointer is None or self._dragged_from is not None:
-            self._pointer = None
+        self._hovering = None
+        if self._pointer is None or self._dragged_from is not None or self.motion.playing:
             return
-        row, self._pointer = self.view.nearest(*self._pointer), None
-        if row == self._hovered:
-            return
-        self._hovered = row
-        self.view.mark(None if row is None else self.view.place(row))
-        if row is not None:
+        row = self.view.nearest(*self._pointer)
+        if row is not None and row != self.motion.shown_row:
             self.motion.show_particle(row)
 
     def _released(self, _event: Any) -> None:
         self._dragged_from = None
+        self._trail = []
 
     def _scrolled(self, event: Any) -> None:
         if event.inaxes is self.view.axes:

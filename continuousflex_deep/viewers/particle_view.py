@@ -43,7 +43,8 @@ class ParticleView:
         assert model is not None
         self._model_axes = axes
         self._rest_A = model.structure.coords_A[model.shown] - model.structure.center_A
-        self._front = principal_axes(self._rest_A)
+        # as the window of modes shows it, which has y upwards
+        self._front = np.diag([1.0, -1.0, -1.0]) @ principal_axes(self._rest_A)
         self._trace = Trace(axes, model.bonds, 1.4)
         usual = self.table.amplitudes[~self.table.outlier].std(axis=0)
         moved = model.shown_displacements(self.table.mode_ids, usual)
@@ -79,7 +80,9 @@ class ParticleView:
     def _show_model(self, amplitudes_A: Floats, rotation: Floats) -> None:
         assert self.model is not None
         moved = self.model.shown_displacements(self.table.mode_ids, amplitudes_A)
-        self._trace.draw((self._rest_A + moved) @ rotation.T, np.linalg.norm(moved, axis=1))
+        seen = (self._rest_A + moved) @ rotation.T
+        # with x to the right and y downwards, as of images, z leads away from the eye
+        self._trace.draw(seen * [1, 1, -1], np.linalg.norm(moved, axis=1))
 
     def _show_image(self, row: int) -> None:
         try:
@@ -92,9 +95,11 @@ class ParticleView:
         if not told:
             shown = self._centred(images[0], row)
             self._image.set_data(shown)
-            self._image.set_extent((-0.5, shown.shape[1] - 0.5, shown.shape[0] - 0.5, -0.5))
+            d, pixel_A, half_A = len(shown), self.table.pixel_size_A, self._half_box_A
+            first, last = (-0.5 - d // 2) * pixel_A, (d - 0.5 - d // 2) * pixel_A  # Å from the centre, pixel d//2
+            self._image.set_extent((first, last, last, first))
             self._image.set_clim(*np.percentile(shown, [0.5, 99.8]))
-            self._image_axes.set(xlim=(-0.5, shown.shape[1] - 0.5), ylim=(shown.shape[0] - 0.5, -0.5))
+            self._image_axes.set(xlim=(-half_A, half_A), ylim=(half_A, -half_A))
 
     def _centred(self, image: NDArray[np.float32], row: int) -> Floats:
         pixel_A, shift_A = self.table.pixel_size_A, self.table.shift_A
@@ -113,7 +118,7 @@ def describe_particle(table: LandscapeTable, row: int, model: ModesData | None =
     if model is not None:
         lines.append(f"RMSD from the structure {model.rmsd_A(table.mode_ids, q):.2f} Å")
     names = [*table.coordinate_names()]
-    lines.append(", ".join(f"{n} {c:.1f}" for n, c in zip(names, table.coordinates[row], strict=True)))
+    lines.append(", ".join(f"{n} {c:.4g}" for n, c in zip(names, table.coordinates[row], strict=True)))
     if table.euler_deg is not None:
         spread = "" if table.angle_sd_deg is None else f" ± {table.angle_sd_deg[row]:.2g}"
         lines.append("rot {:.1f}, tilt {:.1f}, psi {:.1f}".format(*table.euler_deg[row]) + f"{spread} °")

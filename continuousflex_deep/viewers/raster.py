@@ -1,6 +1,7 @@
 """Points of any number as a picture: counts and means in the cells of a grid, in some milliseconds a million."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ class Window:
 
     def moved(self, dx: float, dy: float) -> "Window":
         return Window(self.left + dx, self.right + dx, self.bottom + dy, self.top + dy)
+
+    def with_aspect(self, aspect: float) -> "Window":
+        """As high about the same middle, and as wide as makes a unit as long in both directions."""
+        middle, half = (self.left + self.right) / 2, aspect * (self.top - self.bottom) / 2
+        return Window(middle - half, middle + half, self.bottom, self.top)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
@@ -58,9 +64,16 @@ class Raster:
         """(n,) whether a point is in the window."""
         return self.cell < self.shape[0] * self.shape[1]
 
-    def counts(self, chosen: NDArray[np.bool_] | None = None) -> NDArray[np.int64]:
-        """How many points, or chosen ones (n,), are in each cell (rows, columns)."""
+    def counts(self, chosen: NDArray[Any] | None = None) -> NDArray[np.int64]:
+        """How many points, or chosen ones (a mask or numbers of points), are in each cell (rows, columns)."""
         return self._grid(np.bincount(self.cell if chosen is None else self.cell[chosen], minlength=self._cells))
+
+    def most_frequent(self, classes: NDArray[np.int32], number: int) -> Floats:
+        """The class, of so many, that most points of each cell are of (rows, columns), NaN where there is none; of
+        equally many, the first. classes (n,) from 0."""
+        counts = np.bincount(self.cell * np.int32(number) + classes, minlength=self._cells * number)
+        table = counts.reshape(self._cells, number)[:-1].reshape(*self.shape, number)
+        return np.where(table.any(axis=2), table.argmax(axis=2), np.nan)
 
     def means(self, values: Floats) -> Floats:
         """The mean of values (n,) in each cell (rows, columns), NaN where there is no point with a finite one."""

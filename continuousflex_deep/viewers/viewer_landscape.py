@@ -1,9 +1,11 @@
 """Shows a landscape, and hands on what is chosen and drawn in it: groups, their maps, trajectories."""
 
+import json
 import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 import tkinter as tk
 from functools import partial
 from pathlib import Path
@@ -14,10 +16,13 @@ from pyworkflow.viewer import DESKTOP_TKINTER, View, Viewer
 from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import modes_to_folder
 from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.io.groups import write_groups
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.protocols.group_workflow import make_groups, reconstruct_groups
 from continuousflex_deep.protocols.protocol_landscape import CfdProtLandscape
 from continuousflex_deep.protocols.protocol_trajectory import CfdProtTrajectory
+from continuousflex_deep.viewers.dialogs import succeeds
+from continuousflex_deep.viewers.groups_file import free_path
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
 from continuousflex_deep.viewers.landscape_groups_panel import GroupActions
 from continuousflex_deep.viewers.landscape_window import LandscapeWindow
@@ -59,8 +64,9 @@ class LandscapeWindowView(View):
         model, why = None, "No model is shown: none of the runs before this one names normal modes."
         if source is not None:
             try:
-                model, why = model_of(source, self._landscape._getExtraPath("viewer_modes")), ""
-            except InputError as error:
+                model = model_of(source, self._data.table.mode_ids)
+                why = f"The model is by the modes of '{source.getRunName()}'."
+            except (InputError, OSError) as error:
                 why = f"No model is shown: {error}"
         window = LandscapeWindow(
             self._data,
@@ -76,10 +82,10 @@ class LandscapeWindowView(View):
             ),
             launch=partial(self._make_trajectory, source) if source is not None else None,
         )
-        if why:
-            window.status.set(why)
+        window.status.set(why)
         if self._trajectory is not None:
-            window.motion.open(Path(self._trajectory._outputFolder()) / "trajectory.json")
+            saved = Path(self._trajectory._outputFolder()) / "trajectory.json"
+            succeeds(window.root, "Trajectory", lambda: window.motion.open(saved))
         return window
 
     def show(self) -> None:
@@ -101,18 +107,22 @@ class LandscapeWindowView(View):
 
     def _kept(self, groups_file: Path) -> Path:
         """A copy for a run, which must not change with what is done in the window afterwards."""
-        number = 1 + len(list(groups_file.parent.glob("groups_of_run_*.json")))
-        return Path(shutil.copyfile(groups_file, groups_file.with_name(f"groups_of_run_{number}.json")))
+        return Path(shutil.copyfile(groups_file, free_path(groups_file.with_name("groups_of_run.json"))))
 
     def _make_trajectory(self, source: Any, points: str) -> str:
         protocol = make_trajectory(self._project, self._landscape, source, points)
         return f"Frames, scripts and movies are made by the protocol '{protocol.getObjLabel()}'."
 
 
-def model_of(source: Any, folder: str) -> ModesData:
-    """Structure and modes that a run names; ``folder`` gets the modes. Raises InputError where they cannot be read."""
-    modes_to_folder(source.inputModes.get(), folder)
-    return read_modes_data(source._structure().getFileName(), folder)
+def model_of(source: Any, mode_ids: tuple[int, ...]) -> ModesData:
+    """Structure and modes that a run names. Raises InputError where they cannot be read, or lack a mode of these."""
+    with tempfile.TemporaryDirectory() as folder:
+        modes_to_folder(source.inputModes.get(), folder)
+        model = read_modes_data(source._structure().getFileName(), folder)
+    missing = sorted(set(mode_ids) - set(model.table.mode_ids))
+    if missing:
+        raise InputError(f"'{source.getRunName()}' has no modes {missing}, which the particles were analysed with")
+    return model
 
 
 def make_trajectory(project: Any, landscape: Any, source: Any, points: str, wait: bool = False) -> CfdProtTrajectory:
@@ -128,10 +138,14 @@ def make_trajectory(project: Any, landscape: Any, source: Any, points: str, wait
 
 
 def suggest(landscape: str, method: str, number: int, output: Path) -> str:
-    """Write clusters of a landscape as groups; what the command said."""
-    return run_beside(
+    """Write clusters of a landscape as groups, none where they make one cloud; what the command remarks on them."""
+    run_beside(
         "clusters", "--landscape", landscape, "--output", str(output), "--method", method, "--n-clusters", str(number)
     )
+    record = json.loads(output.with_name(f"{output.stem}_record.json").read_text(encoding="utf-8"))
+    if record["grouping_supported"] is False:
+        write_groups(output, [])
+    return "\n\n".join(f"{remark[:1].upper()}{remark[1:]}." for remark in record["remarks"])
 
 
 def write_star(landscape: str, groups_file: Path, folder: Path) -> str:
@@ -139,7 +153,7 @@ def write_star(landscape: str, groups_file: Path, folder: Path) -> str:
     said = run_beside(
         "group", "--landscape", landscape, "--groups", str(groups_file), "--output", str(folder), "--keep-outliers"
     )
-    return said.splitlines()[-1]
+    return next(reversed(said.splitlines()), "")
 
 
 def run_beside(command: str, *arguments: str) -> str:
