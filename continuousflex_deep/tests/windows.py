@@ -1,5 +1,6 @@
 """Screens for tests, and hands that click on windows."""
 
+import atexit
 import os
 import shutil
 import subprocess
@@ -7,6 +8,7 @@ import time
 import tkinter as tk
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from tkinter import ttk
 from typing import Any
 from unittest import SkipTest
@@ -23,6 +25,17 @@ def virtual_screen() -> Iterator[None]:
     if os.environ.get("DISPLAY"):
         yield
         return
+    os.environ["DISPLAY"] = _display()
+    try:
+        yield
+    finally:
+        del os.environ["DISPLAY"]
+
+
+@cache
+def _display() -> str:
+    """The name of a virtual display, which lives as long as this process: Tk ends the process when one disappears that
+    it has ever had a window on."""
     if shutil.which("Xvfb") is None:
         raise SkipTest("no display, and no Xvfb to make one (Debian: xvfb)")
     read, write = os.pipe()
@@ -36,13 +49,8 @@ def virtual_screen() -> Iterator[None]:
         number = answer.readline().strip()
     if not number:
         raise SkipTest("Xvfb did not start")
-    os.environ["DISPLAY"] = f":{number}"
-    try:
-        yield
-    finally:
-        del os.environ["DISPLAY"]
-        server.terminate()
-        server.wait(timeout=10)
+    atexit.register(server.kill)
+    return f":{number}"
 
 
 def run_until(root: tk.Misc, done: Callable[[], bool], at_most_s: float = 20.0) -> None:
