@@ -103,7 +103,9 @@ def test_columns_are_named_as_conditions_name_them(data: LandscapeData) -> None:
     assert {"score", "defocus", "source", "q7_sd", "angle_sd", "outlier"} <= set(data.colours)
     assert data.label("pc2") == "PC2 (Å)"
     assert data.label("q8_sd") == "deviation of q8 (Å)"
-    names, places = data.classes("source")
+    found = data.classes("source")
+    assert found is not None
+    names, places = found
     assert names == ["labelled", "predicted"]
     np.testing.assert_array_equal(places + 1, data.column("source"))
     assert data.classes("score") is None
@@ -259,7 +261,8 @@ def test_many_sets_of_origin_have_colours_of_their_own(data: LandscapeData) -> N
     view = view_of(data)
     view.show("pc1", "pc2", colour="source")
     view.figure.canvas.draw()
-    assert len({tuple(np.round(c, 3)) for c in view._points.cmap(np.linspace(0, 1, 20))}) == 20
+    colours: Any = view._points.get_cmap()
+    assert len({tuple(np.round(c, 3)) for c in colours(np.linspace(0, 1, 20))}) == 20
     assert view._points.norm.vmax == 19.5
     names = [text.get_text() for text in view._scale_axes.get_yticklabels()]
     assert names[:3] == ["labelled", "predicted", "set 3"]

@@ -488,6 +488,12 @@ def test_groups_are_handed_on(
 # ------------------------------------------------------------------------------------------------------------- paths
 
 
+def seen_places(window: LandscapeWindow, before: set[tuple[float, float]]) -> set[tuple[float, float]]:
+    """Where the ring was seen so far."""
+    before.add(tuple(window.view._marker.get_xydata()[0]))
+    return before
+
+
 def test_a_path_is_drawn_played_and_handed_on(window: LandscapeWindow, mouse: Mouse, asked: Asked) -> None:
     use(window, "path")
     for place in CENTRES[:, :2]:
@@ -498,12 +504,8 @@ def test_a_path_is_drawn_played_and_handed_on(window: LandscapeWindow, mouse: Mo
     assert len(window.view._path.get_xydata()) == 2
     button(window.root, "Play").invoke()
     run_until(window.root, lambda: window.view._marker.get_xydata().size > 0)
-    seen = set()
-    end = time.monotonic() + 1.0
-    while time.monotonic() < end:
-        run_for(window.root, 0.02)
-        seen.add(tuple(window.view._marker.get_xydata()[0]))
-    assert len(seen) > 5  # it moves
+    seen: set[tuple[float, float]] = set()
+    run_until(window.root, lambda: len(seen_places(window, seen)) > 5)  # it moves
     assert "frame" in window.motion.told.get("1.0", "end")
     button(window.root, "Stop").invoke()
     assert window.motion._timer is None
@@ -536,15 +538,17 @@ def test_a_saved_trajectory_is_opened_in_any_axes(
     assert window.motion.corners == []
     pick(window, window.y, "pc2")
     button(window.root, "Play").invoke()
-    shown = set()
-    for _ in range(20):
-        run_for(window.root, 0.05)
+    shown: set[int] = set()
+
+    def four_frames_are_seen() -> bool:
         place = window.view._marker.get_xydata()[0]
         frame = int(np.linalg.norm(points[:, :2] - place, axis=1).argmin())
         numbers = "\n".join(f"q{mode} = {q:.1f} Å" for mode, q in zip((7, 8, 9), amplitudes[frame], strict=True))
         assert numbers in window.motion.told.get("1.0", "end")
         shown.add(frame)
-    assert len(shown) > 3
+        return len(shown) > 3
+
+    run_until(window.root, four_frames_are_seen)
     window.motion.remove_corner()
     assert (len(window.motion.corners), window.motion.trajectory) == (6, None)
     assert window.motion.path_told.get() == "Path: 6 places"

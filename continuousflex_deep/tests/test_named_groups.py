@@ -129,3 +129,21 @@ def test_shared_particles_are_counted_once(tmp_path: Path) -> None:
     assert [landscape.particles.ids[s.rows].tolist() for s in select_named(landscape, groups)] == [[1, 2], [1, 3], [1]]
     with pytest.raises(InputError, match="has no groups"):
         select_named(landscape, [])
+
+
+def test_groups_of_an_earlier_run_do_not_stay_beside(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "mine.star").write_text("of the user")
+    for names in (["old", "both"], ["new", "both"]):
+        groups = [group(name, 1002, 1003 + i) for i, name in enumerate(names)]
+        assert main([*asked(folder, *groups), "--output", str(folder / "out")]) == 0
+    found = sorted(path.name for path in (folder / "out").iterdir())
+    assert found == ["1_new.json", "1_new.star", "2_both.json", "2_both.star", "groups.json", "mine.star"]
+
+
+def test_the_file_of_groups_itself_is_not_replaced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = asked(folder, group("a", 1002, OUTLIER))
+    before = (folder / "groups.json").read_bytes()
+    assert main([*command, "--output", str(folder)]) == 2
+    assert "holds the file of groups itself" in capsys.readouterr().err
+    assert (folder / "groups.json").read_bytes() == before
