@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from continuousflex_deep._version import __version__
-from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import atomic_path, require_file
 
 _PROGRAM = "continuousflex_deep"
 
@@ -17,6 +18,42 @@ def write_json(path: str | Path, content: Any) -> None:
     """Write JSON atomically, with numbers that JSON has no word for (NaN, infinity) refused."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False, default=str) + "\n")
+
+
+def read_json(path: str | Path, what: str) -> dict[str, Any]:
+    """The JSON object in a file. InputError without a file, FormatError for anything else and for NaN and infinity,
+    which write_json never writes."""
+    file = require_file(path, what)
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{what}: '{file}' cannot be read as JSON ({error}); run its command again") from error
+    if not isinstance(content, dict):
+        raise FormatError(f"{what}: '{file}' holds no JSON object ({{…}}) but {content!r:.40}; run its command again")
+    return content
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"it holds {text}, which is no number")
+    return value
+
+
+def read_record(path: str | Path) -> dict[str, Any]:
+    """The record that write_record wrote. InputError without a file, FormatError for anything else."""
+    record = read_json(path, "record")
+    whole = (
+        record.get("program") == _PROGRAM
+        and isinstance(record.get("command"), str)
+        and isinstance(record.get("options"), dict)
+    )
+    if not whole:
+        raise FormatError(
+            f"'{path}' is not a record of this program: expected the program '{_PROGRAM}', a command and its options; "
+            "give what one of its commands wrote"
+        )
+    return record
 
 
 def write_record(path: str | Path, command: str, options: Any, **facts: Any) -> None:
@@ -38,7 +75,7 @@ def require_record(path: str | Path) -> None:
     if not Path(path).exists():
         return
     try:
-        ours = json.loads(Path(path).read_text()).get("program") == _PROGRAM
+        ours = json.loads(Path(path).read_text(encoding="utf-8")).get("program") == _PROGRAM
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:
