@@ -13,7 +13,7 @@ from continuousflex_deep.analysis.reduction import Embedding
 from continuousflex_deep.animation import equal_steps
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import require_file
-from continuousflex_deep.io.trajectories import Trajectory
+from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, require_of_landscape, sample_of
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.progress import note
 
@@ -58,19 +58,7 @@ def inverse_of(landscape: Landscape) -> Callable[[Floats], Floats]:
 
 def density_of(landscape: Landscape, trajectory: Trajectory, factor: float = 0.0) -> Density:
     """The density, without outliers, in a trajectory's coordinates. InputError where it is of another landscape."""
-    k = landscape.coordinates.shape[1]
-    if trajectory.points.shape[1] != k or trajectory.mode_ids != landscape.particles.mode_ids:
-        raise InputError(
-            f"the trajectory is of another landscape: it has {trajectory.points.shape[1]} coordinates and modes "
-            f"{list(trajectory.mode_ids)}, the landscape {k} and {list(landscape.particles.mode_ids)}"
-        )
-    amplitudes = inverse_of(landscape)(trajectory.points)
-    away_A = float(np.abs(amplitudes - trajectory.amplitudes_A).max())
-    if away_A > 1e-3 * max(1.0, float(np.abs(trajectory.amplitudes_A).max())):
-        raise InputError(
-            f"the trajectory is of another landscape: its points stand for amplitudes {away_A:.3g} Å from those saved; "
-            "give the folder of the landscape that it was made in"
-        )
+    require_of_landscape(landscape.table(), trajectory)
     return estimate_density(landscape.coordinates[~landscape.outlier][:, trajectory.dimensions], factor)
 
 
@@ -219,6 +207,7 @@ def _trajectory(
     landscape: Landscape, density: Density, points: Floats, kind: str, dimensions: tuple[int, ...], made: dict[str, Any]
 ) -> Trajectory:
     places = points[:, dimensions]
+    sample = sample_of(landscape.table())
     if isinstance(landscape.reduction, Embedding):
         made = made | {"inverse_error_A": landscape.reduction.errors.inverse_A}
     return Trajectory(
@@ -230,5 +219,5 @@ def _trajectory(
         energy_kT=density.energy(places),
         energy_sd_kT=density.energy_sd(places),
         particles_near=density.particles_near(places),
-        made=made | {"bandwidth": density.bandwidth.tolist()},
+        made=made | {"bandwidth": density.bandwidth.tolist(), SAMPLE: sample},
     )

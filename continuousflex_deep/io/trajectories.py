@@ -9,12 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.errors import FormatError
+from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.records import write_json
+from continuousflex_deep.particles import evenly_spread
 
 Floats = NDArray[np.float64]
 _FORMAT = "continuousflex_deep trajectory 1"
+SAMPLE = "particles"  # in what is told of how a trajectory was made
+_SAMPLE, _SAMPLED = 16, ("ids", "coordinates", "amplitudes")
+_SAME = 1e-3  # of the landscape's width: what rounding, and another number of threads, may change
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,7 @@ def read_trajectory(path: str | Path) -> Trajectory:
             kind=str(content.pop("kind")),
             made=dict(content.pop("made")),
         )
+        sampled = [len(trajectory.made.get(SAMPLE, {}).get(name, [])) for name in _SAMPLED]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"'{file}' is not a trajectory that the trajectory command wrote ({error!r})") from error
     n, k = trajectory.points.shape if trajectory.points.ndim == 2 else (0, 0)
@@ -74,8 +80,42 @@ def read_trajectory(path: str | Path) -> Trajectory:
         and all(len(a) == n for a in (trajectory.energy_kT, trajectory.energy_sd_kT, trajectory.particles_near))
         and trajectory.dimensions != ()
         and all(0 <= i < k for i in trajectory.dimensions)
+        and len(set(sampled)) == 1
         and all(np.isfinite(a).all() for a in arrays.values())
     )
     if not fits:
         raise FormatError(f"'{file}': the trajectory's arrays do not fit together; make it anew")
     return trajectory
+
+
+def sample_of(table: LandscapeTable) -> dict[str, Any]:
+    """Some particles with their coordinates and amplitudes, by which a landscape is known again."""
+    rows = evenly_spread(len(table), _SAMPLE)
+    return {name: getattr(table, name)[rows].tolist() for name in _SAMPLED}
+
+
+def require_of_landscape(table: LandscapeTable, trajectory: Trajectory, what: str = "the trajectory") -> None:
+    """Raises InputError where a trajectory was made in another landscape: one of other coordinates or modes, or where
+    the particles that it names are elsewhere, or are not."""
+    other, k = f"{what} is of another landscape", table.coordinates.shape[1]
+    if trajectory.points.shape[1] != k or trajectory.mode_ids != table.mode_ids:
+        raise InputError(
+            f"{other}: it has {trajectory.points.shape[1]} coordinates and modes {list(trajectory.mode_ids)}, the "
+            f"landscape {k} and {list(table.mode_ids)}"
+        )
+    sample = {name: np.array(trajectory.made.get(SAMPLE, {}).get(name, [])) for name in _SAMPLED}
+    if not len(sample["ids"]):
+        raise InputError(f"{what} does not say what landscape it was made in; make it anew with the trajectory command")
+    order = np.argsort(table.ids)
+    rows = order[np.minimum(np.searchsorted(table.ids, sample["ids"], sorter=order), len(table) - 1)]
+    if not np.array_equal(table.ids[rows], sample["ids"]):
+        absent = int((table.ids[rows] != sample["ids"]).sum())
+        raise InputError(f"{other}: of {len(rows)} particles that it names {absent} are not in this one")
+    for name in ("coordinates", "amplitudes"):
+        here = getattr(table, name)
+        away = float(np.abs(sample[name] - here[rows]).max())
+        if away > _SAME * max(float(np.ptp(here)), 1e-12):
+            raise InputError(
+                f"{other}: {name} of its particles differ by up to {away:.3g} from those here; give the landscape that "
+                "it was made in"
+            )

@@ -18,7 +18,7 @@ from tkinter import colorchooser, filedialog, messagebox, ttk
 
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.groups import NamedGroup, read_groups, write_groups
-from continuousflex_deep.io.trajectories import Trajectory, write_trajectory
+from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, sample_of, write_trajectory
 from continuousflex_deep.tests.landscape_view_data import CENTRES, three_clouds
 from continuousflex_deep.tests.windows import Mouse, button, run_for, run_until, widgets
 from continuousflex_deep.viewers.landscape_data import LandscapeData
@@ -527,7 +527,8 @@ def test_a_saved_trajectory_is_opened_in_any_axes(
     points = np.linspace(CENTRES[0], CENTRES[2], 7)
     zeros = np.zeros(7)
     amplitudes = points @ np.linalg.qr(np.random.default_rng(7).normal(size=(3, 3)))[0]  # as three_clouds has it
-    saved = Trajectory(points, amplitudes, (7, 8, 9), "points", (0, 1), zeros, zeros, zeros.astype(int), {})
+    made = {SAMPLE: sample_of(data.table)}
+    saved = Trajectory(points, amplitudes, (7, 8, 9), "points", (0, 1), zeros, zeros, zeros.astype(int), made)
     write_trajectory(tmp_path / "t.json", saved)
     monkeypatch.setattr(filedialog, "askopenfilename", lambda **_: str(tmp_path / "t.json"))
     button(window.motion.frame, "Open …").invoke()

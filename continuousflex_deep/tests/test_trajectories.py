@@ -262,8 +262,17 @@ class TestRefused:
         made, _ = make_trajectory(landscape_of(double_well(500, 0)), options())
         with pytest.raises(InputError, match="another landscape: it has 3 coordinates"):
             density_of(landscape_of(double_well(500, 0), modes=4), made)
-        with pytest.raises(InputError, match="another landscape: its points stand for"):
+        with pytest.raises(InputError, match="another landscape: coordinates of its particles"):
             density_of(landscape_of(double_well(500, 1), seed=6), made)
+        moved = landscape_of(double_well(500, 0) + np.array([40.0, 0.0]))  # the same coordinates about another mean
+        with pytest.raises(InputError, match="another landscape: amplitudes of its particles"):
+            density_of(moved, made)
+        renumbered = dataclasses.replace(moved.particles, ids=moved.particles.ids + 1000)
+        with pytest.raises(InputError, match="of 16 particles that it names 16 are not in this one"):
+            density_of(dataclasses.replace(moved, particles=renumbered), made)
+        unnamed = dataclasses.replace(made, made={})
+        with pytest.raises(InputError, match="does not say what landscape"):
+            density_of(moved, unnamed)
 
     def test_files_that_are_no_trajectory(self, tmp_path: Path) -> None:
         made, _ = make_trajectory(landscape_of(double_well(500, 0)), options())

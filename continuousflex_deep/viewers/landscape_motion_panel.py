@@ -11,13 +11,12 @@ from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from continuousflex_deep.io.trajectories import Trajectory, read_trajectory
+from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, require_of_landscape
 from continuousflex_deep.viewers.dialogs import guarded, succeeds
 from continuousflex_deep.viewers.landscape_path import (
     conformations_along,
     places_of,
     points_text,
-    require_same_landscape,
     trajectory_axes,
 )
 from continuousflex_deep.viewers.landscape_view import LandscapeView
@@ -124,7 +123,7 @@ class MotionPanel:
         self._show_path()
 
     def _take(self, trajectory: Trajectory) -> None:
-        require_same_landscape(self.view.data, trajectory)
+        require_of_landscape(self.view.data.table, trajectory)
         self.trajectory, self.corners = trajectory, []
         if not self.view.is_3d and set(self.view.shown) <= set(trajectory_axes(self.view.data)):
             places = places_of(self.view.data, trajectory, self.view.shown)

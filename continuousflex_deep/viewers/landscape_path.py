@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.animation import equal_steps
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.trajectories import Trajectory
+from continuousflex_deep.io.trajectories import Trajectory, require_of_landscape
 from continuousflex_deep.particles import evenly_spread
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 
@@ -64,7 +64,7 @@ def points_text(data: LandscapeData, axes: tuple[str, ...], corners: Floats) -> 
 def places_of(data: LandscapeData, trajectory: Trajectory, axes: tuple[str, ...]) -> Floats:
     """Where a saved trajectory's points are in two axes (P, 2). Raises InputError where it is of another landscape, and
     for axes that trajectories say nothing of."""
-    require_same_landscape(data, trajectory)
+    require_of_landscape(data.table, trajectory)
     known = dict(zip(trajectory_axes(data), [*trajectory.points.T, *trajectory.amplitudes_A.T], strict=True))
     if len(axes) != 2 or not set(axes) <= set(known):
         raise InputError(f"a trajectory is shown in two of {', '.join(known)}")
@@ -74,25 +74,3 @@ def places_of(data: LandscapeData, trajectory: Trajectory, axes: tuple[str, ...]
 def trajectory_axes(data: LandscapeData) -> list[str]:
     """The columns in which a trajectory's points have a place: coordinates and amplitudes."""
     return [*data.table.coordinate_names(), *(f"q{mode}" for mode in data.table.mode_ids)]
-
-
-def require_same_landscape(data: LandscapeData, trajectory: Trajectory) -> None:
-    """InputError where a trajectory has other coordinates or modes, or its places stand for other conformations than
-    they do in this landscape, as far as amplitudes are an affine function of coordinates; of principal components they
-    are."""
-    table = data.table
-    if trajectory.mode_ids != table.mode_ids or trajectory.points.shape[1] != table.coordinates.shape[1]:
-        raise InputError(
-            f"the trajectory is of another landscape: it has {trajectory.points.shape[1]} coordinates and modes "
-            f"{list(trajectory.mode_ids)}, this landscape {table.coordinates.shape[1]} and {list(table.mode_ids)}"
-        )
-    rows = evenly_spread(len(table), _MOST)
-    inputs = np.column_stack([table.coordinates[rows], np.ones(len(rows))])
-    fit = np.linalg.lstsq(inputs, table.amplitudes[rows], rcond=None)[0]
-    left_A = np.sqrt(np.square(inputs @ fit - table.amplitudes[rows]).mean())
-    there = np.column_stack([trajectory.points, np.ones(len(trajectory))]) @ fit
-    away_A = np.sqrt(np.square(there - trajectory.amplitudes_A).mean())
-    if away_A > 3 * left_A + 1e-3 * max(1.0, float(np.abs(trajectory.amplitudes_A).max())):
-        raise InputError(
-            f"the trajectory is of another landscape: its places stand for amplitudes {away_A:.3g} Å from those saved"
-        )
