@@ -8,7 +8,8 @@ nothing left to draw, and the median of the processor time, which other work on 
 
 open        reading landscape.npz and showing the first picture (once)
 zoom        a step of the wheel, coloured by density (log); … by score: by the mean of a column in each cell
-groups      the same with three groups of a third of the particles each drawn over it
+            … by source: by which of 20 sets of origin most particles of a cell are of
+groups      the same, coloured by score, with six groups of a sixth of the particles each drawn over it
 turn        a step of turning three axes by the mouse
 axes        another pair of axes
 hover       finding and ringing the particle under the pointer
@@ -30,6 +31,7 @@ from continuousflex_deep.viewers.landscape_data import read_landscape_data
 from continuousflex_deep.viewers.landscape_window import LandscapeWindow
 
 REPEATS = 15
+SETS = 20
 CENTRES = np.array([[-150.0, 0.0, 0.0], [0.0, 60.0, 0.0], [150.0, 0.0, 30.0]])
 
 
@@ -48,8 +50,8 @@ def clouds(n: int) -> LandscapeTable:
         amplitudes=coordinates @ np.linalg.qr(rng.normal(size=(3, 3)))[0],
         distance=np.abs(rng.normal(size=n)),
         outlier=rng.uniform(size=n) > 0.99,
-        source=1 + (rng.uniform(size=n) > 0.1).astype(np.int64),
-        source_names=("labelled", "predicted"),
+        source=rng.integers(1, SETS + 1, n),
+        source_names=tuple(f"set {number}" for number in range(1, SETS + 1)),
         stack_names=("particles.mrcs",),
         stack=np.zeros(n, dtype=np.int32),
         index=np.arange(n),
@@ -109,15 +111,20 @@ def measure(window: LandscapeWindow) -> dict[str, list[tuple[float, float]]]:
         window.show_columns()
         window.root.update()
 
+    def encircle(corners: list[tuple[float, float]]) -> None:
+        window._trail = corners
+        window._encircled([])
+
     figures = {"zoom": timed(zoom)}
     show("pc1", "pc2", "(none)", "score")
     figures["zoom, score"] = timed(zoom)
     show("pc1", "pc2", "(none)", "source")
     figures["zoom, source"] = timed(zoom)
     show("pc1", "pc2", "(none)", "density (log)")
-    for number, condition in enumerate(("pc1 < -75", "pc1 > 75", "pc2 > 30"), start=1):
-        selection.choose_by(condition)
-        selection.add_group(f"group {number}")
+    show("pc1", "pc2", "(none)", "score")
+    for number in range(6):
+        selection.choose_by(f"id % 6 == {number}")
+        selection.add_group(f"group {number + 1}")
     window._chosen()
     window.root.update()
     figures["zoom, groups"] = timed(zoom)
@@ -132,7 +139,7 @@ def measure(window: LandscapeWindow) -> dict[str, list[tuple[float, float]]]:
     angle = np.linspace(0, 2 * np.pi, 200)
     corners = list(zip(150 + 110 * np.cos(angle), 80 * np.sin(angle), strict=True))
     figures["hover"] = timed(lambda number: view.mark(view.place(view.nearest(10.0 * number - 70, 5.0) or 0)))
-    figures["lasso"] = timed(lambda _number: window._encircled(corners), 5)
+    figures["lasso"] = timed(lambda _number: encircle(corners), 5)
     window.condition.set("pc1 > 0 and score > 0.5 and not outlier")
     figures["condition"] = timed(lambda _number: window.choose_by_condition(), 5)
     return figures

@@ -3,7 +3,10 @@
 import numpy as np
 
 from continuousflex_deep.io.landscape_table import LandscapeTable
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.tests.test_nma import helix
 from continuousflex_deep.viewers.landscape_data import LandscapeData
+from continuousflex_deep.viewers.modes_data import ModesData, make_modes_data
 
 CENTRES = np.array([[-150.0, 0.0, 0.0], [0.0, 60.0, 0.0], [150.0, 0.0, 30.0]])
 
@@ -41,3 +44,11 @@ def three_clouds(n: int = 600, seed: int = 0, stack: str = "none.mrcs") -> tuple
         defocus_A=rng.uniform(5000, 20000, n),
     )
     return LandscapeData(table), cloud
+
+
+def small_model() -> ModesData:
+    """A helix of 40 residues, with three random unit modes of the numbers of three_clouds."""
+    structure = helix(40)
+    vectors = np.random.default_rng(3).normal(size=(3, len(structure), 3))
+    vectors /= np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
+    return make_modes_data(structure, NormalModes((7, 8, 9), vectors))

@@ -18,17 +18,14 @@ from matplotlib.figure import Figure
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.groups import NamedGroup
-from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_stack
-from continuousflex_deep.tests.landscape_view_data import CENTRES, three_clouds
-from continuousflex_deep.tests.test_nma import helix
+from continuousflex_deep.tests.landscape_view_data import CENTRES, small_model, three_clouds
 from continuousflex_deep.tests.test_trajectories import double_well, landscape_of
 from continuousflex_deep.viewers import landscape_view
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_path import conformations_along, places_of, points_text
 from continuousflex_deep.viewers.landscape_selection import CHOSEN_COLOUR, Selection
 from continuousflex_deep.viewers.landscape_view import DENSITY, LOG_DENSITY, PLAIN, LandscapeView, Layer
-from continuousflex_deep.viewers.modes_data import ModesData, make_modes_data
 from continuousflex_deep.viewers.modes_figure import MotionFigure
 from continuousflex_deep.viewers.particle_view import ParticleView, describe_particle
 from continuousflex_deep.viewers.raster import Raster, Window
@@ -91,6 +88,15 @@ def test_zoom_keeps_the_point_under_the_pointer() -> None:
     window = Window(0, 10, 0, 4).zoomed(2.0, 2.5, 1.0)
     assert window == Window(1.25, 6.25, 0.5, 2.5)
     assert window.moved(1, -1) == Window(2.25, 7.25, -0.5, 1.5)
+
+
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 2.0])
+def test_no_side_of_a_cube_is_cut_off_whatever_the_windows_shape(aspect: float) -> None:
+    window = Window(-1, 3, 0, 4).with_aspect(aspect)
+    width, height = window.right - window.left, window.top - window.bottom
+    assert (width / height, min(width, height)) == (aspect, 4)
+    assert ((window.left + window.right) / 2, (window.bottom + window.top) / 2) == (1, 2)
+    assert window.with_aspect(aspect) == window
 
 
 # -------------------------------------------------------------------------------------------------------------- view
@@ -418,13 +424,6 @@ def test_saved_trajectories_are_shown_where_they_lead() -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- particle
-
-
-def small_model() -> ModesData:
-    structure = helix(40)
-    vectors = np.random.default_rng(3).normal(size=(3, len(structure), 3))
-    vectors /= np.linalg.norm(vectors, axis=(1, 2), keepdims=True)
-    return make_modes_data(structure, NormalModes((7, 8, 9), vectors))
 
 
 def test_a_particle_is_centred_by_its_shift(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from tkinter import colorchooser, filedialog, messagebox, ttk
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.groups import NamedGroup, read_groups, write_groups
 from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, sample_of, write_trajectory
-from continuousflex_deep.tests.landscape_view_data import CENTRES, three_clouds
+from continuousflex_deep.tests.landscape_view_data import CENTRES, small_model, three_clouds
 from continuousflex_deep.tests.windows import Mouse, button, run_for, run_until, widgets
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_groups_panel import GroupActions
@@ -557,6 +557,32 @@ def test_a_saved_trajectory_is_opened_in_any_axes(
     button(window.motion.frame, "Open …").invoke()
     assert "is not a trajectory" in asked.told[-1]
     assert asked.told[:-1] == []
+
+
+def test_the_model_moves_along_the_path(data: LandscapeData, tmp_path: Path, screen: None) -> None:
+    model = small_model()
+    try:
+        window = LandscapeWindow(data, tmp_path, model=model)
+    except tk.TclError as error:
+        pytest.skip(f"Tk opens no window: {error}")
+    for place in CENTRES[:2, :2]:
+        window.motion.add_corner(*place)
+    window.motion.play_or_stop()
+    seen: set[int] = set()
+    places, amplitudes = window.motion._prepare_frames()
+    view = window.motion.particle
+
+    def moves() -> bool:
+        frame = int(np.linalg.norm(places - window.view._marker.get_xydata()[0], axis=1).argmin())
+        atoms = view._rest_A + model.shown_displacements((7, 8, 9), amplitudes[frame])
+        expected = (atoms @ view._front.T)[model.bonds][..., :2]
+        drawn = np.array(view._trace.drawn.get_segments())
+        np.testing.assert_allclose(np.sort(drawn.ravel()), np.sort(expected.ravel()), atol=1e-6)
+        seen.add(frame)
+        return len(seen) > 3
+
+    run_until(window.root, moves)
+    window.close()
 
 
 def test_within_another_programs_window(data: LandscapeData, tmp_path: Path, screen: None) -> None:

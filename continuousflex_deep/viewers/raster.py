@@ -30,9 +30,11 @@ class Window:
         return Window(self.left + dx, self.right + dx, self.bottom + dy, self.top + dy)
 
     def with_aspect(self, aspect: float) -> "Window":
-        """As high about the same middle, and as wide as makes a unit as long in both directions."""
-        middle, half = (self.left + self.right) / 2, aspect * (self.top - self.bottom) / 2
-        return Window(middle - half, middle + half, self.bottom, self.top)
+        """About the same middle, as large in the shorter direction, and in the other as makes units equally long."""
+        x, y = (self.left + self.right) / 2, (self.bottom + self.top) / 2
+        half = min(self.right - self.left, self.top - self.bottom) / 2
+        width, height = half * max(aspect, 1.0), half * max(1.0 / aspect, 1.0)
+        return Window(x - width, x + width, y - height, y + height)
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
