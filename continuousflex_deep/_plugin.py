@@ -16,7 +16,9 @@ from continuousflex_deep._version import __version__
 from continuousflex_deep.constants import COMPUTE_HOME, COMPUTE_PYTHON, DISTRIBUTION, PACKAGE
 
 # what a Python must be able to import to run every command
-COMPUTE_MODULES = ("torch", "torchvision", "prody", "gemmi", "mrcfile", "matplotlib")
+COMPUTE_MODULES = (
+    "torch", "torchvision", "prody", "gemmi", "mrcfile", "matplotlib", "sklearn", "plotly", "dash_molstar",
+)  # fmt: skip
 INSTALLED_FLAG = "COMPUTE_ENVIRONMENT_INSTALLED"
 
 
