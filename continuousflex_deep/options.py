@@ -645,7 +645,11 @@ class EvaluateOptions(_Flexible, _Compute):
         "particle file with results; repeat to compare several with the truth and with each other"
     )
     truth: str = option("", "particle file with the true poses and amplitudes; without it, results are compared alone")
-    mode_list: str = option("", "modes to compare, for example 7-9; by default those of the particles")
+    mode_list: str = option(
+        "",
+        "modes along which results are compared, for example 7-9; by default those of the particles. Centroids of "
+        "groups are along all modes of the groups",
+    )
     reconstruction: tuple[str, ...] = option(
         (),
         "folder that the reconstruct command wrote, of one group or several; repeat for more. Each map is compared "
@@ -653,7 +657,7 @@ class EvaluateOptions(_Flexible, _Compute):
     )
     b_factor_A2: float = option(
         SimulateOptions.b_factor_A2,
-        "B-factor that blurs the atoms of these structures; it matters to correlations in a mask alone",
+        "B-factor that blurs the atoms of these structures; it matters to correlations in a mask, hardly to others",
         "Å²",
         low=0.0,
     )

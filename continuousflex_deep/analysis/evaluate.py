@@ -3,8 +3,9 @@ Jonić 2022 (DeepHEMNMA).
 
 Amplitudes and shifts: mean absolute error. Orientation: mean angle between the three rotated coordinate axes. RMSD:
 between the atoms displaced with the estimated and with the true parameters, one type of parameter at a time, then
-averaged over particles. Beside the figures over all particles stand those over the particles that are not lost, since
-one failed search among hundreds can carry a mean.
+averaged over particles; displaced structures are re-centred, as they are everywhere (docs/conventions.md). Beside the
+figures over all particles stand those over the particles that are not lost, since one failed search among hundreds can
+carry a mean. Angles are compared as they are: symmetry, by which two orientations can be one, is not considered.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.analysis.tables import format_rows
+from continuousflex_deep.animation import without_translation
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
@@ -105,7 +107,7 @@ def evaluate(
     true = truth.select(truth.rows_of(particles.ids))
     errors: dict[str, Floats] = {}
     if particles.amplitudes is not None and true.amplitudes is not None:
-        errors |= _amplitude_errors(particles, true, modes)
+        errors |= _amplitude_errors(particles, true, structure, modes)
     if particles.euler_deg is not None and true.euler_deg is not None:
         errors |= _angle_errors(particles.euler_deg, true.euler_deg, structure)
     if particles.shift_A is not None and true.shift_A is not None:
@@ -159,21 +161,23 @@ def mode_columns(particles: Particles, values: Floats, mode_ids: tuple[int, ...]
     return values[:, [particles.mode_ids.index(m) for m in mode_ids]]
 
 
-def _amplitude_errors(particles: Particles, true: Particles, modes: NormalModes) -> dict[str, Floats]:
+def _amplitude_errors(
+    particles: Particles, true: Particles, structure: Structure, modes: NormalModes
+) -> dict[str, Floats]:
     difference = _amplitude_difference(particles, true, modes.mode_ids)
     size = np.abs(difference)
     errors = {"amplitude": size.mean(axis=1)}
     errors |= {f"amplitude_{m}": size[:, i] for i, m in enumerate(modes.mode_ids)}
-    errors["rmsd_amplitude_A"] = conformation_rmsd_A(difference, modes)
+    errors["rmsd_amplitude_A"] = conformation_rmsd_A(difference, structure, modes)
     return errors
 
 
-def conformation_rmsd_A(difference: Floats, modes: NormalModes) -> Floats:
-    """RMSD (n,) in Å between structures whose amplitudes differ by `difference` (n, M)."""
+def conformation_rmsd_A(difference: Floats, structure: Structure, modes: NormalModes) -> Floats:
+    """RMSD (n,) in Å between re-centred structures whose amplitudes differ by `difference` (n, M)."""
     # mean over atoms of |Σ Δq·v|² is a quadratic form in Δq, so no coordinates need to be displaced
-    flat = modes.vectors.reshape(len(modes), -1)
+    flat = without_translation(structure, modes.vectors).reshape(len(modes), -1)
     gram = flat @ flat.T / modes.vectors.shape[1]
-    return np.sqrt(np.einsum("ni,ij,nj->n", difference, gram, difference))
+    return np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", difference, gram, difference), 0))
 
 
 def _amplitude_difference(particles: Particles, true: Particles, mode_ids: tuple[int, ...]) -> Floats:

@@ -5,6 +5,7 @@ errors.png (of every particle), record.json, and of groups resolution_0.5.csv, r
 each in a folder of its name fsc.csv, centroid.pdb and centroid.mrc.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -33,8 +34,9 @@ from continuousflex_deep.assessment_figures import (
     save_png,
 )
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.files import require_writable_folder, telling_names
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
+from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
@@ -51,8 +53,8 @@ TRUTH, VERSUS = "truth", " vs. "
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """Results against the truth by name, results against each other by 'second vs. first', expected errors at the
-    Cramér-Rao bound, and groups' maps."""
+    """Results against the truth by name, which is never "truth"; results against each other by 'second vs. first';
+    expected errors at the Cramér-Rao bound; and groups' maps."""
 
     results: dict[str, Evaluation]
     between: dict[str, Evaluation]
@@ -60,17 +62,19 @@ class Assessment:
     groups: "Sequence[GroupAgreement]" = field(default=())
 
     def comparisons(self) -> dict[str, Evaluation]:
-        """All comparisons by what they compare."""
-        return {f"{name}{VERSUS}{TRUTH}": one for name, one in self.results.items()} | self.between
+        """All comparisons by what they compare; names that two of them would have are numbered."""
+        found = [(f"{name}{VERSUS}{TRUTH}", one) for name, one in self.results.items()] + [*self.between.items()]
+        return dict(zip(distinct(name for name, _ in found), (one for _, one in found), strict=True))
 
     def tables(self) -> list[Table]:
         """The article's tables, and those of the groups."""
         return article_tables(self.comparisons(), self.bound) + (group_tables(self.groups) if self.groups else [])
 
     def facts(self) -> dict[str, Any]:
-        """All figures, for the record."""
-        facts: dict[str, Any] = {"results": {name: one.as_dict() for name, one in self.results.items()}}
-        facts |= {"between": {name: one.as_dict() for name, one in self.between.items()}, "bound": self.bound}
+        """All figures, for the record: comparisons together, and apart by what they are with; and the tables."""
+        named = {"comparisons": self.comparisons(), "results": self.results, "between": self.between}
+        facts: dict[str, Any] = {key: {n: one.as_dict() for n, one in found.items()} for key, found in named.items()}
+        facts |= {"bound": self.bound, "tables": [dataclasses.asdict(table) for table in self.tables()]}
         return facts | {"groups": [group.as_dict() for group in self.groups]}
 
 
@@ -107,7 +111,7 @@ def assess(options: EvaluateOptions) -> Assessment:
     between = _between(sets, structure, modes, options.lost_deg)
     first = next(iter(sets.values()))
     bound = _bound(join(first, truth), structure, modes, options) if options.bound and truth is not None else None
-    return Assessment(results, between, bound, _groups(structure, modes, truth, options))
+    return Assessment(results, between, bound, _groups(truth, options))
 
 
 def _common_modes(sets: Mapping[str, Particles]) -> tuple[int, ...] | None:
@@ -132,28 +136,31 @@ def _between(
     return found
 
 
-def _groups(
-    structure: Structure, modes: NormalModes, truth: Particles | None, options: EvaluateOptions
-) -> "Sequence[GroupAgreement]":
+def _groups(truth: Particles | None, options: EvaluateOptions) -> "Sequence[GroupAgreement]":
+    """The groups' maps, along the groups' own modes, whichever the results are compared along."""
     if not options.reconstruction:
         return ()
     # maps need torch, which the rest of this module does not
     from continuousflex_deep.devices import choose_device
-    from continuousflex_deep.reconstruction.centroids import assess_groups, read_group_maps
+    from continuousflex_deep.reconstruction.centroids import assess_groups, modes_needed, read_group_maps
 
     choose_device("cpu", options.threads)
-    return assess_groups(read_group_maps(options.reconstruction), structure, modes, truth, options.b_factor_A2)
+    groups = read_group_maps(options.reconstruction)
+    structure, modes = read_reference(options.structure, options.modes, modes_needed(groups, truth) or None)
+    return assess_groups(groups, structure, modes, truth, options.b_factor_A2)
 
 
 def _named(paths: tuple[str, ...]) -> dict[str, str]:
-    """The files by their names without suffix, or by their paths where names repeat. InputError for one file twice."""
+    """The files by their names without suffix, and so much of their paths as tells them apart. A file called truth has
+    another name, since comparisons with the truth have that one. InputError for one file twice."""
     for path in paths:
         if paths.count(path) > 1:
             raise InputError(
                 f"--particles: '{path}' is given twice; a result is compared with the truth and with others"
             )
-    stems = [Path(p).stem for p in paths]
-    return dict(zip(stems if len(set(stems)) == len(stems) else paths, paths, strict=True))
+    bare = [Path(path).with_suffix("") for path in paths]
+    names = telling_names(bare if len(set(bare)) == len(bare) else paths)
+    return dict(zip(distinct(names, taken=(TRUTH,)), paths, strict=True))
 
 
 def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: EvaluateOptions) -> dict[str, float]:
@@ -175,10 +182,9 @@ def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
     for threshold in ("0.5", "0.143"):
         rows: list[tuple[Cell, ...]] = []
         for g in groups:
-            facts, resolutions = g.as_dict(), g.resolutions_A()
-            where = f" ({facts['axis']} {facts['low']:.4g} to {facts['high']:.4g})" if "axis" in facts else ""
+            resolutions, label = g.resolutions_A(), f" ({g.group.label})" if g.group.label else ""
             found = [resolutions.get(curve, {}).get(threshold) for curve in curves]
-            rows.append((f"{g.group.name}{where}", len(g.group.particles), g.models[CENTROID].spread_A, *found))
+            rows.append((f"{g.group.name}{label}", len(g.group.particles), g.models[CENTROID].spread_A, *found))
         title = f"Resolution in Å where the FSC of groups' maps, neither filtered nor masked, falls to {threshold}"
         head = ("", "particles", "spread [Å]", *curves)
         tables.append(Table(f"resolution_{threshold}", title, head, tuple(rows)))

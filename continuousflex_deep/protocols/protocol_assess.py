@@ -1,6 +1,5 @@
 """Results against the truth and against each other, and groups' maps against their centroids."""
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,11 +9,13 @@ from pyworkflow.protocol import params
 from continuousflex_deep.assessment_figures import CENTROID, REST, TRUE_CENTROID
 from continuousflex_deep.convert import enabled_ids, mode_ids_of
 from continuousflex_deep.io.modes import parse_mode_list
+from continuousflex_deep.io.names import distinct
+from continuousflex_deep.io.records import read_record
 from continuousflex_deep.options import EvaluateOptions
 from continuousflex_deep.protocols.form_options import add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.protocol_reconstruct import add_curves, resolutions_told
-from continuousflex_deep.protocols.result_names import distinct, result_name, result_names
+from continuousflex_deep.protocols.result_names import result_name, result_names
 
 # kinds of errors that the summary names, with their unit
 _TOLD = {"amplitude": ("amplitudes", " Å"), "angle_deg": ("angle", "°"), "shift_A": ("shift", " Å")}
@@ -155,7 +156,7 @@ class CfdProtAssess(CfdProtBase):
 
     def getRecord(self) -> dict[str, Any]:
         """What the command wrote of its results."""
-        return json.loads((Path(self._outputFolder()) / "record.json").read_text(encoding="utf-8"))
+        return read_record(Path(self._outputFolder()) / "record.json")
 
     def getGroups(self) -> list[dict[str, Any]]:
         """Figures of the groups' maps."""
@@ -165,8 +166,7 @@ class CfdProtAssess(CfdProtBase):
         if not (Path(self._outputFolder()) / "record.json").is_file():
             return ["The results are not assessed yet."]
         record = self.getRecord()
-        compared = {f"{name} vs. truth": figures for name, figures in record["results"].items()} | record["between"]
-        lines = [f"{name}: {_told(figures)}" for name, figures in compared.items()]
+        lines = [f"{name}: {_told(figures)}" for name, figures in record["comparisons"].items()]
         return lines + [f"{facts['group']}: {_groupTold(facts)}" for facts in record["groups"]]
 
 

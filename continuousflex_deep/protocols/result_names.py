@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from continuousflex_deep.io.names import distinct
+
 _UNWANTED = re.compile(r"[^\w .()-]+")
 
 
@@ -18,14 +20,3 @@ def result_name(pointer: Any) -> str:
     run, result = pointer.getObjValue(), pointer.get()
     label = result.getObjLabel() or (run.getRunName() if hasattr(run, "getRunName") else "")
     return _UNWANTED.sub("_", label).strip(" .") or "result"
-
-
-def distinct(names: Iterable[str]) -> list[str]:
-    """The same names, the later ones of those that repeat numbered."""
-    found: list[str] = []
-    for name in names:
-        new, number = name, 2
-        while new in found:
-            new, number = f"{name} ({number})", number + 1
-        found.append(new)
-    return found

@@ -1,18 +1,23 @@
 """Maps of groups against the maps of their centroids, as the article assesses reconstructions (Hamitouche & Jonić 2022,
 Figure 7 and Supplementary Figure 3).
 
-The centroid of a group is the structure in the mean amplitudes of its particles, by those that were estimated and,
-where the truth is known, by the true ones. The map that is compared is the mean of the half maps, neither filtered nor
-masked.
+The centroid of a group is the structure in the mean amplitudes of its particles along all modes that they have, by
+those that were estimated and, where the truth is known, by the true ones along the truth's modes. The map that is
+compared is the mean of the half maps, neither filtered nor masked.
 
 What an FSC with the centroid means is told by three others: with the structure at rest and with the centroid of the
-group that is farthest in conformation, which should be lower, and what the noise alone would leave of the FSC with a
-perfect reference, √(2F/(1 + F)) of the half maps' F (Rosenthal & Henderson 2003), above which only chance leads. Below
-it are the spread of conformations in the group and errors of the poses.
+group that is farthest in conformation, which should be lower, and what the noise would leave of the FSC with a perfect
+reference, √(2F/(1 + F)) of the half maps' F (Rosenthal & Henderson 2003). Below it are the spread of conformations in
+the group and errors of the poses.
+
+That last one is an estimate, not a bound. Poses and amplitudes were found with this very structure, which raises the
+half maps' F and the FSC with the centroid alike: both are independent of it only beyond --finest-resolution-A of the
+alignment, and in very noisy images the estimated centroid may agree better than the true one. Towards 0.143 it follows
+chance in F, so that it is told at 0.5 only.
 """
 
-import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +25,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.analysis.evaluate import conformation_rmsd_A, mode_columns
+from continuousflex_deep.analysis.evaluate import conformation_rmsd_A
 from continuousflex_deep.animation import deformed, write_swing
 from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.imaging.density import structure_to_map
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.files import require_file, telling_names
 from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.particles import Particles
@@ -43,11 +50,18 @@ from continuousflex_deep.reconstruction.symmetry import point_group
 
 Map = NDArray[np.float32]
 Floats = NDArray[np.float64]
+RECORD_FILE, HALVES = "record.json", ("half1.mrc", "half2.mrc")
+_AGAIN = "run reconstruct again"
+_NOT_IN_NAMES = re.compile(r"[/\\:]+")
+_SAME = 1e-3  # relative difference below which two voxel sizes are the same
 
 
 @dataclass(frozen=True, eq=False)
 class GroupMap:
-    """A folder of the reconstruct command: its particles, and how the map was made."""
+    """A folder of the reconstruct command: its particles, and how the map was made.
+
+    name: one that a folder can have, and that no other group read with it has; label: what the group is of.
+    """
 
     name: str
     folder: Path
@@ -55,18 +69,27 @@ class GroupMap:
     mask_diameter_A: float
     symmetry: str
     facts: dict[str, Any]
+    label: str = ""
 
     def halves(self) -> tuple[Map, Map, float]:
-        """Both half maps (d, d, d) and their voxel size in Å."""
-        (first, voxel_A), (second, _) = (read_volume(self.folder / f"half{n}.mrc") for n in (1, 2))
+        """Both half maps (d, d, d) and their voxel size in Å. FormatError where they are no pair of cubic maps."""
+        (first, voxel_A), (second, other_A) = (read_volume(self.folder / half) for half in HALVES)
+        cubic = len(set(first.shape)) == 1
+        if not cubic or first.shape != second.shape or abs(other_A / voxel_A - 1) > _SAME:
+            told = ", ".join(
+                f"'{self.folder / half}' with {'×'.join(map(str, volume.shape))} voxels of {size_A:g} Å"
+                for half, volume, size_A in zip(HALVES, (first, second), (voxel_A, other_A), strict=True)
+            )
+            raise FormatError(f"half maps: got {told}, expected two cubic maps of one size; {_AGAIN}")
         return first, second, voxel_A
 
 
 @dataclass(frozen=True, eq=False)
 class Centroid:
-    """Mean amplitudes (M,) of a group in Å, the structure in that conformation, and how far the particles' ones are
-    from it (root mean square of their RMSD, in Å)."""
+    """Mean amplitudes (M,) of a group in Å along mode_ids, the structure in that conformation, and how far the
+    particles' ones are from it (root mean square of their RMSD, in Å)."""
 
+    mode_ids: tuple[int, ...]
     amplitudes: Floats
     structure: Structure
     spread_A: float
@@ -102,9 +125,11 @@ class GroupAgreement:
         means = {name: self.models[name] for name in (CENTROID, TRUE_CENTROID) if name in self.models}
         return {
             "group": self.group.name,
+            "label": self.group.label,
             "folder": str(self.group.folder),
             "particles": len(self.group.particles),
             **self.group.facts,
+            "modes": {name: list(model.mode_ids) for name, model in means.items()},
             "amplitudes_A": {name: model.amplitudes.tolist() for name, model in means.items()},
             "spread_A": {name: model.spread_A for name, model in means.items()},
             "rmsd_from_centroid_A": self.rmsd_A,
@@ -122,43 +147,77 @@ def read_group_maps(folders: Sequence[str | Path]) -> list[GroupMap]:
     for name in folders:
         folder = Path(name)
         record = _record(folder)
-        parts = [folder / g["folder"] for g in record["groups"]] if "groups" in record else [folder]
-        found += [(part, _record(part)) for part in parts]
-    names = [folder.absolute().name for folder, _ in found]
-    if len(set(names)) < len(names):
-        names = [f"group_{number}" for number in range(1, len(found) + 1)]
-    return [_group(name, folder, record) for name, (folder, record) in zip(names, found, strict=True)]
+        found += [(part, _record(part)) for part in _parts(folder, record)]
+    names = [_NOT_IN_NAMES.sub("_", name).strip("_") for name in telling_names([folder for folder, _ in found])]
+    return [_group(name, folder, record) for name, (folder, record) in zip(distinct(names), found, strict=True)]
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    file = folder / "record.json"
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = {}
-    if not isinstance(record, dict) or record.get("command") != "reconstruct":
+    file = folder / RECORD_FILE
+    record = read_record(file) if file.is_file() else {}
+    if record.get("command") != "reconstruct":
         raise InputError(f"'{folder}' has no record of the reconstruct command; give a folder that it wrote")
     return record
+
+
+def _parts(folder: Path, record: dict[str, Any]) -> list[Path]:
+    """The folders of the groups of a reconstruction: of several groups their own, else its own one."""
+    if "groups" not in record:
+        return [folder]
+    groups = record["groups"]
+    if not (isinstance(groups, list) and groups and all(isinstance(g, dict) for g in groups)):
+        raise FormatError(f"'{folder / RECORD_FILE}': got groups {groups!r:.60}, expected a list; {_AGAIN}")
+    return [folder / _fact(group, "folder", str, folder) for group in groups]
+
+
+def _fact(facts: dict[str, Any], key: str, kind: type | tuple[type, ...], folder: Path) -> Any:
+    """A fact of a folder's record, of that kind; FormatError where it has none."""
+    if not isinstance(facts.get(key), kind):
+        got = f"{facts[key]!r:.40}" if key in facts else f"only {', '.join(map(repr, facts)) or 'nothing'}"
+        raise FormatError(f"'{folder / RECORD_FILE}': expected '{key}', got {got}; {_AGAIN}")
+    return facts[key]
 
 
 def _group(name: str, folder: Path, record: dict[str, Any]) -> GroupMap:
     file = folder / "particles.star"
     if not file.is_file():
         raise InputError(f"'{folder}' has no particles.star, from which its centroid follows; run reconstruct again")
-    for half in ("half1.mrc", "half2.mrc"):
+    for half in HALVES:
         require_file(folder / half, "half map")
     facts: dict[str, Any] = {key: record[key] for key in ("axis", "low", "mean", "high") if key in record}
     options = record["options"]
-    return GroupMap(name, folder, read_particles(file), options["mask_diameter_A"], options["symmetry"], facts)
+    diameter_A = float(_fact(options, "mask_diameter_A", (int, float), folder))
+    return GroupMap(
+        name, folder, read_particles(file), diameter_A, _fact(options, "symmetry", str, folder), facts, _label(record)
+    )
+
+
+def _label(record: dict[str, Any]) -> str:
+    """What the group is of: its particle file's name, or its part of an axis."""
+    if isinstance(record.get("file"), str):
+        return Path(record["file"]).stem
+    numbers = [record.get(key) for key in ("low", "high")]
+    if isinstance(record.get("axis"), str) and all(isinstance(number, (int, float)) for number in numbers):
+        return f"{record['axis']} {numbers[0]:.4g} to {numbers[1]:.4g}"
+    return ""
 
 
 def centroid_of(particles: Particles, structure: Structure, modes: NormalModes, what: str) -> Centroid:
-    """The mean conformation of particles along the modes. Raises InputError, naming `what`, where it is not known."""
-    amplitudes = mode_columns(particles, particles.require_amplitudes(what), modes.mode_ids, what)
-    mean = amplitudes.mean(axis=0)
-    moved = structure.replace_coords(deformed(structure, modes.vectors, mean))
-    spread_A = float(np.sqrt((conformation_rmsd_A(amplitudes - mean, modes) ** 2).mean()))
-    return Centroid(mean, moved, spread_A)
+    """The mean conformation of particles along all modes that they have, of those that are given.
+
+    Raises InputError, naming `what`, for particles without amplitudes, and for modes that are not given.
+    """
+    amplitudes = particles.require_amplitudes(what)
+    own, mean = modes.select(particles.mode_ids), amplitudes.mean(axis=0)
+    moved = structure.replace_coords(deformed(structure, own.vectors, mean))
+    spread_A = float(np.sqrt((conformation_rmsd_A(amplitudes - mean, structure, own) ** 2).mean()))
+    return Centroid(own.mode_ids, mean, moved, spread_A)
+
+
+def modes_needed(groups: Iterable[GroupMap], truth: Particles | None = None) -> tuple[int, ...]:
+    """All modes along which the groups' particles, and the truth's, have amplitudes."""
+    known = [group.particles for group in groups] + ([] if truth is None else [truth])
+    return tuple(sorted({mode for particles in known for mode in particles.mode_ids}))
 
 
 def centroid_map(
@@ -180,10 +239,11 @@ def assess_groups(
 ) -> list[GroupAgreement]:
     """Each group's map against its centroids and the controls; see the module's description.
 
-    truth: may hold more particles than the groups. Raises InputError for particles that it lacks, for modes that
-    particles or truth lack, and where the structure does not fit into a map.
+    modes: those of the groups and of the truth (modes_needed). truth: may hold more particles and more modes than the
+    groups. Raises InputError for particles or modes of a group that it lacks, for modes that are not given, and where
+    the structure does not fit into a map.
     """
-    rest = Centroid(np.zeros(len(modes)), structure, 0.0)
+    rest = Centroid((), np.zeros(0), structure, 0.0)
     estimated = [centroid_of(g.particles, structure, modes, f"the centroid of '{g.folder}'") for g in groups]
     true = [None if truth is None else _true_centroid(g, truth, structure, modes) for g in groups]
     agreements = []
@@ -191,10 +251,10 @@ def assess_groups(
         for group, own, known in zip(groups, estimated, true, strict=True):
             models = {CENTROID: own} | ({} if known is None else {TRUE_CENTROID: known}) | {REST: rest}
             others = {g.name: c for g, c in zip(groups, estimated, strict=True) if g is not group}
-            other = max(others, key=lambda name: _apart_A(own, others[name], modes), default="")
+            other = max(others, key=lambda name: _apart_A(own, others[name]), default="")
             if other:
                 models[OTHER] = others[other]
-            agreements.append(_compared(group, models, modes, other, b_factor_A2))
+            agreements.append(_compared(group, models, other, b_factor_A2))
             bar.update(1)
     return agreements
 
@@ -206,16 +266,23 @@ def _true_centroid(group: GroupMap, truth: Particles, structure: Structure, mode
             f"{len(missing)} of {len(group.particles)} particles of '{group.folder}' are not in the truth, for example "
             f"ids {missing[:5].tolist()}; give the truth of the images that were reconstructed"
         )
+    unknown = sorted(set(group.particles.mode_ids) - set(truth.mode_ids))
+    if truth.amplitudes is not None and unknown:
+        raise InputError(
+            f"the true centroid of '{group.folder}': its particles have amplitudes of modes "
+            f"{list(group.particles.mode_ids)}, the truth has none of {unknown}, only of {list(truth.mode_ids)}; give "
+            "a truth that knows all of them, or leave --truth out"
+        )
     return centroid_of(truth.select(truth.rows_of(group.particles.ids)), structure, modes, "the truth's centroid")
 
 
-def _apart_A(first: Centroid, second: Centroid, modes: NormalModes) -> float:
-    return float(conformation_rmsd_A((second.amplitudes - first.amplitudes)[None], modes)[0])
+def _apart_A(first: Centroid, second: Centroid) -> float:
+    """RMSD of two conformations, which may be along different modes."""
+    moved = second.structure.coords_A - first.structure.coords_A
+    return float(np.sqrt((moved**2).sum(axis=1).mean()))
 
 
-def _compared(
-    group: GroupMap, models: dict[str, Centroid], modes: NormalModes, other: str, b_factor_A2: float
-) -> GroupAgreement:
+def _compared(group: GroupMap, models: dict[str, Centroid], other: str, b_factor_A2: float) -> GroupAgreement:
     half1, half2, voxel_A = group.halves()
     box, volume = len(half1), (half1 + half2) / 2
     mask = fsc_mask(box, voxel_A, group.mask_diameter_A)
@@ -223,7 +290,7 @@ def _compared(
     curves = {name: fourier_shell_correlation(volume, reference) for name, reference in maps.items()}
     curves |= {n + MASKED: fourier_shell_correlation(volume * mask, reference * mask) for n, reference in maps.items()}
     curves[ALLOWED] = allowed_by_noise(fourier_shell_correlation(half1, half2))
-    rmsd_A = {name: _apart_A(models[CENTROID], model, modes) for name, model in models.items() if name != CENTROID}
+    rmsd_A = {name: _apart_A(models[CENTROID], model) for name, model in models.items() if name != CENTROID}
     frequency = shell_frequencies(box, voxel_A)
     return GroupAgreement(group, frequency, curves, models, rmsd_A, other, voxel_A, maps[CENTROID])
 

@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation
 
 from continuousflex_deep.analysis.article_tables import article_tables, write_errors, write_tables
 from continuousflex_deep.analysis.evaluate import evaluate, evaluate_between
+from continuousflex_deep.analysis.evaluate_command import Assessment
 from continuousflex_deep.assessment_figures import (
     draw_errors,
     draw_groups,
@@ -253,6 +254,42 @@ def test_command_without_truth(truth: Particles, tmp_path: Path, capsys: pytest.
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "tables.txt", "tables.md", "distances.csv", "rmsd.csv", "errors.csv", "errors.png", "record.json",
     }  # fmt: skip
+
+
+def test_results_called_truth_are_no_truth(truth: Particles, tmp_path: Path) -> None:
+    write_particles(truth, tmp_path / "known.star")
+    write_particles(offset(truth), tmp_path / "al.star")
+    write_particles(turned(truth, [0, 1, 0], 3.0).select(np.arange(10)), tmp_path / "truth.star")
+    words = [*arguments(tmp_path, "al.star", "truth.star"), "--truth", str(tmp_path / "known.star")]
+    assert main([*words, "--output", str(tmp_path / "out")]) == 0
+    record = json.loads((tmp_path / "out" / "record.json").read_text())
+    assert list(record["results"]) == ["al", "truth (2)"]
+    names = ["al vs. truth", "truth (2) vs. truth", "al vs. truth (2)"]
+    assert list(record["comparisons"]) == names
+    assert record["comparisons"]["al vs. truth"]["particles"] == N
+    assert record["comparisons"]["al vs. truth"]["all"]["amplitude_7"]["mean"] == pytest.approx(2, abs=1e-3)
+    assert record["results"] | record["between"] == {
+        one.removesuffix(" vs. truth"): figures for one, figures in record["comparisons"].items()
+    }
+    assert list(read_errors(tmp_path / "out" / "errors.csv")) == names
+    distances = next(table for table in record["tables"] if table["name"] == "distances")
+    assert distances["rows"][0][:3] == ["al vs. truth", "all", N]
+    assert distances["head"][3:5] == ["q [Å]", "q7 [Å]"]
+
+
+def test_results_of_one_name_are_told_apart_by_their_folders(truth: Particles, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_particles(truth, tmp_path / folder / "al.star")
+    assert main([*arguments(tmp_path, "a/al.star", "b/al.star"), "--output", str(tmp_path / "out.json")]) == 0
+    assert list(json.loads((tmp_path / "out.json").read_text())["comparisons"]) == ["a/al vs. b/al"]
+
+
+def test_no_comparison_takes_anothers_name(truth: Particles) -> None:
+    structure = chain()
+    one, other = (evaluate(p, truth, structure, motions(structure)) for p in (truth, offset(truth)))
+    found = Assessment({"a vs. b": one}, {"a vs. b vs. truth": other}).comparisons()
+    assert found == {"a vs. b vs. truth": one, "a vs. b vs. truth (2)": other}
 
 
 def test_command_says_what_is_missing(truth: Particles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,7 +1,11 @@
 """Maps of groups against their centroids: noise-free groups of known conformation, and what must come out lower."""
 
+import dataclasses
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +13,11 @@ import torch
 
 from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
 from continuousflex_deep.cli import main
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import DeepError, FormatError, InputError
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.particles import Particles, concatenate
 from continuousflex_deep.reconstruction.centroids import (
@@ -121,7 +125,8 @@ def test_groups_of_different_sampling_and_single_ones(folder: Path, tmp_path: Pa
     structure = chain()
     groups = read_group_maps([tmp_path / "a" / "map", tmp_path / "b" / "map"])
     found = assess_groups(groups, structure, motions(structure))
-    assert [a.group.name for a in found] == ["group_1", "group_2"]  # their folders have one name
+    assert [a.group.name for a in found] == ["a_map", "b_map"]  # their folders have one name
+    assert [a.group.label for a in found] == ["fine", "low"]
     assert [(len(a.centroid_map), a.voxel_A) for a in found] == [(45, 2.0), (30, 3.0)]
     for a in found:
         resolved = (a.frequency > 0) & (a.frequency < RESOLVED / (BOX * PIXEL_A))
@@ -208,6 +213,100 @@ def test_particles_that_the_truth_lacks(folder: Path, assessed: list[GroupAgreem
         assess_groups(groups, structure, motions(structure), truth.select(np.arange(2 * N - 3)))
     with pytest.raises(InputError, match="the truth's centroid needs normal-mode amplitudes"):
         assess_groups(groups, structure, motions(structure), truth.replace(amplitudes=None, mode_ids=()))
+
+
+def one_mode(particles: Particles) -> Particles:
+    return particles.replace(mode_ids=(8,), amplitudes=particles.amplitudes[:, 1:])
+
+
+def poses_only(particles: Particles) -> Particles:
+    return particles.replace(mode_ids=(), amplitudes=None)
+
+
+@pytest.mark.parametrize(("change", "more"), [(one_mode, ()), (poses_only, ()), (lambda p: p, ("--mode-list", "8"))])
+def test_centroids_are_along_the_groups_modes_whatever_is_compared(
+    change: Callable[[Particles], Particles], more: tuple[str, ...], folder: Path, tmp_path: Path
+) -> None:
+    structure_files(tmp_path)
+    whole, part = tmp_path / "whole.json", tmp_path / "part.json"
+    assert main([*command(folder, tmp_path), "--output", str(whole)]) == 0
+    write_particles(change(read_particles(folder / "high.star")), tmp_path / "results.star")
+    words = [str(tmp_path / "results.star") if w == str(folder / "high.star") else w for w in command(folder, tmp_path)]
+    assert main([*words, *more, "--output", str(part)]) == 0
+    records = [json.loads(path.read_text()) for path in (whole, part)]
+    assert records[1]["results"] != records[0]["results"]
+    assert records[1]["groups"] == records[0]["groups"]
+    assert records[1]["groups"][0]["modes"] == {CENTROID: [7, 8], TRUE_CENTROID: [7, 8]}
+
+
+def test_true_centroid_is_along_the_truths_modes(folder: Path, assessed: list[GroupAgreement]) -> None:
+    """Images that move along two modes, aligned along one: what the other does is part of the true conformation."""
+    structure, truth = chain(), read_particles(folder / "truth.star")
+    groups = [dataclasses.replace(a.group, particles=one_mode(a.group.particles)) for a in assessed]
+    for few, all_of_them in zip(assess_groups(groups, structure, motions(structure), truth), assessed, strict=True):
+        assert (few.models[CENTROID].mode_ids, few.models[TRUE_CENTROID].mode_ids) == ((8,), (7, 8))
+        np.testing.assert_allclose(few.curves[TRUE_CENTROID], all_of_them.curves[TRUE_CENTROID], atol=1e-6)
+        lost_A = np.abs(few.models[TRUE_CENTROID].amplitudes - [0, few.models[CENTROID].amplitudes[0]])
+        assert few.rmsd_A[TRUE_CENTROID] == pytest.approx(np.linalg.norm(lost_A) / np.sqrt(ATOMS), rel=1e-6)
+    groups = [a.group for a in assessed]
+    with pytest.raises(InputError, match=r"amplitudes of modes \[7, 8\], the truth has none of \[7\].*--truth out"):
+        assess_groups(groups, structure, motions(structure), one_mode(truth))
+
+
+def test_groups_of_two_series_are_told_apart(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    structure_files(tmp_path)
+    (tmp_path / "true").symlink_to(folder / "both")
+    words = [*command(folder, tmp_path), "--reconstruction", str(tmp_path / "true"), "--output", str(tmp_path / "out")]
+    assert main(words) == 0
+    names = ["both_group_1", "both_group_2", "true_group_1", "true_group_2"]
+    groups = json.loads((tmp_path / "out" / "record.json").read_text())["groups"]
+    assert [(g["group"], g["label"]) for g in groups] == list(zip(names, ["low", "high"] * 2, strict=True))
+    assert all((tmp_path / "out" / name / "fsc.csv").is_file() for name in names)
+    assert "true_group_2 (high)" in capsys.readouterr().out
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """The series, to be damaged."""
+    shutil.copytree(folder / "both", to)
+    return to
+
+
+def rewritten(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    record = json.loads(file.read_text())
+    change(record)
+    file.write_text(json.dumps(record))
+
+
+DAMAGE: tuple[tuple[Callable[[dict[str, Any]], object], str, str], ...] = (
+    (lambda record: record.update(groups=[{"x": 1}]), "", r"record.json': expected 'folder', got only 'x'; run rec"),
+    (lambda record: record.update(groups=3), "", r"record.json': got groups 3, expected a list; run reconstruct again"),
+    (lambda record: record.update(groups=[]), "", r"record.json': got groups \[\], expected a list"),
+    (lambda record: record["options"].pop("symmetry"), "group_2", r"group_2/record.json': expected 'symmetry', got"),
+    (
+        lambda record: record["options"].update(mask_diameter_A="wide"), "group_1",
+        r"group_1/record.json': expected 'mask_diameter_A', got 'wide'",
+    ),
+    (lambda record: record.pop("options"), "group_1", r"group_1/record.json' is not a record"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "part", "message"), DAMAGE)
+def test_damaged_records(
+    change: Callable[[dict[str, Any]], object], part: str, message: str, folder: Path, tmp_path: Path
+) -> None:
+    damaged = copied(folder, tmp_path / "damaged")
+    rewritten(damaged / part / "record.json", change)
+    with pytest.raises(DeepError, match=message):
+        read_group_maps([damaged])
+
+
+def test_half_maps_that_are_no_pair(folder: Path, tmp_path: Path) -> None:
+    damaged, structure = copied(folder, tmp_path / "damaged"), chain()
+    half = read_volume(damaged / "group_1" / "half2.mrc")[0]
+    for volume, voxel_A, found in ((half[2:, 2:, 2:], PIXEL_A, "28×28×28 voxels of 3 Å"), (half, 2.0, "30×30×30.*2 Å")):
+        write_volume(damaged / "group_1" / "half2.mrc", volume, voxel_A)
+        with pytest.raises(FormatError, match=rf"half2.mrc' with {found}, expected two cubic.*run reconstruct again"):
+            assess_groups(read_group_maps([damaged]), structure, motions(structure))
 
 
 def test_folders_that_hold_no_group(folder: Path, tmp_path: Path) -> None:

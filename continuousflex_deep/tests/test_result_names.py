@@ -9,7 +9,7 @@ from continuousflex_deep.scipion_env import scipion_missing
 if scipion_missing():
     pytest.skip(scipion_missing(), allow_module_level=True)
 
-from continuousflex_deep.protocols.result_names import distinct, result_names
+from continuousflex_deep.protocols.result_names import result_names
 
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
 
@@ -29,5 +29,5 @@ def test_names_can_be_those_of_files() -> None:
     assert result_names([pointer("", "../a/b: c"), pointer("...", "x")]) == ["_a_b_ c", "result"]
 
 
-def test_names_that_repeat_are_numbered() -> None:
-    assert distinct(["a", "a (2)", "a", "b", "a"]) == ["a", "a (2)", "a (3)", "b", "a (4)"]
+def test_results_of_one_name_are_numbered() -> None:
+    assert result_names([pointer("", "a"), pointer("a", "b"), pointer("", "b")]) == ["a", "a (2)", "b"]
