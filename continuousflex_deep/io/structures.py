@@ -25,6 +25,7 @@ _SIGMA_TAG = "_cfd_pseudoatoms.sigma_A"  # in mmCIF files
 class Structure:
     """N atoms: coords_A (N, 3), atomic_number, atom_names, residue_names, residue_numbers and chain_ids (N,).
 
+    insertion_codes (N,) tell residues of one number apart, "" where there is none; None where all have none.
     weights (N,) is what an atom contributes to the projected density: its atomic number, or a pseudoatom's own weight.
     sigma_A is the standard deviation of pseudoatoms, which are Gaussians; None for atoms, or if a file lacks it.
     """
@@ -37,6 +38,7 @@ class Structure:
     residue_numbers: NDArray[np.int64]
     chain_ids: NDArray[np.object_]
     sigma_A: float | None = None
+    insertion_codes: NDArray[np.object_] | None = None
 
     def __len__(self) -> int:
         return len(self.coords_A)
@@ -65,9 +67,9 @@ class Structure:
     @property
     def residue_index(self) -> NDArray[np.int64]:
         """(N,) number of each atom's residue, counted from 0 along the file."""
-        key = np.array(
-            [f"{c}|{n}|{r}" for c, n, r in zip(self.chain_ids, self.residue_numbers, self.residue_names, strict=True)]
-        )
+        codes = [""] * len(self) if self.insertion_codes is None else self.insertion_codes
+        columns = (self.chain_ids, self.residue_numbers, codes, self.residue_names)
+        key = np.array([f"{c}|{n}{i}|{r}" for c, n, i, r in zip(*columns, strict=True)])
         changes = np.concatenate([[False], key[1:] != key[:-1]])
         return np.cumsum(changes).astype(np.int64)
 
@@ -112,9 +114,9 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
                         taken.add(atom.name)
                     number = 6 if pseudo else max(atom.element.atomic_number, 1)
                     weight = float(number) if not pseudo else atom.b_iso if from_b_factor else atom.occ
-                    rows.append(
-                        (atom.pos.tolist(), number, weight, atom.name, residue.name, number_in_chain, chain.name)
-                    )
+                    code = residue.seqid.icode.strip()
+                    names = (atom.name, residue.name, number_in_chain, chain.name, code)
+                    rows.append((atom.pos.tolist(), number, weight, *names))
     if not rows:
         raise FormatError(
             f"'{file}' has no atoms; expected ATOM records of a PDB or an atom_site table of an mmCIF file"
@@ -133,6 +135,7 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
         residue_names=np.array(columns[4], dtype=object),
         residue_numbers=np.array(columns[5], dtype=np.int64),
         chain_ids=np.array(columns[6], dtype=object),
+        insertion_codes=np.array(columns[7], dtype=object) if any(columns[7]) else None,
     )
     return dataclasses.replace(structure, sigma_A=_sigma_A(remarks, file)) if structure.is_pseudoatomic else structure
 
@@ -210,7 +213,7 @@ def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.M
             last_residue = -1
         if index[i] != last_residue or residue is None:
             fresh = gemmi.Residue()
-            fresh.name, fresh.seqid = structure.residue_names[i], gemmi.SeqId(int(structure.residue_numbers[i]), " ")
+            fresh.name, fresh.seqid = structure.residue_names[i], _seqid(structure, i)
             if structure.atom_names[i] == PSEUDOATOM:
                 fresh.het_flag = "A"  # ATOM records, as Xmipp writes and reads
             residue, last_residue = chain.add_residue(fresh), index[i]
@@ -222,6 +225,11 @@ def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.M
             atom.occ = atom.b_iso = float(structure.weights[i])
         residue.add_atom(atom)
     return model
+
+
+def _seqid(structure: Structure, atom: int) -> gemmi.SeqId:
+    codes = structure.insertion_codes
+    return gemmi.SeqId(int(structure.residue_numbers[atom]), (codes[atom] if codes is not None else "") or " ")
 
 
 def _format(file: Path) -> gemmi.CoorFormat:

@@ -1,21 +1,23 @@
 """The report command: what other commands wrote, as one HTML file for any browser."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.files import atomic_path, telling_names
+from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.options import ReportOptions
 from continuousflex_deep.report.evaluations import evaluation_content
 from continuousflex_deep.report.landscape import landscape_content, read_report_groups
 from continuousflex_deep.report.maps import reconstruction_content
-from continuousflex_deep.report.molecule import molecule_content, trajectory_content
+from continuousflex_deep.report.molecule import molecule_content, read_path, trajectory_content
 from continuousflex_deep.report.packing import Pack
 from continuousflex_deep.report.page import page_text
 from continuousflex_deep.report.provenance import provenance, record_beside, record_of
-from continuousflex_deep.report.trainings import training_content
+from continuousflex_deep.report.trainings import is_unfinished, training_content
 
 _SOURCES = ("landscape", "structure", "trajectory", "reconstruction", "model", "evaluation")
 _SUFFIXES = (".html", ".htm")
@@ -27,15 +29,19 @@ def run(options: ReportOptions) -> None:
     pack = Pack()
     content = report_content(options, pack)
     with atomic_path(options.output) as temporary:
-        temporary.write_text(page_text(content, pack), encoding="utf-8")
+        # names of files in records may be no UTF-8: their bytes are then written as numbers
+        temporary.write_text(page_text(content, pack), encoding="utf-8", errors="backslashreplace")
     megabytes = Path(options.output).stat().st_size / 1e6
     print(f"{describe(content)}\nwritten: {options.output} ({megabytes:.1f} MB; open it in a browser)")
 
 
 def require_sources(options: ReportOptions) -> None:
     """InputError where the options name nothing to show, or half of what belongs together."""
+    _require_utf8(options)
     if Path(options.output).suffix.lower() not in _SUFFIXES:
         raise InputError(f"--output: got '{options.output}', expected the name of an HTML file, such as report.html")
+    if Path(options.output).is_dir():
+        raise InputError(f"--output: '{options.output}' is a folder; give the name of a file, which may be in it")
     if not any(getattr(options, name) for name in _SOURCES):
         flags = ", ".join(f"--{name}" for name in _SOURCES)
         raise InputError(f"a report of nothing: give at least one of {flags}")
@@ -45,14 +51,27 @@ def require_sources(options: ReportOptions) -> None:
         raise InputError("--group: groups are shown in their landscape; name it by --landscape")
 
 
+def _require_utf8(options: ReportOptions) -> None:
+    """InputError where a text that the page will show is not UTF-8, which is all that it can hold."""
+    for name in ("title", "output", "structure", "modes", "group", *_SOURCES):
+        value = getattr(options, name)
+        for text in [value] if isinstance(value, str) else value:
+            whole = text if name == "title" else os.path.abspath(text)
+            try:
+                whole.encode()
+            except UnicodeEncodeError as error:
+                remedy = "give another" if name == "title" else "rename it, or give it by a link with another name"
+                raise InputError(f"--{name}: {whole!a} is not UTF-8, as all text of a page is; {remedy}") from error
+
+
 def report_content(options: ReportOptions, pack: Pack) -> dict[str, Any]:
     """Everything that the page shows, as JSON can hold it; large arrays are put into the pack."""
-    content: dict[str, Any] = {"title": options.title or _title(options)}
+    content: dict[str, Any] = {"title": options.title or _title(options), "colours": list(COLOURS)}
     records = []
     if options.landscape:
         table = read_landscape_table(options.landscape)
         records.append(record_of(options.landscape, ("landscape",)))
-        groups = [group for file in options.group for group in read_report_groups(file, table)]
+        groups = read_report_groups(options.group, table)
         records += [record for file in options.group if (record := record_beside(file))]
         content["landscape"] = landscape_content(options, table, groups, pack)
     reference = None
@@ -61,20 +80,27 @@ def report_content(options: ReportOptions, pack: Pack) -> dict[str, Any]:
         reference = read_reference(options.structure, options.modes, wanted)
         content["molecule"] = molecule_content(options.structure, *reference, pack)
     content["trajectories"], content["reconstructions"], content["trainings"] = [], [], []
-    for folder in options.trajectory:
+    for folder, name in _named(options.trajectory):
         records.append(record_of(folder, ("trajectory",)))
-        content["trajectories"].append(trajectory_content(folder, reference, pack))
-    for folder in options.reconstruction:
+        trajectory = read_path(folder, table if options.landscape else None)
+        content["trajectories"].append(trajectory_content(folder, name, trajectory, reference, pack))
+    for folder, name in _named(options.reconstruction):
         records.append(record_of(folder, ("reconstruct", "unbend")))
-        content["reconstructions"].append(reconstruction_content(folder, records[-1]["record"]))
-    for folder in options.model:
-        records.append(record_of(folder, ("train",), "train.json"))
-        content["trainings"].append(training_content(folder))
+        content["reconstructions"].append(reconstruction_content(folder, name, records[-1]["record"]))
+    for folder, name in _named(options.model):
+        if not (unfinished := is_unfinished(folder)):
+            records.append(record_of(folder, ("train",), "train.json"))
+        content["trainings"].append(training_content(folder, name) | {"unfinished": unfinished})
     content["evaluations"] = []
-    for place in options.evaluation:
+    for place, name in _named(options.evaluation):
         records.append(record_of(place, ("evaluate",)))
-        content["evaluations"].append(evaluation_content(place, records[-1]["record"]))
+        content["evaluations"].append(evaluation_content(place, name, records[-1]["record"]))
     return content | {"records": [provenance(**record) for record in records]}
+
+
+def _named(places: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Each place, and what the page calls it."""
+    return list(zip(places, telling_names(places), strict=True))
 
 
 def describe(content: dict[str, Any]) -> str:
@@ -98,5 +124,5 @@ def describe(content: dict[str, Any]) -> str:
 def _title(options: ReportOptions) -> str:
     """Named after what it shows first."""
     first = options.landscape or next((getattr(options, n) for n in _SOURCES if getattr(options, n)), "")
-    path = Path(first if isinstance(first, str) else first[0]).absolute()
+    path = Path(os.path.abspath(first if isinstance(first, str) else first[0]))
     return f"Conformations: {path.parent.name}/{path.name}"

@@ -1,45 +1,147 @@
-"""Errors of results for the page, as tables."""
+"""Assessments for the page: tables of errors and of resolutions, and the curves of groups' maps.
 
+Of a folder they are the command's own tables and curves; of its record alone, tables of the record's figures.
+"""
+
+import csv
+import math
 from pathlib import Path
 from typing import Any
 
+from continuousflex_deep.assessment_figures import ALLOWED, MASKED
 from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.report.maps import fsc_content
 
+_ERRORS = {
+    "distances": "Distance between parameters: mean and standard deviation (SD) of absolute errors",
+    "rmsd": "RMSD of the atoms by one type of parameter: mean and standard deviation (SD)",
+}
+_RESOLUTIONS = {
+    f"resolution_{t}": f"Resolution in Å where the FSC of groups' maps, neither filtered nor masked, falls to {t}"
+    for t in ("0.5", "0.143")
+}
 _LABELS = {
-    "amplitude": "amplitudes [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]", "rmsd_amplitude_A": "RMSD q [Å]",
-    "rmsd_angle_A": "RMSD angle [Å]", "rmsd_shift_A": "RMSD shift [Å]",
+    "amplitude": "amplitudes [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]", "shift_x_A": "shift x [Å]",
+    "shift_y_A": "shift y [Å]", "rmsd_amplitude_A": "RMSD q [Å]", "rmsd_angle_A": "RMSD angle [Å]",
+    "rmsd_shift_A": "RMSD shift [Å]",
 }  # fmt: skip
-_WHO = {"all": "all particles", "not_lost": "not lost (within {lost_deg:g}°)"}
+_TEXTS = ("", "of")  # the heads of columns that are no numbers
+Table = dict[str, Any]  # title, head, rows of texts, and how many columns at the left are no numbers
 
 
-def evaluation_content(place: str, record: dict[str, Any]) -> dict[str, Any]:
-    """What `evaluate` found, a row for each result and comparison: mean and deviation of the absolute errors."""
-    results = record.get("results") or {}
-    compared = {f"{name} vs. truth": r for name, r in results.items()} | (record.get("between") or {})
-    if not compared:
-        raise FormatError(f"'{place}' holds no comparison of results; run the evaluate command with --truth")
+def evaluation_content(place: str, name: str, record: dict[str, Any]) -> dict[str, Any]:
+    """What `evaluate` wrote: tables, and of groups the curves of their maps. FormatError where there is nothing."""
+    path = Path(place)
+    file = path / "record.json" if path.is_dir() else path
     try:
-        names = list(dict.fromkeys(name for result in compared.values() for name in result["all"]))
-        kinds = [name for name in names if name in _LABELS or name.startswith("amplitude_")]
-        rows = [
-            [name, words.format(**result), *_numbers(result, who),
-             *(_cell(result[who].get(kind)) for kind in kinds)]
-            for name, result in compared.items()
-            for who, words in _WHO.items()
-        ]  # fmt: skip
-    except (KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"'{place}' is not what the evaluate command writes ({error!r}); run it again") from error
-    if bound := record.get("bound"):
-        rows.append(["Cramér-Rao bound", "", "", "", *(f"{bound[k]:.3g}" if k in bound else "–" for k in kinds)])
+        compared, groups = _compared(record), list(record.get("groups") or [])
+        tables = _error_table(compared, record.get("bound")) + _resolution_tables(groups)
+        labels = {str(group["group"]): _label(group) for group in groups}
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        raise FormatError(f"'{file}' is not what the evaluate command writes ({error!r}); run it again") from error
+    if not tables:
+        raise FormatError(f"'{file}' holds no comparison of results or maps; run evaluate with --truth or more results")
+    if path.is_dir():
+        tables = _own_tables(path, bool(compared), bool(groups)) or tables
+    curves = [(label, path / group / "fsc.csv") for group, label in labels.items() if path.is_dir()]
+    return {"name": name, "tables": tables, "groups": [{"name": label, **_curves(fsc)} for label, fsc in curves]}
+
+
+def _compared(record: dict[str, Any]) -> dict[str, Any]:
+    """The figures of each comparison, by what it compares."""
+    if "comparisons" in record:
+        return dict(record["comparisons"])
+    results = record.get("results") or {}
+    return {f"{name} vs. truth": figures for name, figures in results.items()} | (record.get("between") or {})
+
+
+def _own_tables(folder: Path, errors: bool, groups: bool) -> list[Table]:
+    """Those of this run: an earlier one may have left others in its folder."""
+    titles = (_ERRORS if errors else {}) | (_RESOLUTIONS if groups else {})
+    return [_csv_table(folder / f"{name}.csv", title) for name, title in titles.items()
+            if (folder / f"{name}.csv").is_file()]  # fmt: skip
+
+
+def _csv_table(path: Path, title: str) -> Table:
+    file = require_file(path, "table of an assessment")
+    try:
+        with file.open(encoding="utf-8", newline="") as source:
+            head, *rows = list(csv.reader(source))
+        if any(len(row) != len(head) for row in rows):
+            raise ValueError("rows of different lengths")
+    except (ValueError, csv.Error) as error:
+        raise FormatError(f"'{file}' is not a whole table ({error}); run the evaluate command again") from error
+    texts = [i for i, name in enumerate(head) if name in _TEXTS]
+    shown = [[cell if i in texts else _number(cell) for i, cell in enumerate(row)] for row in rows]
+    return {"title": title, "head": head, "rows": shown, "left": len(texts)}
+
+
+def _number(cell: str) -> str:
+    """Three digits of a number; counts whole."""
+    if not cell:
+        return "–"
+    try:
+        value = float(cell)
+    except ValueError:
+        return cell
+    return cell if cell.isdecimal() else f"{value:.3g}" if math.isfinite(value) else "–"
+
+
+def _error_table(compared: dict[str, Any], bound: dict[str, float] | None) -> list[Table]:
+    """A row for each comparison, and where it lost particles, one for the others."""
+    names = list(dict.fromkeys(name for figures in compared.values() for name in figures["all"]))
+    kinds = [name for name in names if name in _LABELS or name.startswith("amplitude_")]
+    rows = []
+    for name, figures in compared.items():
+        count, lost = int(figures["particles"]), int(figures["lost"])
+        rows.append([name, "all particles", str(count), str(lost), *_cells(figures["all"], kinds)])
+        if lost:
+            which = f"not lost (within {figures['lost_deg']:g}°)"
+            rows.append([name, which, str(count - lost), "–", *_cells(figures["not_lost"], kinds)])
+    if bound and rows:
+        cells = (f"{bound[kind]:.3g}" if kind in bound else "–" for kind in kinds)
+        rows.append(["Cramér-Rao bound", "", "", "", *cells])
     heads = [_LABELS.get(kind, f"q{kind.removeprefix('amplitude_')} [Å]") for kind in kinds]
-    return {"name": Path(place).name, "head": ["", "", "particles", "lost", *heads], "rows": rows}
+    title = "Absolute errors, mean ± standard deviation"
+    return [{"title": title, "head": ["", "of", "particles", "lost", *heads], "rows": rows, "left": 2}] if rows else []
 
 
-def _numbers(result: dict[str, Any], who: str) -> list[str]:
-    """How many particles a row is of, and how many of these are lost."""
-    lost = result["lost"]
-    return [str(result["particles"]), str(lost)] if who == "all" else [str(result["particles"] - lost), "–"]
+def _cells(figures: dict[str, dict[str, float | None]], kinds: list[str]) -> list[str]:
+    return [_mean_and_deviation(figures.get(kind)) for kind in kinds]
 
 
-def _cell(figure: dict[str, float | None] | None) -> str:
-    return "–" if figure is None or figure["mean"] is None else f"{figure['mean']:.3g} ± {figure['sd']:.2g}"
+def _mean_and_deviation(figure: dict[str, float | None] | None) -> str:
+    if figure is None or figure["mean"] is None:
+        return "–"
+    return f"{figure['mean']:.3g}" + (f" ± {figure['sd']:.2g}" if figure["sd"] is not None else "")
+
+
+def _resolution_tables(groups: list[dict[str, Any]]) -> list[Table]:
+    """For each threshold, a row for each group."""
+    curves = list(dict.fromkeys(name for g in groups for name in g["resolution_A"] if MASKED not in name))
+    tables = []
+    for name, title in _RESOLUTIONS.items() if groups else ():
+        threshold = name.removeprefix("resolution_")
+        rows = []
+        for g in groups:
+            values = [g["resolution_A"].get(curve, {}).get(threshold) for curve in curves]
+            rows.append([_label(g), str(g["particles"]), *("–" if v is None else f"{v:.3g}" for v in values)])
+        tables.append({"title": title, "head": ["", "particles", *curves], "rows": rows, "left": 1})
+    return tables
+
+
+def _label(group: dict[str, Any]) -> str:
+    """A group's name, and where it is along an axis."""
+    told = {"axis", "low", "high"} <= group.keys()
+    along = f" ({group['axis']} {group['low']:.4g} to {group['high']:.4g})" if told else ""
+    return f"{group['group']}{along}"
+
+
+def _curves(file: Path) -> dict[str, Any]:
+    """The curves of a group's map, those of masked maps last, and what the noise allows as far as it is known."""
+    content = fsc_content(file)
+    curves = dict(sorted(content["curves"].items(), key=lambda item: MASKED in item[0]))
+    if ALLOWED in curves:
+        curves[ALLOWED] = [v if v is None or v > 0 else None for v in curves[ALLOWED]]
+    return {"frequency": content["frequency"], "curves": curves, "masked": [name for name in curves if MASKED in name]}

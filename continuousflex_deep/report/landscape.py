@@ -5,7 +5,9 @@ they fit, so that selections cover all of them; points are drawn, and described 
 are evenly spread.
 """
 
+import dataclasses
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.files import telling_names
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.particle_files import read_particles
@@ -62,7 +65,6 @@ def landscape_content(
         "coordinates": table.coordinate_names(),
         "modes": list(table.mode_ids),
         "groups": [_group_content(group, table, kept, pack) for group in groups],
-        "colours": list(COLOURS),
         "folder": shlex.quote(options.landscape),
     }
 
@@ -101,16 +103,28 @@ def column_label(name: str, table: LandscapeTable) -> str:
     return f"{name.removesuffix('_sd')} deviation [Å]" if name.endswith("_sd") else f"{name} [Å]"
 
 
-def read_report_groups(path: str, table: LandscapeTable) -> list[NamedGroup]:
-    """The groups of a file: named ones (.json), or a particle file that is one group, called as the file is.
+def read_report_groups(paths: Sequence[str], table: LandscapeTable) -> list[NamedGroup]:
+    """The groups of files: named ones (.json), or a particle file that is one group, called as the file is; and where
+    groups of several files have one name, by that and the file's.
 
     Raises InputError where particles are not in the landscape.
     """
+    ends = [path.removesuffix(Path(path).suffix) for path in paths]
+    found = [
+        (group, name) for path, name in zip(paths, telling_names(ends), strict=True)
+        for group in _groups_of(path, name, table)
+    ]  # fmt: skip
+    names = [group.name for group, _ in found]
+    return [
+        dataclasses.replace(group, name=f"{group.name} ({file})") if names.count(group.name) > 1 else group
+        for group, file in found
+    ]
+
+
+def _groups_of(path: str, name: str, table: LandscapeTable) -> list[NamedGroup]:
+    """The groups of one file, a particle file's under that name."""
     file = Path(path)
-    if file.suffix == ".json":
-        groups = read_groups(file)
-    else:
-        groups = [NamedGroup(file.stem, COLOURS[0], read_particles(file).ids)]
+    groups = read_groups(file) if file.suffix == ".json" else [NamedGroup(name, COLOURS[0], read_particles(file).ids)]
     for group in groups:
         missing = np.setdiff1d(group.ids, table.ids)
         if len(missing):
@@ -128,6 +142,7 @@ def _group_content(group: NamedGroup, table: LandscapeTable, kept: NDArray[np.in
         "name": group.name,
         "colour": group.colour,
         "size": len(group),
+        "outliers": bool(table.outlier[np.isin(table.ids, group.ids)].any()),
         "rows": pack.array(rows),
         "ids": None if len(rows) == len(group) else pack.array(group.ids.astype(np.int64)),
     }

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.records import read_json
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.report.csv_columns import read_columns
 
@@ -23,16 +22,16 @@ _INCH, _DPI = 1.9, 110
 _BESIDE = {"average.mrc": "motion not undone", "local.mrc": "locally filtered"}
 
 
-def reconstruction_content(folder: str, record: dict[str, Any]) -> dict[str, Any]:
+def reconstruction_content(folder: str, name: str, record: dict[str, Any]) -> dict[str, Any]:
     """The maps that `reconstruct` or `unbend` wrote into a folder: of one group, or of several on one grey scale."""
     path = Path(folder)
-    several = record.get("groups")
+    several = _groups(path, record)
     members = [(path / facts["folder"], facts) for facts in several] if several else [(path, record)]
     volumes = [_volumes(place) for place, _ in members]
     maps = [volume for shown in volumes for volume, _ in shown.values()]
     limits = (min(_limit(m, 0) for m in maps), max(_limit(m, 1) for m in maps))
     return {
-        "name": path.name,
+        "name": name,
         "command": record["command"],
         "members": [
             _member(place, facts, shown, limits) for (place, facts), shown in zip(members, volumes, strict=True)
@@ -40,20 +39,38 @@ def reconstruction_content(folder: str, record: dict[str, Any]) -> dict[str, Any
     }
 
 
+def _groups(folder: Path, record: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the record says of each group; nothing where it is of one map."""
+    groups = record.get("groups") or []
+    whole = isinstance(groups, list) and all(isinstance(g, dict) for g in groups)
+    if not whole or not all(isinstance(g.get("folder"), str) for g in groups):
+        raise FormatError(
+            f"'{folder / 'record.json'}': its groups are {groups!r:.60}, expected the folder of each; run the "
+            "reconstruct command again"
+        )
+    return groups
+
+
+def fsc_content(file: Path) -> dict[str, Any]:
+    """The frequencies in 1/Å and the curves by name of a table of Fourier shell correlations."""
+    curves = read_columns(file, "Fourier shell correlations")
+    frequency = curves.pop(_FREQUENCY, None)
+    if frequency is None or None in frequency or not curves:
+        raise FormatError(
+            f"'{file}' has no column {_FREQUENCY} of numbers, or no other one; run the command that wrote it again"
+        )
+    return {"frequency": frequency, "curves": curves}
+
+
 def _member(
     folder: Path, facts: dict[str, Any], volumes: dict[str, tuple[Map, float]], limits: tuple[float, float]
 ) -> dict[str, Any]:
-    curves = read_columns(folder / "fsc.csv", "Fourier shell correlations")
-    if _FREQUENCY not in curves:
-        raise FormatError(f"'{folder / 'fsc.csv'}' has no column {_FREQUENCY}; run the command again")
-    frequency = curves.pop(_FREQUENCY)
     along: dict[str, Any] = {name: facts[name] for name in ("axis", "low", "high") if name in facts}
     return {
         "name": folder.name,
         "particles": facts.get("particles"),
         **along,
-        "frequency": frequency,
-        "curves": curves,
+        **fsc_content(folder / "fsc.csv"),
         "resolutions": _resolutions(folder / "fsc.json"),
         "pictures": {name: slices_png(*volume, limits) for name, volume in volumes.items()},
     }
@@ -70,10 +87,15 @@ def _limit(volume: Map, end: int) -> float:
 
 
 def _resolutions(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(require_file(file, "resolutions").read_text(encoding="utf-8"))["resolution_A"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"'{file}' has no resolutions ({error!r}); run the command again") from error
+    """By curve and threshold, None where a curve does not fall to it."""
+    found = read_json(file, "resolutions").get("resolution_A")
+    whole = isinstance(found, dict) and all(
+        isinstance(values, dict) and all(v is None or isinstance(v, int | float) for v in values.values())
+        for values in found.values()
+    )
+    if not found or not whole:
+        raise FormatError(f"'{file}' has no resolutions of each curve ({found!r:.60}); run the command again")
+    return dict(found)
 
 
 def slices_png(volume: Map, voxel_A: float, limits: tuple[float, float]) -> str:

@@ -1,5 +1,6 @@
 """What the page's molecular viewer moves: an atom of each residue, or pseudoatoms, along modes or through frames."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,17 @@ from numpy.typing import NDArray
 from continuousflex_deep.animation import without_translation
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.io.trajectories import Trajectory, read_trajectory
+from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, require_of_landscape
 from continuousflex_deep.report.packing import Pack
 
 Floats = NDArray[np.float64]
 MOST_ATOMS = 20_000  # shown; more would neither move fluently nor be told apart
 _MOST_NUMBERS = 6_000_000  # of all frames together, where these are not computed from modes
 _TRACED = 0.8  # share of Cα and P among the atoms from which on they are drawn as a chain
-FRAMES = "frames.pdb"
+_TRAJECTORY, FRAMES = "trajectory.json", "frames.pdb"
 
 
 def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: Pack) -> dict[str, Any]:
@@ -39,16 +41,33 @@ def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: 
     }
 
 
-def trajectory_content(folder: str, reference: tuple[Structure, NormalModes] | None, pack: Pack) -> dict[str, Any]:
+def read_path(folder: str, table: LandscapeTable | None) -> Trajectory:
+    """What `trajectory` wrote into a folder. InputError where it is a way through another landscape than the table."""
+    file = Path(folder) / _TRAJECTORY
+    trajectory = read_trajectory(file)
+    for name, value in _barriers(trajectory).items():
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            raise FormatError(f"'{file}': its {name} is {value!r}, expected a number; run the trajectory command again")
+    if table is not None:
+        try:
+            require_of_landscape(table, trajectory, f"trajectory '{folder}'")
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"'{file}' is damaged where it tells its landscape ({error!r}); make it anew") from error
+    return trajectory
+
+
+def trajectory_content(
+    folder: str, name: str, trajectory: Trajectory, reference: tuple[Structure, NormalModes] | None, pack: Pack
+) -> dict[str, Any]:
     """Path, energies and, unless the reference's modes give them, the frames (P, S, 3) of what `trajectory` wrote.
 
     Raises InputError where the trajectory is along other modes than the reference has.
     """
-    path = Path(folder)
-    trajectory = read_trajectory(path / "trajectory.json")
-    content = _path_content(path, trajectory)
+    content = _path_content(name, trajectory)
     if reference is None:
-        return content | {"molecule": _frames_content(path / FRAMES, len(trajectory), pack)}
+        return content | {"molecule": _frames_content(Path(folder) / FRAMES, len(trajectory), pack)}
     modes = reference[1].mode_ids
     if missing := sorted(set(trajectory.mode_ids) - set(modes)):
         raise InputError(
@@ -79,13 +98,14 @@ def _atoms_content(name: str, structure: Structure, shown: NDArray[np.int64]) ->
         "atom_names": atoms.atom_names.tolist(),
         "residues": atoms.residue_names.tolist(),
         "numbers": atoms.residue_numbers.tolist(),
+        "insertions": (np.full(len(atoms), "") if atoms.insertion_codes is None else atoms.insertion_codes).tolist(),
         "chains": atoms.chain_ids.tolist(),
     }
 
 
-def _path_content(folder: Path, trajectory: Trajectory) -> dict[str, Any]:
+def _path_content(name: str, trajectory: Trajectory) -> dict[str, Any]:
     return {
-        "name": folder.name,
+        "name": name,
         "kind": trajectory.kind,
         "points": trajectory.points.tolist(),
         "modes": list(trajectory.mode_ids),
@@ -93,8 +113,12 @@ def _path_content(folder: Path, trajectory: Trajectory) -> dict[str, Any]:
         "energy_kT": trajectory.energy_kT.tolist(),
         "energy_sd_kT": trajectory.energy_sd_kT.tolist(),
         "near": trajectory.particles_near.tolist(),
-        "barriers": {k: trajectory.made[k] for k in trajectory.made if k.startswith("barrier")},
+        "barriers": _barriers(trajectory),
     }
+
+
+def _barriers(trajectory: Trajectory) -> dict[str, Any]:
+    return {k: value for k, value in trajectory.made.items() if k.startswith("barrier")}
 
 
 def _frames_content(file: Path, n_frames: int, pack: Pack) -> dict[str, Any]:

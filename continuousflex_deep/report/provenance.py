@@ -1,11 +1,10 @@
 """How the results came about: the records of the commands that wrote them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.records import read_record
 
 
 def record_of(place: str, commands: tuple[str, ...], name: str = "record.json") -> dict[str, Any]:
@@ -18,10 +17,8 @@ def record_of(place: str, commands: tuple[str, ...], name: str = "record.json") 
         raise InputError(f"'{place}' has no {name}; give what the command {written_by} wrote")
     if not path.exists():
         raise InputError(f"there is no '{place}'; give what the command {written_by} wrote")
-    file = require_file(path / name if path.is_dir() else path, f"record of {written_by}")
-    record = _read(file)
-    if record is None:
-        raise FormatError(f"'{file}' is not a record of this program; give what the command {written_by} wrote")
+    file = path / name if path.is_dir() else path
+    record = read_record(file)
     if record["command"] not in commands:
         raise FormatError(f"'{file}' was written by the command {record['command']}, expected {written_by}")
     return {"place": str(place), "record": record}
@@ -29,26 +26,16 @@ def record_of(place: str, commands: tuple[str, ...], name: str = "record.json") 
 
 def record_beside(file: str) -> dict[str, Any] | None:
     """The record that a command left beside a particle file; None where there is none, as of files from elsewhere."""
-    beside = Path(file).with_suffix(".json")
-    record = _read(beside) if beside.is_file() else None
-    return None if record is None else {"place": file, "record": record}
-
-
-def _read(file: Path) -> dict[str, Any] | None:
-    """A record; None for any other file."""
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        texts = [record["command"], record["version"], record["finished"]]
-        whole = all(isinstance(text, str) for text in texts) and isinstance(record["options"], dict)
-    except (ValueError, KeyError, TypeError):
+        return {"place": file, "record": read_record(Path(file).with_suffix(".json"))}
+    except (InputError, FormatError):
         return None
-    return record if whole else None
 
 
 def provenance(place: str, record: dict[str, Any]) -> dict[str, Any]:
     """What the page's table says: command, version, time, seed and all options, as texts."""
     options = {name: _told(value) for name, value in record["options"].items()}
-    told = {name: record[name] for name in ("command", "version", "finished")}
+    told = {name: str(record.get(name, "–")) for name in ("command", "version", "finished")}
     return told | {"place": place, "options": options}
 
 

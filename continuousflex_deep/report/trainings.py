@@ -3,13 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.report.csv_columns import read_columns
 
-_TABLE = "curves.csv"
+_TABLE, _RECORD = "curves.csv", "train.json"
+_NEEDED = ("epoch", "train_loss", "validation_loss")
 
 
-def training_content(folder: str) -> dict[str, Any]:
+def is_unfinished(folder: str) -> bool:
+    """Whether a training has written curves, but not yet the record of its end."""
+    path = Path(folder)
+    return path.is_dir() and not (path / _RECORD).is_file() and any(path.rglob(_TABLE))
+
+
+def training_content(folder: str, name: str) -> dict[str, Any]:
     """The curves of all networks in a model's folder, by what they are called. InputError where there are none."""
     path = Path(folder)
     files = sorted(path.rglob(_TABLE), key=lambda file: (len(file.parts), file))
@@ -17,9 +24,18 @@ def training_content(folder: str) -> dict[str, Any]:
         raise InputError(f"model: '{folder}' has no {_TABLE}; give a folder that the train command wrote")
     networks = {file.parent.relative_to(path).as_posix(): file for file in files}
     return {
-        "name": path.name,
+        "name": name,
         "networks": [
-            {"name": "" if name == "." else name, "curves": read_columns(file, "training curves")}
-            for name, file in networks.items()
+            {"name": "" if network == "." else network, "curves": _curves(file)} for network, file in networks.items()
         ],
     }
+
+
+def _curves(file: Path) -> dict[str, list[float | None]]:
+    curves = read_columns(file, "training curves")
+    if missing := [column for column in _NEEDED if column not in curves]:
+        raise FormatError(
+            f"training curves: '{file}' has the columns {list(curves)}, but not {missing}; give a folder that the "
+            "train command wrote"
+        )
+    return curves

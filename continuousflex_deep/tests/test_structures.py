@@ -52,12 +52,27 @@ def test_round_trip(small: Path, suffix: str) -> None:
     back = read_structure(target)
     for name in vars(s):
         a, b = getattr(s, name), getattr(back, name)
-        if name == "sigma_A":
+        if name in ("sigma_A", "insertion_codes"):
             assert a is b is None
         elif a.dtype == object:
             assert a.tolist() == b.tolist(), name
         else:
             np.testing.assert_allclose(a, b, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_insertion_codes_tell_residues_apart(small: Path, suffix: str) -> None:
+    """Residues of one number and one name, as antibodies have."""
+    rows = [f"ATOM  {i:5d}  CA  SER A  52{code}   {3.8 * i:8.3f}   0.000   0.000  1.00  0.00           C"
+            for i, code in enumerate(" AB")]  # fmt: skip
+    small.write_text("\n".join([*rows, "END", ""]))
+    s = read_structure(small)
+    assert s.residue_index.tolist() == s.representative_atoms.tolist() == [0, 1, 2]
+    write_structure(small.with_name("copy" + suffix), s)
+    back = read_structure(small.with_name("copy" + suffix))
+    assert back.insertion_codes is not None
+    assert back.insertion_codes.tolist() == ["", "A", "B"]
+    assert back.residue_numbers.tolist() == [52] * 3
 
 
 def test_the_article_s_structure(shared_data: Path, tmp_path: Path) -> None:

@@ -56,5 +56,30 @@ const counted = (n) => n.toLocaleString("en-US");
 /** Text for Plotly, which would read some markup in it. */
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 
-/** What of a name file systems and shells like. */
-const slug = (name) => name.replace(/[^A-Za-z0-9_-]+/g, "_").replace(/^_+|_+$/g, "") || "group";
+/** Text for a comment, which ends with its line. */
+const plainLine = (text) => String(text).replace(/[\p{C}\s]+/gu, " ");
+
+const LONGEST_SLUG = 60; // as in io/groups.py
+
+/** What of a name file systems and shells like, never an option's dash first; where letters are lost, with a number that
+ * tells it from other names. */
+function slug(name) {
+  const kept = name.replace(/[^A-Za-z0-9_-]+/g, "_").replace(/^[_-]+|_+$/g, "");
+  const whole = kept.length <= LONGEST_SLUG && !/[^\x00-\x7f]/.test(name) && kept;
+  if (whole) return kept;
+  let hash = 2166136261; // FNV-1a
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 16777619) >>> 0;
+  return `${kept.slice(0, LONGEST_SLUG) || "group"}_${hash.toString(16).padStart(8, "0")}`;
+}
+
+/** Run what fills a section; what goes wrong is told in it, and leaves the others alone. */
+async function within(section, fill) {
+  try {
+    return await fill();
+  } catch (error) {
+    const told = `This part cannot be shown: ${error.message}. The rest of the page is not affected.`;
+    byId(section).append(element("p", { className: "wrong", role: "alert" }, told));
+    console.error(error);
+    return null;
+  }
+}

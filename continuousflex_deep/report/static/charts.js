@@ -1,7 +1,8 @@
 // Curves: correlations, trainings, energies.
 
 const INK = "#1c2733";
-const LINES = ["#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb"];
+const LINES = []; // the colours of groups, which the report tells
+const DASHES = ["solid", "dash", "dot", "dashdot"];
 const FONT = { family: 'system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", sans-serif', size: 13, color: INK };
 // nothing that would send a chart to a server
 const OFFLINE = { displaylogo: false, showSendToCloud: false, plotlyServerURL: "" };
@@ -18,6 +19,11 @@ const axis = (title, more = {}) => ({
   tickcolor: "#9aa7b3", automargin: true, ...more,
 });
 
+/** A colour for each of a number of lines, and dashes where there are more of them. */
+const lineOf = (i, colours = LINES) => ({
+  color: colours[i % colours.length], dash: DASHES[Math.floor(i / colours.length) % DASHES.length], width: 2,
+});
+
 const layoutOf = (x, y, more = {}) => ({
   font: FONT, margin: { l: 58, r: 14, t: 30, b: 48 }, xaxis: x, yaxis: y, paper_bgcolor: "white", plot_bgcolor: "white",
   legend: { orientation: "h", y: -0.22, font: { size: 12 } }, hovermode: "closest", ...more,
@@ -31,14 +37,15 @@ function chart(parent, traces, layout) {
   return holder;
 }
 
-/** Correlation curves by name over frequency in 1/Å, with the thresholds that resolutions are told by. */
-function drawFsc(parent, curves, title) {
+/** Correlation curves by name over frequency in 1/Å, with the thresholds that resolutions are told by. Of some of them
+ * only the legend is shown, until one clicks on it. */
+function drawFsc(parent, curves, title, hidden = []) {
   const names = Object.keys(curves);
   const last = Math.max(...names.map((name) => curves[name].frequency.at(-1)));
   const ticks = [40, 20, 14, 10, 8, 6, 5, 4, 3.5, 3, 2.5, 2, 1.5, 1.2, 1].filter((A) => 1 / A <= last);
   const traces = names.map((name, i) => ({
     x: curves[name].frequency, y: curves[name].correlation, name: plain(name), mode: "lines",
-    line: { color: LINES[i % LINES.length], width: 2 }, text: curves[name].frequency.map((f) => told(1 / f, 3)),
+    line: lineOf(i), text: curves[name].frequency.map((f) => told(1 / f, 3)), visible: hidden.includes(name) ? "legendonly" : true,
     hovertemplate: "%{text} Å: %{y:.3f}",
   }));
   const lines = THRESHOLDS.map((y) => ({
@@ -97,7 +104,8 @@ function showTrainings(trainings) {
     for (const network of one.networks) {
       const charts = element("div", { className: "charts" });
       byId("trainings").append(element("div", { className: "card" },
-        element("h3", {}, network.name ? `${one.name}: ${network.name}` : one.name), charts));
+        element("h3", {}, network.name ? `${one.name}: ${network.name}` : one.name),
+        ...(one.unfinished ? [element("p", { className: "told" }, "This training is not finished.")] : []), charts));
       drawTraining(charts, network.curves);
     }
 }
@@ -136,12 +144,13 @@ function drawEnergy(parent, path, onFrame) {
   const up = path.energy_kT.map((e, i) => e + path.energy_sd_kT[i]);
   const down = path.energy_kT.map((e, i) => e - path.energy_sd_kT[i]);
   const band = { x: [...frames, ...frames.toReversed()], y: [...up, ...down.toReversed()] };
+  const few = Math.max(1, Math.ceil(frames.length / 10));
   const holder = chart(parent, [
     { ...band, fill: "toself", fillcolor: "rgba(68,119,170,0.18)", line: { width: 0 }, mode: "lines", hoverinfo: "skip" },
     {
       x: frames, y: path.energy_kT, mode: "lines+markers", line: { color: LINES[0], width: 2 }, marker: { size: 7 },
       text: path.near.map((n) => `${counted(n)} particles near`), hovertemplate: "frame %{x}: %{y:.2f} kT, %{text}<extra></extra>",
     },
-  ], layoutOf(axis("frame"), axis("energy above the densest place [kT]"), { showlegend: false }));
+  ], layoutOf(axis("frame", { tick0: 1, dtick: few }), axis("energy above the densest place [kT]"), { showlegend: false }));
   holder.on("plotly_click", (event) => onFrame(event.points.at(-1).x - 1));
 }

@@ -3,24 +3,28 @@
 const PROGRAM = "python -m continuousflex_deep group";
 const GROUPS_FORMAT = "continuousflex_deep groups 1"; // of io/groups.py
 
+const SYMBOLS = ["circle", "diamond", "square", "cross"]; // of groups that share a colour
+
 /** Ids as `group --ids` reads them: one a line. */
 const idsText = (ids) => Array.from(ids, (id) => `${id}\n`).join("");
 
 class Groups {
   constructor(particles, landscape, onMean) {
     Object.assign(this, { particles, landscape, selection: null, all: landscape.groups });
+    landscape.symbolOf = (group) => this.symbolOf(group);
     byId("download-selection").addEventListener("click", () => this.download(this.name, this.idsOf(this.selection)));
     byId("add-group").addEventListener("click", () => this.keep());
     byId("download-groups").addEventListener("click", () => saveText("groups.json", this.json(), "application/json"));
     byId("group-name").addEventListener("input", () => this.tellCommands());
+    this.command = `${PROGRAM} --landscape ${particles.content.folder}`;
     byId("show-mean").hidden = !onMean;
     byId("show-mean").addEventListener("click", () => onMean(this.mean(this.selection)));
   }
 
   async unpack(contents) {
-    for (const { name, colour, size, rows, ids } of contents)
+    for (const { name, colour, size, rows, ids, outliers } of contents)
       this.all.push({
-        name, colour: this.freeColour(colour), visible: true, size, rows: await unpackArray(rows),
+        name, colour: this.freeColour(colour), visible: true, size, outliers, rows: await unpackArray(rows),
         ids: ids ? await unpackArray(ids) : null,
       });
     this.list();
@@ -28,8 +32,14 @@ class Groups {
 
   /** The colour asked for, or where another group has it, the first that none has. */
   freeColour(asked) {
-    const free = this.particles.content.colours.filter((c) => !this.all.some((group) => group.colour === c));
+    const free = LINES.filter((c) => !this.all.some((group) => group.colour === c));
     return this.all.some((group) => group.colour === asked) ? free[0] ?? asked : asked;
+  }
+
+  /** What its points are drawn as, where others have its colour. */
+  symbolOf(group) {
+    const before = this.all.slice(0, this.all.indexOf(group)).filter((other) => other.colour === group.colour);
+    return SYMBOLS[before.length % SYMBOLS.length];
   }
 
   get name() {
@@ -79,19 +89,25 @@ class Groups {
 
   tellCommands() {
     if (!this.selection) return;
-    const file = slug(this.name), { folder } = this.particles.content;
-    const start = `${PROGRAM} --landscape ${folder}`, end = `${this.selection.outliers ? " --keep-outliers" : ""} --output ${file}.star`;
-    byId("ids-command").textContent = `${start} --ids ${file}.txt${end}`;
+    byId("ids-command").textContent = this.idsCommand(this.name, this.selection.outliers);
     byId("box-part").hidden = !this.selection.box;
-    byId("box-command").textContent = `${start} --box '${this.selection.box}'${end}`;
+    byId("box-command").textContent = `${this.command} --box '${this.selection.box}'${this.end(this.name, this.selection.outliers)}`;
+  }
+
+  idsCommand(name, outliers) {
+    return `${this.command} --ids ${slug(name)}.txt${this.end(name, outliers)}`;
+  }
+
+  end(name, outliers) {
+    return `${outliers ? " --keep-outliers" : ""} --output ${slug(name)}.star`;
   }
 
   keep() {
     const names = new Set(this.all.map((group) => group.name));
     let name = this.name;
     for (let n = 2; names.has(name); n++) name = `${this.name} ${n}`;
-    const colour = this.freeColour(this.particles.content.colours[0]);
-    this.all.push({ name, colour, visible: true, size: this.selection.rows.length, rows: this.selection.rows, ids: null });
+    const { rows } = this.selection, outliers = rows.some((row) => this.particles.outlier[row]);
+    this.all.push({ name, colour: this.freeColour(LINES[0]), visible: true, size: rows.length, outliers, rows, ids: null });
     this.changed();
   }
 
@@ -102,6 +118,9 @@ class Groups {
 
   list() {
     byId("groups-part").hidden = this.all.length === 0;
+    const outliers = this.all.some((group) => group.outliers) ? " --keep-outliers" : "";
+    byId("groups-command").textContent = `${this.command} --groups groups.json${outliers} --output groups`;
+    byId("group-commands").textContent = this.all.map((group) => this.idsCommand(group.name, group.outliers)).join("\n");
     byId("groups").replaceChildren(...this.all.map((group) => {
       const seen = element("input", { type: "checkbox", checked: group.visible, ariaLabel: `show ${group.name}` });
       seen.addEventListener("change", () => { group.visible = seen.checked; this.landscape.draw(false); });

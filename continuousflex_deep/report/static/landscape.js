@@ -2,6 +2,9 @@
 
 const SCATTER = WEBGL ? "scattergl" : "scatter";
 const ALONE = "#4477aa", BEHIND_GROUPS = "#a9b4be";
+const PATHS = ["#cc3311", "#111111", "#009988", "#ee7733", "#0077bb", "#ee3377"];
+// where one points by a finger, it moves the picture, as one expects of it; tools select
+const DRAG = window.matchMedia("(pointer: coarse)").matches ? "pan" : "lasso";
 
 /** Particles as columns; see report/landscape.py for what is complete, kept and drawn. */
 class Particles {
@@ -44,7 +47,7 @@ class Particles {
 class Landscape {
   /** onPoint(row), onSelect(selection or null). */
   constructor(particles, paths, onPoint, onSelect) {
-    Object.assign(this, { particles, paths, onPoint, onSelect, groups: [], selection: null, marked: null });
+    Object.assign(this, { particles, paths, onPoint, onSelect, groups: [], selection: null, marked: null, symbolOf: null });
     this.plot = byId("landscape");
     this.fillControls();
   }
@@ -99,9 +102,11 @@ class Landscape {
   newLayout() {
     const [x, y] = this.names;
     return layoutOf(axis(this.label(x)), axis(this.label(y)), {
-      margin: { l: 62, r: 12, t: 34, b: 54 }, dragmode: "lasso", hoverdistance: 8, selections: [],
+      margin: { l: 62, r: 12, t: 34, b: 54 }, dragmode: DRAG, hoverdistance: 8, selections: [],
       newselection: { line: { color: "#111", width: 1.5, dash: "solid" } },
-      legend: { x: 0, y: 1.0, yanchor: "bottom", orientation: "h", font: { size: 12 } },
+      legend: { x: 0, y: 1.0, yanchor: "bottom", orientation: "h", font: { size: 12 },
+        // what is shown, and can be selected, is chosen by the controls alone
+        itemclick: false, itemdoubleclick: false },
     });
   }
 
@@ -193,6 +198,7 @@ class Landscape {
     const coloured = byId("colour").value && byId("show-points").checked;
     return this.groups.filter((group) => group.visible).map((group) => {
       const rows = group.rows.filter((row) => this.particles.place.has(row) && this.allowed(row));
+      const symbol = this.symbolOf(group);
       const at = Array.from(rows, (row) => this.particles.place.get(row));
       this.rows.push(rows);
       return {
@@ -200,19 +206,19 @@ class Landscape {
         x: at.map((i) => x[i]), y: at.map((i) => y[i]),
         // rings where the points inside them have colours of their own
         marker: { size: at.length > 20000 ? 3 : coloured ? 9 : 6, opacity: 0.8, color: group.colour,
-          symbol: coloured ? "circle-open" : "circle" },
+          symbol: coloured ? `${symbol}-open` : symbol },
       };
     });
   }
 
   pathTraces() {
-    const lines = this.paths.map((path) => ({ path, places: this.placesOf(path) })).filter(({ places }) => places);
-    return lines.map(({ path, places }) => {
+    const lines = this.paths.map((path, i) => ({ path, places: this.placesOf(path), line: lineOf(i, PATHS) }));
+    return lines.filter(({ places }) => places).map(({ path, places, line }) => {
       this.rows.push(null);
       return {
         type: SCATTER, mode: "lines+markers", name: plain(path.name), hoverinfo: "skip", showlegend: true,
         x: places.map((p) => p[0]), y: places.map((p) => p[1]),
-        line: { color: "#cc3311", width: 3 }, marker: { color: "#cc3311", size: 7 }, unselected: { marker: { opacity: 1 } },
+        line: { ...line, width: 3 }, marker: { color: line.color, size: 7 }, unselected: { marker: { opacity: 1 } },
       };
     });
   }
@@ -229,6 +235,8 @@ class Landscape {
   }
 
   listen() {
+    // else a page cannot be scrolled past the picture
+    this.plot.addEventListener("wheel", (event) => { if (!event.ctrlKey) event.stopPropagation(); }, { capture: true });
     this.plot.on("plotly_selected", (event) => {
       if (event) this.select(this.plot.layout.selections?.length ? this.plot.layout.selections : event.selections);
     });

@@ -1,6 +1,7 @@
 // What is shown where, and how its parts act on each other.
 
 const STEP_MS = 120;
+const BY_HAND = "by hand";
 const SECTIONS = {
   landscape: "Landscape", trajectories: "Trajectories", reconstructions: "Maps", trainings: "Training",
   evaluations: "Errors", records: "How it was made",
@@ -13,21 +14,40 @@ class MoleculePanel {
       moves: Boolean(content.molecule) });
     byId("rest").addEventListener("click", () => this.showRest());
     byId("show-rest").addEventListener("change", (event) => this.viewer.showRest(event.target.checked));
-    byId("download-structure").addEventListener("click", () =>
-      saveText("structure.cif", this.viewer.molecule.mmcif(this.viewer.shown), "chemical/x-mmcif"));
+    byId("download-structure").addEventListener("click", () => this.download());
+    byId("rest").hidden = byId("sliders").hidden = !this.moves;
+    if (this.paths.length) this.fillPlayer();
+    // what is asked for before the molecules are unpacked waits for them, and for nothing where they are damaged
+    this.unpacked = new Promise((resolve) => { this.unpackedAll = resolve; });
   }
 
   async start(bounds) {
-    if (this.content.molecule) {
+    if (this.moves) {
       this.molecule = await Molecule.unpack(this.content.molecule);
       this.fillSliders(bounds);
     }
     for (const path of this.paths) path.molecule = path.molecule ? await Molecule.unpack(path.molecule) : this.molecule;
-    await this.viewer.load(this.molecule ?? this.paths[0].molecule);
-    byId("rest").hidden = byId("sliders").hidden = !this.molecule;
-    if (this.paths.length) this.fillPlayer();
-    if (this.molecule) await this.showRest();
-    else await this.showFrame(0);
+    this.tellDownload();
+    this.unpackedAll();
+    await (this.asked ?? (this.moves ? this.showRest() : this.showFrame(0)));
+  }
+
+  /** One atom a residue is all that the page knows. */
+  tellDownload() {
+    const { pseudoatoms, atom_names } = (this.molecule ?? this.paths[0].molecule).content;
+    const names = [...new Set(atom_names)].sort().join();
+    const which = { CA: "Cα atoms only", P: "P atoms only", "CA,P": "Cα and P atoms only" }[names];
+    this.held = `${pseudoatoms ? "pseudoatoms" : which ?? "one atom of a residue only"}, centred`;
+    byId("download-told").textContent = this.held;
+  }
+
+  async download() {
+    await this.unpacked;
+    await this.viewer.busy;
+    const { molecule, shown } = this.viewer;
+    if (!molecule) return;
+    const text = `# ${plainLine(this.shownAs)}: ${this.held}\n${molecule.mmcif(shown)}`;
+    saveText(`structure_${slug(this.shownAs)}.cif`, text, "chemical/x-mmcif");
   }
 
   fillSliders(bounds) {
@@ -36,7 +56,7 @@ class MoleculePanel {
       const slider = element("input", { type: "range", min: Math.min(low, 0), max: Math.max(high, 0), step: "any", value: 0,
         id: `slider-${mode}` });
       const output = element("output");
-      slider.addEventListener("input", () => this.showAmplitudes(this.sliders.map((s) => Number(s.slider.value)), "by hand", null));
+      slider.addEventListener("input", () => this.showAmplitudes(this.sliders.map((s) => Number(s.slider.value)), BY_HAND, null));
       byId("sliders").append(element("label", { htmlFor: slider.id }, `mode ${mode}`), slider, output);
       return { slider, output };
     });
@@ -76,33 +96,37 @@ class MoleculePanel {
   }
 
   async showRest() {
-    await this.showAmplitudes(this.molecule.modes.map(() => 0), "the structure at rest", null);
+    await this.showAmplitudes(this.content.molecule.modes.map(() => 0), "at rest", null);
   }
 
   async showAmplitudes(amplitudes, what, place) {
     if (this.playing) this.stop();
-    await this.move(this.molecule, this.molecule.deformed(amplitudes));
-    this.tellAmplitudes(amplitudes, what);
     this.landscape?.mark(place);
+    await this.show(() => {
+      this.tellAmplitudes(amplitudes, what);
+      this.shownAs = what === BY_HAND ? amplitudes.map((q, m) => `q${this.molecule.modes[m]} ${q.toFixed(1)}`).join(" ") : what;
+      return [this.molecule, this.molecule.deformed(amplitudes)];
+    });
   }
 
   async showFrame(number, playing = false) {
     if (this.playing && !playing) this.stop();
-    const { path } = this, amplitudes = path.amplitudes?.[number];
+    const { path } = this, amplitudes = path.amplitudes?.[number], what = `${path.name}, frame ${number + 1}`;
     Object.assign(byId("frame"), { max: path.points.length - 1, value: number });
     byId("frame-told").textContent = `frame ${number + 1} of ${path.points.length}, ${path.energy_kT[number].toFixed(2)} kT`;
     this.landscape?.mark(() => this.landscape.placesOf(path)?.[number]);
-    if (amplitudes) this.tellAmplitudes(amplitudes, `${path.name}, frame ${number + 1}`);
-    else byId("molecule-told").textContent = `${path.name}, frame ${number + 1}`;
-    await this.move(path.molecule, amplitudes ? path.molecule.deformed(amplitudes) : path.molecule.frame(number));
+    await this.show(() => {
+      if (amplitudes) this.tellAmplitudes(amplitudes, what);
+      else byId("molecule-told").textContent = what;
+      this.shownAs = what;
+      return [path.molecule, amplitudes ? path.molecule.deformed(amplitudes) : path.molecule.frame(number)];
+    });
   }
 
-  async move(molecule, coordinates) {
-    if (this.viewer.molecule !== molecule) {
-      await this.viewer.load(molecule);
-      this.viewer.showRest(byId("show-rest").checked);
-    }
-    await this.viewer.show(coordinates);
+  /** Show what comes of `make`, once there are molecules; of what is asked for before that, the last. */
+  async show(make) {
+    const asked = (this.asked = this.unpacked.then(() => (this.asked === asked ? this.viewer.show(...make()) : null)));
+    await asked;
   }
 
   tellAmplitudes(amplitudes, what) {
@@ -159,10 +183,34 @@ function showTrajectories(trajectories, panel) {
   });
 }
 
+/** What of a browser the page needs and this one lacks. */
+function missingApis() {
+  const needed = { DecompressionStream: window.DecompressionStream, ResizeObserver: window.ResizeObserver,
+    BigInt64Array: window.BigInt64Array, "Array.toReversed": Array.prototype.toReversed };
+  return Object.keys(needed).filter((name) => !needed[name]);
+}
+
+async function showMolecule(content, state) {
+  await runLibrary(content.libraries.molstar);
+  byId("molecule-panel").hidden = false;
+  return (state.panel = new MoleculePanel(content));
+}
+
+/** Only the molecule, where there is no landscape. */
+function hideLandscape() {
+  const grid = document.querySelector(".side-by-side");
+  for (const part of [byId("landscape").parentElement, byId("selection-panel"), grid.previousElementSibling]) part.hidden = true;
+  document.querySelector("#landscape-section h2").textContent = "Structure";
+}
+
 async function main() {
+  const missing = missingApis();
+  if (missing.length)
+    throw new Error(`it lacks ${missing.join(", ")}. It needs a browser of 2023 or later`);
   const content = JSON.parse(byId("content").textContent);
   byId("title").textContent = content.title;
   byId("made").textContent = `continuousflex_deep ${content.version}, ${content.made}`;
+  LINES.push(...content.colours);
   const state = { content };
   window.report = state; // for those who look closer, such as the tests
   const molecular = Boolean(content.libraries.molstar) && WEBGL;
@@ -173,26 +221,16 @@ async function main() {
     byId("contents").append(element("a", { href: `#${name}-section` }, name === "landscape" && !content.landscape ? "Structure" : label));
   }
   await runLibrary(content.libraries.plotly);
-  showReconstructions(content.reconstructions);
-  showTrainings(content.trainings);
-  showEvaluations(content.evaluations);
-  showRecords(content.records);
-  let panel = null;
-  if (molecular) {
-    await runLibrary(content.libraries.molstar);
-    byId("molecule-panel").hidden = false;
-    panel = state.panel = new MoleculePanel(content);
-  }
-  const grid = document.querySelector(".side-by-side");
-  grid.classList.toggle("alone", !(content.landscape && molecular));
-  if (content.landscape) {
-    await showLandscape(content, panel, state);
-  } else {
-    for (const part of [byId("landscape").parentElement, byId("selection-panel"), grid.previousElementSibling]) part.hidden = true;
-    document.querySelector("#landscape-section h2").textContent = "Structure";
-  }
-  showTrajectories(content.trajectories, panel);
-  if (panel) await panel.start(state.particles && amplitudeBounds(state.particles));
+  await within("reconstructions-section", () => showReconstructions(content.reconstructions));
+  await within("trainings-section", () => showTrainings(content.trainings));
+  await within("evaluations-section", () => showEvaluations(content.evaluations));
+  await within("records-section", () => showRecords(content.records));
+  const panel = molecular ? await within("landscape-section", () => showMolecule(content, state)) : null;
+  document.querySelector(".side-by-side").classList.toggle("alone", !(content.landscape && molecular));
+  if (content.landscape) await within("landscape-section", () => showLandscape(content, panel, state));
+  else hideLandscape();
+  await within("trajectories-section", () => showTrajectories(content.trajectories, panel));
+  if (panel) await within("landscape-section", () => panel.start(state.particles && amplitudeBounds(state.particles)));
   byId("status").hidden = WEBGL;
   byId("status").textContent = "This browser has no WebGL: molecules are not shown, and many points are drawn slowly.";
 }
@@ -200,6 +238,8 @@ async function main() {
 main().then(() => { document.body.dataset.state = "ready"; }, (error) => {
   document.body.dataset.state = "failed";
   byId("status").className = "wrong";
-  byId("status").textContent = `This page cannot be shown here: ${error.message}. It needs a browser of 2023 or later with WebGL.`;
+  byId("status").textContent = missingApis().length
+    ? `This browser cannot show the page: ${error.message}.`
+    : `This page is damaged: ${error.message}. Make it anew with the report command.`;
   console.error(error);
 });

@@ -2,7 +2,7 @@
 
 const ATOM_COLUMNS = [
   "group_PDB", "id", "type_symbol", "label_atom_id", "label_alt_id", "label_comp_id", "label_asym_id", "label_entity_id",
-  "label_seq_id", "auth_seq_id", "auth_asym_id", "Cartn_x", "Cartn_y", "Cartn_z", "occupancy", "B_iso_or_equiv",
+  "label_seq_id", "auth_seq_id", "auth_asym_id", "pdbx_PDB_ins_code", "Cartn_x", "Cartn_y", "Cartn_z", "occupancy", "B_iso_or_equiv",
 ];
 
 const MANY = 3000; // atoms, from which on they are drawn coarsely: a ribosome moves twenty times as fast
@@ -41,15 +41,17 @@ class Molecule {
   }
 
   mmcif(coordinates) {
-    const { atom_names, residues, numbers, chains } = this.content;
+    const { atom_names, residues, numbers, insertions, chains } = this.content;
     const word = (text) => (/^[A-Za-z0-9][A-Za-z0-9_.+-]*$/.test(text) ? text : `"${text.replace(/["\s]/g, "_")}"`);
     const lines = ["data_molecule", "loop_", ...ATOM_COLUMNS.map((name) => `_atom_site.${name}`)];
+    let place = 0; // in the sequence, where residues are missing further on; several may have one number
     for (let i = 0; i < numbers.length; i++) {
+      place = i && chains[i] === chains[i - 1] ? place + Math.max(1, numbers[i] - numbers[i - 1]) : 1;
       const [x, y, z] = coordinates.subarray(3 * i, 3 * i + 3);
       const [atom, chain] = [word(atom_names[i]), word(chains[i])];
       const symbol = atom_names[i] === "P" ? "P" : "C";
-      lines.push(`ATOM ${i + 1} ${symbol} ${atom} . ${word(residues[i])} ${chain} 1 ${numbers[i]} ${numbers[i]} ${chain} ` +
-        `${x.toFixed(3)} ${y.toFixed(3)} ${z.toFixed(3)} 1 0`);
+      lines.push(`ATOM ${i + 1} ${symbol} ${atom} . ${word(residues[i])} ${chain} 1 ${place} ${numbers[i]} ${chain} ` +
+        `${insertions[i] ? word(insertions[i]) : "?"} ${x.toFixed(3)} ${y.toFixed(3)} ${z.toFixed(3)} 1 0`);
     }
     return lines.join("\n") + "\n";
   }
@@ -64,29 +66,47 @@ class MolecularViewer {
       layoutShowLeft: false, layoutShowRemoteState: false, layoutIsExpanded: false, viewportShowExpand: false,
       detachedFromSierra: true,
     });
-    this.busy = null;
+    Object.assign(this, { busy: null, wanted: null, molecule: null, shown: null, rest: true });
   }
 
-  /** Show another molecule, at rest. */
+  /** Show a molecule at coordinates; while one is being drawn, only the latest of further wishes is kept. */
+  async show(molecule, coordinates) {
+    this.wanted = { molecule, coordinates };
+    this.busy ??= this.drawWanted().finally(() => (this.busy = null));
+    return this.busy;
+  }
+
+  async drawWanted() {
+    while (this.wanted) {
+      const { molecule, coordinates } = this.wanted;
+      this.wanted = null;
+      if (this.molecule !== molecule) await this.load(molecule);
+      const text = molecule.mmcif(coordinates);
+      await this.viewer.plugin.build().to(this.moving).update((old) => { old.data = text; }).commit();
+      this.shown = coordinates;
+    }
+  }
+
+  /** Another molecule, at rest. */
   async load(molecule) {
-    await this.busy;
     await this.viewer.plugin.clear();
-    this.molecule = molecule;
-    const text = molecule.mmcif(molecule.rest);
+    this.molecule = this.grey = null;
+    const text = molecule.mmcif(molecule.rest), label = molecule.content.name;
     const type = molecule.content.trace ? "cartoon" : "spacefill";
     const typeParams = { quality: molecule.content.shown > MANY ? "lowest" : "auto" };
     const colour = molecule.content.pseudoatoms ? { color: "uniform", colorParams: { value: 0x4477aa } } : { color: "sequence-id" };
-    this.moving = await this.add(text, { type, typeParams, ...colour });
-    this.grey = await this.add(text, {
+    this.moving = await this.add(text, label, { type, typeParams, ...colour });
+    this.grey = await this.add(text, label, {
       type, typeParams: { ...typeParams, alpha: 0.25 }, color: "uniform", colorParams: { value: 0x8896a3 },
     });
-    this.shown = molecule.rest;
+    this.molecule = molecule;
+    this.showRest(this.rest);
     this.viewer.plugin.managers.camera.reset();
   }
 
-  async add(text, representation) {
+  async add(text, label, representation) {
     const { structure, data } = this.viewer.plugin.builders;
-    const raw = await data.rawData({ data: text, label: this.molecule.content.name });
+    const raw = await data.rawData({ data: text, label });
     const model = await structure.createModel(await structure.parseTrajectory(raw, "mmcif"));
     const made = await structure.createStructure(model);
     const all = await structure.tryCreateComponentStatic(made, "all");
@@ -94,25 +114,10 @@ class MolecularViewer {
     return raw;
   }
 
-  /** Move the molecule; while it is being drawn, only the latest of further wishes is kept. */
-  async show(coordinates) {
-    this.wanted = coordinates;
-    this.busy ??= this.drawWanted().finally(() => (this.busy = null));
-    return this.busy;
-  }
-
-  async drawWanted() {
-    while (this.wanted) {
-      const coordinates = this.wanted;
-      this.wanted = null;
-      const text = this.molecule.mmcif(coordinates);
-      await this.viewer.plugin.build().to(this.moving).update((old) => { old.data = text; }).commit();
-      this.shown = coordinates;
-    }
-  }
-
-  /** Show or hide the grey molecule at rest. */
+  /** Show or hide the grey molecule at rest, once there is one. */
   showRest(visible) {
+    this.rest = visible;
+    if (!this.grey) return;
     const state = this.viewer.plugin.state.data;
     for (const ref of [this.grey.ref, ...this.subtree(this.grey.ref)]) state.updateCellState(ref, { isHidden: !visible });
   }
