@@ -65,6 +65,16 @@ def write_inputs(base: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
+def write_assessments(base: Path, folder: Path) -> dict[str, str]:
+    """What evaluate writes of the inputs in a folder: of results and groups with the truth, and of groups alone."""
+    truth = f"{base}/sim/truth.star"
+    common = ["evaluate", "--structure", f"{base}/helix.pdb", "--modes", f"{base}/modes", "--particles", truth,
+              "--reconstruction", f"{base}/series"]  # fmt: skip
+    assert main([*common, "--truth", truth, "--output", f"{folder}/all"]) == 0
+    assert main([*common, "--output", f"{folder}/groups"]) == 0
+    return {name: f"{folder}/{name}" for name in ("all", "groups")}
+
+
 def write_model(folder: Path) -> None:
     """The curves of two networks and their record, as the train command leaves them."""
     for name in ("angles", "shifts"):

@@ -1,10 +1,13 @@
 """The report's content: what is in the page, that it needs no network, and that it stays small."""
 
 import base64
+import csv
+import dataclasses
 import gzip
 import html.parser
 import importlib.util
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -19,19 +22,29 @@ from continuousflex_deep.animation import deformed
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import FormatError, InputError, MissingDependencyError
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, write_groups
-from continuousflex_deep.io.landscape_table import read_landscape_table
+from continuousflex_deep.io.landscape_table import read_landscape_table, write_landscape_table
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import read_structure, write_structure
-from continuousflex_deep.io.trajectories import read_trajectory
+from continuousflex_deep.io.trajectories import SAMPLE, read_trajectory
 from continuousflex_deep.options import ReportOptions, from_mapping
 from continuousflex_deep.report.command import run
+from continuousflex_deep.report.csv_columns import read_columns
 from continuousflex_deep.report.evaluations import evaluation_content
 from continuousflex_deep.report.landscape import complete_columns
+from continuousflex_deep.report.maps import slices_png
 from continuousflex_deep.report.molecule import shown_atoms
 from continuousflex_deep.report.packing import Pack
 from continuousflex_deep.report.page import LIBRARIES, json_in_html
-from continuousflex_deep.tests.report_inputs import MODES, NASTY, N, write_helix, write_inputs, write_large_landscape
+from continuousflex_deep.tests.report_inputs import (
+    MODES,
+    NASTY,
+    N,
+    write_assessments,
+    write_helix,
+    write_inputs,
+    write_large_landscape,
+)
 
 _TUPLES = ("group", "trajectory", "reconstruction", "model", "evaluation")
 
@@ -39,6 +52,12 @@ _TUPLES = ("group", "trajectory", "reconstruction", "model", "evaluation")
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return write_inputs(tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="module")
+def assessed(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders of the evaluate command: of results and groups' maps with the truth, and of groups alone."""
+    return write_assessments(Path(inputs["landscape"]).parent, tmp_path_factory.mktemp("assessed"))
 
 
 @pytest.fixture(autouse=True)
@@ -353,6 +372,263 @@ def test_damaged_files_are_named(inputs: dict[str, str], tmp_path: Path) -> None
     ]
     with pytest.raises(FormatError, match="holds no comparison"):
         evaluation_content("e.json", "e", {"results": {}})
+
+
+# ------------------------------------------------------------------ assessments
+
+
+def test_an_assessment_shows_its_own_tables_and_curves(
+    inputs: dict[str, str], assessed: dict[str, str], tmp_path: Path
+) -> None:
+    page = report(tmp_path, evaluation=[assessed["all"]])
+    (one,) = page.content["evaluations"]
+    folder = Path(assessed["all"])
+    names = ["distances", "rmsd", "resolution_0.5", "resolution_0.143"]
+    for name, table in zip(names, one["tables"], strict=True):
+        head, *rows = list(csv.reader((folder / f"{name}.csv").open(encoding="utf-8")))
+        assert table["head"] == head
+        assert [row[0] for row in table["rows"]] == [row[0] for row in rows]
+        for shown, row in zip(table["rows"], rows, strict=True):
+            for cell, told in zip(row[table["left"] :], shown[table["left"] :], strict=True):
+                assert told == "–" if cell == "" else float(told) == pytest.approx(float(cell), rel=5e-3)
+    assert {"shift x [Å]", "shift y [Å]", "shift x SD"} <= set(one["tables"][0]["head"])
+    assert [table["left"] for table in one["tables"]] == [2, 2, 1, 1]
+    assert len(one["groups"]) == 2
+    for number, group in enumerate(one["groups"], start=1):
+        curves = read_columns(folder / f"group_{number}" / "fsc.csv", "curves")
+        assert group["name"].startswith(f"group_{number} (pc1 ")
+        assert group["frequency"] == curves.pop("frequency_per_A")
+        assert set(group["curves"]) == set(curves)
+        assert {"centroid", "true centroid", "structure at rest", "allowed by noise"} <= set(curves)
+        assert group["curves"]["true centroid"] == curves["true centroid"]
+        assert set(group["masked"]) == {name for name in curves if name.endswith(", masked")}
+
+
+def test_an_assessment_of_groups_alone(inputs: dict[str, str], assessed: dict[str, str], tmp_path: Path) -> None:
+    """As a folder, and as the record alone, which has the same resolutions."""
+    page = report(tmp_path, evaluation=[assessed["groups"], f"{assessed['groups']}/record.json"])
+    folder, record = page.content["evaluations"]
+    assert [table["head"][:2] for table in folder["tables"]] == [["", "particles"]] * 2
+    assert len(folder["groups"]) == 2
+    assert record["groups"] == []
+    for of_folder, of_record in zip(folder["tables"], record["tables"], strict=True):
+        assert [row[:2] for row in of_folder["rows"]] == [row[:2] for row in of_record["rows"]]
+        at = [of_folder["head"].index(name) for name in of_record["head"]]
+        for row, other in zip(of_folder["rows"], of_record["rows"], strict=True):  # one was rounded before
+            assert [float(row[i]) for i in at[1:]] == pytest.approx([float(cell) for cell in other[1:]], rel=0.01)
+
+
+def test_tables_of_an_earlier_assessment_are_not_shown(assessed: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "again"
+    shutil.copytree(assessed["groups"], folder)
+    shutil.copyfile(f"{assessed['all']}/distances.csv", folder / "distances.csv")
+    (one,) = report(tmp_path, evaluation=str(folder)).content["evaluations"]
+    assert len(one["tables"]) == 2
+
+
+def test_comparisons_of_a_record(tmp_path: Path) -> None:
+    figures = {"particles": 9, "lost": 0, "lost_deg": 5.0, "all": {"shift_x_A": {"mean": 0.5, "sd": None}}}
+    record = {"comparisons": {"a vs. b": figures}, "results": {"c": figures}, "bound": {"shift_x_A": 0.25}}
+    (table,) = evaluation_content("e.json", "e", record)["tables"]
+    assert table["head"] == ["", "of", "particles", "lost", "shift x [Å]"]
+    assert table["rows"] == [
+        ["a vs. b", "all particles", "9", "0", "0.5"], ["Cramér-Rao bound", "", "", "", "0.25"]
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------ what belongs together, and what is damaged
+
+
+def test_a_trajectory_of_another_landscape_is_refused(inputs: dict[str, str], tmp_path: Path) -> None:
+    table = read_landscape_table(inputs["landscape"])
+    other = tmp_path / "other"
+    shutil.copytree(inputs["landscape"], other)
+    write_landscape_table(other, dataclasses.replace(table, coordinates=table.coordinates[:, ::-1] * 3))
+    with pytest.raises(InputError, match=rf"trajectory '{inputs['trajectory']}' is of another landscape"):
+        report(tmp_path, landscape=str(other), trajectory=inputs["trajectory"])
+    assert report(tmp_path, landscape=inputs["landscape"], trajectory=inputs["trajectory"]).content["trajectories"]
+
+
+def test_inputs_of_one_name_are_told_apart(inputs: dict[str, str], tmp_path: Path) -> None:
+    for run_name in ("first", "second"):
+        for what in ("trajectory", "reconstruction", "model", "evaluation"):
+            copy = shutil.copytree if Path(inputs[what]).is_dir() else shutil.copyfile
+            (tmp_path / run_name).mkdir(exist_ok=True)
+            copy(inputs[what], tmp_path / run_name / Path(inputs[what]).name)
+        write_groups(
+            tmp_path / run_name / "groups.json",
+            [NamedGroup("open", COLOURS[0], read_particles(inputs["group"]).ids[:5])],
+        )
+        shutil.copyfile(inputs["group"], tmp_path / run_name / "open.star")
+
+    def both(name: str) -> list[str]:
+        return [f"{tmp_path}/{run_name}/{name}" for run_name in ("first", "second")]
+
+    page = report(
+        tmp_path, landscape=inputs["landscape"], group=both("open.star") + both("groups.json"), trajectory=both("path"),
+        reconstruction=both("series"), model=both("model"), evaluation=both("evaluation.json"),
+    )  # fmt: skip
+    for key in ("trajectories", "reconstructions", "trainings", "evaluations"):
+        first, second = (one["name"] for one in page.content[key])
+        assert first.startswith("first/")
+        assert second.startswith("second/")
+    names = [group["name"] for group in page.content["landscape"]["groups"]]
+    assert names == ["first/open", "second/open", "open (first/groups)", "open (second/groups)"]
+
+
+def test_a_folder_called_dot_has_its_name(
+    inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(inputs["model"])
+    page = report(tmp_path, model=".")
+    assert page.content["trainings"][0]["name"] == "model"
+    assert page.content["title"].endswith("/model")
+
+
+def test_an_unfinished_training_is_shown(inputs: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(inputs["model"], folder)
+    (folder / "train.json").unlink()
+    page = report(tmp_path, model=[str(folder), inputs["model"]])
+    assert [one["unfinished"] for one in page.content["trainings"]] == [True, False]
+    assert [record["command"] for record in page.content["records"]] == ["train"]
+
+
+def test_each_network_has_its_own_curves(inputs: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(inputs["model"], folder)
+    curves = folder / "shifts" / "curves.csv"
+    curves.write_text("epoch,train_loss,validation_loss,shift_error_A\n1,7,8,9\n")
+    (training,) = report(tmp_path, model=str(folder)).content["trainings"]
+    losses = {network["name"]: network["curves"]["train_loss"] for network in training["networks"]}
+    assert losses == {"angles": [1.0, 0.5, pytest.approx(1 / 3)], "shifts": [7.0]}
+
+
+def test_slices_are_in_the_directions_that_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A voxel off the centre along x and z appears where its axes say, in each of the slices."""
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.imshow", lambda self, plane, **how: drawn.append((plane, how)))
+    d, x, z = 8, 6, 1
+    volume = np.zeros((d, d, d), dtype=np.float32)
+    volume[z, 4, x] = 1  # in the plane of x and z, in which y is that of the centre
+    volume[4, 3, x] = 2  # in that of x and y
+    volume[z, 5, 4] = 3  # in that of y and z
+    slices_png(volume, 2.0, (0.0, 1.0))
+    xy, xz, yz = (plane for plane, _ in drawn)
+    assert all(how["origin"] == "lower" for _, how in drawn)
+    assert (xy[3, x], xz[z, x], yz[z, 5]) == (2, 1, 3)
+    assert all(how["extent"] == (-8.0, 8.0, -8.0, 8.0) for _, how in drawn)
+
+
+def _damage(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("what", "file", "values", "message"),
+    [
+        ("reconstruction", "record.json", {"groups": [{"x": 1}]}, "its groups are .*expected the folder of each"),
+        ("reconstruction", "record.json", {"groups": 3}, "its groups are 3"),
+        ("reconstruction", "group_1/fsc.json", {"resolution_A": {"a": {"0.5": float("nan")}}}, "holds NaN"),
+        ("reconstruction", "group_1/fsc.json", {"resolution_A": {"a": 3}}, "has no resolutions of each curve"),
+        ("reconstruction", "group_1/fsc.json", {"resolution_A": {}}, "has no resolutions of each curve"),
+        ("trajectory", "trajectory.json", {"made": {"barrier_kT": float("nan")}}, "barrier_kT is nan"),
+        ("trajectory", "trajectory.json", {"made": {"barrier_kT": "high"}}, "barrier_kT is 'high'"),
+        ("trajectory", "record.json", {"options": {"seed": float("nan")}}, "holds NaN"),
+    ],
+)
+def test_damaged_inputs_are_named(
+    inputs: dict[str, str], tmp_path: Path, what: str, file: str, values: dict[str, Any], message: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(inputs[what], folder)
+    _damage(folder / file, **values)
+    with pytest.raises(FormatError, match=rf"damaged/{file}'.*{message}"):
+        report(tmp_path, **{what: str(folder)})
+
+
+def test_a_trajectory_that_tells_no_landscape_is_named(inputs: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(inputs["trajectory"], folder)
+    made = json.loads((folder / "trajectory.json").read_text())["made"]
+    for sample in (3, {"ids": "x"}):
+        _damage(folder / "trajectory.json", made=made | {SAMPLE: sample})
+        with pytest.raises(InputError, match="damaged"):
+            report(tmp_path, landscape=inputs["landscape"], trajectory=str(folder))
+
+
+def test_a_bound_that_is_no_table_is_named(inputs: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "bound.json"
+    shutil.copyfile(inputs["evaluation"], file)
+    _damage(file, bound=3)
+    with pytest.raises(FormatError, match=r"bound\.json' is not what the evaluate command writes"):
+        report(tmp_path, evaluation=str(file))
+
+
+@pytest.mark.parametrize("column", ["epoch", "train_loss", "validation_loss"])
+def test_curves_without_a_column_are_named(inputs: dict[str, str], tmp_path: Path, column: str) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(inputs["model"], folder)
+    file = folder / "angles" / "curves.csv"
+    file.write_text(file.read_text().replace(column, "other"))
+    with pytest.raises(FormatError, match=rf"angles/curves\.csv' has the columns .*not \['{column}'\]"):
+        report(tmp_path, model=str(folder))
+
+
+@pytest.mark.parametrize("text", ["a,b\n0.1,1\n", "frequency_per_A\n0.1\n", "frequency_per_A,a\nnan,1\n"])
+def test_correlations_without_a_column_are_named(inputs: dict[str, str], tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "map"
+    shutil.copytree(Path(inputs["landscape"]).parent / "map", folder)
+    (folder / "fsc.csv").write_text(text)
+    with pytest.raises(FormatError, match=r"map/fsc\.csv' has no column frequency_per_A"):
+        report(tmp_path, reconstruction=str(folder))
+
+
+def test_what_is_not_utf8_is_said(inputs: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--title: 'd\\udce9' is not UTF-8.*give another"):
+        report(tmp_path, model=inputs["model"], title="d\udce9")
+    folder = os.fsdecode(os.fsencode(tmp_path) + b"/d\xe9")
+    shutil.copytree(inputs["model"], folder)
+    with pytest.raises(InputError, match=r"--model: '.*d\\udce9' is not UTF-8.*rename it"):
+        report(tmp_path, model=folder)
+    (tmp_path / "link").symlink_to(folder)
+    _damage(tmp_path / "link" / "train.json", options={"output": "d\udce9"})  # as the command was called then
+    assert report(tmp_path, model=str(tmp_path / "link")).content["records"][0]["options"]["output"] == "d\udce9"
+
+
+def test_an_output_that_is_a_folder_is_said(inputs: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(InputError, match=r"report\.html' is a folder; give the name of a file"):
+        report(tmp_path, model=inputs["model"])
+
+
+def test_groups_tell_whether_they_hold_outliers(inputs: dict[str, str], tmp_path: Path) -> None:
+    """Of all particles, also where these are not in the page."""
+    table = write_large_landscape(tmp_path / "marked", inputs["landscape"], 900)
+    table.outlier[7] = True
+    write_landscape_table(tmp_path / "marked", table)
+    write_groups(
+        tmp_path / "g.json",
+        [NamedGroup("with", COLOURS[0], table.ids[5:9]), NamedGroup("without", COLOURS[1], table.ids[8:12])],
+    )
+    page = report(
+        tmp_path, landscape=str(tmp_path / "marked"), group=f"{tmp_path}/g.json", max_points=100, max_megabytes=0
+    )
+    assert [group["outliers"] for group in page.content["landscape"]["groups"]] == [True, False]
+
+
+def test_insertion_codes_are_told(inputs: dict[str, str], tmp_path: Path) -> None:
+    structure = read_structure(inputs["structure"])
+    numbers, codes = structure.residue_numbers.copy(), np.full(len(structure), "", dtype=object)
+    numbers[10:13], codes[11:13] = numbers[10], ["A", "B"]
+    write_structure(
+        tmp_path / "antibody.pdb",
+        dataclasses.replace(structure, residue_numbers=numbers, insertion_codes=codes),
+    )
+    page = report(tmp_path, structure=str(tmp_path / "antibody.pdb"), modes=inputs["modes"])
+    molecule = page.content["molecule"]
+    assert molecule["insertions"][9:14] == ["", "", "A", "B", ""]
+    assert molecule["shown"] == len(structure)
 
 
 def test_command_line(inputs: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

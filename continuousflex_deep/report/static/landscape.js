@@ -6,6 +6,8 @@ const PATHS = ["#cc3311", "#111111", "#009988", "#ee7733", "#0077bb", "#ee3377"]
 // where one points by a finger, it moves the picture, as one expects of it; tools select
 const DRAG = window.matchMedia("(pointer: coarse)").matches ? "pan" : "lasso";
 
+const BOX = ["box-x0", "box-x1", "box-y0", "box-y1"];
+
 /** Particles as columns; see report/landscape.py for what is complete, kept and drawn. */
 class Particles {
   static async unpack(content) {
@@ -66,6 +68,8 @@ class Landscape {
     byId("outliers-told").textContent = `show ${counted(outliers)} outliers`;
     byId("show-density").checked = this.particles.content.total > this.particles.content.drawn_count;
     for (const id of ["colour", "show-points", "show-density"]) byId(id).addEventListener("change", () => this.draw(false));
+    byId("select-box").addEventListener("click", () => this.selectBox());
+    byId("box-fields").addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target.matches("input")) this.selectBox(); });
     byId("show-outliers").addEventListener("change", () => this.draw(true));
   }
 
@@ -88,6 +92,8 @@ class Landscape {
     if (moved || first) {
       this.layout = this.newLayout();
       this.choose(null);
+      this.names.forEach((name, i) => { byId(["box-x", "box-y"][i]).textContent = name; });
+      for (const id of BOX) byId(id).value = "";
     }
     this.rows = []; // by trace, the kept rows that its points are
     const traces = [...this.densityTraces(), ...this.pointTraces(), ...this.groupTraces(), ...this.pathTraces()];
@@ -290,6 +296,20 @@ class Landscape {
     const box = areas.length === 1 && areas[0].box && x !== y ? areas[0].box : null;
     const told = box && `${x}:${box[0]}:${box[1]},${y}:${box[2]}:${box[3]}`;
     this.choose({ rows, box: told, outliers: byId("show-outliers").checked });
+  }
+
+  /** Select by the numbers in the fields; without one, all there is to that side. */
+  async selectBox() {
+    const ends = this.kept().flatMap((values) => {
+      let [low, high] = [Infinity, -Infinity];
+      for (const value of values) [low, high] = [Math.min(low, value || 0), Math.max(high, value || 0)];
+      const margin = 0.001 * (high - low || 1);
+      return [low - margin, high + margin];
+    });
+    const [x0, x1, y0, y1] = BOX.map((id, i) => (byId(id).value === "" ? ends[i] : Number(byId(id).value)));
+    const selections = [{ type: "rect", xref: "x", yref: "y", x0, x1, y0, y1, line: { color: "#111", width: 1.5, dash: "solid" } }];
+    await Plotly.relayout(this.plot, { selections });
+    this.select(selections);
   }
 
   choose(selection) {
