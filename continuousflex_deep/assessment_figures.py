@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.fsc_table import THRESHOLDS
+from continuousflex_deep.io.groups import COLOURS
 
 Floats = NDArray[np.float64]
 Curves = Mapping[str, tuple[Floats, Floats]]  # frequencies in 1/Å and correlations, by name
 ERRORS_FILE = "errors.csv"
-_THRESHOLDS = (0.5, 0.143)
 _BEYOND = 1.5  # times the finest frequency at which maps agree with their centroids, curves are shown
 _MOST_MODES = 4  # with more of them, their mean error is shown alone
 _BINS = (8, 40)  # of a histogram, by the number of particles
@@ -25,6 +26,8 @@ _PANEL_INCH = (3.6, 3.2)
 CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
 MASKED = ", masked"  # ends the names of curves within a mask
 ALLOWED = "allowed by noise"
+LEAST_ALLOWED = 0.25  # where this curve ends: below, half maps' F is less than 0.03, of which as much is chance
+_DASHES = ("-", "--", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _PANELS = {
     CENTROID: "with its centroid",
     TRUE_CENTROID: "with its true centroid",
@@ -75,7 +78,7 @@ def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> N
             if name in known:
                 values = np.maximum(known[name], edges[0])
                 share = np.full(len(values), 100 / len(values))
-                ax.hist(values, bins=edges, weights=share, histtype="step", label=name, color=f"C{i % 10}")
+                ax.hist(values, bins=edges, weights=share, histtype="step", label=name, **_line(i))
         ax.set_xlabel(f"difference in {label}")
         ax.set_ylabel("particles [%]")
         ax.set_xscale("log")
@@ -103,19 +106,19 @@ def group_panels(groups: Mapping[str, Curves]) -> dict[str, str]:
 
 def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
     """FSC of each group's map: a panel for each conformation that it is compared with, a line for each group, and in
-    the first panel, dotted, what the noise of its half maps would allow."""
+    the first panel, dotted, what the noise of its half maps is estimated to allow, as far as that is known."""
     panels, last = group_panels(groups), _last_frequency(groups)
     for ax, (curve, title) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
         for i, (name, curves) in enumerate(groups.items()):
             if curve in curves:
-                ax.plot(*curves[curve], color=f"C{i % 10}", label=name)
+                ax.plot(*curves[curve], label=name, **_line(i))
         for i, curves in enumerate(groups.values()) if curve == CENTROID else ():
             frequency, allowed = curves[ALLOWED]
-            known = allowed > 0
-            ax.plot(frequency[known], allowed[known], ":", color=f"C{i % 10}", linewidth=1)
+            end = int(np.argmax(np.append(allowed, 0.0) < LEAST_ALLOWED))
+            ax.plot(frequency[:end], allowed[:end], ":", color=_line(i)["color"], linewidth=1)
         ax.plot([], [], ":", color="0.4", linewidth=1, label=ALLOWED)
-        for threshold in _THRESHOLDS:
-            ax.axhline(threshold, color="0.6", linewidth=0.8, linestyle="--")
+        for threshold in THRESHOLDS:
+            ax.axhline(threshold, color="0.6", linewidth=0.8, zorder=0)
         ticks = np.linspace(0, last, 6)[1:]
         ax.set_xticks(ticks, [f"1/{1 / t:.2g}" for t in ticks])
         ax.set(xlim=(0, last), ylim=(-0.1, 1.05), xlabel="spatial frequency [1/Å]", ylabel="FSC")
@@ -123,11 +126,16 @@ def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
     _legend_below(figure)
 
 
+def _line(number: int) -> dict[str, Any]:
+    """Colour and dashes of a line; neither alone tells more than a few lines apart for everyone."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
+
+
 def _last_frequency(groups: Mapping[str, Curves]) -> float:
     """Up to where curves are shown: well beyond the last shell where a map agrees with its centroid."""
     ends, nyquist = [], 0.0
     for frequency, correlation in (curves[CENTROID] for curves in groups.values()):
-        ends += [frequency[1], *frequency[correlation >= min(_THRESHOLDS)]]
+        ends += [frequency[1], *frequency[correlation >= min(THRESHOLDS)]]
         nyquist = max(nyquist, float(frequency[-1]))
     return min(nyquist, _BEYOND * float(max(ends)))
 

@@ -5,6 +5,7 @@ Means and standard deviations are those of absolute errors. Where particles are 
 """
 
 import csv
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from continuousflex_deep.analysis.evaluate import Evaluation
 from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.io.files import atomic_path
 
+_NOTE_LETTERS = 100  # of a line
 Cell = str | int | float | None
 _DISTANCES = {"angle_deg": "angle [°]", "shift_x_A": "shift x [Å]", "shift_y_A": "shift y [Å]"}
 _RMSD = {"rmsd_amplitude_A": "amplitudes [Å]", "rmsd_angle_A": "angles [Å]", "rmsd_shift_A": "shifts [Å]"}
@@ -21,21 +23,25 @@ _OVERALL = "amplitude"  # the mean over modes, which the article gives without a
 
 @dataclass(frozen=True)
 class Table:
-    """A named table: what it shows, the names of its columns, and rows of as many cells, None where not known."""
+    """A named table: what it shows, the names of its columns, and rows of as many cells, None where not known; and what
+    is to be known of it."""
 
     name: str
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
 
     def text(self) -> str:
         """Title and table as plain text, three digits a number."""
-        return f"{self.title}\n\n{format_rows(self.head, [[_shown(c) for c in row] for row in self.rows])}"
+        told = f"{self.title}\n\n{format_rows(self.head, [[_shown(c) for c in row] for row in self.rows])}"
+        return told + (f"\n\n{textwrap.fill(self.note, _NOTE_LETTERS)}" if self.note else "")
 
     def markdown(self) -> str:
         """Title and table in Markdown, three digits a number."""
         rows = [self.head, ["---"] * len(self.head), *([_shown(c) for c in row] for row in self.rows)]
-        return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(row)} |" for row in rows)])
+        told = "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(row)} |" for row in rows)])
+        return told + (f"\n\n{self.note}" if self.note else "")
 
     def write_csv(self, path: Path) -> None:
         """The table as CSV, six digits a number, empty cells where nothing is known."""

@@ -2,7 +2,7 @@
 
 Into a folder it writes tables.txt, tables.md, distances.csv and rmsd.csv (the article's Tables 1 to 4), errors.csv and
 errors.png (of every particle), record.json, and of groups resolution_0.5.csv, resolution_0.143.csv, fsc.png, and of
-each in a folder of its name fsc.csv, centroid.pdb and centroid.mrc.
+each in a folder of its name fsc.csv, centroid.pdb and centroid.mrc. What an earlier run wrote there is removed first.
 """
 
 import dataclasses
@@ -24,6 +24,7 @@ from continuousflex_deep.analysis.evaluate import (
     format_evaluation,
 )
 from continuousflex_deep.assessment_figures import (
+    ALLOWED,
     CENTROID,
     ERRORS_FILE,
     MASKED,
@@ -33,12 +34,12 @@ from continuousflex_deep.assessment_figures import (
     groups_size,
     save_png,
 )
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.files import require_writable_folder, telling_names
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import read_record, write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions, EvaluateOptions
@@ -48,7 +49,15 @@ from continuousflex_deep.progress import note
 if TYPE_CHECKING:
     from continuousflex_deep.reconstruction.centroids import GroupAgreement
 
+COMMAND, RECORD_FILE = "evaluate", "record.json"
 TRUTH, VERSUS = "truth", " vs. "
+GROUP_FILES = ("fsc.csv", "centroid.pdb", "centroid.mrc")  # in a folder of each group
+_NOTE = (
+    f"{ALLOWED.capitalize()}: √(2F/(1 + F)) of the half maps' F, an estimate, not a bound. Poses and amplitudes were "
+    "found with this very structure, which raises F and the FSC with the centroid alike; both are independent of it "
+    "only beyond --finest-resolution-A of the alignment, and of very noisy images the estimated centroid may agree "
+    "better than the true one. Not told at 0.143, where it follows chance."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +79,13 @@ class Assessment:
         """The article's tables, and those of the groups."""
         return article_tables(self.comparisons(), self.bound) + (group_tables(self.groups) if self.groups else [])
 
+    def files(self) -> list[str]:
+        """What write_assessment writes into its folder."""
+        files = ["tables.txt", "tables.md", *(f"{table.name}.csv" for table in self.tables())]
+        files += [ERRORS_FILE, "errors.png"] if self.comparisons() else []
+        files += ["fsc.png"] if self.groups else []
+        return files + [f"{g.group.name}/{name}" for g in self.groups for name in GROUP_FILES]
+
     def facts(self) -> dict[str, Any]:
         """All figures, for the record: comparisons together, and apart by what they are with; and the tables."""
         named = {"comparisons": self.comparisons(), "results": self.results, "between": self.between}
@@ -85,10 +101,13 @@ def run(options: EvaluateOptions) -> None:
     assessment = assess(options)
     _print_results(assessment)
     if options.output:
+        facts = assessment.facts()
         if folder is not None:
+            remove_earlier(folder)
             write_assessment(folder, assessment)
-        record = Path(options.output) if folder is None else folder / "record.json"
-        write_record(record, "evaluate", options, **assessment.facts())
+            facts["files"] = assessment.files()
+        record = Path(options.output) if folder is None else folder / RECORD_FILE
+        write_record(record, COMMAND, options, **facts)
         print(f"written: {options.output}")
 
 
@@ -177,9 +196,10 @@ def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: 
 def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
     """For FSC 0.5 and 0.143: of each group the particles, their spread about its centroid, and the resolution in Å with
     each conformation that its map is compared with."""
-    curves = list(dict.fromkeys(name for g in groups for name in g.curves if MASKED not in name))
     tables = []
     for threshold in ("0.5", "0.143"):
+        known = (name for g in groups for name, found in g.resolutions_A().items() if threshold in found)
+        curves = [name for name in dict.fromkeys(known) if MASKED not in name]
         rows: list[tuple[Cell, ...]] = []
         for g in groups:
             resolutions, label = g.resolutions_A(), f" ({g.group.label})" if g.group.label else ""
@@ -187,7 +207,7 @@ def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
             rows.append((f"{g.group.name}{label}", len(g.group.particles), g.models[CENTROID].spread_A, *found))
         title = f"Resolution in Å where the FSC of groups' maps, neither filtered nor masked, falls to {threshold}"
         head = ("", "particles", "spread [Å]", *curves)
-        tables.append(Table(f"resolution_{threshold}", title, head, tuple(rows)))
+        tables.append(Table(f"resolution_{threshold}", title, head, tuple(rows), _NOTE if ALLOWED in curves else ""))
     return tables
 
 
@@ -208,6 +228,24 @@ def _print_comparison(where: str, results: dict[str, Evaluation], bound: dict[st
     print(f"all particles:\n{format_comparison(results, bound=bound)}")
     print(f"\nparticles within {lost_deg:g}° {where}:")
     print(format_comparison(results, found_only=True, bound=bound) + "\n")
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove what an earlier run of the command wrote into the folder, by its record, so that nothing of it stands
+    beside the new results as if it belonged to them. Other files, and folders that hold some, stay."""
+    try:
+        record = read_record(folder / RECORD_FILE)
+    except DeepError:  # there is none, or it is nobody's that we know
+        return
+    files = record.get("files")
+    if record["command"] != COMMAND or not isinstance(files, list):
+        return
+    for path in [folder / name for name in files if isinstance(name, str)]:
+        # a record may have been edited, and a folder be a link to elsewhere
+        if path.is_file() and path.parent.resolve().is_relative_to(folder.resolve()):
+            path.unlink()
+            if path.parent != folder and not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
 
 def write_assessment(folder: Path, assessment: Assessment) -> None:

@@ -1,6 +1,5 @@
 """3D reconstruction of groups of particles."""
 
-import csv
 import json
 import os
 from enum import Enum
@@ -11,6 +10,7 @@ from pwem.objects import FSC, SetOfFSCs, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids
+from continuousflex_deep.io.fsc_table import read_fsc
 from continuousflex_deep.io.groups import numbered_names
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.programs import RELION, XMIPP
@@ -234,7 +234,7 @@ def add_curves(curves: SetOfFSCs, folder: Path, before: str = "") -> None:
     """Append the curves of a reconstruction's folder."""
     for label, (frequency_per_A, correlation) in read_fsc(folder / "fsc.csv").items():
         curve = FSC(objLabel=before + label)
-        curve.setData(frequency_per_A, correlation)
+        curve.setData(frequency_per_A.tolist(), correlation.tolist())
         curves.append(curve)
 
 
@@ -242,11 +242,3 @@ def _comparable(reference: Any, images: Any) -> bool:
     """Whether a map has the images' pixel size or their width, so that the command can bring it to their sampling."""
     scale = reference.getSamplingRate() / images.getSamplingRate()
     return any(abs(ratio - 1) < _SAME for ratio in (scale, scale * reference.getXDim() / images.getXDim()))
-
-
-def read_fsc(path: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Frequencies in 1/Å and correlations by curve, from the table that the reconstruct command writes."""
-    with path.open(encoding="utf-8", newline="") as file:
-        names, *rows = list(csv.reader(file))
-    columns = [[float(value) for value in column] for column in zip(*rows, strict=True)]
-    return {name: (columns[0], column) for name, column in zip(names[1:], columns[1:], strict=True)}

@@ -27,10 +27,19 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.analysis.evaluate import conformation_rmsd_A
 from continuousflex_deep.animation import deformed, write_swing
-from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
+from continuousflex_deep.assessment_figures import (
+    ALLOWED,
+    CENTROID,
+    LEAST_ALLOWED,
+    MASKED,
+    OTHER,
+    REST,
+    TRUE_CENTROID,
+)
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.files import require_file, telling_names
+from continuousflex_deep.io.fsc_table import THRESHOLDS, write_fsc
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.particle_files import read_particles
@@ -39,12 +48,11 @@ from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
-from continuousflex_deep.reconstruction.command import THRESHOLDS, finite_resolutions, fsc_mask, write_curves
+from continuousflex_deep.reconstruction.command import finite_resolutions, fsc_mask
 from continuousflex_deep.reconstruction.fsc import (
     fourier_shell_correlation,
     resolution_A,
     shell_frequencies,
-    signal_to_noise,
 )
 from continuousflex_deep.reconstruction.symmetry import point_group
 
@@ -113,9 +121,14 @@ class GroupAgreement:
     centroid_map: Map
 
     def resolutions_A(self) -> dict[str, dict[str, float | None]]:
-        """Resolution in Å by curve and threshold; None where a curve is below it from the start."""
+        """Resolution in Å by curve and threshold; None where a curve is below it from the start. What noise allows has
+        no resolution at thresholds where it follows chance."""
         found = {
-            name: {f"{t:g}": resolution_A(self.frequency, curve, t) for t in THRESHOLDS}
+            name: {
+                f"{t:g}": resolution_A(self.frequency, curve, t)
+                for t in THRESHOLDS
+                if name != ALLOWED or t >= LEAST_ALLOWED
+            }
             for name, curve in self.curves.items()
         }
         return finite_resolutions(found)
@@ -296,10 +309,17 @@ def _compared(group: GroupMap, models: dict[str, Centroid], other: str, b_factor
 
 
 def allowed_by_noise(half_map_fsc: Floats) -> Floats:
-    """FSC of the mean of two half maps with a perfect reference, from theirs with each other: √(2F/(1 + F))
-    (Rosenthal & Henderson 2003); 0 from the first shell on where the half maps do not correlate."""
-    power = signal_to_noise(half_map_fsc)
-    return np.sqrt(power / (1 + power))
+    """An estimate (d//2 + 1,) of the FSC of the mean of two half maps with a perfect reference, from theirs with each
+    other, smoothed over neighbouring shells: √(2F/(1 + F)) (Rosenthal & Henderson 2003)."""
+    # negative F is chance, as is as much of the positive: a cut after the first of them would lose signal beyond it
+    smooth = np.clip(_smoothed(half_map_fsc), 0, 1)
+    return np.sqrt(2 * smooth / (1 + smooth))
+
+
+def _smoothed(curve: Floats) -> Floats:
+    """Each shell (shells,) with a quarter of both neighbours; the origin, which holds the map's mean, is left alone."""
+    padded = np.pad(curve[1:], 1, mode="edge")
+    return np.concatenate([curve[:1], np.convolve(padded, [0.25, 0.5, 0.25], mode="valid")])
 
 
 def write_groups(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
@@ -308,7 +328,7 @@ def write_groups(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
     for agreement in agreements:
         place, voxel_A = folder / agreement.group.name, agreement.voxel_A
         place.mkdir(exist_ok=True)
-        write_curves(place / "fsc.csv", agreement.frequency, agreement.curves)
+        write_fsc(place / "fsc.csv", agreement.frequency, agreement.curves)
         write_volume(place / "centroid.mrc", agreement.centroid_map, voxel_A)
         model = agreement.models[CENTROID].structure
         middle_A = len(agreement.centroid_map) // 2 * voxel_A

@@ -10,9 +10,7 @@ all maps have one contrast and one grey scale, and series.gif and series.cxc (fo
 show them one after the other.
 """
 
-import csv
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +22,8 @@ from numpy.typing import NDArray
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
-from continuousflex_deep.io.files import atomic_path, require_writable_folder
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.fsc_table import THRESHOLDS, write_fsc
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_json, write_record
 from continuousflex_deep.io.stacks import check_images, read_images, write_volume
@@ -52,7 +51,6 @@ from continuousflex_deep.reconstruction.symmetry import point_group
 
 Map = NDArray[np.float32]
 Floats = NDArray[np.float64]
-THRESHOLDS = (0.143, 0.5)
 CORRECTED = "half maps, corrected"  # the curve that resolutions and filters are taken from
 
 
@@ -244,7 +242,7 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
     folder.mkdir(parents=True, exist_ok=True)
     for name, volume in (("half1", result.half1), ("half2", result.half2), ("map", result.map)):
         write_volume(folder / f"{name}.mrc", volume, result.pixel_size_A)
-    write_curves(folder / "fsc.csv", result.frequency, result.curves)
+    write_fsc(folder / "fsc.csv", result.frequency, result.curves)
     write_json(
         folder / "fsc.json",
         {"thresholds": list(THRESHOLDS), "resolution_A": finite_resolutions(result.resolutions_A())},
@@ -256,15 +254,6 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
         write_volume(folder / "local_resolution.mrc", result.local.resolution_A, result.pixel_size_A)
         maps |= {"locally filtered": result.local.map}
     draw_slices(folder / "slices.png", maps, result.pixel_size_A)
-
-
-def write_curves(path: Path, frequency: Floats, curves: Mapping[str, Floats]) -> None:
-    """Curves (shells,) by name over spatial frequencies (shells,) in 1/Å, as a table."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="") as out:
-        table = csv.writer(out)
-        table.writerow(["frequency_per_A", *curves])
-        for row in zip(frequency, *curves.values(), strict=True):
-            table.writerow([f"{v:.6f}" for v in row])
 
 
 def format_reconstruction(result: Reconstruction, n: int) -> str:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.fsc_table import THRESHOLDS
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +20,7 @@ def draw_fsc(path: str | Path, frequency: Floats, curves: Mapping[str, Floats]) 
     ax: Any = figure.subplots()
     for name, values in curves.items():
         ax.plot(frequency, values, label=name)
-    for threshold in (0.5, 0.143):
+    for threshold in THRESHOLDS:
         ax.axhline(threshold, color="0.6", linewidth=0.8, linestyle="--")
     ax.set_xlim(0, frequency[-1])
     ax.set_ylim(min(-0.1, *(float(v.min()) for v in curves.values())), 1.05)

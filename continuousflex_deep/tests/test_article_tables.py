@@ -3,10 +3,12 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from scipy.spatial.transform import Rotation
@@ -26,6 +28,7 @@ from continuousflex_deep.assessment_figures import (
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.structures import write_structure
@@ -203,6 +206,21 @@ def test_errors_figure(modes: tuple[int, ...], panels: int) -> None:
     assert_apart(figure)
 
 
+def assert_told_apart(styles: list[tuple[str, Any]]) -> None:
+    """By colours that are apart for everyone, and by dashes."""
+    colours = [colour for colour, _ in styles]
+    assert colours == list(COLOURS[: len(styles)])
+    assert len({dashes for _, dashes in styles[:3]}) == 3
+
+
+def test_lines_of_comparisons_are_told_apart() -> None:
+    errors = {f"run {n}": {"angle_deg": np.arange(1.0, 9.0)} for n in range(12)}
+    figure = drawn(errors_size(errors))
+    draw_errors(errors, figure)
+    patches = figure.axes[0].patches
+    assert_told_apart([(to_hex(patch.get_edgecolor()), patch.get_linestyle()) for patch in patches])
+
+
 @pytest.mark.parametrize(("names", "panels"), [(("centroid", "structure at rest"), 2), (
     ("centroid", "true centroid", "structure at rest", "farthest other centroid"), 4,
 )])  # fmt: skip
@@ -210,7 +228,7 @@ def test_groups_figure(names: tuple[str, ...], panels: int) -> None:
     frequency = np.arange(33) / (32 * 3.0)
     falling = {name: (frequency, np.exp(-frequency * 8 * (1 + i))) for i, name in enumerate(names)}
     falling |= {f"{name}, masked": curve for name, curve in falling.items()}
-    falling["allowed by noise"] = (frequency, np.sqrt(falling["centroid"][1]))
+    falling["allowed by noise"] = (frequency, falling["centroid"][1] ** 0.8)
     groups = {f"group_{n}": falling for n in range(1, 12)}
     figure = drawn(groups_size(groups))
     draw_groups(groups, figure)
@@ -219,6 +237,10 @@ def test_groups_figure(names: tuple[str, ...], panels: int) -> None:
     assert len(shown[0].lines) == 11 + 11 + 1 + 2  # groups, what noise allows, its place in the legend, thresholds
     assert len(shown[1].lines) == 11 + 1 + 2
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [*groups, "allowed by noise"]
+    of_groups, allowed = shown[0].lines[:11], shown[0].lines[11:22]
+    assert_told_apart([(to_hex(line.get_color()), line.get_linestyle()) for line in of_groups])
+    # what noise allows is shown as far as it is known
+    assert all(line.get_ydata().min() >= 0.25 > falling["allowed by noise"][1].min() for line in allowed)
     assert_apart(figure)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from continuousflex_deep.analysis.evaluate_command import group_tables, remove_earlier
 from continuousflex_deep.assessment_figures import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import DeepError, FormatError, InputError
@@ -28,6 +29,7 @@ from continuousflex_deep.reconstruction.centroids import (
     centroid_of,
     read_group_maps,
 )
+from continuousflex_deep.reconstruction.command import fsc_mask
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation
 from continuousflex_deep.tests.moving_particles import ATOMS, chain, motions, write_images
 
@@ -144,14 +146,67 @@ def test_a_map_is_symmetrised_as_its_reconstruction_was() -> None:
 
 def test_what_noise_allows() -> None:
     # white signal and noise: half maps' F = 1/(1 + r), r the ratio of noise to signal; the mean has half the noise
-    assert allowed_by_noise(np.array([1.0, 1 / 3, 0.5, -0.1, 0.4]))[1:].tolist() == pytest.approx(
-        [np.sqrt(0.5), np.sqrt(2 / 3), 0, 0]
+    assert allowed_by_noise(np.array([1.0, *[1 / 3] * 3, *[-0.1] * 3, *[0.5] * 3]))[[1, 2, 5, 8, 9]].tolist() == (
+        pytest.approx([np.sqrt(0.5), np.sqrt(0.5), 0, np.sqrt(2 / 3), np.sqrt(2 / 3)])
     )
     rng = np.random.default_rng(0)
     signal, *noise = (rng.normal(size=(40, 40, 40)).astype(np.float32) for _ in range(3))
     half1, half2 = signal + noise[0], signal + noise[1]
     expected = allowed_by_noise(fourier_shell_correlation(half1, half2))[5:].mean()
     assert fourier_shell_correlation((half1 + half2) / 2, signal)[5:].mean() == pytest.approx(expected, abs=0.02)
+
+
+def test_what_noise_allows_where_half_maps_hardly_agree() -> None:
+    """A shell where they do not agree by chance is not the end: a perfect reference agrees beyond it."""
+    rng = np.random.default_rng(3)
+    signal, *noise = (rng.normal(size=(64, 64, 64)).astype(np.float32) for _ in range(3))
+    half1, half2 = signal + 4 * noise[0], signal + 4 * noise[1]
+    halves = fourier_shell_correlation(half1, half2)
+    assert halves[3:10].min() < 0.02
+    perfect = fourier_shell_correlation((half1 + half2) / 2, signal)
+    assert allowed_by_noise(halves)[10:].mean() == pytest.approx(perfect[10:].mean(), abs=0.02)
+
+
+def test_what_noise_allows_is_told_where_it_can_be_read(assessed: list[GroupAgreement]) -> None:
+    half, finest = group_tables(assessed)
+    assert (ALLOWED in half.head, ALLOWED in finest.head) == (True, False)
+    assert "not a bound" in half.text().split("\n\n")[-1]
+    assert "not a bound" in half.markdown().split("\n\n")[-1]
+    assert finest.note == ""
+    assert all(list(a.resolutions_A()[ALLOWED]) == ["0.5"] for a in assessed)
+    assert all(len(row) == len(table.head) for table in (half, finest) for row in table.rows)
+
+
+def test_the_farthest_other_of_three(assessed: list[GroupAgreement]) -> None:
+    """Two groups near each other and one far from both."""
+    structure, first = chain(), assessed[0].group
+    q = {"near": (0.0, 0.0), "between": (20.0, 0.0), "far": (90.0, 0.0)}
+    groups = [
+        dataclasses.replace(
+            first, name=name, particles=first.particles.replace(amplitudes=np.tile(at, (len(first.particles), 1)))
+        )
+        for name, at in q.items()
+    ]
+    found = assess_groups(groups, structure, motions(structure))
+    assert [a.other for a in found] == ["far", "far", "near"]
+    assert [a.rmsd_A[OTHER] * np.sqrt(ATOMS) for a in found] == pytest.approx([90, 70, 90])
+
+
+def test_masked_curves_are_of_masked_maps(folder: Path, assessed: list[GroupAgreement]) -> None:
+    """Dense voxels outside the mask are seen by the curves without it alone."""
+    one, structure = assessed[0], chain()
+    half1, half2, voxel_A = one.group.halves()
+    noisy = read_group_maps([folder / "both"])[0]
+    lump = np.zeros_like(half1)
+    lump[:3, :3, :3] = half1.max() * np.random.default_rng(1).normal(size=(3, 3, 3)) * 20
+    object.__setattr__(noisy, "halves", lambda: (half1 + lump, half2 + lump, voxel_A))
+    found = assess_groups([noisy], structure, motions(structure))[0]
+    np.testing.assert_allclose(found.curves[CENTROID + MASKED], one.curves[CENTROID + MASKED], atol=1e-4)
+    assert found.curves[CENTROID][RESOLVED - 1] < 0.2 < 0.97 < one.curves[TRUE_CENTROID][RESOLVED - 1]
+    reference = centroid_map(one.models[CENTROID].structure, BOX, PIXEL_A)
+    mask = fsc_mask(BOX, PIXEL_A)
+    expected = fourier_shell_correlation((half1 + half2) / 2 * mask, reference * mask)
+    np.testing.assert_allclose(one.curves[CENTROID + MASKED], expected, atol=1e-6)
 
 
 def test_what_is_written_can_be_checked_by_others(folder: Path, tmp_path: Path) -> None:
@@ -204,6 +259,33 @@ def test_command_writes_what_it_promises(folder: Path, tmp_path: Path, capsys: p
     # a file holds the figures alone
     assert main([*command(folder, tmp_path), "--output", str(tmp_path / "alone.json")]) == 0
     assert json.loads((tmp_path / "alone.json").read_text())["groups"] == record["groups"]
+
+
+def test_nothing_of_an_earlier_run_stays(folder: Path, tmp_path: Path) -> None:
+    structure_files(tmp_path)
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    assert main([*command(folder, tmp_path), "--output", str(out)]) == 0
+    assert sorted(json.loads((out / "record.json").read_text())["files"]) == sorted(
+        str(file.relative_to(out)) for file in out.rglob("*.*") if file.name != "record.json"
+    )
+    # the user's own: a file in the folder, one in a group's, and one that only a link leads to
+    for own in (out / "notes.txt", out / "group_2" / "mine.cxc", elsewhere / "fsc.csv"):
+        own.parent.mkdir(exist_ok=True)
+        own.write_text("mine")
+    rewritten(out / "record.json", lambda record: record["files"].extend(["../elsewhere/fsc.csv", "link/fsc.csv", 3]))
+    (out / "link").symlink_to(elsewhere)
+    words = command(folder, tmp_path)
+    at = words.index("--reconstruction")
+    assert main([*words[:at], *words[at + 2 :], "--output", str(out)]) == 0
+    tables = {"tables.txt", "tables.md", "distances.csv", "rmsd.csv", "errors.csv", "errors.png", "record.json"}
+    assert {file.name for file in out.iterdir()} == tables | {"notes.txt", "group_2", "link"}
+    assert [file.name for file in (out / "group_2").iterdir()] == ["mine.cxc"]
+    assert (elsewhere / "fsc.csv").read_text() == "mine"
+    # of another command nothing is removed
+    series = copied(folder, tmp_path / "series")
+    rewritten(series / "record.json", lambda record: record.update(files=["group_1/map.mrc"]))
+    remove_earlier(series)
+    assert (series / "group_1" / "map.mrc").is_file()
 
 
 def test_particles_that_the_truth_lacks(folder: Path, assessed: list[GroupAgreement]) -> None:

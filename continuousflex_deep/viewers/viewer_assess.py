@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 from pwem.viewers import EmPlotter
 from pyworkflow.protocol import params
@@ -21,8 +20,8 @@ from continuousflex_deep.assessment_figures import (
     read_errors,
     text_size,
 )
+from continuousflex_deep.io.fsc_table import read_fsc
 from continuousflex_deep.protocols.protocol_assess import CfdProtAssess
-from continuousflex_deep.protocols.protocol_reconstruct import read_fsc
 
 
 class CfdAssessViewer(ProtocolViewer):
@@ -57,8 +56,7 @@ class CfdAssessViewer(ProtocolViewer):
     def _showGroups(self, _param: str | None = None) -> list[Any]:
         groups = {}
         for facts in self.protocol.getGroups():
-            curves = read_fsc(self._file(facts["group"]) / "fsc.csv")
-            groups[facts["group"]] = {name: (np.array(x), np.array(y)) for name, (x, y) in curves.items()}
+            groups[facts["group"]] = read_fsc(self._file(facts["group"]) / "fsc.csv")
         return [_window("Groups", groups_size(groups), partial(draw_groups, groups))]
 
 

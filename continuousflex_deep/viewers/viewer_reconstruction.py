@@ -1,5 +1,6 @@
 """Shows a reconstruction: its central slices and Fourier shell correlations, or the map in ChimeraX."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,9 @@ from pwem.viewers import ChimeraView, EmPlotter
 from pyworkflow.protocol import params
 from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
 
+from continuousflex_deep.io.fsc_table import THRESHOLDS, Floats, read_fsc
 from continuousflex_deep.io.stacks import read_volume
-from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct, read_fsc
-
-_THRESHOLDS = (0.143, 0.5)
+from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
 
 
 class CfdReconstructionViewer(ProtocolViewer):
@@ -65,12 +65,12 @@ class CfdReconstructionViewer(ProtocolViewer):
         return [ChimeraView(str(Path(self.protocol._outputFolder()) / "series.cxc"))]
 
 
-def draw_fsc(curves: dict[str, tuple[list[float], list[float]]], figure: Figure) -> None:
+def draw_fsc(curves: Mapping[str, tuple[Floats, Floats]], figure: Figure) -> None:
     """All curves over frequency in 1/Å, with the usual thresholds."""
     axes = figure.add_subplot()
     for name, (frequency_per_A, correlation) in curves.items():
         axes.plot(frequency_per_A, correlation, label=name)
-    for threshold in _THRESHOLDS:
+    for threshold in THRESHOLDS:
         axes.axhline(threshold, color="grey", linestyle=":")
     axes.set(xlabel="frequency (1/Å)", ylabel="FSC", ylim=(-0.1, 1.05))
     axes.legend()

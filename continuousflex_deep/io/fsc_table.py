@@ -1,0 +1,40 @@
+"""Tables of Fourier shell correlations, as the reconstruct and evaluate commands write them, and their thresholds."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import atomic_path, require_file
+
+Floats = NDArray[np.float64]
+THRESHOLDS = (0.143, 0.5)  # at which resolution is read: of half maps, and with a map free of noise
+_FREQUENCY = "frequency_per_A"
+
+
+def write_fsc(path: str | Path, frequency: Floats, curves: Mapping[str, Floats]) -> None:
+    """Curves (shells,) by name over spatial frequencies (shells,) in 1/Å, as CSV."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
+        table = csv.writer(out)
+        table.writerow([_FREQUENCY, *curves])
+        for row in zip(frequency, *curves.values(), strict=True):
+            table.writerow([f"{v:.6f}" for v in row])
+
+
+def read_fsc(path: str | Path) -> dict[str, tuple[Floats, Floats]]:
+    """Frequencies (shells,) in 1/Å and correlations (shells,) by curve. FormatError for anything else."""
+    file = require_file(path, "FSC curves")
+    with file.open(encoding="utf-8", newline="") as source:
+        head, *rows = list(csv.reader(source)) or [[]]
+    try:
+        if head[:1] != [_FREQUENCY] or not rows:
+            raise ValueError(f"got columns {head[:4]} and {len(rows)} rows, expected {_FREQUENCY} and curves")
+        frequency, *curves = np.array(rows, dtype=np.float64).T
+        return {name: (frequency, curve) for name, curve in zip(head[1:], curves, strict=True)}
+    except ValueError as error:
+        raise FormatError(
+            f"FSC curves: '{file}' is not a whole table of them ({error}); run its command again"
+        ) from error
