@@ -119,8 +119,12 @@ def test_columns_are_named_as_conditions_name_them(data: LandscapeData) -> None:
         view_of(data).show("q77", "pc1")
 
 
-def test_few_particles_are_points_at_their_places(data: LandscapeData) -> None:
+def test_few_particles_are_points_at_their_places(data: LandscapeData, monkeypatch: pytest.MonkeyPatch) -> None:
     view = view_of(data)
+    assert view.colour == PLAIN
+    with monkeypatch.context() as few:
+        few.setattr(landscape_view, "MOST_POINTS", 100)
+        assert view_of(data).colour == LOG_DENSITY
     view.show("pc1", "q9", colour="score")
     np.testing.assert_allclose(
         np.asarray(view._points.get_offsets()), np.stack([data.column("pc1"), data.column("q9")], axis=1), rtol=1e-5
@@ -245,7 +249,7 @@ def test_a_column_without_a_number_is_refused_and_nothing_changes(data: Landscap
         view.show("pc1", "pc2", colour="score")
     with pytest.raises(InputError, match="no value of 'score' is finite"):
         view.show("score", "pc2")
-    assert (view.shown, view.colour) == (("pc1", "pc2"), LOG_DENSITY)
+    assert (view.shown, view.colour) == (("pc1", "pc2"), PLAIN)
     view.zoom(2.0, 0, 0)
     view.redraw()
 

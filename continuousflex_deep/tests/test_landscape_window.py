@@ -187,7 +187,7 @@ def test_a_column_without_numbers_is_refused(
     data.table.score[:] = np.nan
     pick(window, window.colour, "score")
     assert "no value of 'score' is finite" in asked.told[0]
-    assert (window.colour.get(), window.view.colour) == ("density (log)", "density (log)")
+    assert (window.colour.get(), window.view.colour) == ("one colour", "one colour")
     mouse.wheel(0, 0)
     run_for(window.root, 0.1)
     assert len(asked.told) == 1

@@ -72,12 +72,13 @@ class LandscapeView:
         self._background: Any = None
         self._said: Any = None  # what the scale of colours says at present
         figure.canvas.mpl_connect("draw_event", self._drawn)
-        self.show(x, y)
+        self.show(x, y, colour=PLAIN if len(data) <= MOST_POINTS else LOG_DENSITY)
 
     # -------------------------- what is shown -------------------------------
-    def show(self, x: str, y: str, z: str = "", colour: str = LOG_DENSITY) -> None:
+    def show(self, x: str, y: str, z: str = "", colour: str = "") -> None:
         """Show column y over column x, or with z all three as a cloud that can be turned; colour is a column or one of
-        FIXED_COLOURS. Raises InputError for columns that there are not."""
+        FIXED_COLOURS, '' the present one. Raises InputError for columns that there are not."""
+        colour = colour or self.colour
         axes = (x, y, z) if z else (x, y)
         ranges = np.array([self.data.range(name, outliers=False) for name in axes])
         if colour not in FIXED_COLOURS:
