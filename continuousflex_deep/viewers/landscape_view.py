@@ -72,7 +72,8 @@ class LandscapeView:
         self._background: Any = None
         self._said: Any = None  # what the scale of colours says at present
         figure.canvas.mpl_connect("draw_event", self._drawn)
-        self.show(x, y, colour=PLAIN if len(data) <= MOST_POINTS else LOG_DENSITY)
+        self.colour = PLAIN if len(data) <= MOST_POINTS else LOG_DENSITY
+        self.show(x, y)
 
     # -------------------------- what is shown -------------------------------
     def show(self, x: str, y: str, z: str = "", colour: str = "") -> None:
