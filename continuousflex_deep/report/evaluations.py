@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.assessment_figures import ALLOWED, MASKED
+from continuousflex_deep.assessment_figures import ALLOWED, LEAST_ALLOWED, MASKED
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.report.maps import fsc_content
@@ -119,10 +119,11 @@ def _mean_and_deviation(figure: dict[str, float | None] | None) -> str:
 
 def _resolution_tables(groups: list[dict[str, Any]]) -> list[Table]:
     """For each threshold, a row for each group."""
-    curves = list(dict.fromkeys(name for g in groups for name in g["resolution_A"] if MASKED not in name))
     tables = []
     for name, title in _RESOLUTIONS.items() if groups else ():
         threshold = name.removeprefix("resolution_")
+        known = (curve for g in groups for curve, found in g["resolution_A"].items() if threshold in found)
+        curves = [curve for curve in dict.fromkeys(known) if MASKED not in curve]
         rows = []
         for g in groups:
             values = [g["resolution_A"].get(curve, {}).get(threshold) for curve in curves]
@@ -139,9 +140,11 @@ def _label(group: dict[str, Any]) -> str:
 
 
 def _curves(file: Path) -> dict[str, Any]:
-    """The curves of a group's map, those of masked maps last, and what the noise allows as far as it is known."""
+    """The curves of a group's map, those of masked maps last, and what the noise allows up to where that ends."""
     content = fsc_content(file)
     curves = dict(sorted(content["curves"].items(), key=lambda item: MASKED in item[0]))
     if ALLOWED in curves:
-        curves[ALLOWED] = [v if v is None or v > 0 else None for v in curves[ALLOWED]]
+        allowed = curves[ALLOWED]
+        end = next((i for i, v in enumerate(allowed) if v is None or v < LEAST_ALLOWED), len(allowed))
+        curves[ALLOWED] = [*allowed[:end], *[None] * (len(allowed) - end)]
     return {"frequency": content["frequency"], "curves": curves, "masked": [name for name in curves if MASKED in name]}

@@ -1,7 +1,11 @@
 """The report as a person uses it, in headless Chromium without a network; skipped where there is none."""
 
+import dataclasses
 import json
-from collections.abc import Iterator
+import re
+import shlex
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +21,24 @@ if browser_missing():
 
 from continuousflex_deep.animation import deformed
 from continuousflex_deep.cli import main
-from continuousflex_deep.io.groups import read_groups
+from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups, write_groups
 from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, write_landscape_table
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.io.trajectories import read_trajectory
 from continuousflex_deep.options import ReportOptions, from_mapping
 from continuousflex_deep.report.command import run
-from continuousflex_deep.tests.report_inputs import NASTY, N, write_inputs, write_large_landscape
+from continuousflex_deep.report.page import json_in_html
+from continuousflex_deep.tests.report_inputs import NASTY, N, write_assessments, write_inputs, write_large_landscape
 
 PLOT = "document.getElementById('landscape')"
 STILL = "report.panel.viewer.busy === null"
 COUNTED = f"{PLOT}.data[0].z.flat().reduce((n, z) => n + (z === null ? 0 : Math.round(10 ** z)), 0)"  # in the density
+REST_HIDDEN = """(() => {
+    const { viewer } = report.panel;
+    return Boolean(viewer.viewer.plugin.state.data.cells.get(viewer.grey.ref).state.isHidden);
+})()"""
 RING = """(() => {
     const { x, y, width, height } = document.getElementById("here").getBoundingClientRect();
     return [x + width / 2, y + height / 2];
@@ -88,7 +98,7 @@ def require_quiet(page: OpenReport) -> None:
 
 def write(path: Path, **options: Any) -> Path:
     lists = ("group", "trajectory", "reconstruction", "model", "evaluation")
-    values = {k: [v] if k in lists else v for k, v in options.items()}
+    values = {k: [v] if k in lists and isinstance(v, str) else v for k, v in options.items()}
     run(from_mapping(ReportOptions, {"output": str(path), **values}))
     return path
 
@@ -277,6 +287,16 @@ def test_hover_tells_id_and_columns(opened: OpenReport, table: LandscapeTable) -
     assert f"{float(f'{table.amplitudes[row, 0]:.4g}'):g}" in told
 
 
+def held(opened: OpenReport) -> np.ndarray:
+    """(n, 3) what Mol* holds, not what it was told."""
+    atoms = opened.value("""(() => {
+        const { structures } = report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current;
+        const { x, y, z } = structures[0].cell.obj.data.units[0].model.atomicConformation;
+        return [Array.from(x), Array.from(y), Array.from(z)];
+    })()""")
+    return np.array(atoms).T
+
+
 def test_click_shows_the_particles_conformation(
     moving: OpenReport, table: LandscapeTable, inputs: dict[str, str], tmp_path: Path
 ) -> None:
@@ -289,13 +309,7 @@ def test_click_shows_the_particles_conformation(
     moving.wait(STILL)
     structure, modes = read_reference(inputs["structure"], inputs["modes"], table.mode_ids)
     expected = deformed(structure, modes.vectors, table.amplitudes[row])
-    # what Mol* holds, not what it was told
-    held = moving.value("""(() => {
-        const { structures } = report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current;
-        const { x, y, z } = structures[0].cell.obj.data.units[0].model.atomicConformation;
-        return [Array.from(x), Array.from(y), Array.from(z)];
-    })()""")
-    np.testing.assert_allclose(np.array(held).T, expected - structure.center_A, atol=2e-3)
+    np.testing.assert_allclose(held(moving), expected - structure.center_A, atol=2e-3)
     rmsd_A = np.sqrt(np.square(expected - structure.coords_A).sum(axis=1).mean())
     assert f"RMSD {rmsd_A:.2f} Å" in moving.text("#molecule-told")
     moving.page.wait_for_timeout(500)
@@ -459,3 +473,393 @@ def test_long_ids_are_written_whole(browser: Any, inputs: dict[str, str], tmp_pa
         opened.page.click("#add-group")
         groups = json.loads(opened.download("#download-groups", tmp_path).read_text())
         assert set(groups["groups"][0]["ids"]) == set(ids)
+
+
+# ------------------------------------------------------------------ what is shown is what is selected
+
+
+def test_the_legend_hides_nothing(opened: OpenReport, table: LandscapeTable, tmp_path: Path) -> None:
+    """Else what one does not see would be selected, and a group's box would say that it is shown."""
+    opened.page.select_option("#colour", "source")
+    opened.wait(f"{PLOT}.querySelectorAll('.legendtoggle').length === 2")
+    for i in range(2):
+        opened.page.locator("#landscape .legendtoggle").nth(i).click()
+        opened.page.wait_for_timeout(500)  # a click waits for a second one
+        opened.page.locator("#landscape .legendtoggle").nth(i).dblclick()
+        opened.page.wait_for_timeout(500)
+    assert opened.value(f"{PLOT}.data.map((t) => t.visible ?? true)") == [True, True]
+    assert opened.page.is_checked("#groups input")
+    (x0, y0), (x1, y1) = frame_around(places(table), 0.7)
+    opened.drag([(x0, y0), (x1, y1)], "select")
+    ids = set(ids_of(opened.download("#download-selection", tmp_path)))
+    assert ids == ids_in_box(table, opened.selections()[0], places(table))
+
+
+def test_means_and_deviations_are_those_of_the_selection(
+    moving: OpenReport, table: LandscapeTable, inputs: dict[str, str]
+) -> None:
+    (x0, y0), (x1, y1) = frame_around(places(table), 0.7)
+    moving.drag([(x0, y0), (x1, y1)], "select")
+    inside = np.isin(table.ids, list(ids_in_box(table, moving.selections()[0], places(table))))
+    q = table.amplitudes[inside]
+    told = [f"q{m} {mean:.1f} ± {sd:.1f}" for m, mean, sd in zip((7, 8), q.mean(axis=0), q.std(axis=0), strict=True)]
+    assert moving.text("#selection-told") == f"{inside.sum()} particles; mean amplitudes: {', '.join(told)} Å."
+    moving.page.click("#show-mean")
+    moving.wait("document.getElementById('molecule-told').textContent.startsWith('mean of selection:')")
+    moving.wait(STILL)
+    structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
+    expected = deformed(structure, modes.vectors, q.mean(axis=0)) - structure.center_A
+    np.testing.assert_allclose(held(moving), expected, atol=5e-3)
+
+
+def test_a_box_by_the_keyboard(opened: OpenReport, table: LandscapeTable, tmp_path: Path) -> None:
+    points = places(table)
+    (x0, _), (x1, y1) = frame_around(points, 0.6)
+    assert opened.text("#box-x") == "pc1"
+    for name, value in (("x0", x0), ("x1", x1), ("y1", y1)):  # and no lower end of the other
+        opened.page.fill(f"#box-{name}", f"{value:.3f}")
+    opened.page.press("#box-y1", "Enter")
+    opened.wait("report.groups.selection !== null")
+    inside = (points[:, 0] >= round(float(x0), 3)) & (points[:, 0] <= round(float(x1), 3))
+    inside &= points[:, 1] <= round(float(y1), 3)
+    expected = set(table.ids[inside & ~table.outlier].tolist())
+    assert 0 < len(expected) < N
+    assert set(ids_of(opened.download("#download-selection", tmp_path))) == expected
+    assert f"--box 'pc1:{float(x0):.3f}" in opened.text("#box-command")
+    assert len(opened.selections()) == 1  # and it is drawn
+
+
+def test_commands_of_groups_with_outliers_keep_them(
+    browser: Any, inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the page prints is run, as it is."""
+    shutil.copytree(inputs["landscape"], tmp_path / "marked")
+    table = read_landscape_table(tmp_path / "marked")
+    table.outlier[:] = np.arange(N) % 3 == 0
+    write_landscape_table(tmp_path / "marked", table)
+    with open_report(browser, write(tmp_path / "r.html", landscape=str(tmp_path / "marked"))) as opened:
+        opened.page.click("#select-box")
+        opened.page.fill("#group-name", "inliers")
+        opened.page.click("#add-group")
+        assert "--keep-outliers" not in opened.text("#groups-command")
+        opened.page.check("#show-outliers")
+        opened.page.click("#select-box")
+        opened.page.fill("#group-name", "-β all")
+        opened.page.click("#add-group")
+        opened.page.uncheck("#show-outliers")
+        assert "--keep-outliers" in opened.text("#groups-command")
+        first, second = opened.value("document.getElementById('group-commands').textContent").split("\n")
+        assert "--keep-outliers" not in first
+        for number in (1, 2):
+            opened.download(f"#groups tr:nth-child({number}) button:text('download ids')", tmp_path)
+        opened.download("#download-groups", tmp_path)
+        monkeypatch.chdir(tmp_path)
+        for command, count in ((first, 32), (second, 48)):
+            words = shlex.split(command)[3:]
+            assert main(words) == 0
+            assert len(read_particles(words[-1])) == count
+        assert main(shlex.split(opened.text("#groups-command"))[3:]) == 0
+        assert sorted(len(read_particles(file)) for file in Path("groups").glob("*.star")) == [32, 48]
+        assert opened.complaints == []
+
+
+def test_names_of_files_are_distinct_and_no_options(opened: OpenReport, table: LandscapeTable) -> None:
+    opened.page.click("#select-box")
+    names = ["структура", "группа", "β-open", "γ-open", "--output", "-x", "a b", "…", "x" * 90, "x" * 91]
+    files = []
+    for name in names:
+        opened.page.fill("#group-name", name)
+        words = shlex.split(opened.text("#ids-command"))
+        files.append(words[words.index("--ids") + 1])
+    assert len(set(files)) == len(names)
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*\.txt", file) and len(file) < 80 for file in files)
+    assert (files[6], files[4]) == ("a_b.txt", "output.txt")
+
+
+def test_more_groups_than_colours_are_told_apart(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
+    ids = read_landscape_table(inputs["landscape"]).ids
+    names = [f"g{i}" for i in range(14)]
+    write_groups(tmp_path / "g.json", [NamedGroup(n, COLOURS[0], ids[i : i + 3]) for i, n in enumerate(names)])
+    with open_report(
+        browser, write(tmp_path / "r.html", landscape=inputs["landscape"], group=f"{tmp_path}/g.json")
+    ) as o:
+        drawn = o.value(f"{PLOT}.data.filter((t) => t.name).map((t) => [t.marker.color, t.marker.symbol])")
+        assert len({tuple(one) for one in drawn}) == len(drawn) == 14
+        assert [colour for colour, _ in drawn[:12]] == list(COLOURS)
+
+
+# ------------------------------------------------------------------ several trajectories, maps and assessments
+
+
+@pytest.fixture(scope="module")
+def two_paths(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A path, and its half from the end, whose frames are of another molecule."""
+    folder = tmp_path_factory.mktemp("paths")
+    paths = [str(folder / name / "path") for name in ("first", "second")]
+    for path in paths:
+        shutil.copytree(inputs["trajectory"], path)
+    file = Path(paths[1]) / "frames.pdb"
+    structure = read_structure(file)
+    half = structure.select(np.arange(len(structure)) < 25)
+    frames = [np.array([a.atom.pos.tolist() for a in model.all()])[:25] for model in gemmi.read_structure(str(file))]
+    write_structure(file, half, frames[::-1])
+    return paths
+
+
+def test_quick_frames_of_two_molecules_do_not_mix(
+    browser: Any, inputs: dict[str, str], two_paths: list[str], tmp_path: Path
+) -> None:
+    with open_report(browser, write(tmp_path / "r.html", trajectory=two_paths)) as opened:
+        opened.value("""(async () => {
+            const path = document.getElementById("path"), asked = [];
+            for (let i = 0; i < 9; i++) {
+                path.value = (i + 1) % 2;
+                asked.push(report.panel.showFrame(i % 5));
+                await new Promise((resolve) => setTimeout(resolve, 7 * i));
+            }
+            await Promise.all(asked);
+        })()""")
+        opened.wait(STILL)
+        assert opened.text("#molecule-told") == "second/path, frame 4"
+        model = gemmi.read_structure(f"{two_paths[1]}/frames.pdb")[3]
+        expected = np.array([a.atom.pos.tolist() for a in model.all()])
+        shown = held(opened)
+        np.testing.assert_allclose(shown - shown.mean(axis=0), expected - expected.mean(axis=0), atol=5e-3)
+        structures = "report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current.structures.length"
+        assert opened.value(structures) == 2  # and its rest
+        assert opened.complaints == []
+
+
+def test_clicks_before_the_molecule_is_there(browser: Any, whole: Path, inputs: dict[str, str]) -> None:
+    """They wait, and the last of them is what is shown."""
+    context = browser.new_context(offline=True, viewport={"width": 1440, "height": 1000})
+    opened = OpenReport(context.new_page())
+    # as soon as there is a panel, before anything of a molecule is unpacked
+    opened.page.add_init_script("""
+        const wait = () => {
+            if (!window.report?.panel || window.clicked !== undefined) return;
+            window.clicked = !report.panel.molecule;
+            for (const id of ["rest", "show-rest", "play", "play"]) document.getElementById(id).click();
+            report.panel.showFrame(1);
+            report.panel.showAmplitudes([3, -4], "asked early", null);
+        };
+        new MutationObserver(wait).observe(document, { subtree: true, attributes: true, childList: true });
+    """)
+    opened.load(whole)
+    assert opened.value("window.clicked") is True
+    opened.wait(STILL)
+    assert opened.text("#molecule-told").startswith("asked early: q7 3.0, q8 -4.0")
+    structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
+    expected = deformed(structure, modes.vectors, np.array([3.0, -4.0])) - structure.center_A
+    np.testing.assert_allclose(held(opened), expected, atol=5e-3)
+    assert not opened.page.is_checked("#show-rest")
+    assert opened.value(REST_HIDDEN) is True
+    require_quiet(opened)
+    context.close()
+
+
+def test_the_rest_is_shown_where_it_is_asked_for(moving: OpenReport) -> None:
+    assert moving.value(REST_HIDDEN) is False
+    moving.page.wait_for_timeout(500)
+    both = moving.page.locator("#molecule").screenshot()
+    moving.page.uncheck("#show-rest")
+    assert moving.value(REST_HIDDEN) is True
+    moving.page.check("#show-rest")
+    assert moving.value(REST_HIDDEN) is False
+    moving.page.uncheck("#show-rest")
+    moving.page.wait_for_timeout(500)
+    assert moving.page.locator("#molecule").screenshot() != both
+
+
+def test_a_click_on_an_energy_shows_its_frame(moving: OpenReport, inputs: dict[str, str]) -> None:
+    chart = moving.page.locator("#trajectories .chart")
+    chart.scroll_into_view_if_needed()
+    x, y = moving.value("""(() => {
+        const chart = document.querySelector("#trajectories .chart"), { left, top } = chart.getBoundingClientRect();
+        const { xaxis, yaxis } = chart._fullLayout, { x, y } = chart.data[1];
+        return [left + xaxis._offset + xaxis.d2p(x[3]), top + yaxis._offset + yaxis.d2p(y[3])];
+    })()""")
+    moving.page.mouse.move(x - 30, y)
+    moving.page.mouse.move(x, y, steps=5)
+    moving.page.mouse.down()
+    moving.page.mouse.up()
+    moving.wait("document.getElementById('molecule-told').textContent.startsWith('path, frame 4:')")
+    moving.wait(STILL)
+    path = read_trajectory(Path(inputs["trajectory"]) / "trajectory.json")
+    structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
+    expected = deformed(structure, modes.vectors, path.amplitudes_A[3]) - structure.center_A
+    np.testing.assert_allclose(held(moving), expected, atol=5e-3)
+    ticks = moving.value("[...document.querySelectorAll('#trajectories .xtick text')].map((t) => t.textContent)")
+    assert ticks == ["1", "2", "3", "4", "5"]
+
+
+def test_paths_have_lines_of_their_own(
+    browser: Any, inputs: dict[str, str], two_paths: list[str], tmp_path: Path
+) -> None:
+    page = write(tmp_path / "r.html", landscape=inputs["landscape"], trajectory=two_paths * 4)
+    with open_report(browser, page) as opened:
+        lines = opened.value(f"{PLOT}.data.filter((t) => t.mode === 'lines+markers').map((t) => [t.name, t.line])")
+        assert len({(line["color"], line["dash"]) for _, line in lines}) == len(lines) == 8
+        assert [name for name, _ in lines[:2]] == ["first/path", "second/path"]
+        assert opened.complaints == []
+
+
+def test_assessments_have_tables_and_curves(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
+    folders = write_assessments(Path(inputs["landscape"]).parent, tmp_path)
+    with open_report(browser, write(tmp_path / "r.html", evaluation=list(folders.values()))) as opened:
+        assert opened.value("document.querySelectorAll('#evaluations table').length") == 4 + 2
+        curves = opened.value("""[...document.querySelectorAll("#evaluations .chart")].map((c) =>
+            c.data.filter((t) => t.visible === true).map((t) => t.name))""")
+        assert len(curves) == 2 + 2
+        assert curves[0][:3] == ["centroid", "true centroid", "structure at rest"]
+        assert "allowed by noise" in curves[0]
+        assert "true centroid" not in curves[2]
+        assert opened.value("getComputedStyle(document.querySelector('#evaluations td')).whiteSpace") == "nowrap"
+        assert opened.complaints == []
+
+
+def test_thirteen_curves_are_told_apart(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "map"
+    shutil.copytree(Path(inputs["landscape"]).parent / "map", folder)
+    columns = [f"c{i}" for i in range(13)]
+    rows = [",".join([str(0.01 * i), *["0.9"] * 13]) for i in range(3)]
+    (folder / "fsc.csv").write_text("\n".join([",".join(["frequency_per_A", *columns]), *rows]) + "\n")
+    with open_report(browser, write(tmp_path / "r.html", reconstruction=str(folder))) as opened:
+        lines = opened.value(
+            "document.querySelector('#reconstructions .chart').data.map((t) => [t.line.color, t.line.dash])"
+        )
+        assert [colour for colour, _ in lines[:12]] == list(COLOURS)
+        assert len({tuple(line) for line in lines}) == 13
+
+
+# ------------------------------------------------------------------ what goes wrong, and where
+
+
+def rewrite(page: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The page with other content, as no command writes it."""
+    head, rest = page.read_text().split('id="content">', 1)
+    text, tail = rest.split("</script>", 1)
+    content = json.loads(text)
+    change(content)
+    page.write_text(f'{head}id="content">{json_in_html(content)}</script>{tail}')
+    return page
+
+
+def test_one_bad_section_leaves_the_others(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
+    page = write(
+        tmp_path / "r.html", model=inputs["model"], evaluation=inputs["evaluation"], trajectory=inputs["trajectory"]
+    )
+
+    def break_trainings(content: dict[str, Any]) -> None:
+        del content["trainings"][0]["networks"][0]["curves"]["train_loss"]
+
+    with open_report(browser, rewrite(page, break_trainings)) as opened:
+        assert opened.value("document.body.dataset.state") == "ready"
+        assert "This part cannot be shown" in opened.text("#trainings-section")
+        assert opened.page.is_visible("#evaluations table")
+        assert opened.page.is_visible("#molecule canvas")
+        assert not opened.page.is_visible("#status")
+
+
+def test_only_an_old_browser_is_blamed(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
+    page = write(tmp_path / "r.html", model=inputs["model"])
+    context = browser.new_context(offline=True)
+    context.add_init_script("delete window.DecompressionStream")
+    old = OpenReport(context.new_page())
+    old.load(page)
+    assert "lacks DecompressionStream. It needs a browser of 2023" in old.text("#status")
+    context.close()
+    with open_report(browser, rewrite(page, lambda content: content.pop("colours"))) as opened:
+        assert "browser" not in opened.text("#status")
+        assert "This page is damaged" in opened.text("#status")
+
+
+def test_unfinished_trainings_say_so(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(inputs["model"], tmp_path / "model")
+    (tmp_path / "model" / "train.json").unlink()
+    with open_report(browser, write(tmp_path / "r.html", model=str(tmp_path / "model"))) as opened:
+        assert opened.text("#trainings").count("This training is not finished.") == 2
+        assert not opened.page.is_visible("#records-section")
+
+
+# ------------------------------------------------------------------ ways to use it
+
+
+def test_the_wheel_scrolls_and_zooms_with_ctrl(browser: Any, plot_alone: Path) -> None:
+    with open_report(browser, plot_alone, width=1280, height=720) as opened:
+        span = f"{PLOT}._fullLayout.xaxis.range[1] - {PLOT}._fullLayout.xaxis.range[0]"
+        height = opened.value(f"{PLOT}.clientHeight")
+        assert height == pytest.approx(0.7 * 720, abs=1)
+        opened.page.mouse.move(*opened.at(0, 0))
+        before = opened.value(span)
+        opened.page.mouse.wheel(0, 120)
+        opened.wait("scrollY > 50")
+        opened.page.wait_for_timeout(300)
+        assert opened.value(span) == before
+        opened.value("scrollTo(0, 0)")
+        opened.page.keyboard.down("Control")
+        opened.page.mouse.wheel(0, -120)
+        opened.wait(f"{span} < {0.99 * before}")
+        opened.page.keyboard.up("Control")
+        assert opened.value("scrollY") == 0
+
+
+def test_a_swipe_selects_nothing(browser: Any, plot_alone: Path) -> None:
+    context = browser.new_context(offline=True, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    opened = OpenReport(context.new_page())
+    opened.load(plot_alone)
+    x, y = opened.at(0, 0)
+    touch = context.new_cdp_session(opened.page)
+    touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for i in range(10):
+        touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [{"x": x + i, "y": y - 15 * i}]})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    opened.page.wait_for_timeout(400)
+    assert opened.value(f"{PLOT}.layout.dragmode") == "pan"
+    assert opened.value("report.groups.selection") is None
+    assert opened.value(f"({PLOT}.layout.selections ?? []).length") == 0
+    require_quiet(opened)
+    context.close()
+
+
+def test_the_file_of_a_structure_says_what_it_is(moving: OpenReport, tmp_path: Path) -> None:
+    assert moving.text("#download-told") == "Cα atoms only, centred"
+    assert moving.download("#download-structure", tmp_path).name == "structure_at_rest.cif"
+    moving.page.locator("#slider-8").evaluate("(s) => { s.value = -12.5; s.dispatchEvent(new Event('input')); }")
+    file = moving.download("#download-structure", tmp_path)
+    assert file.name == "structure_q7_0_0_q8_-12_5.cif"
+    assert file.read_text().startswith("# q7 0.0 q8 -12.5: Cα atoms only, centred\ndata_")
+    moving.page.locator("#frame").evaluate("(s) => { s.value = 2; s.dispatchEvent(new Event('input')); }")
+    assert moving.download("#download-structure", tmp_path).name == "structure_path_frame_3.cif"
+
+
+def test_residues_of_one_number_are_all_drawn(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
+    structure = read_structure(inputs["structure"])
+    numbers, codes = structure.residue_numbers.copy(), np.full(len(structure), "", dtype=object)
+    numbers[10:13], codes[11:13] = numbers[10], ["A", "B"]
+    antibody = dataclasses.replace(structure, residue_numbers=numbers, insertion_codes=codes)
+    write_structure(tmp_path / "antibody.pdb", antibody)
+    page = write(tmp_path / "r.html", structure=str(tmp_path / "antibody.pdb"), modes=inputs["modes"])
+    with open_report(browser, page) as opened:
+        units = (
+            "report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current.structures[0].cell.obj.data.units"
+        )
+        assert opened.value(f"{units}.map((u) => [u.elements.length, u.residueCount])") == [[len(structure)] * 2]
+        back = gemmi.make_structure_from_block(gemmi.cif.read(str(opened.download("#download-structure", tmp_path)))[0])
+        (chain,) = back[0]
+        assert [str(r.seqid) for r in chain][9:14] == ["10", "11", "11A", "11B", "14"]
+        assert [r.label_seq for r in chain][9:14] == [10, 11, 12, 13, 16]
+        assert opened.complaints == []
+
+
+def test_nothing_from_elsewhere_is_allowed(opened: OpenReport) -> None:
+    """The page's policy itself, where a network there were."""
+    blocked = opened.value("""new Promise((resolve) => {
+        document.addEventListener("securitypolicyviolation", (event) => resolve(event.violatedDirective));
+        document.body.append(Object.assign(document.createElement("img"), { src: "https://example.org/x.png" }));
+        setTimeout(() => resolve("nothing"), 3000);
+    })""")
+    assert blocked == "img-src"
+    assert all("Content Security Policy" in text for text in opened.complaints)
+    opened.complaints.clear()
+    opened.requests[:] = [url for url in opened.requests if not url.startswith("https://example.org")]
