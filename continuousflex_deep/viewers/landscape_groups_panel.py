@@ -220,9 +220,9 @@ class GroupsPanel:
     def rename(self) -> None:
         """Call the picked group as the entry says."""
         name, new = self.picked(), self.name.get().strip()
-        if name:
+        if name and self._succeeds(lambda: self.selection.change(name, name=new)):
             self.name.set("")
-            self._change(name, name=new)
+            self._after_change()
 
     def choose(self) -> None:
         """Choose the particles of the picked group, for example to add some and make another group."""
@@ -248,8 +248,8 @@ class GroupsPanel:
     def _keep_now(self) -> None:
         """Write the groups before they are handed on."""
         self._some_groups()
-        self._take_others()
         self._saver.wait()
+        self._take_others()
         self._saver.write(self.selection.named_groups())
 
     def _some_groups(self) -> list[Any]:
