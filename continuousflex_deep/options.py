@@ -661,7 +661,12 @@ class EvaluateOptions(_Flexible, _Compute):
         "Å²",
         low=0.0,
     )
-    lost_deg: float = option(5.0, "a particle farther than this from its true orientation counts as lost", "°", low=0.0)
+    lost_deg: float = option(
+        5.0,
+        "a particle farther than this from its true orientation counts as lost; symmetry is not considered",
+        "°",
+        low=0.0,
+    )
     bound: bool = option(
         False, "add the Cramér-Rao bound of the first file's particles, from the noise of their images"
     )

@@ -36,6 +36,7 @@ from continuousflex_deep.assessment_figures import (
 )
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.files import require_writable_folder, telling_names
+from continuousflex_deep.io.fsc_table import THRESHOLDS
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.particle_files import read_particles
@@ -197,7 +198,7 @@ def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
     """For FSC 0.5 and 0.143: of each group the particles, their spread about its centroid, and the resolution in Å with
     each conformation that its map is compared with."""
     tables = []
-    for threshold in ("0.5", "0.143"):
+    for threshold in (f"{value:g}" for value in sorted(THRESHOLDS, reverse=True)):
         known = (name for g in groups for name, found in g.resolutions_A().items() if threshold in found)
         curves = [name for name in dict.fromkeys(known) if MASKED not in name]
         rows: list[tuple[Cell, ...]] = []

@@ -106,6 +106,16 @@ class TestCfdAssess(ProjectTest):
         self.assertIn("network vs. HEMNMA", tables.texts[0].get_text())
         self.assertEqual(len([ax for ax in errors.axes if ax.axison]), 5)
 
+    def test_1b_a_result_called_truth_is_none(self) -> None:
+        called = self.imported("truth", np.arange(IMAGES), np.zeros(2))
+        run = self.driver.run(
+            "names", cfd.CfdProtAssess, inputSets=[self.network, called], inputTruth=self.truth, inputModes=self.modes
+        )
+        told = [line.split(": ") for line in run.summary()]
+        names = ["network vs. truth", "truth (2) vs. truth", "network vs. truth (2)"]
+        self.assertEqual([line[0] for line in told], names)
+        self.assertIn("amplitudes 4 ±", told[0][1])
+
     def test_2_maps_against_their_centroids(self) -> None:
         order = np.argsort(self.known.amplitudes[:, 0])
         low, high = (
