@@ -162,7 +162,8 @@ def _groups(truth: Particles | None, options: EvaluateOptions) -> "Sequence[Grou
         return ()
     # maps need torch, which the rest of this module does not
     from continuousflex_deep.devices import choose_device
-    from continuousflex_deep.reconstruction.centroids import assess_groups, modes_needed, read_group_maps
+    from continuousflex_deep.reconstruction.centroids import assess_groups, modes_needed
+    from continuousflex_deep.reconstruction.group_maps import read_group_maps
 
     choose_device("cpu", options.threads)
     groups = read_group_maps(options.reconstruction)

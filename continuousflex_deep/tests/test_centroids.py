@@ -27,10 +27,10 @@ from continuousflex_deep.reconstruction.centroids import (
     assess_groups,
     centroid_map,
     centroid_of,
-    read_group_maps,
 )
 from continuousflex_deep.reconstruction.command import fsc_mask
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation
+from continuousflex_deep.reconstruction.group_maps import read_group_maps
 from continuousflex_deep.tests.moving_particles import ATOMS, chain, motions, write_images
 
 BOX, PIXEL_A, N = 30, 3.0, 160
