@@ -51,6 +51,10 @@ class TestCfdReport(ProjectTest):
         )
         runs["maps"] = run("maps", cfd.CfdProtReconstruct, source=2, inputLandscape=landscape, groups=2)
         runs["errors"] = run("errors", cfd.CfdProtAssess, inputSets=[truth], inputTruth=truth, inputModes=modes)
+        runs["groups"] = run(
+            "groups alone", cfd.CfdProtAssess, inputSets=[truth], inputModes=modes,
+            inputVolumes=[runs["maps"].outputVolumes],
+        )  # fmt: skip
         cls.modes, cls.runs = modes, runs
 
     def test_1_everything_in_one_page(self) -> None:
@@ -58,7 +62,7 @@ class TestCfdReport(ProjectTest):
         report = self.driver.run(
             "page", cfd.CfdProtReport, inputLandscape=runs["landscape"].outputLandscape, inputModes=self.modes,
             inputGroups=[runs["group"].outputParticles], inputTrajectories=[runs["path"]],
-            inputReconstructions=[runs["maps"]], inputAssessments=[runs["errors"]],
+            inputReconstructions=[runs["maps"]], inputAssessments=[runs["errors"], runs["groups"]],
         )  # fmt: skip
         file = Path(report.outputReport.getFileName())
         text = file.read_text(encoding="utf-8")
@@ -71,9 +75,13 @@ class TestCfdReport(ProjectTest):
         self.assertEqual([t["name"] for t in content["trajectories"]], ["way"])
         self.assertEqual([r["name"] for r in content["reconstructions"]], ["maps"])
         self.assertEqual(len(content["reconstructions"][0]["members"]), 2)
-        self.assertEqual(len(content["evaluations"]), 1)
+        errors, groups = content["evaluations"]
+        self.assertEqual((errors["name"], groups["name"]), ("errors", "groups alone"))
+        self.assertIn("distance", errors["tables"][0]["title"].lower())
+        self.assertEqual(len(groups["tables"]), 2)
+        self.assertEqual([sorted(g["curves"])[0] for g in groups["groups"]], ["allowed by noise"] * 2)
         told = [record["command"] for record in content["records"]]
-        self.assertEqual(told, ["landscape", "trajectory", "reconstruct", "evaluate"])
+        self.assertEqual(told, ["landscape", "trajectory", "reconstruct", "evaluate", "evaluate"])
         self.assertIn(str(file.resolve()), report.summary()[0])
 
         viewer = CfdReportViewer(project=self.proj, protocol=report)
