@@ -140,11 +140,11 @@ def _label(group: dict[str, Any]) -> str:
 
 
 def _curves(file: Path) -> dict[str, Any]:
-    """The curves of a group's map, those of masked maps last, and what the noise allows up to where that ends."""
+    """The curves of a group's map, without those within a mask, and what the noise allows up to where that ends."""
     content = fsc_content(file)
-    curves = dict(sorted(content["curves"].items(), key=lambda item: MASKED in item[0]))
+    curves = {name: curve for name, curve in content["curves"].items() if MASKED not in name}
     if ALLOWED in curves:
         allowed = curves[ALLOWED]
         end = next((i for i, v in enumerate(allowed) if v is None or v < LEAST_ALLOWED), len(allowed))
         curves[ALLOWED] = [*allowed[:end], *[None] * (len(allowed) - end)]
-    return {"frequency": content["frequency"], "curves": curves, "masked": [name for name in curves if MASKED in name]}
+    return {"frequency": content["frequency"], "curves": curves}

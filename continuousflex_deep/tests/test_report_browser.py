@@ -485,9 +485,10 @@ def test_the_legend_hides_nothing(opened: OpenReport, table: LandscapeTable, tmp
     for i in range(2):
         opened.page.locator("#landscape .legendtoggle").nth(i).click()
         opened.page.wait_for_timeout(500)  # a click waits for a second one
+        assert opened.value(f"{PLOT}.data.map((t) => t.visible ?? true)") == [True, True]
         opened.page.locator("#landscape .legendtoggle").nth(i).dblclick()
         opened.page.wait_for_timeout(500)
-    assert opened.value(f"{PLOT}.data.map((t) => t.visible ?? true)") == [True, True]
+        assert opened.value(f"{PLOT}.data.map((t) => t.visible ?? true)") == [True, True]
     assert opened.page.is_checked("#groups input")
     (x0, y0), (x1, y1) = frame_around(places(table), 0.7)
     opened.drag([(x0, y0), (x1, y1)], "select")
@@ -527,6 +528,10 @@ def test_a_box_by_the_keyboard(opened: OpenReport, table: LandscapeTable, tmp_pa
     assert set(ids_of(opened.download("#download-selection", tmp_path))) == expected
     assert f"--box 'pc1:{float(x0):.3f}" in opened.text("#box-command")
     assert len(opened.selections()) == 1  # and it is drawn
+    assert float(opened.page.input_value("#box-y0")) < points[:, 1].min()  # the end that was left open
+    opened.page.select_option("#x-axis", "q7")
+    opened.wait("report.groups.selection === null")
+    assert (opened.text("#box-x"), opened.page.input_value("#box-x0")) == ("q7", "")
 
 
 def test_commands_of_groups_with_outliers_keep_them(
@@ -709,7 +714,10 @@ def test_assessments_have_tables_and_curves(browser: Any, inputs: dict[str, str]
     with open_report(browser, write(tmp_path / "r.html", evaluation=list(folders.values()))) as opened:
         assert opened.value("document.querySelectorAll('#evaluations table').length") == 4 + 2
         curves = opened.value("""[...document.querySelectorAll("#evaluations .chart")].map((c) =>
-            c.data.filter((t) => t.visible === true).map((t) => t.name))""")
+            c.data.map((t) => t.name))""")
+        heights = opened.value("""[...document.querySelectorAll("#evaluations .chart")].map((c) =>
+            c._fullLayout.yaxis._length)""")
+        assert min(heights) > 120  # beside their legends
         assert len(curves) == 2 + 2
         assert curves[0][:3] == ["centroid", "true centroid", "structure at rest"]
         assert "allowed by noise" in curves[0]

@@ -37,15 +37,14 @@ function chart(parent, traces, layout) {
   return holder;
 }
 
-/** Correlation curves by name over frequency in 1/Å, with the thresholds that resolutions are told by. Of some of them
- * only the legend is shown, until one clicks on it. */
-function drawFsc(parent, curves, title, hidden = []) {
+/** Correlation curves by name over frequency in 1/Å, with the thresholds that resolutions are told by. */
+function drawFsc(parent, curves, title) {
   const names = Object.keys(curves);
   const last = Math.max(...names.map((name) => curves[name].frequency.at(-1)));
   const ticks = [40, 20, 14, 10, 8, 6, 5, 4, 3.5, 3, 2.5, 2, 1.5, 1.2, 1].filter((A) => 1 / A <= last);
   const traces = names.map((name, i) => ({
     x: curves[name].frequency, y: curves[name].correlation, name: plain(name), mode: "lines",
-    line: lineOf(i), text: curves[name].frequency.map((f) => told(1 / f, 3)), visible: hidden.includes(name) ? "legendonly" : true,
+    line: lineOf(i), text: curves[name].frequency.map((f) => told(1 / f, 3)),
     hovertemplate: "%{text} Å: %{y:.3f}",
   }));
   const lines = THRESHOLDS.map((y) => ({

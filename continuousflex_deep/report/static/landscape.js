@@ -294,6 +294,7 @@ class Landscape {
     const rows = this.particles.complete(...this.names) ? inside : inside.map((i) => this.particles.drawn[i]);
     const [x, y] = this.names;
     const box = areas.length === 1 && areas[0].box && x !== y ? areas[0].box : null;
+    BOX.forEach((id, i) => { byId(id).value = box ? box[i] : ""; });
     const told = box && `${x}:${box[0]}:${box[1]},${y}:${box[2]}:${box[3]}`;
     this.choose({ rows, box: told, outliers: byId("show-outliers").checked });
   }

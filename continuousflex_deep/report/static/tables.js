@@ -10,13 +10,13 @@ function table(head, rows, left = 1, names = left) {
 
 function showEvaluations(evaluations) {
   for (const one of evaluations) {
-    const charts = element("div", { className: "charts" });
+    const charts = element("div", { className: "charts high" });
     const tables = one.tables.flatMap(({ title, head, rows, left }) =>
       [element("p", { className: "told" }, title), table(head, rows, left)]);
     byId("evaluations").append(element("div", { className: "card" }, element("h3", {}, one.name), ...tables, charts));
-    for (const { name, frequency, curves, masked } of one.groups) {
+    for (const { name, frequency, curves } of one.groups) {
       const drawn = Object.entries(curves).map(([curve, correlation]) => [curve, { frequency, correlation }]);
-      drawFsc(charts, Object.fromEntries(drawn), name, masked);
+      drawFsc(charts, Object.fromEntries(drawn), name);
     }
   }
 }
