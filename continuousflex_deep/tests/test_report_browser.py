@@ -664,16 +664,20 @@ def test_clicks_before_the_molecule_is_there(browser: Any, whole: Path, inputs: 
 
 
 def test_the_rest_is_shown_where_it_is_asked_for(moving: OpenReport) -> None:
+    moving.page.locator("#slider-8").evaluate("(s) => { s.value = 40; s.dispatchEvent(new Event('input')); }")
+    moving.wait(STILL)  # away from its rest, which it would cover
     assert moving.value(REST_HIDDEN) is False
-    moving.page.wait_for_timeout(500)
-    both = moving.page.locator("#molecule").screenshot()
     moving.page.uncheck("#show-rest")
     assert moving.value(REST_HIDDEN) is True
+    moving.page.wait_for_timeout(2000)
+    alone = moving.page.locator("#molecule").screenshot()
     moving.page.check("#show-rest")
     assert moving.value(REST_HIDDEN) is False
-    moving.page.uncheck("#show-rest")
-    moving.page.wait_for_timeout(500)
-    assert moving.page.locator("#molecule").screenshot() != both
+    for _ in range(40):  # until it is drawn
+        if moving.page.locator("#molecule").screenshot() != alone:
+            return
+        moving.page.wait_for_timeout(250)
+    raise AssertionError("the rest is not drawn")
 
 
 def test_a_click_on_an_energy_shows_its_frame(moving: OpenReport, inputs: dict[str, str]) -> None:
