@@ -154,7 +154,8 @@ class TestCfdWorkflow(ProjectTest):
             before = {run.getObjId() for run in self.proj.getRuns(refresh=True)}
             button(window.root, "Trajectory").invoke()
             trajectory = self.finished_run(before)
-        self.assertEqual(len(told), 2)
+        self.assertIn("become sets", told[0])
+        self.assertIn("Frames, scripts and movies", told[-1])
         window.close()
         again = self.open_landscape(trajectory)
         run_for(again.root, 0.3)
