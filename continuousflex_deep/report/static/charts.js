@@ -41,7 +41,11 @@ function chart(parent, traces, layout) {
 function drawFsc(parent, curves, title) {
   const names = Object.keys(curves);
   const last = Math.max(...names.map((name) => curves[name].frequency.at(-1)));
-  const ticks = [40, 20, 14, 10, 8, 6, 5, 4, 3.5, 3, 2.5, 2, 1.5, 1.2, 1].filter((A) => 1 / A <= last);
+  const ticks = [];
+  for (const A of [40, 20, 14, 10, 8, 6, 5, 4, 3.5, 3, 2.5, 2, 1.5, 1.2, 1]) {
+    const room = 1 / A - (ticks.length ? 1 / ticks.at(-1) : 0);
+    if (1 / A <= last && room >= last / 14) ticks.push(A); // as many as have room for their number
+  }
   const traces = names.map((name, i) => ({
     x: curves[name].frequency, y: curves[name].correlation, name: plain(name), mode: "lines",
     line: lineOf(i), text: curves[name].frequency.map((f) => told(1 / f, 3)),
