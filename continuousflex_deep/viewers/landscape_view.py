@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.raster import Raster, Window
+from continuousflex_deep.viewers.trace import turned
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -124,10 +125,8 @@ class LandscapeView:
 
     def turn(self, right_px: float, down_px: float) -> None:
         """Turn a cloud by a drag of the mouse; to be redrawn."""
-        a, b = np.radians(_DEGREES_PER_PX * right_px), np.radians(_DEGREES_PER_PX * down_px)
-        about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
-        about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-        self.rotation = (about_x @ about_y @ self.rotation).astype(np.float32)
+        rotation = turned(self.rotation, _DEGREES_PER_PX * right_px, _DEGREES_PER_PX * down_px)
+        self.rotation = rotation.astype(np.float32)
         self._project()
 
     def move(self, right_px: float, down_px: float) -> None:

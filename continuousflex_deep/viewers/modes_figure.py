@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from continuousflex_deep.viewers.modes_data import ModesData
-from continuousflex_deep.viewers.trace import COLOURS, Trace, principal_axes
+from continuousflex_deep.viewers.trace import COLOURS, Trace, principal_axes, turned
 
 Floats = NDArray[np.float64]
 DEFAULT_RMSD_A = 2.5
@@ -62,10 +62,7 @@ class MotionFigure:
 
     def turn(self, right_px: float, down_px: float) -> None:
         """Turn the view by a drag of the mouse."""
-        a, b = np.radians(_DEGREES_PER_PX * right_px), np.radians(_DEGREES_PER_PX * down_px)
-        about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
-        about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-        self.rotation = about_x @ about_y @ self.rotation
+        self.rotation = turned(self.rotation, _DEGREES_PER_PX * right_px, _DEGREES_PER_PX * down_px)
         self._draw()
 
     def zoom(self, factor: float) -> None:
