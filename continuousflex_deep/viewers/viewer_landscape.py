@@ -159,9 +159,9 @@ def write_star(landscape: str, groups_file: Path, folder: Path) -> str:
 def run_beside(command: str, *arguments: str) -> str:
     """Run one of the package's commands, as protocols do, and return what it printed. DeepError with its last error."""
     program, first = Plugin.getProgram(command)
-    line = " ".join([program, first, *map(shlex.quote, arguments)])
+    line = [*shlex.split(f"{program} {first}"), *arguments]  # they are quoted for a shell, which is not needed here
     environ = Plugin.getEnviron([])
-    done = subprocess.run(line, shell=True, env=environ, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(line, env=environ, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         told = next((t for t in reversed(done.stderr.splitlines()) if t.startswith("error: ")), done.stderr[-500:])
         raise DeepError(told.removeprefix("error: "))
