@@ -4,6 +4,7 @@ number."""
 import os
 import zipfile
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ class LandscapeTable:
         if self.shift_A is not None:
             names |= dict(zip(("shift_x", "shift_y"), self.shift_A.T, strict=True))
         return names
+
+    def find(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Rows (m,) of particles by their ids (m,), and whether each is here; where it is not, the row says nothing."""
+        place = np.minimum(np.searchsorted(self.ids, ids, sorter=self._order), len(self) - 1)
+        rows = self._order[place]
+        return rows, self.ids[rows] == ids
+
+    @cached_property
+    def _order(self) -> NDArray[np.int64]:
+        return np.argsort(self.ids, kind="stable")
 
     def coordinate_names(self) -> list[str]:
         """The coordinates' names in conditions: pc1, … of principal components, otherwise dim1, …."""

@@ -106,11 +106,9 @@ def require_of_landscape(table: LandscapeTable, trajectory: Trajectory, what: st
     sample = {name: np.array(trajectory.made.get(SAMPLE, {}).get(name, [])) for name in _SAMPLED}
     if not len(sample["ids"]):
         raise InputError(f"{what} does not say what landscape it was made in; make it anew with the trajectory command")
-    order = np.argsort(table.ids)
-    rows = order[np.minimum(np.searchsorted(table.ids, sample["ids"], sorter=order), len(table) - 1)]
-    if not np.array_equal(table.ids[rows], sample["ids"]):
-        absent = int((table.ids[rows] != sample["ids"]).sum())
-        raise InputError(f"{other}: of {len(rows)} particles that it names {absent} are not in this one")
+    rows, found = table.find(sample["ids"])
+    if not found.all():
+        raise InputError(f"{other}: of {len(rows)} particles that it names {int((~found).sum())} are not in this one")
     for name in ("coordinates", "amplitudes"):
         here = getattr(table, name)
         away = float(np.abs(sample[name] - here[rows]).max())

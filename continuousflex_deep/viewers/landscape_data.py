@@ -100,19 +100,13 @@ class LandscapeData:
 
     def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
         """Rows of particles by their ids. InputError where one is not in this landscape."""
-        order = self._order
-        place = np.minimum(np.searchsorted(self.table.ids, ids, sorter=order), len(self) - 1)
-        rows = order[place]
-        missing = ids[self.table.ids[rows] != ids]
+        rows, found = self.table.find(ids)
+        missing = ids[~found]
         if len(missing):
             raise InputError(
                 f"{len(missing)} of {len(ids)} particles are not in this landscape, for example {missing[:5].tolist()}"
             )
-        return np.asarray(rows)
-
-    @cached_property
-    def _order(self) -> NDArray[np.int64]:
-        return np.argsort(self.table.ids, kind="stable")
+        return rows
 
 
 def read_landscape_data(folder: str | Path) -> LandscapeData:
