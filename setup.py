@@ -17,7 +17,7 @@ COMPUTE += ["plotly>=6", "dash-molstar>=1.4"]  # they bring the scripts that rep
 UMAP = ["umap-learn>=0.5"]  # one more method of the landscape
 # pyworkflow imports pkg_resources, which setuptools 81 no longer brings
 SCIPION = ["scipion-app>=3.8", "scipion-em>=3.11", "scipion-pyworkflow>=3.11.2", "setuptools<81"]
-TEST = ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "playwright>=1.50"]
+TEST = ["pytest>=8", "pytest-timeout>=2.4", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "playwright>=1.50"]
 # independent implementations that results are compared with
 TEST += ["torch-ctf>=0.6", "torch-fourier-shell-correlation>=0.6", "torch-fourier-slice>=0.6"]
 

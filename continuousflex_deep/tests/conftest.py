@@ -11,6 +11,7 @@ from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SCIPION_TESTS = "test_protocols_"  # modules that need neither pytest nor this file
+_SLOW_S = 3 * 3600
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # pyworkflow reads its home when it is imported, which test modules do; the folder goes when the tests end
@@ -55,6 +56,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name.startswith(_SCIPION_TESTS):
             item.add_marker("scipion")
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(_SLOW_S))
 
 
 @pytest.fixture(scope="session", autouse=True)

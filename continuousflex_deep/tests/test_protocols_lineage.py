@@ -6,9 +6,7 @@ Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_dee
 import time
 import unittest
 from pathlib import Path
-from tkinter import messagebox
 from typing import Any, ClassVar
-from unittest import mock
 
 from continuousflex_deep.scipion_env import scipion_missing
 
@@ -19,7 +17,7 @@ import numpy as np
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.tests.scipion_project import ProjectTest
-from continuousflex_deep.tests.windows import button, run_for, virtual_screen
+from continuousflex_deep.tests.windows import button, messages, run_for, virtual_screen
 from continuousflex_deep.viewers.lineage import original_images, runs_before, source_of_modes
 from continuousflex_deep.viewers.viewer_landscape import LandscapeWindowView
 
@@ -66,8 +64,7 @@ class TestCfdLineage(ProjectTest):
                 window.choose_by_condition()
                 window.groups.name.set(name)
                 window.groups.add()
-            told: list[str] = []
-            with mock.patch.object(messagebox, "showinfo", lambda _title, text, parent: told.append(text)):
+            with messages() as told:
                 button(window.root, "Reconstruct").invoke()
             window.close()
         self.assertIn("original size, 32 pixels", told[0])

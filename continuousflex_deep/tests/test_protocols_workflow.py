@@ -9,9 +9,7 @@ import time
 import unittest
 from itertools import combinations
 from pathlib import Path
-from tkinter import messagebox
 from typing import Any, ClassVar, get_args
-from unittest import mock
 
 from continuousflex_deep.scipion_env import scipion_missing
 
@@ -34,7 +32,7 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
-from continuousflex_deep.tests.windows import button, run_for, run_until, virtual_screen
+from continuousflex_deep.tests.windows import button, messages, run_for, run_until, virtual_screen
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
 from continuousflex_deep.viewers.landscape_window import LandscapeWindow
 from continuousflex_deep.viewers.viewer_training import read_curves
@@ -122,8 +120,8 @@ class TestCfdWorkflow(ProjectTest):
 
     def check_window(self, window: LandscapeWindow) -> None:
         run_for(window.root, 0.3)
-        data, told = window.data, []
-        with mock.patch.object(messagebox, "showinfo", lambda _title, text, parent: told.append(text)):
+        data = window.data
+        with messages() as told:
             window.motion.show_particle(0)
             self.assertTrue(window.motion.particle._image.get_visible(), "the particle's image")
             self.assertIn("RMSD from the structure", window.motion.told.get("1.0", "end"))  # so the modes were found

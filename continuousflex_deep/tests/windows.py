@@ -9,9 +9,9 @@ import tkinter as tk
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from tkinter import ttk
+from tkinter import commondialog, messagebox, ttk
 from typing import Any
-from unittest import SkipTest
+from unittest import SkipTest, mock
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
@@ -21,15 +21,15 @@ _DOWN = {1: 0x100, 2: 0x200, 3: 0x400}  # what Tk calls the state of a mouse who
 
 @contextmanager
 def virtual_screen() -> Iterator[None]:
-    """A display: the user's own, or a virtual one; SkipTest without either."""
-    if os.environ.get("DISPLAY"):
+    """A display: the user's own, or a virtual one; SkipTest without either. A dialog, which nobody would close, is an
+    AssertionError, unless a test answers it."""
+    display = os.environ.get("DISPLAY") or _display()
+    with mock.patch.dict(os.environ, DISPLAY=display), mock.patch.object(commondialog.Dialog, "show", _unanswered):
         yield
-        return
-    os.environ["DISPLAY"] = _display()
-    try:
-        yield
-    finally:
-        del os.environ["DISPLAY"]
+
+
+def _unanswered(dialog: commondialog.Dialog, **_options: Any) -> None:
+    raise AssertionError(f"nobody answers a dialog: {dialog.options}")
 
 
 @cache
@@ -51,6 +51,19 @@ def _display() -> str:
         raise SkipTest("Xvfb did not start")
     atexit.register(server.kill)
     return f":{number}"
+
+
+@contextmanager
+def messages() -> Iterator[list[str]]:
+    """What windows tell the user meanwhile. Nobody is there to close a message of an error, which fails the test."""
+    told: list[str] = []
+    errors: list[str] = []
+    with (
+        mock.patch.object(messagebox, "showinfo", lambda _title, text, parent: told.append(text)),
+        mock.patch.object(messagebox, "showerror", lambda _title, text, parent: errors.append(text)),
+    ):
+        yield told
+    assert not errors, errors
 
 
 def run_until(root: tk.Misc, done: Callable[[], bool], at_most_s: float = 20.0) -> None:
