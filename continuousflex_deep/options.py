@@ -644,6 +644,7 @@ class EvaluateOptions(_Flexible, _Compute):
     particles: tuple[str, ...] = required_list(
         "particle file with results; repeat to compare several with the truth and with each other"
     )
+    modes: str = option("", "folder of normal modes (vec.7, vec.8, …); needed where particles have amplitudes")
     truth: str = option("", "particle file with the true poses and amplitudes; without it, results are compared alone")
     mode_list: str = option(
         "",
@@ -663,9 +664,14 @@ class EvaluateOptions(_Flexible, _Compute):
     )
     lost_deg: float = option(
         5.0,
-        "a particle farther than this from its true orientation counts as lost; symmetry is not considered",
+        "a particle farther than this from its true orientation counts as lost",
         "°",
         low=0.0,
+    )
+    symmetry: str = option(
+        "c1",
+        "point group of a rigid structure (c1, c2, …, d2, …; main axis along z): orientations that look the same are "
+        "one",
     )
     bound: bool = option(
         False, "add the Cramér-Rao bound of the first file's particles, from the noise of their images"

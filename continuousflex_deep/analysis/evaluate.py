@@ -5,7 +5,7 @@ Amplitudes and shifts: mean absolute error. Orientation: mean angle between the 
 between the atoms displaced with the estimated and with the true parameters, one type of parameter at a time, then
 averaged over particles; displaced structures are re-centred, as they are everywhere (docs/conventions.md). Beside the
 figures over all particles stand those over the particles that are not lost, since one failed search among hundreds can
-carry a mean. Angles are compared as they are: symmetry, by which two orientations can be one, is not considered.
+carry a mean. Of a symmetric particle the nearest of the orientations that look the same is compared with.
 """
 
 import dataclasses
@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from continuousflex_deep.analysis.tables import format_rows
 from continuousflex_deep.animation import without_translation
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, rotation_distance_deg
+from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler, rotation_distance_deg
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.reconstruction.symmetry import nearest_mates, point_group
 
 Floats = NDArray[np.float64]
 
@@ -96,15 +97,23 @@ class Evaluation:
 
 
 def evaluate(
-    particles: Particles, truth: Particles, structure: Structure, modes: NormalModes, lost_deg: float = 5.0
+    particles: Particles,
+    truth: Particles,
+    structure: Structure,
+    modes: NormalModes,
+    lost_deg: float = 5.0,
+    symmetry: str = "c1",
 ) -> Evaluation:
     """Errors of `particles` against `truth`, matched by id, for the given modes.
 
-    truth may hold more particles and more modes. Raises InputError for ids that the truth lacks, modes that one of the
-    two lacks, modes of another structure, and when the two have no type of parameter in common.
+    truth may hold more particles and more modes. symmetry: the structure's point group; particles that are bent have
+    none. Raises InputError for ids that the truth lacks, modes that one of the two lacks, modes of another structure,
+    symmetry of bent particles, and when the two have no type of parameter in common.
     """
     require_same_atoms(modes, len(structure))
     true = truth.select(truth.rows_of(particles.ids))
+    if len(group := point_group(symmetry)) > 1:
+        true = _turned_alike(true, particles, group)
     errors: dict[str, Floats] = {}
     if particles.amplitudes is not None and true.amplitudes is not None:
         errors |= _amplitude_errors(particles, true, structure, modes)
@@ -128,6 +137,20 @@ def evaluate(
     )
 
 
+def _turned_alike(true: Particles, particles: Particles, group: Floats) -> Particles:
+    """The truth in those of its orientations, which all look the same, that are nearest to the particles'."""
+    for bent in (true, particles):
+        if bent.amplitudes is not None and bent.amplitudes.any():
+            raise InputError(
+                "--symmetry is for rigid particles, and these have amplitudes: motions along modes break the symmetry, "
+                "and orientations that look the same in the structure differ then; leave it out"
+            )
+    if particles.euler_deg is None or true.euler_deg is None:
+        return true
+    found, known = euler_to_matrix(particles.euler_deg), euler_to_matrix(true.euler_deg)
+    return true.replace(euler_deg=matrix_to_euler(nearest_mates(known, found, group)))
+
+
 def comparable(first: Particles, second: Particles) -> bool:
     """Whether two results share particles, and a type of parameter."""
     kinds = ("amplitudes", "euler_deg", "shift_A")
@@ -136,7 +159,12 @@ def comparable(first: Particles, second: Particles) -> bool:
 
 
 def evaluate_between(
-    second: Particles, first: Particles, structure: Structure, modes: NormalModes, lost_deg: float = 5.0
+    second: Particles,
+    first: Particles,
+    structure: Structure,
+    modes: NormalModes,
+    lost_deg: float = 5.0,
+    symmetry: str = "c1",
 ) -> Evaluation:
     """Differences of two results over the particles that both have, in `second`'s order, without error bars, which are
     not about them.
@@ -147,7 +175,7 @@ def evaluate_between(
     if not both.any():
         raise InputError("no particle is in both results, so that they cannot be compared")
     bare = second.select(both).replace(amplitudes_sd=None, angle_sd_deg=None, shift_sd_A=None)
-    return evaluate(bare, first, structure, modes, lost_deg)
+    return evaluate(bare, first, structure, modes, lost_deg, symmetry)
 
 
 def mode_columns(particles: Particles, values: Floats, mode_ids: tuple[int, ...], what: str) -> Floats:

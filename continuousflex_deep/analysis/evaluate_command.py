@@ -41,11 +41,12 @@ from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import read_record, write_record
-from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions, EvaluateOptions
 from continuousflex_deep.particles import Particles, join
 from continuousflex_deep.progress import note
+from continuousflex_deep.reconstruction.symmetry import point_group
 
 if TYPE_CHECKING:
     from continuousflex_deep.reconstruction.centroids import GroupAgreement
@@ -123,15 +124,28 @@ def assess(options: EvaluateOptions) -> Assessment:
         raise InputError("--bound: the Cramér-Rao bound is that at the true parameters; give them by --truth")
     asked = parse_mode_list(options.mode_list) if options.mode_list else None
     sets = {name: read_particles(path, mode_ids=asked) for name, path in _named(options.particles).items()}
-    structure, modes = read_reference(options.structure, options.modes, asked or _common_modes(sets))
+    structure, modes = _reference(options, asked or _common_modes(sets))
     truth = read_particles(options.truth, mode_ids=asked) if options.truth else None
-    results = {}
+    _require_symmetric(structure, modes, options)
+    how, results = (options.lost_deg, options.symmetry), {}
     if truth is not None:
-        results = {name: evaluate(p, truth, structure, modes, options.lost_deg) for name, p in sets.items()}
-    between = _between(sets, structure, modes, options.lost_deg)
+        results = {name: evaluate(p, truth, structure, modes, *how) for name, p in sets.items()}
+    between = _between(sets, structure, modes, *how)
     first = next(iter(sets.values()))
     bound = _bound(join(first, truth), structure, modes, options) if options.bound and truth is not None else None
     return Assessment(results, between, bound, _groups(truth, options))
+
+
+def _reference(options: EvaluateOptions, mode_ids: tuple[int, ...] | None) -> tuple[Structure, NormalModes]:
+    """The structure and its modes, or none where there are no amplitudes and none are given."""
+    if options.modes:
+        return read_reference(options.structure, options.modes, mode_ids)
+    if mode_ids:
+        raise InputError(
+            f"option --modes is required: the folder of modes {list(mode_ids)}, along which there are amplitudes; "
+            "without modes only poses of particles without amplitudes are compared"
+        )
+    return read_rigid_reference(options.structure)
 
 
 def _common_modes(sets: Mapping[str, Particles]) -> tuple[int, ...] | None:
@@ -143,14 +157,29 @@ def _common_modes(sets: Mapping[str, Particles]) -> tuple[int, ...] | None:
     return next(iter(found.values()), None)
 
 
+def _require_symmetric(structure: Structure, modes: NormalModes, options: EvaluateOptions) -> None:
+    """InputError unless the structure has the symmetry that is claimed, which would hide errors."""
+    rotations = point_group(options.symmetry)
+    if len(rotations) == 1:
+        return
+    # needs torch, which the rest of this module does not
+    import torch
+
+    from continuousflex_deep.devices import choose_device
+    from continuousflex_deep.imaging.projector import PointModel, require_symmetric
+
+    model = PointModel.from_structure(structure, modes, choose_device("cpu", options.threads))
+    require_symmetric(model, torch.as_tensor(rotations, dtype=torch.float32), options.symmetry)
+
+
 def _between(
-    sets: Mapping[str, Particles], structure: Structure, modes: NormalModes, lost_deg: float
+    sets: Mapping[str, Particles], structure: Structure, modes: NormalModes, lost_deg: float, symmetry: str
 ) -> dict[str, Evaluation]:
     """Each pair of results over the particles that both have; that a pair shares nothing is told."""
     found = {}
     for (first, p), (second, other) in combinations(sets.items(), 2):
         if comparable(p, other):
-            found[f"{first}{VERSUS}{second}"] = evaluate_between(p, other, structure, modes, lost_deg)
+            found[f"{first}{VERSUS}{second}"] = evaluate_between(p, other, structure, modes, lost_deg, symmetry)
         else:
             note(f"'{first}' and '{second}' share no particles, or no type of parameter: they are not compared")
     return found
@@ -167,7 +196,7 @@ def _groups(truth: Particles | None, options: EvaluateOptions) -> "Sequence[Grou
 
     choose_device("cpu", options.threads)
     groups = read_group_maps(options.reconstruction)
-    structure, modes = read_reference(options.structure, options.modes, modes_needed(groups, truth) or None)
+    structure, modes = _reference(options, modes_needed(groups, truth) or None)
     return assess_groups(groups, structure, modes, truth, options.b_factor_A2)
 
 

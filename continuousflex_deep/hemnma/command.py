@@ -15,9 +15,9 @@ from continuousflex_deep.hemnma.shards import Alignment
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
-from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.stacks import check_images
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 
@@ -68,8 +68,7 @@ def tell_left_out(left_out: LeftOut, output: Path) -> None:
 def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
     """The structure and the modes to align with; no modes where only poses are to be found and none are given."""
     if not options.modes and options.fit == "pose":
-        structure = read_structure(options.structure)
-        return structure, NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
+        return read_rigid_reference(options.structure)
     if not options.modes:
         raise InputError(
             "option --modes is required: a folder of normal modes, as the nma command makes; "

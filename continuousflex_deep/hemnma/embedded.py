@@ -24,7 +24,7 @@ from continuousflex_deep.hemnma.starts import (
     with_neighbours,
 )
 from continuousflex_deep.imaging.ctf import ctf_at
-from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, symmetry_correlation
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, require_symmetric
 from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.stacks import read_images
@@ -40,8 +40,6 @@ from continuousflex_deep.stages import stage
 _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
 # particles that show this much more weakly than others (in deviations) are looked at a second time
 _SECOND_LOOK_ABOVE = 2.5
-# correlation at low resolution of a symmetric model with itself turned; fitted pseudoatoms reach 0.99
-_SYMMETRIC_ABOVE = 0.9
 
 
 class EmbeddedEngine(Engine[Calibration]):
@@ -72,13 +70,7 @@ class EmbeddedEngine(Engine[Calibration]):
                 f"--symmetry {self.options.symmetry} is for rigid alignment (--fit pose): motions along modes break "
                 "the symmetry, and poses that look the same in the structure differ then; leave it out"
             )
-        lowest = symmetry_correlation(self.model, self._symmetry)
-        if lowest < _SYMMETRIC_ABOVE:
-            raise InputError(
-                f"the structure does not look the same after the rotations of {self.options.symmetry} about its "
-                f"centre (correlation {lowest:.2f}); the main axis must lie along z, and for d groups "
-                "a two-fold one along x"
-            )
+        require_symmetric(self.model, self._symmetry, self.options.symmetry)
 
     def calibration_of(self, arrays: Arrays) -> Calibration:
         """The calibration that gave these arrays."""

@@ -24,6 +24,8 @@ from continuousflex_deep.stages import stage
 
 # numbers in the largest intermediate array: on a CPU it stays in the cache
 _TILE = {"cpu": 1 << 20, "cuda": 1 << 28}
+# correlation at low resolution of a symmetric model with itself turned; fitted pseudoatoms reach 0.99
+_SYMMETRIC_ABOVE = 0.9
 
 
 class FrequencyDisc:
@@ -174,6 +176,16 @@ class PointModel:
     def deformed(self, amplitudes: Tensor) -> Tensor:
         """Coordinates (B, A, 3) for amplitudes (B, M)."""
         return self.coords_A + (amplitudes @ self.modes.flatten(1)).unflatten(1, self.coords_A.shape)
+
+
+def require_symmetric(model: PointModel, symmetry: Tensor, name: str) -> None:
+    """InputError unless a model looks the same after the rotations S (s, 3, 3) of the point group of that name."""
+    lowest = symmetry_correlation(model, symmetry)
+    if lowest < _SYMMETRIC_ABOVE:
+        raise InputError(
+            f"the structure does not look the same after the rotations of {name} about its centre (correlation "
+            f"{lowest:.2f}); the main axis must lie along z, and for d groups a two-fold one along x"
+        )
 
 
 def symmetry_correlation(model: PointModel, symmetry: Tensor, rings: int = 6) -> float:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from continuousflex_deep.io.modes import NormalModes, read_modes, require_same_atoms
 from continuousflex_deep.io.structures import Structure, read_structure
 
@@ -19,3 +21,9 @@ def read_reference(
         structure = whole if modes.vectors.shape[1] == len(whole) else structure
     require_same_atoms(modes, len(structure), structure_path, modes_folder)
     return structure, modes
+
+
+def read_rigid_reference(structure_path: str | Path) -> tuple[Structure, NormalModes]:
+    """A structure and no modes, for what concerns poses only. Raises InputError where it cannot be read."""
+    structure = read_structure(structure_path)
+    return structure, NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))

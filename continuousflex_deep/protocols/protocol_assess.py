@@ -55,7 +55,7 @@ class CfdProtAssess(CfdProtBase):
             help="The same particles with their true parameters, such as those of synthesised images; it may hold more "
             "of them. Without it, results are compared with each other only.",
         )
-        self._addModesParams(form)
+        self._addModesParams(form, optional=" May be left out of particles without amplitudes.")
         form.addParam(
             "inputVolumes",
             params.MultiPointerParam,
@@ -67,7 +67,7 @@ class CfdProtAssess(CfdProtBase):
         add_options(
             form,
             EvaluateOptions,
-            ["mode_list", "lost_deg", "bound"],
+            ["mode_list", "lost_deg", "symmetry", "bound"],
             mode_list={"label": "Modes to compare (optional)"},
             lost_deg={"label": "Lost beyond (°)"},
             bound={"label": "Cramér-Rao bound", "condition": "inputTruth is not None"},
@@ -125,7 +125,8 @@ class CfdProtAssess(CfdProtBase):
             centroids.append(centroid)
         outputs = {"outputFSCs": curves, "outputCentroids": centroids}
         self._defineOutputs(**outputs)
-        for source in (self.inputModes, *self.inputVolumes):
+        modes = [] if self.inputModes.get() is None else [self.inputModes]
+        for source in (*modes, *self.inputVolumes):
             for output in outputs.values():
                 self._defineSourceRelation(source, output)
 
@@ -152,7 +153,10 @@ class CfdProtAssess(CfdProtBase):
         if not text and len(found) > 1:
             return [f"The results are of different modes, {sorted(found)}; name those to compare."]
         asked = parse_mode_list(text) if text else next(iter(found), ())
-        return self._validateModes(asked)
+        if asked or self.inputModes.get() is not None:
+            return self._validateModes(asked)
+        self._structure()
+        return []
 
     def getRecord(self) -> dict[str, Any]:
         """What the command wrote of its results."""

@@ -253,7 +253,8 @@ class CfdProtBase(EMProtocol):
         if structure is None and modes is not None:
             structure = atoms_beside(modes) or modes.getPdb()
         if not isinstance(structure, AtomStruct):
-            raise InputError("the set of modes names no structure that could be found; give it as 'Structure'")
+            which = "without modes there is no" if modes is None else "the set of modes names no"
+            raise InputError(f"{which} structure that could be found; give it as 'Structure'")
         return structure
 
     def _validateModes(self, mode_ids: tuple[int, ...]) -> list[str]:

@@ -20,3 +20,17 @@ def point_group(name: str) -> NDArray[np.float64]:
             f"symmetry '{name}': expected c1 to c99 or d1 to d99, with the main axis along z and a 2-fold one along x"
         )
     return np.asarray(Rotation.create_group(match.group(0).upper()).as_matrix())
+
+
+def nearest_mates(
+    rotations: NDArray[np.float64], targets: NDArray[np.float64], group: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of the orientations R·S of a particle with the rotations S (s, 3, 3), those (n, 3, 3) nearest to the targets
+    (n, 3, 3), where R (n, 3, 3) are given; the nearest has the largest trace of RᵀT, 1 + 2 cos of the angle between."""
+    nearest, closest = rotations.copy(), np.full(len(rotations), -np.inf)
+    for operation in group:  # one by one, since a million orientations fill memory when all mates are held
+        mates = rotations @ operation
+        closeness = np.einsum("nij,nij->n", mates, targets)
+        better = closeness > closest
+        nearest[better], closest[better] = mates[better], closeness[better]
+    return nearest

@@ -6,15 +6,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from continuousflex_deep.analysis.evaluate import Evaluation, evaluate, format_comparison, format_evaluation
+from continuousflex_deep.analysis.evaluate import (
+    Evaluation,
+    evaluate,
+    evaluate_between,
+    format_comparison,
+    format_evaluation,
+)
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations, rotation_distance_deg
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.reconstruction.symmetry import point_group
 
 MODES = (7, 8, 9)
 
@@ -114,6 +121,69 @@ def test_angle_is_the_mean_over_rotated_axes(truth: Particles, structure: Struct
         truth.replace(euler_deg=truth.euler_deg + np.array([0, 0, 3.0])), truth, structure, modes
     ).overall
     assert figures["angle_deg"].mean == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("name", ["c2", "c7", "d3"])
+def test_orientations_that_look_the_same_are_one(
+    truth: Particles, structure: Structure, modes: NormalModes, name: str
+) -> None:
+    rigid = truth.replace(amplitudes=None, mode_ids=())
+    near = disturbed(truth).replace(amplitudes=None, amplitudes_sd=None, mode_ids=())
+    group = point_group(name)
+    which = np.random.default_rng(0).integers(1, len(group), len(truth))
+    turned = near.replace(euler_deg=matrix_to_euler(euler_to_matrix(near.euler_deg) @ group[which]))
+    assert evaluate(turned, rigid, structure, modes).n_lost == len(truth)
+    plain = evaluate(near, rigid, structure, modes)
+    # against displacing the atoms: of all orientations that look the same, the one whose atoms are nearest
+    mates = np.einsum("nij,sjk->nsik", euler_to_matrix(rigid.euler_deg), group)
+    apart = rotation_distance_deg(euler_to_matrix(turned.euler_deg)[:, None], mates).argmin(axis=1)
+    centred = structure.coords_A - structure.coords_A.mean(axis=0)
+    result = evaluate(turned, rigid, structure, modes, symmetry=name)
+    assert result.n_lost == 0
+    for i, (found, true) in enumerate(zip(euler_to_matrix(turned.euler_deg), mates[np.arange(30), apart], strict=True)):
+        rmsd_A = np.sqrt((((found - true) @ centred.T) ** 2).sum(axis=0).mean())
+        assert result.errors["rmsd_angle_A"][i] == pytest.approx(rmsd_A)
+    assert result.spread["angle_rms"] == pytest.approx(plain.spread["angle_rms"])
+    np.testing.assert_allclose(result.errors["rmsd_shift_A"], plain.errors["rmsd_shift_A"])
+    between = evaluate_between(turned, near, structure, modes, symmetry=name)
+    np.testing.assert_allclose(between.errors["angle_deg"], 0, atol=1e-5)
+
+
+def test_bent_particles_have_no_symmetry(truth: Particles, structure: Structure, modes: NormalModes) -> None:
+    rigid = truth.replace(amplitudes=np.zeros_like(truth.amplitudes))
+    assert evaluate(rigid, rigid, structure, modes, symmetry="c2").n_lost == 0
+    for pair in ((truth, rigid), (rigid, truth)):
+        with pytest.raises(InputError, match="motions along modes break the symmetry"):
+            evaluate(*pair, structure, modes, symmetry="c2")
+
+
+def test_claimed_symmetry_is_that_of_the_structure(
+    truth: Particles, structure: Structure, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = structure.replace_coords(structure.coords_A - structure.center_A)
+    both = one.select(np.tile(np.arange(len(one)), 2))
+    dimer = both.replace_coords(np.concatenate([one.coords_A, one.coords_A * [-1, -1, 1]]))
+    rigid = truth.replace(amplitudes=None, mode_ids=())
+    half_turn = np.diag([-1.0, -1.0, 1.0])
+    turned = rigid.replace(euler_deg=matrix_to_euler(euler_to_matrix(rigid.euler_deg) @ half_turn))
+    for name, particles in (("truth", rigid), ("found", turned)):
+        write_particles(particles, tmp_path / f"{name}.star")
+    for name, atoms in (("dimer", dimer), ("alone", one)):
+        write_structure(tmp_path / f"{name}.pdb", atoms)
+    command = ["evaluate", "--particles", str(tmp_path / "found.star"), "--truth", str(tmp_path / "truth.star")]
+    record = tmp_path / "record.json"
+    for structure_name, symmetry, lost in (("dimer", "c1", 30), ("dimer", "c2", 0)):
+        where = ["--structure", str(tmp_path / f"{structure_name}.pdb"), "--symmetry", symmetry]
+        assert main([*command, *where, "--output", str(record)]) == 0
+        assert json.loads(record.read_text())["results"]["found"]["lost"] == lost
+    for name, symmetry, told in (("alone", "c2", "does not look the same"), ("dimer", "icosahedral", "expected c1 to")):
+        capsys.readouterr()
+        assert main([*command, "--structure", str(tmp_path / f"{name}.pdb"), "--symmetry", symmetry]) == 2
+        assert told in capsys.readouterr().err
+    bent = turned.replace(amplitudes=truth.amplitudes, mode_ids=MODES)
+    write_particles(bent, tmp_path / "found.star")
+    assert main([*command, "--structure", str(tmp_path / "dimer.pdb")]) == 2
+    assert "option --modes is required: the folder of modes [7, 8, 9]" in capsys.readouterr().err
 
 
 def test_rows_are_matched_by_id(truth: Particles, structure: Structure, modes: NormalModes) -> None:

@@ -21,7 +21,9 @@ from pyworkflow.viewer import DESKTOP_TKINTER
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import particles_from_set
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols.protocol_reconstruct import GROUPS
 from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
@@ -60,7 +62,12 @@ class TestCfdAssess(ProjectTest):
     def imported(cls, label: str, rows: np.ndarray, error_A: np.ndarray) -> Any:
         """Some of the true particles, their amplitudes off by error_A, as the output of a run of that label."""
         particles = cls.known.select(rows)
-        write_particles(particles.replace(amplitudes=particles.amplitudes + error_A), f"{label}.star")
+        return cls.imported_as(label, particles.replace(amplitudes=particles.amplitudes + error_A))
+
+    @classmethod
+    def imported_as(cls, label: str, particles: Particles) -> Any:
+        """Particles as the output of a run of that label."""
+        write_particles(particles, f"{label}.star")
         file = str(Path(f"{label}.star").resolve())
         return cls.driver.run(label, cfd.CfdProtImport, particleFile=file).outputParticles
 
@@ -161,6 +168,7 @@ class TestCfdAssess(ProjectTest):
             (both | {"mode_list": "7 12"}, "no modes [12]"),
             (both | {"inputVolumes": [foreign]}, "is not of 'reconstruct group'"),
             (both | {"lost_deg": -1.0}, "must be at least 0"),
+            ({"inputSets": both["inputSets"]}, "without modes there is no structure"),
         ]
         for values, message in refusals:
             with self.subTest(message=message):
@@ -173,6 +181,23 @@ class TestCfdAssess(ProjectTest):
             cfd.CfdProtAssess, inputSets=[self.truth, self.truth, self.network], inputModes=self.modes
         )
         self.assertEqual(protocol._setNames(), ["images", "images (2)", "network"])
+
+    def test_5_poses_of_a_symmetric_particle(self) -> None:
+        one = read_structure("trace.pdb")
+        twice = one.select(np.tile(np.arange(len(one)), 2))
+        coords_A = one.coords_A - one.center_A + np.array([12.0, 5.0, 0.0])
+        write_structure("dimer.pdb", twice.replace_coords(np.concatenate([coords_A, coords_A * [-1, -1, 1]])))
+        dimer = self.import_structure("dimer.pdb", "dimer")
+        rigid = self.known.replace(amplitudes=None, mode_ids=())
+        truth = self.imported_as("rigid", rigid)
+        half_turn = euler_to_matrix(rigid.euler_deg) @ np.diag([-1.0, -1.0, 1.0])
+        turned = self.imported_as("turned", rigid.replace(euler_deg=matrix_to_euler(half_turn)))
+        for symmetry, lost in (("c1", IMAGES), ("c2", 0)):
+            run = self.driver.run(
+                f"assessment of {symmetry}", cfd.CfdProtAssess, inputSets=[turned], inputTruth=truth,
+                inputStructure=dimer, symmetry=symmetry,
+            )  # fmt: skip
+            self.assertEqual(run.getRecord()["results"]["turned"]["lost"], lost)
 
 
 if __name__ == "__main__":
