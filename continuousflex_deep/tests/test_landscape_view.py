@@ -373,12 +373,37 @@ def test_groups_go_by_ids(data: LandscapeData) -> None:
     second.take(first.named_groups())
     np.testing.assert_array_equal(second.groups[0].mask, data.column("pc1") > 0)
     assert set(first.named_groups()[0].ids) == set(data.table.ids[data.column("pc1") > 0])
-    second.take(first.named_groups(), keep=True)
+    second.take(first.named_groups(), beside=second.groups)
     assert [g.name for g in second.groups] == ["right", "right (2)"]
     assert second.groups[0].colour != second.groups[1].colour
     with pytest.raises(InputError, match=r"group 'else'.*1 of 2 particles are not in this landscape"):
         second.take([NamedGroup("else", "#123456", np.array([data.table.ids[0], 10**9]))])
     assert len(second.groups) == 2
+
+
+def test_what_others_did_is_not_undone(data: LandscapeData) -> None:
+    selection, names = Selection(data), lambda: [g.name for g in selection.groups]
+    for name, condition in (("right", "pc1 > 0"), ("upper", "pc2 > 0")):
+        selection.choose_by(condition)
+        selection.add_group(name)
+    selection.change("right", colour="#123456")
+    selection.change("upper", shown=False)
+    others = [NamedGroup("upper", selection.group("right").colour, data.table.ids[:3])]
+    selection.merge(others, [selection.group("right")])
+    assert names() == ["upper", "upper (2)"]
+    assert len({g.colour for g in selection.groups}) == 2
+    selection.undo()
+    assert (names(), selection.group("upper").shown) == (["upper", "upper (2)"], True)
+    selection.undo()  # of the colour of what is gone
+    selection.undo()  # of making the other group
+    assert names() == ["upper"]
+    assert len(selection.group("upper")) == 3
+    for _ in range(3):
+        selection.undo()
+    assert (names(), selection.chosen.any()) == (["upper"], False)
+    with pytest.raises(InputError, match="made in another landscape"):
+        selection.merge([NamedGroup("else", "#123456", np.array([10**9]))], selection.groups)
+    assert names() == ["upper"]
 
 
 # ------------------------------------------------------------------------------------------------------------- paths

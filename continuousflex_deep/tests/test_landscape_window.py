@@ -382,15 +382,41 @@ def test_two_windows_keep_the_groups_of_both(
     window: LandscapeWindow, data: LandscapeData, tmp_path: Path, asked: Asked
 ) -> None:
     other = open_window(data, tmp_path)
-    for one, name, condition in ((window, "from a", "pc1 > 0"), (other, "from b", "pc1 < 0")):
+
+    def add(one: LandscapeWindow, name: str, condition: str) -> None:
         one.condition.set(condition)
         one.choose_by_condition()
         one.groups.name.set(name)
         one.groups.add()
-        run_until(one.root, lambda: one.groups._timer is None and not one.groups._saver.is_busy)  # noqa: B023
+        kept(one)
+
+    def kept(one: LandscapeWindow) -> None:
+        run_until(one.root, lambda: one.groups._timer is None and not one.groups._saver.is_busy)
+
+    def names() -> list[str]:
+        return [g.name for g in read_groups(tmp_path / GROUPS_FILE)]
+
+    add(window, "from a", "pc1 > 0")
+    add(other, "from b", "pc1 < 0")
+    assert "added 'from a'" in asked.told[0]
+    assert set(names()) == {"from a", "from b"}
+
+    # what one window removes or renames does not come back from the other, which has its own changes meanwhile
+    add(window, "more of a", "pc2 > 0")
+    assert "added 'from b'" in asked.told[1]
+    window.groups.list.selection_set("from b")
+    window.groups.remove()
+    window.groups.list.selection_set("from a")
+    window.groups.name.set("right")
+    window.groups.rename()
+    kept(window)
+    assert names() == ["right", "more of a"]
+    add(other, "more of b", "pc2 < 0")
+    assert asked.told[2].startswith("Another window on this landscape has added 'right', 'more of a' and removed 'from")
+    assert set(names()) == {"right", "more of a", "more of b"}
+    other.undo()  # its own last change alone
     other.close()
-    assert "Another window" in asked.told[0]
-    assert {g.name for g in read_groups(tmp_path / GROUPS_FILE)} == {"from a", "from b"}
+    assert set(names()) == {"right", "more of a"}
 
 
 def test_what_is_shown_is_no_change_of_the_file(window: LandscapeWindow, tmp_path: Path) -> None:

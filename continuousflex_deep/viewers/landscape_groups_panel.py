@@ -1,7 +1,7 @@
 """The list of named groups beside a landscape: make, rename, recolour, hide, save and hand them on."""
 
 import tkinter as tk
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from tkinter import colorchooser, filedialog, messagebox, ttk
@@ -10,7 +10,7 @@ from typing import Any
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.groups import read_groups, write_groups
 from continuousflex_deep.viewers.dialogs import guarded, succeeds, work_beside
-from continuousflex_deep.viewers.groups_file import GroupsFile
+from continuousflex_deep.viewers.groups_file import GroupsFile, key_of
 from continuousflex_deep.viewers.landscape_selection import Selection
 
 _SHOWN, _HIDDEN = "☑", "☐"
@@ -179,17 +179,24 @@ class GroupsPanel:
             self._saver.thread = work_beside(self.frame, "Groups", lambda: self._saver.write(groups), lambda _: None)
 
     def _take_others(self) -> None:
-        """Where another window has changed the file since, take its groups beside those of this one."""
+        """Where another window has changed the file since, do here what it did: add its groups beside those of this
+        window, and remove those that it removed and that are still the same here."""
         if not self._saver.was_changed():
             return
-        mine = {(g.name, g.ids.tobytes()) for g in self.selection.named_groups()}
-        others = [g for g in self._saver.read() if (g.name, g.ids.tobytes()) not in mine]
-        if others:
-            self.selection.take(others, keep=True)
+        changes = self._saver.changes()
+        mine = {key_of(group): group.name for group in self.selection.named_groups()}
+        added = [group for group in changes.added if key_of(group) not in mine]
+        removed = [self.selection.group(name) for key, name in mine.items() if key in changes.removed]
+        if added or removed:
+            self.selection.merge(added, removed)
             self.refresh()
             self._changed()
+        self._saver.accept(changes)
+        told = [f"added {_named(g.name for g in added)}"] if added else []
+        told += [f"removed {_named(g.name for g in removed)}"] if removed else []
+        if told:
             messagebox.showinfo(
-                "Groups", "Another window has changed the groups of this landscape; its groups are here now, too.",
+                "Groups", f"Another window on this landscape has {' and '.join(told)}; so it is here now.",
                 parent=self.frame,
             )  # fmt: skip
 
@@ -320,5 +327,10 @@ class GroupsPanel:
         self.suggest_button.configure(state="normal", text="Suggest groups")
         if said:
             messagebox.showinfo("Suggest groups", said, parent=self.frame)
-        if said is not None and self._succeeds(lambda: self.selection.take(read_groups(file), keep=True)):
+        here = self.selection.groups
+        if said is not None and self._succeeds(lambda: self.selection.take(read_groups(file), beside=here)):
             self._after_change()
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

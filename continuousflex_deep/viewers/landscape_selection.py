@@ -129,26 +129,50 @@ class Selection:
         ids = self.data.table.ids
         return [NamedGroup(group.name, group.colour, ids[group.mask]) for group in self.groups]
 
-    def take(self, groups: Sequence[NamedGroup], keep: bool = False) -> None:
-        """Take groups from a file instead of those that there are, or beside them, where a name that is taken gets a
-        number and a colour that is taken another one. Raises InputError, and changes nothing, where a particle is not
+    def take(self, groups: Sequence[NamedGroup], beside: Sequence[Group] = ()) -> None:
+        """Take groups from a file instead of those that there are, beside some of them, where a name that is taken gets
+        a number and a colour that is taken another one. Raises InputError, and changes nothing, where a particle is not
         in the landscape."""
-        made: list[Group] = list(self.groups) if keep else []
+        taken = self._of_this_landscape(groups)
+        self._remember()
+        self.groups = _joined(beside, taken) if beside else taken
+
+    def merge(self, added: Sequence[NamedGroup], removed: Sequence[Group]) -> None:
+        """Add groups beside those that there are, and remove some, as if it had been so before all that can be undone:
+        others did it, and undoing takes back only what was done here. Raises InputError as take does."""
+        taken = self._of_this_landscape(added)
+        gone = {(group.name, id(group.mask)) for group in removed}  # whatever colour it had, hidden or not
+
+        def merged(groups: Sequence[Group]) -> list[Group]:
+            return _joined([group for group in groups if (group.name, id(group.mask)) not in gone], taken)
+
+        self.groups = merged(self.groups)
+        self._before = [(chosen, merged(groups)) for chosen, groups in self._before]
+
+    def _of_this_landscape(self, groups: Sequence[NamedGroup]) -> list[Group]:
+        made = []
         for group in groups:
             mask = np.zeros(len(self.data), dtype=bool)
             try:
                 mask[self.data.rows_of(group.ids)] = True
             except InputError as error:
                 raise InputError(f"group '{group.name}': {error}; it was made in another landscape") from error
-            colour = _free_colour(made) if keep and group.colour in {g.colour for g in made} else group.colour
-            made.append(Group(_free_of(group.name, {g.name for g in made}), colour, mask))
-        self._remember()
-        self.groups = made
+            made.append(Group(group.name, group.colour, mask))
+        return made
 
     def layers(self) -> list[Layer]:
         """What to draw over the landscape: the groups that are shown and, on top, the chosen particles."""
         layers = [Layer(group.colour, group.rows) for group in self.groups if group.shown]
         return [*layers, Layer(CHOSEN_COLOUR, np.flatnonzero(self.chosen))] if self.chosen.any() else layers
+
+
+def _joined(groups: Sequence[Group], added: Sequence[Group]) -> list[Group]:
+    """Groups and others beside them: a name that is taken gets a number, and a colour that is taken is another one."""
+    joined = list(groups)
+    for group in added:
+        colour = _free_colour(joined) if group.colour in {g.colour for g in joined} else group.colour
+        joined.append(replace(group, name=_free_of(group.name, {g.name for g in joined}), colour=colour))
+    return joined
 
 
 def _free_colour(groups: Sequence[Group]) -> str:
