@@ -41,7 +41,7 @@ from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import read_record, write_record
-from continuousflex_deep.io.reference import read_reference, read_rigid_reference
+from continuousflex_deep.io.reference import no_modes, read_reference, read_rigid_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions, EvaluateOptions
 from continuousflex_deep.particles import Particles, join
@@ -126,6 +126,8 @@ def assess(options: EvaluateOptions) -> Assessment:
     sets = {name: read_particles(path, mode_ids=asked) for name, path in _named(options.particles).items()}
     structure, modes = _reference(options, asked or _common_modes(sets))
     truth = read_particles(options.truth, mode_ids=asked) if options.truth else None
+    if options.bound and truth is not None and truth.amplitudes is not None and not options.modes:
+        raise InputError("--bound: option --modes is required, since the truth has amplitudes")
     _require_symmetric(structure, modes, options)
     how, results = (options.lost_deg, options.symmetry), {}
     if truth is not None:
@@ -142,7 +144,7 @@ def _reference(options: EvaluateOptions, mode_ids: tuple[int, ...] | None) -> tu
         return read_reference(options.structure, options.modes, mode_ids)
     if mode_ids:
         raise InputError(
-            f"option --modes is required: the folder of modes {list(mode_ids)}, along which there are amplitudes; "
+            f"option --modes is required for amplitudes along modes {list(mode_ids)}: the folder that has them; "
             "without modes only poses of particles without amplitudes are compared"
         )
     return read_rigid_reference(options.structure)
@@ -220,6 +222,8 @@ def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: 
     from continuousflex_deep.hemnma.embedded import EmbeddedEngine
 
     settings = AlignOptions(init="local", device=options.device, threads=options.threads)
+    if truth.amplitudes is None:
+        modes = no_modes(structure)
     engine = EmbeddedEngine(structure, modes, settings)
     return cramer_rao_bound(engine, truth, engine.calibration(truth)).as_errors()
 

@@ -16,8 +16,8 @@ from continuousflex_deep.particles import Particles
 class Bound:
     """Expected absolute errors at the bound, averaged over particles, in the units of the evaluate command.
 
-    amplitude_A: mean over modes; amplitude_each_A (M,); angle_deg: mean over the rotated axes; shift_A: mean over x
-    and y.
+    amplitude_A: mean over modes, NaN where there are none; amplitude_each_A (M,); angle_deg: mean over the rotated
+    axes; shift_A: mean over x and y.
     """
 
     amplitude_A: float
@@ -30,7 +30,8 @@ class Bound:
         """By the names that the evaluate command gives errors."""
         each = {f"amplitude_{m}": v for m, v in zip(self.mode_ids, self.amplitude_each_A, strict=True)}
         shifts = dict.fromkeys(("shift_A", "shift_x_A", "shift_y_A"), self.shift_A)
-        return {"amplitude": self.amplitude_A, **each, "angle_deg": self.angle_deg, **shifts}
+        mean = {"amplitude": self.amplitude_A} if each else {}
+        return {**mean, **each, "angle_deg": self.angle_deg, **shifts}
 
 
 def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Calibration) -> Bound:

@@ -26,4 +26,9 @@ def read_reference(
 def read_rigid_reference(structure_path: str | Path) -> tuple[Structure, NormalModes]:
     """A structure and no modes, for what concerns poses only. Raises InputError where it cannot be read."""
     structure = read_structure(structure_path)
-    return structure, NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
+    return structure, no_modes(structure)
+
+
+def no_modes(structure: Structure) -> NormalModes:
+    """Of a structure that stays as it is."""
+    return NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))

@@ -1,11 +1,13 @@
 """Symmetric references: poses that look the same are one hypothesis; and a limit on the resolution that is used."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 import torch
 
+from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, random_rotations, rotation_distance_deg
 from continuousflex_deep.hemnma.embedded import EmbeddedEngine
@@ -13,8 +15,9 @@ from continuousflex_deep.hemnma.levels import Kept, keep_best, nearest_mates
 from continuousflex_deep.hemnma.refine import Quadratic, State
 from continuousflex_deep.hemnma.search import ReferenceLibrary
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
-from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.reference import no_modes
+from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.reconstruction.symmetry import point_group
 from continuousflex_deep.tests.engine_data import toy_modes, toy_particles, toy_structure, without_truth
@@ -36,10 +39,6 @@ def dimer() -> Structure:
     first = one.coords_A + np.array([9.0, 4.0, 0.0])
     twice = one.select(np.tile(np.arange(len(one)), 2))
     return twice.replace_coords(np.concatenate([first, first * [-1, -1, 1]]))
-
-
-def no_modes(structure: Structure) -> NormalModes:
-    return NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
 
 
 def test_nearest_mate_is_the_target_itself() -> None:
@@ -89,6 +88,30 @@ def test_symmetric_particles_are_ambiguous_only_without_their_symmetry(tmp_path)
         assert (error < 10).mean() >= 0.9
     assert found["c1"].ambiguous.mean() > 0.9
     assert found["c2"].ambiguous.mean() < 0.2
+
+
+def test_assessment_of_symmetric_particles_with_their_bound(tmp_path) -> None:
+    """By the commands: the images are aligned, and poses compared, up to the symmetry."""
+    structure = dimer()
+    truth = toy_particles(tmp_path, count=60, snr=4.0, amplitude_sd=0.0, structure=structure)
+    chains = np.repeat(np.array(["A", "B"], dtype=object), len(structure) // 2)
+    write_structure(tmp_path / "dimer.pdb", dataclasses.replace(structure, chain_ids=chains))
+    write_particles(without_truth(truth), tmp_path / "images.star")
+    write_particles(truth.replace(amplitudes=None, mode_ids=()), tmp_path / "truth.star")
+    files = {
+        name: str(tmp_path / name) for name in ("images.star", "truth.star", "found.star", "dimer.pdb", "figures.json")
+    }
+    common = ["--structure", files["dimer.pdb"], "--symmetry", "c2", "--threads", "1", "--device", "cpu"]
+    align = ["align", "--particles", files["images.star"], "--fit", "pose", "--angular-step-deg", "18"]
+    assert main([*align, "--output", files["found.star"], *common]) == 0
+    compare = ["evaluate", "--particles", files["found.star"], "--truth", files["truth.star"], "--bound", *common]
+    assert main([*compare, "--output", files["figures.json"]]) == 0
+    record = json.loads((tmp_path / "figures.json").read_text())
+    figures = record["results"]["found"]
+    assert figures["lost"] <= 3
+    assert set(record["bound"]) == {"angle_deg", "shift_A", "shift_x_A", "shift_y_A"}
+    for name in ("angle_deg", "shift_A"):
+        assert 0.7 < figures["not_lost"][name]["mean"] / record["bound"][name] < 1.4
 
 
 def test_unknown_symmetry_is_an_error() -> None:

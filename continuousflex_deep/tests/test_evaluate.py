@@ -183,7 +183,11 @@ def test_claimed_symmetry_is_that_of_the_structure(
     bent = turned.replace(amplitudes=truth.amplitudes, mode_ids=MODES)
     write_particles(bent, tmp_path / "found.star")
     assert main([*command, "--structure", str(tmp_path / "dimer.pdb")]) == 2
-    assert "option --modes is required: the folder of modes [7, 8, 9]" in capsys.readouterr().err
+    assert "option --modes is required for amplitudes along modes [7, 8, 9]" in capsys.readouterr().err
+    write_particles(turned, tmp_path / "found.star")
+    write_particles(truth, tmp_path / "truth.star")
+    assert main([*command, "--structure", str(tmp_path / "dimer.pdb"), "--bound"]) == 2
+    assert "--bound: option --modes is required" in capsys.readouterr().err
 
 
 def test_rows_are_matched_by_id(truth: Particles, structure: Structure, modes: NormalModes) -> None:

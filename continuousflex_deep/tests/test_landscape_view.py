@@ -381,6 +381,33 @@ def test_groups_go_by_ids(data: LandscapeData) -> None:
     assert len(second.groups) == 2
 
 
+def test_what_others_did_and_took_back_is_there_once(data: LandscapeData) -> None:
+    selection = Selection(data)
+    selection.choose_by("pc1 > 0")
+    selection.add_group("right")
+    ours = selection.named_groups()
+    selection.change("right", name="other")
+    selection.merge(ours, ["other"], {})
+    assert [g.name for g in selection.groups] == ["right"]
+    selection.undo()
+    assert [g.name for g in selection.groups] == ["right"]
+    selection.change("right", shown=False)
+    selection.merge(recoloured={"right": "#123456"})
+    assert (selection.groups[0].colour, selection.groups[0].shown) == ("#123456", False)
+    selection.undo()
+    assert (selection.groups[0].colour, selection.groups[0].shown) == ("#123456", True)
+    with pytest.raises(InputError, match="no group 'else'"):
+        selection.merge(removed=["else"])
+
+
+def test_what_was_there_at_first_is_not_undone(data: LandscapeData) -> None:
+    selection = Selection(data)
+    ids = data.table.ids
+    selection.load([NamedGroup(name, "#123456", ids[:3]) for name in ("a", "b")])
+    selection.undo()
+    assert [(g.name, g.colour) for g in selection.groups] == [("a", "#123456"), ("b", "#123456")]
+
+
 def test_what_others_did_is_not_undone(data: LandscapeData) -> None:
     selection, names = Selection(data), lambda: [g.name for g in selection.groups]
     for name, condition in (("right", "pc1 > 0"), ("upper", "pc2 > 0")):
@@ -389,21 +416,21 @@ def test_what_others_did_is_not_undone(data: LandscapeData) -> None:
     selection.change("right", colour="#123456")
     selection.change("upper", shown=False)
     others = [NamedGroup("upper", selection.group("right").colour, data.table.ids[:3])]
-    selection.merge(others, [selection.group("right")])
+    selection.merge(others, ["right"])
     assert names() == ["upper", "upper (2)"]
     assert len({g.colour for g in selection.groups}) == 2
     selection.undo()
     assert (names(), selection.group("upper").shown) == (["upper", "upper (2)"], True)
     selection.undo()  # of the colour of what is gone
     selection.undo()  # of making the other group
-    assert names() == ["upper"]
-    assert len(selection.group("upper")) == 3
+    assert names() == ["upper (2)"]  # by the name that it has now
+    assert len(selection.group("upper (2)")) == 3
     for _ in range(3):
         selection.undo()
-    assert (names(), selection.chosen.any()) == (["upper"], False)
+    assert (names(), selection.chosen.any()) == (["upper (2)"], False)
     with pytest.raises(InputError, match="made in another landscape"):
-        selection.merge([NamedGroup("else", "#123456", np.array([10**9]))], selection.groups)
-    assert names() == ["upper"]
+        selection.merge([NamedGroup("else", "#123456", np.array([10**9]))], ["upper (2)"])
+    assert names() == ["upper (2)"]
 
 
 # ------------------------------------------------------------------------------------------------------------- paths

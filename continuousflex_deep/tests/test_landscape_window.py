@@ -378,31 +378,41 @@ def test_a_typed_name_stays(window: LandscapeWindow) -> None:
     assert [g.name for g in window.selection.groups] == ["open state", "group 1"]
 
 
-def test_two_windows_keep_the_groups_of_both(
-    window: LandscapeWindow, data: LandscapeData, tmp_path: Path, asked: Asked
-) -> None:
+def add_by(window: LandscapeWindow, name: str, condition: str) -> None:
+    """Make a group of what fulfils a condition, and wait until it is written."""
+    window.condition.set(condition)
+    window.choose_by_condition()
+    window.groups.name.set(name)
+    window.groups.add()
+    kept(window)
+
+
+def kept(window: LandscapeWindow) -> None:
+    run_until(window.root, lambda: window.groups._timer is None and not window.groups._saver.is_busy)
+
+
+@pytest.fixture
+def other(data: LandscapeData, tmp_path: Path, screen: None) -> Iterator[LandscapeWindow]:
+    """Another window on the same landscape."""
     other = open_window(data, tmp_path)
+    yield other
+    with suppress(tk.TclError):
+        other.close()
 
-    def add(one: LandscapeWindow, name: str, condition: str) -> None:
-        one.condition.set(condition)
-        one.choose_by_condition()
-        one.groups.name.set(name)
-        one.groups.add()
-        kept(one)
 
-    def kept(one: LandscapeWindow) -> None:
-        run_until(one.root, lambda: one.groups._timer is None and not one.groups._saver.is_busy)
-
+def test_two_windows_keep_the_groups_of_both(
+    window: LandscapeWindow, other: LandscapeWindow, tmp_path: Path, asked: Asked
+) -> None:
     def names() -> list[str]:
         return [g.name for g in read_groups(tmp_path / GROUPS_FILE)]
 
-    add(window, "from a", "pc1 > 0")
-    add(other, "from b", "pc1 < 0")
+    add_by(window, "from a", "pc1 > 0")
+    add_by(other, "from b", "pc1 < 0")
     assert "added 'from a'" in asked.told[0]
     assert set(names()) == {"from a", "from b"}
 
     # what one window removes or renames does not come back from the other, which has its own changes meanwhile
-    add(window, "more of a", "pc2 > 0")
+    add_by(window, "more of a", "pc2 > 0")
     assert "added 'from b'" in asked.told[1]
     window.groups.list.selection_set("from b")
     window.groups.remove()
@@ -411,12 +421,60 @@ def test_two_windows_keep_the_groups_of_both(
     window.groups.rename()
     kept(window)
     assert names() == ["right", "more of a"]
-    add(other, "more of b", "pc2 < 0")
+    add_by(other, "more of b", "pc2 < 0")
     assert asked.told[2].startswith("Another window on this landscape has added 'right', 'more of a' and removed 'from")
     assert set(names()) == {"right", "more of a", "more of b"}
     other.undo()  # its own last change alone
-    other.close()
+    kept(other)
     assert set(names()) == {"right", "more of a"}
+    other.groups._change("right", colour="#0a0b0c")
+    kept(other)
+    window.groups._change("more of a", name="upper")
+    kept(window)
+    assert {g.name: g.colour for g in read_groups(tmp_path / GROUPS_FILE)}["right"] == "#0a0b0c"
+    assert window.selection.group("right").colour == "#0a0b0c"
+
+    # nothing is left to hand on once the other window has removed it
+    other.groups._take_others()
+    for name in ("right", "upper"):
+        other.groups.list.selection_set(name)
+        other.groups.remove()
+    kept(other)
+    told = len(asked.told)
+    button(window.root, "Make sets").invoke()
+    assert "removed" in asked.told[told]
+    assert "there is no group yet" in asked.told[told + 1]
+    assert asked.to_do == []
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_window_that_was_slower_loses_nothing(
+    window: LandscapeWindow, other: LandscapeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    """The other window writes after this one has looked and before it writes."""
+    take = window.groups._take_others
+    add_by(other, "of the other", "pc1 < 0")
+    monkeypatch.setattr(window.groups, "_take_others", lambda: None)
+    window.condition.set("pc1 > 0")
+    window.choose_by_condition()
+    window.groups.name.set("own")
+    window.groups.add()
+    run_until(window.root, lambda: window.groups._saver.was_refused and not window.groups._saver.is_busy)
+    assert [g.name for g in read_groups(tmp_path / GROUPS_FILE)] == ["of the other"]
+    monkeypatch.setattr(window.groups, "_take_others", take)
+    if closed:
+        window.close()
+    run_until(other.root, lambda: len(read_groups(tmp_path / GROUPS_FILE)) == 2)
+    assert closed or {g.name for g in window.selection.groups} == {"own", "of the other"}
+
+
+def test_a_broken_file_is_put_aside(window: LandscapeWindow, tmp_path: Path, asked: Asked) -> None:
+    add_by(window, "a", "pc1 < 0")
+    (tmp_path / GROUPS_FILE).write_text("{broken")
+    add_by(window, "b", "pc1 > 0")
+    assert [g.name for g in read_groups(tmp_path / GROUPS_FILE)] == ["a", "b"]
+    assert "is kept as" in asked.told[0]
+    assert (tmp_path / "groups_put_aside_1.json").read_text() == "{broken"
 
 
 def test_what_is_shown_is_no_change_of_the_file(window: LandscapeWindow, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_dee
 
 import time
 import unittest
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,8 +56,7 @@ class TestCfdLineage(ProjectTest):
 
     def test_3_one_click_from_groups_to_maps(self) -> None:
         """By the window's button; the maps are waited for by a scheduled run, which is ended here."""
-        with virtual_screen():
-            window = LandscapeWindowView(self.landscape, self.proj, None).open()
+        with virtual_screen(), closing(LandscapeWindowView(self.landscape, self.proj, None).open()) as window:
             self.assertIn("No model is shown", window.status.get())
             run_for(window.root, 0.2)
             for name, condition in (("left", "pc1 < 0"), ("right", "pc1 >= 0")):
@@ -66,9 +66,9 @@ class TestCfdLineage(ProjectTest):
                 window.groups.add()
             with messages() as told:
                 button(window.root, "Reconstruct").invoke()
-            window.close()
         self.assertIn("original size, 32 pixels", told[0])
         maps = next(run for run in self.proj.getRuns(refresh=True) if isinstance(run, cfd.CfdProtReconstruct))
+        self.addCleanup(self.end, maps)
         self.assertEqual(maps.inputImages.get().getObjId(), self.original.getObjId())
         self.assertEqual(
             [pointer.getExtended() for pointer in maps.inputGroups], ["outputParticles_1", "outputParticles_2"]
@@ -81,8 +81,16 @@ class TestCfdLineage(ProjectTest):
             self.assertLess(time.monotonic(), end, groups.getStatus())
             time.sleep(1)
             self.proj._updateProtocol(groups)
-        self.proj.stopProtocol(maps)
         self.assertEqual([o.getObjLabel() for _, o in groups.iterOutputAttributes()], ["left", "right"])
         kept = Path(groups.groups.get())
         self.assertNotEqual(kept.name, "groups.json")  # what is done in the window later does not change it
         self.assertTrue(kept.is_file())
+
+    def end(self, scheduled: Any) -> None:
+        """End a run that waits, once it has told its process: before, Scipion would end this process's children."""
+        end = time.monotonic() + 60
+        while not scheduled.getPid():
+            self.assertLess(time.monotonic(), end, "the scheduled run does not start")
+            time.sleep(1)
+            self.proj._updateProtocol(scheduled)
+        self.proj.stopProtocol(scheduled)

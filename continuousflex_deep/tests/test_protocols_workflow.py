@@ -7,6 +7,7 @@ import json
 import os
 import time
 import unittest
+from contextlib import closing
 from itertools import combinations
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -34,7 +35,6 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.tests.windows import button, messages, run_for, run_until, virtual_screen
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
-from continuousflex_deep.viewers.landscape_window import LandscapeWindow
 from continuousflex_deep.viewers.viewer_training import read_curves
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
@@ -111,58 +111,58 @@ class TestCfdWorkflow(ProjectTest):
     def test_3_landscape_window(self) -> None:
         """What one does in the window becomes files, sets and a trajectory, by the real commands."""
         with virtual_screen():
-            self.check_window(self.open_landscape(self.landscape))
+            self.check_window()
 
     def open_landscape(self, protocol: Any) -> Any:
         found = [v for v in pwem.Domain.findViewers(protocol, DESKTOP_TKINTER) if v.getName() == "landscape"]
         self.assertEqual(len(found), 1, "viewers called landscape")
         return found[0](project=self.proj, protocol=protocol)._visualize(protocol)[0].open()
 
-    def check_window(self, window: LandscapeWindow) -> None:
-        run_for(window.root, 0.3)
-        data = window.data
-        with messages() as told:
-            window.motion.show_particle(0)
-            self.assertTrue(window.motion.particle._image.get_visible(), "the particle's image")
-            self.assertIn("RMSD from the structure", window.motion.told.get("1.0", "end"))  # so the modes were found
-            window.condition.set("pc1 > 0")
-            window.choose_by_condition()
-            window.groups.name.set("right half")
-            button(window.root, "Add chosen").invoke()
-            chosen = set(data.table.ids[data.column("pc1") > 0].tolist())
+    def check_window(self) -> None:
+        with closing(self.open_landscape(self.landscape)) as window:
+            run_for(window.root, 0.3)
+            data = window.data
+            with messages() as told:
+                window.motion.show_particle(0)
+                self.assertTrue(window.motion.particle._image.get_visible(), "the particle's image")
+                # so the modes were found
+                self.assertIn("RMSD from the structure", window.motion.told.get("1.0", "end"))
+                window.condition.set("pc1 > 0")
+                window.choose_by_condition()
+                window.groups.name.set("right half")
+                button(window.root, "Add chosen").invoke()
+                chosen = set(data.table.ids[data.column("pc1") > 0].tolist())
 
-            before = {run.getObjId() for run in self.proj.getRuns()}
-            button(window.root, "Make sets").invoke()
-            made = self.finished_run(before)
-            self.assertEqual(set(made.outputParticles_1.getIdSet()), chosen)
-            self.assertEqual(made.outputParticles_1.getObjLabel(), "right half")
+                before = {run.getObjId() for run in self.proj.getRuns()}
+                button(window.root, "Make sets").invoke()
+                made = self.finished_run(before)
+                self.assertEqual(set(made.outputParticles_1.getIdSet()), chosen)
+                self.assertEqual(made.outputParticles_1.getObjLabel(), "right half")
 
-            window.groups.number.set("2")
-            button(window.root, "Suggest groups").invoke()
-            run_until(window.root, lambda: len(window.selection.groups) == 3, 120)
-            self.assertEqual([g.name for g in window.selection.groups][1:], ["cluster 1", "cluster 2"])
-            window.groups.write_star(Path("stars").resolve())
-            run_until(window.root, lambda: "written" in window.groups.told.get(), 120)
-            star = read_particles(Path("stars") / "1_right_half.star")
-            self.assertEqual(set(star.ids.tolist()), chosen)
+                window.groups.number.set("2")
+                button(window.root, "Suggest groups").invoke()
+                run_until(window.root, lambda: len(window.selection.groups) == 3, 120)
+                self.assertEqual([g.name for g in window.selection.groups][1:], ["cluster 1", "cluster 2"])
+                window.groups.write_star(Path("stars").resolve())
+                run_until(window.root, lambda: "written" in window.groups.told.get(), 120)
+                star = read_particles(Path("stars") / "1_right_half.star")
+                self.assertEqual(set(star.ids.tolist()), chosen)
 
-            x = np.percentile(data.column("pc1"), [20, 80])
-            for place in x:
-                window.motion.add_corner(float(place), float(np.median(data.column("pc2"))))
-            before = {run.getObjId() for run in self.proj.getRuns(refresh=True)}
-            button(window.root, "Trajectory").invoke()
-            trajectory = self.finished_run(before)
-        self.assertIn("become sets", told[0])
-        self.assertIn("Frames, scripts and movies", told[-1])
-        window.close()
-        again = self.open_landscape(trajectory)
-        run_for(again.root, 0.3)
-        self.assertEqual(len(again.selection.groups), 3)
-        np.testing.assert_allclose(np.array(again.motion.corners)[[0, -1], 0], x, atol=0.1)
-        button(again.root, "Play").invoke()
-        run_for(again.root, 0.5)
-        self.assertTrue(again.motion.playing)
-        again.close()
+                x = np.percentile(data.column("pc1"), [20, 80])
+                for place in x:
+                    window.motion.add_corner(float(place), float(np.median(data.column("pc2"))))
+                before = {run.getObjId() for run in self.proj.getRuns(refresh=True)}
+                button(window.root, "Trajectory").invoke()
+                trajectory = self.finished_run(before)
+            self.assertIn("become sets", told[0])
+            self.assertIn("Frames, scripts and movies", told[-1])
+        with closing(self.open_landscape(trajectory)) as again:
+            run_for(again.root, 0.3)
+            self.assertEqual(len(again.selection.groups), 3)
+            np.testing.assert_allclose(np.array(again.motion.corners)[[0, -1], 0], x, atol=0.1)
+            button(again.root, "Play").invoke()
+            run_for(again.root, 0.5)
+            self.assertTrue(again.motion.playing)
 
     def finished_run(self, before: set[int]) -> Any:
         """The run that was started since, when it is done."""

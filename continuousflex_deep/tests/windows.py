@@ -21,15 +21,24 @@ _DOWN = {1: 0x100, 2: 0x200, 3: 0x400}  # what Tk calls the state of a mouse who
 
 @contextmanager
 def virtual_screen() -> Iterator[None]:
-    """A display: the user's own, or a virtual one; SkipTest without either. A dialog, which nobody would close, is an
-    AssertionError, unless a test answers it."""
-    display = os.environ.get("DISPLAY") or _display()
-    with mock.patch.dict(os.environ, DISPLAY=display), mock.patch.object(commondialog.Dialog, "show", _unanswered):
-        yield
+    """A display: the user's own, or a virtual one; SkipTest without either.
 
+    A dialog, which nobody would close, does not open, and is an error in the end: what callbacks raise Tk only prints.
+    """
+    given, asked = os.environ.get("DISPLAY"), list[str]()
 
-def _unanswered(dialog: commondialog.Dialog, **_options: Any) -> None:
-    raise AssertionError(f"nobody answers a dialog: {dialog.options}")
+    def unanswered(dialog: commondialog.Dialog, **_options: Any) -> None:
+        asked.append(str(dialog.options))
+        raise AssertionError(f"nobody answers a dialog: {asked[-1]}")
+
+    os.environ["DISPLAY"] = given or _display()
+    try:
+        with mock.patch.object(commondialog.Dialog, "show", unanswered):
+            yield
+    finally:
+        if not given:
+            del os.environ["DISPLAY"]
+    assert not asked, f"nobody answered {asked}"
 
 
 @cache

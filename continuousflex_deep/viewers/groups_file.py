@@ -1,8 +1,11 @@
 """The file in which a window keeps its groups, which other windows may change meanwhile."""
 
+import fcntl
 import hashlib
+import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +16,12 @@ Key = tuple[str, bytes]  # a group's name and what its particles hash to
 
 @dataclass(frozen=True)
 class Changes:
-    """What others did to the file since it was last read or written here: groups that are new in it, and the keys of
-    those that are gone. A group that was renamed, or got other particles, is gone and new."""
+    """What others did to the file since it was last read or written here: groups that are new in it, the keys of those
+    that are gone, and new colours. A group that was renamed, or got other particles, is gone and new."""
 
     added: list[NamedGroup]
     removed: set[Key]
-    stamp: tuple[int, int] | None
-    keys: set[Key]
+    recoloured: dict[Key, str]
 
 
 class GroupsFile:
@@ -28,31 +30,40 @@ class GroupsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.thread: threading.Thread | None = None
+        self.was_refused = False  # whether what was to be written last is not in the file
         self._stamp: tuple[int, int] | None = None
-        self._keys: set[Key] = set()
+        self._colours: dict[Key, str] = {}  # of the groups in the file as it was left
 
     def read(self) -> list[NamedGroup]:
         """Raises InputError or FormatError where it cannot be read."""
         stamp = self._present_stamp()
         groups = read_groups(self.path)
-        self._stamp, self._keys = stamp, {key_of(group) for group in groups}
+        self._left(groups, stamp)
         return groups
 
-    def write(self, groups: Sequence[NamedGroup]) -> None:
-        """Raises an OSError or an InputError where it cannot be written."""
-        write_groups(self.path, groups)
-        self._stamp, self._keys = self._present_stamp(), {key_of(group) for group in groups}
+    def write(self, groups: Sequence[NamedGroup]) -> bool:
+        """Whether it could be written: not where others changed the file meanwhile, whose changes have to be seen to
+        first. Raises an OSError or an InputError where it cannot be written at all."""
+        with _locked(self.path.parent):
+            self.was_refused = self.was_changed()
+            if self.was_refused:
+                return False
+            write_groups(self.path, groups)
+            self._left(groups, self._present_stamp())
+        return True
 
     def changes(self) -> Changes:
-        """What others changed meanwhile, to be accepted once it is done here, too. Raises as read does."""
-        stamp = self._present_stamp()
-        groups = {key_of(group): group for group in read_groups(self.path)}
-        added = [group for key, group in groups.items() if key not in self._keys]
-        return Changes(added, self._keys - set(groups), stamp, set(groups))
+        """What others changed meanwhile; from now on it counts as known. Raises as read does."""
+        before = self._colours
+        groups = {key_of(group): group for group in self.read()}
+        return Changes(
+            [group for key, group in groups.items() if key not in before],
+            set(before) - set(groups),
+            {key: g.colour for key, g in groups.items() if before.get(key, g.colour) != g.colour},
+        )
 
-    def accept(self, changes: Changes) -> None:
-        """What is kept here has these changes."""
-        self._stamp, self._keys = changes.stamp, changes.keys
+    def _left(self, groups: Sequence[NamedGroup], stamp: tuple[int, int] | None) -> None:
+        self._stamp, self._colours = stamp, {key_of(group): group.colour for group in groups}
 
     def was_changed(self) -> bool:
         """Whether there is a file other than the one that was read or written here last."""
@@ -80,6 +91,18 @@ class GroupsFile:
         except FileNotFoundError:
             return None
         return found.st_mtime_ns, found.st_size
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Alone among windows that write in a folder; on file systems without locks, as good as alone."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def key_of(group: NamedGroup) -> Key:

@@ -7,10 +7,10 @@ from pathlib import Path
 from tkinter import colorchooser, filedialog, messagebox, ttk
 from typing import Any
 
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.groups import read_groups, write_groups
 from continuousflex_deep.viewers.dialogs import guarded, succeeds, work_beside
-from continuousflex_deep.viewers.groups_file import GroupsFile, key_of
+from continuousflex_deep.viewers.groups_file import Changes, GroupsFile, key_of
 from continuousflex_deep.viewers.landscape_selection import Selection
 
 _SHOWN, _HIDDEN = "☑", "☐"
@@ -53,7 +53,7 @@ class GroupsPanel:
         self._proposed = ""
         self._saver = GroupsFile(file)
         self._timer: str | None = None
-        if file.is_file() and not self._succeeds(lambda: selection.take(self._saver.read())):
+        if file.is_file() and not self._succeeds(lambda: selection.load(self._saver.read())):
             self._succeeds(self._put_aside)  # the next change would write over it
         self.refresh()
 
@@ -176,29 +176,46 @@ class GroupsPanel:
             self._timer = self.frame.after(_KEEP_MS, self._keep_beside)
         elif self._succeeds(self._take_others):
             groups = self.selection.named_groups()
-            self._saver.thread = work_beside(self.frame, "Groups", lambda: self._saver.write(groups), lambda _: None)
+            self._saver.thread = work_beside(self.frame, "Groups", lambda: self._saver.write(groups), self._kept)
+
+    def _kept(self, written: bool | None) -> None:
+        if written is False and self._timer is None:  # another window was faster
+            self._timer = self.frame.after(_KEEP_MS, self._keep_beside)
 
     def _take_others(self) -> None:
-        """Where another window has changed the file since, do here what it did: add its groups beside those of this
-        window, and remove those that it removed and that are still the same here."""
-        if not self._saver.was_changed():
-            return
-        changes = self._saver.changes()
+        """Where another window has changed the file since, do here what it did; what is no file of this landscape's
+        groups is put aside."""
+        if self._saver.was_changed():
+            try:
+                self._merge(self._saver.changes())
+            except (FormatError, InputError):
+                self._put_aside()
+
+    def _merge(self, changes: Changes) -> None:
+        """Add groups beside those of this window, and remove or recolour those that are still the same here."""
         mine = {key_of(group): group.name for group in self.selection.named_groups()}
-        added = [group for group in changes.added if key_of(group) not in mine]
-        removed = [self.selection.group(name) for key, name in mine.items() if key in changes.removed]
-        if added or removed:
-            self.selection.merge(added, removed)
-            self.refresh()
-            self._changed()
-        self._saver.accept(changes)
-        told = [f"added {_named(g.name for g in added)}"] if added else []
-        told += [f"removed {_named(g.name for g in removed)}"] if removed else []
+        removed = [name for key, name in mine.items() if key in changes.removed]
+        added = self.selection.merge(
+            [group for group in changes.added if key_of(group) not in mine],
+            removed,
+            {mine[key]: colour for key, colour in changes.recoloured.items() if key in mine},
+        )
+        self.refresh()
+        self._changed()
+        told = [f"added {_named(group.name for group in added)}"] if added else []
+        told += [f"removed {_named(removed)}"] if removed else []
         if told:
             messagebox.showinfo(
                 "Groups", f"Another window on this landscape has {' and '.join(told)}; so it is here now.",
                 parent=self.frame,
             )  # fmt: skip
+
+    def _write_now(self) -> None:
+        """Write the groups together with what other windows did."""
+        self._saver.wait()
+        self._take_others()
+        while not self._saver.write(self.selection.named_groups()):
+            self._take_others()
 
     def finish(self) -> None:
         """Keep what is not kept yet; to be called before the window is closed."""
@@ -207,8 +224,8 @@ class GroupsPanel:
             self.frame.after_cancel(self._timer)
             self._timer = None
         self._saver.wait()
-        if pending and self._succeeds(self._take_others):
-            self._succeeds(lambda: self._saver.write(self.selection.named_groups()))
+        if pending or self._saver.was_refused:
+            self._succeeds(self._write_now)
 
     def _put_aside(self) -> None:
         new = self._saver.put_aside()
@@ -255,9 +272,8 @@ class GroupsPanel:
     def _keep_now(self) -> None:
         """Write the groups before they are handed on."""
         self._some_groups()
-        self._saver.wait()
-        self._take_others()
-        self._saver.write(self.selection.named_groups())
+        self._write_now()
+        self._some_groups()  # another window may have removed them
 
     def _some_groups(self) -> list[Any]:
         if not self.selection.groups:

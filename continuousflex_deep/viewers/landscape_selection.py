@@ -1,6 +1,6 @@
 """What is chosen in a landscape: the particles being chosen, and groups of them that have a name and a colour."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -137,17 +137,30 @@ class Selection:
         self._remember()
         self.groups = _joined(beside, taken) if beside else taken
 
-    def merge(self, added: Sequence[NamedGroup], removed: Sequence[Group]) -> None:
-        """Add groups beside those that there are, and remove some, as if it had been so before all that can be undone:
-        others did it, and undoing takes back only what was done here. Raises InputError as take does."""
+    def load(self, groups: Sequence[NamedGroup]) -> None:
+        """Take the groups that were here when the landscape was last open; undoing does not take them back. Raises
+        InputError as take does."""
+        self.groups = self._of_this_landscape(groups)
+
+    def merge(
+        self, added: Sequence[NamedGroup] = (), removed: Sequence[str] = (), recoloured: Mapping[str, str] | None = None
+    ) -> list[Group]:
+        """Do what others did, as if it had been so before all that can be undone, since undoing takes back only what
+        was done here: add groups, which it returns as they are called now, and remove or recolour those of these names.
+        Raises InputError as take does."""
         taken = self._of_this_landscape(added)
-        gone = {(group.name, id(group.mask)) for group in removed}  # whatever colour it had, hidden or not
+        gone = {_trace(self.group(name)) for name in removed}  # whatever colour it had, hidden or not
+        colours = {_trace(self.group(name)): colour for name, colour in (recoloured or {}).items()}
 
-        def merged(groups: Sequence[Group]) -> list[Group]:
-            return _joined([group for group in groups if (group.name, id(group.mask)) not in gone], taken)
+        def merged(groups: Sequence[Group], new: Sequence[Group]) -> list[Group]:
+            kept = [replace(g, colour=colours.get(_trace(g), g.colour)) for g in groups if _trace(g) not in gone]
+            return kept + [replace(g, name=_free_of(g.name, {k.name for k in kept})) for g in new if not _has(kept, g)]
 
-        self.groups = merged(self.groups)
-        self._before = [(chosen, merged(groups)) for chosen, groups in self._before]
+        here = [group for group in self.groups if _trace(group) not in gone]
+        new = _joined(here, taken)[len(here) :]
+        self.groups = merged(self.groups, new)
+        self._before = [(chosen, merged(groups, new)) for chosen, groups in self._before]
+        return new
 
     def _of_this_landscape(self, groups: Sequence[NamedGroup]) -> list[Group]:
         made = []
@@ -164,6 +177,16 @@ class Selection:
         """What to draw over the landscape: the groups that are shown and, on top, the chosen particles."""
         layers = [Layer(group.colour, group.rows) for group in self.groups if group.shown]
         return [*layers, Layer(CHOSEN_COLOUR, np.flatnonzero(self.chosen))] if self.chosen.any() else layers
+
+
+def _trace(group: Group) -> tuple[str, int]:
+    """What stays of a group whose colour is changed, or that is hidden."""
+    return group.name, id(group.mask)
+
+
+def _has(groups: Sequence[Group], group: Group) -> bool:
+    """Whether one of the groups has its name and its particles."""
+    return any(g.name == group.name and np.array_equal(g.mask, group.mask) for g in groups)
 
 
 def _joined(groups: Sequence[Group], added: Sequence[Group]) -> list[Group]:
