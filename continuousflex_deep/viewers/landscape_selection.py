@@ -154,7 +154,10 @@ class Selection:
 
         def merged(groups: Sequence[Group], new: Sequence[Group]) -> list[Group]:
             kept = [replace(g, colour=colours.get(_trace(g), g.colour)) for g in groups if _trace(g) not in gone]
-            return kept + [replace(g, name=_free_of(g.name, {k.name for k in kept})) for g in new if not _has(kept, g)]
+            for group in new:
+                if not _has(kept, group):
+                    kept.append(replace(group, name=_free_of(group.name, {g.name for g in kept})))
+            return kept
 
         here = [group for group in self.groups if _trace(group) not in gone]
         new = _joined(here, taken)[len(here) :]
