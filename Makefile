@@ -16,7 +16,7 @@ STAMP := $(VENV)/.installed
 
 # two workers of one thread each: more threads per worker slow each other down
 test: $(STAMP)
-	$(RUN) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile
+	$(RUN) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --max-worker-restart 0
 
 demo: $(STAMP)
 	$(RUN) OMP_NUM_THREADS=$(CORES) $(VENV)/bin/python -m continuousflex_deep.demo
