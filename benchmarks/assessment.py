@@ -25,8 +25,9 @@ import numpy as np
 import prody
 
 from continuousflex_deep import cli
-from continuousflex_deep.analysis.article_tables import Cell, Table
-from continuousflex_deep.analysis.evaluate_command import assess, group_tables, write_assessment
+from continuousflex_deep.assessment.article_tables import Cell, Table
+from continuousflex_deep.assessment.assessment import group_tables, write_assessment
+from continuousflex_deep.commands.evaluate import assess
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.options import EvaluateOptions
 from continuousflex_deep.particles import join

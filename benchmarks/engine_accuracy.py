@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from continuousflex_deep.analysis.evaluate import evaluate, format_comparison
+from continuousflex_deep.assessment.evaluation import evaluate, format_comparison
+from continuousflex_deep.commands.preprocess import run as preprocess
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.fourier import resize
-from continuousflex_deep.imaging.preprocess import run as preprocess
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_images, write_stack

@@ -35,18 +35,18 @@ from measuring import print_header, print_row, run_engine
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
-from continuousflex_deep.analysis.evaluate import evaluate
+from continuousflex_deep.assessment.evaluation import evaluate
+from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
+from continuousflex_deep.commands.simulate import run as simulate
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler, random_rotations
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.imaging.density import structure_to_map
-from continuousflex_deep.imaging.simulate import run as simulate
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.nma.network import compute_modes
-from continuousflex_deep.nma.pseudoatoms_command import run as make_pseudoatoms
 from continuousflex_deep.options import AlignOptions, NmaOptions, PseudoatomsOptions, SimulateOptions
 from continuousflex_deep.particles import Particles
 

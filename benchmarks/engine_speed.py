@@ -36,20 +36,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from continuousflex_deep.analysis.evaluate import evaluate
-from continuousflex_deep.devices import choose_device
+from continuousflex_deep.assessment.evaluation import evaluate
+from continuousflex_deep.commands.simulate import run as simulate
+from continuousflex_deep.devices import choose_device, fast_products
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.calibration import Calibration
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import BatchResult, merged_results
-from continuousflex_deep.imaging.simulate import run as simulate
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import AlignOptions, NmaOptions, SimulateOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.precision import fast_products
 from continuousflex_deep.stages import StageClock, stage, stages_timed
 
 _RIBOSOME_ATOMS = 14218

@@ -30,17 +30,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from continuousflex_deep.devices import choose_device
+from continuousflex_deep.devices import choose_device, mixed_precision
 from continuousflex_deep.geometry import matrix_to_euler, random_rotations
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import StackWriter
 from continuousflex_deep.nn.checkpoint import BEST, Checkpoint, new_network, save_checkpoint
+from continuousflex_deep.nn.checkpointing import copied
 from continuousflex_deep.nn.data import ImageReader, Preprocess, in_batches
-from continuousflex_deep.nn.keeper import copied
 from continuousflex_deep.nn.recipes import RECIPES
 from continuousflex_deep.nn.targets import TargetCoder
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.precision import mixed_precision
 
 IMAGES, PIXEL_A, BATCH = 4096, 1.3, 256
 

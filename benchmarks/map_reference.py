@@ -20,17 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep.animation import deformed
+from continuousflex_deep.commands.preprocess import run as preprocess
+from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.density import structure_to_map
-from continuousflex_deep.imaging.preprocess import run as preprocess
 from continuousflex_deep.io.modes import NormalModes, read_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.motion import deformed
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
-from continuousflex_deep.nma.pseudoatoms_command import run as make_pseudoatoms
 from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM
 from continuousflex_deep.nma.warp import displacement_field, warp_map
 from continuousflex_deep.options import AlignOptions, NmaOptions, PreprocessOptions, PseudoatomsOptions

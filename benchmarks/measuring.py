@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from continuousflex_deep.analysis.evaluate import Evaluation, evaluate
+from continuousflex_deep.assessment.evaluation import Evaluation, evaluate
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions

@@ -36,7 +36,7 @@ from pathlib import Path
 import numpy as np
 from measuring import print_header, print_row
 
-from continuousflex_deep.analysis.evaluate import evaluate
+from continuousflex_deep.assessment.evaluation import evaluate
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations, rotation_distance_deg
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -299,9 +299,9 @@ def polished(bench: Bench) -> Figures:
     """The engine from the default network's predictions against its full search, in CPU time of this process, with the
     same calibration; errors in units of the Cramér-Rao bound."""
     from continuousflex_deep.hemnma.bound import cramer_rao_bound
-    from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+    from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
     from continuousflex_deep.hemnma.results import merged_results
-    from continuousflex_deep.nn.infer import polishing_options
+    from continuousflex_deep.nn.inference import polishing_options
     from continuousflex_deep.options import AlignOptions, InferOptions
 
     structure, modes = read_structure(bench.reference[1]), read_modes(bench.reference[3], (7, 8, 9))

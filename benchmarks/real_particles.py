@@ -25,19 +25,20 @@ from pathlib import Path
 
 import numpy as np
 
+from continuousflex_deep.arrays import Map
+from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nma.pseudoatoms_command import run as make_pseudoatoms
 from continuousflex_deep.options import AlignOptions, PseudoatomsOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.reconstruction.command import reconstruct
-from continuousflex_deep.reconstruction.maps import Map, read_reference
-from continuousflex_deep.reconstruction.symmetry import point_group
+from continuousflex_deep.reconstruction.maps import read_reference
+from continuousflex_deep.reconstruction.reconstruct import reconstruct
+from continuousflex_deep.symmetry import point_group
 
 SYMMETRY, LIMIT_A, CLOSE_DEG = "d2", 20.0, 15.0
 COLUMNS = ("< 15°", "unmarked", "sure", "median", "map", "map masked", "halves .143", "halves .5", "ambiguous", "CPU-s")

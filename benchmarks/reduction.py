@@ -26,8 +26,8 @@ from typing import get_args
 import numpy as np
 from scipy.stats import spearmanr
 
-from continuousflex_deep.analysis.embeddings import EmbeddingSettings
-from continuousflex_deep.analysis.reduction import fit_embedding
+from continuousflex_deep.landscape.embeddings import EmbeddingSettings
+from continuousflex_deep.landscape.reduction import fit_embedding
 from continuousflex_deep.options import LandscapeOptions, ReductionMethod
 
 NOISE_A = 5.0

@@ -33,7 +33,7 @@ from continuousflex_deep.demo import write_demo_structure
 from continuousflex_deep.io.landscape_table import LandscapeTable, write_landscape_table
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import LandscapeOptions
-from continuousflex_deep.tests.report_browser import browser_missing, chromium_browser, open_report
+from continuousflex_deep.tests.helpers.report_browser import browser_missing, chromium_browser, open_report
 
 MODES = (7, 8, 9)
 _SELECT = """(() => {

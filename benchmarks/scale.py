@@ -30,14 +30,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from continuousflex_deep.hemnma.claims import STALE_S
-from continuousflex_deep.imaging.simulate import run as simulate
+from continuousflex_deep.commands.simulate import run as simulate
 from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions, SimulateOptions
 from continuousflex_deep.particles import Particles, concatenate
+from continuousflex_deep.runs.claims import STALE_S
 
 BOX_PX, PIXEL_A, IMAGES, BATCH = 32, 3.0, 500, 16
 LOCAL = ["--init", "local", "--local-step-deg", "0"]

@@ -1,4 +1,4 @@
-"""The command line: every command, its options dataclass and the function that does the work."""
+"""The command line: every command and its options."""
 
 import argparse
 import dataclasses
@@ -11,28 +11,28 @@ from continuousflex_deep import options as opt
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import DeepError
 
-# command -> (options, "module:function" that takes them); modules are imported only when their command runs
-COMMANDS: dict[str, tuple[type, str]] = {
-    "nma": (opt.NmaOptions, "continuousflex_deep.nma.command:run"),
-    "modes": (opt.ModesOptions, "continuousflex_deep.nma.modes_command:run"),
-    "pseudoatoms": (opt.PseudoatomsOptions, "continuousflex_deep.nma.pseudoatoms_command:run"),
-    "deform": (opt.DeformOptions, "continuousflex_deep.nma.deform_command:run"),
-    "simulate": (opt.SimulateOptions, "continuousflex_deep.imaging.simulate:run"),
-    "preprocess": (opt.PreprocessOptions, "continuousflex_deep.imaging.preprocess:run"),
-    "align": (opt.AlignOptions, "continuousflex_deep.hemnma.command:run"),
-    "train": (opt.TrainOptions, "continuousflex_deep.nn.train:run"),
-    "infer": (opt.InferOptions, "continuousflex_deep.nn.infer:run"),
-    "landscape": (opt.LandscapeOptions, "continuousflex_deep.analysis.landscape:run"),
-    "clusters": (opt.ClustersOptions, "continuousflex_deep.analysis.clusters_command:run"),
-    "group": (opt.GroupOptions, "continuousflex_deep.analysis.group_command:run"),
-    "trajectory": (opt.TrajectoryOptions, "continuousflex_deep.analysis.trajectory_command:run"),
-    "reconstruct": (opt.ReconstructOptions, "continuousflex_deep.reconstruction.command:run"),
-    "unbend": (opt.UnbendOptions, "continuousflex_deep.reconstruction.unbend:run"),
-    "convert": (opt.ConvertOptions, "continuousflex_deep.analysis.exchange:run"),
-    "evaluate": (opt.EvaluateOptions, "continuousflex_deep.analysis.evaluate_command:run"),
-    "compare": (opt.CompareOptions, "continuousflex_deep.analysis.compare:run"),
-    "report": (opt.ReportOptions, "continuousflex_deep.report.command:run"),
-    "doctor": (opt.DoctorOptions, "continuousflex_deep.doctor:run"),
+# command -> its options; what it does is `run` of the module of that name in `commands`, imported only when it runs
+COMMANDS: dict[str, type] = {
+    "nma": opt.NmaOptions,
+    "modes": opt.ModesOptions,
+    "pseudoatoms": opt.PseudoatomsOptions,
+    "deform": opt.DeformOptions,
+    "simulate": opt.SimulateOptions,
+    "preprocess": opt.PreprocessOptions,
+    "align": opt.AlignOptions,
+    "train": opt.TrainOptions,
+    "infer": opt.InferOptions,
+    "landscape": opt.LandscapeOptions,
+    "clusters": opt.ClustersOptions,
+    "group": opt.GroupOptions,
+    "trajectory": opt.TrajectoryOptions,
+    "reconstruct": opt.ReconstructOptions,
+    "unbend": opt.UnbendOptions,
+    "convert": opt.ConvertOptions,
+    "evaluate": opt.EvaluateOptions,
+    "compare": opt.CompareOptions,
+    "report": opt.ReportOptions,
+    "doctor": opt.DoctorOptions,
 }
 
 
@@ -41,12 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     given = vars(parser.parse_args(arguments))
     command, options_file = given.pop("command"), given.pop("options")
-    options_class, target = COMMANDS[command]
+    options_class = COMMANDS[command]
     try:
         values = opt.read_options_file(options_file) if options_file else {}
         options: Any = opt.from_mapping(options_class, values | {k: v for k, v in given.items() if v is not None})
-        module, function = target.split(":")
-        getattr(importlib.import_module(module), function)(options)
+        importlib.import_module(f"continuousflex_deep.commands.{command}").run(options)
     except (DeepError, OSError) as error:  # of the system: no permission, disk full, a folder where a file should be
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -63,7 +62,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (options_class, _) in COMMANDS.items():
+    for name, options_class in COMMANDS.items():
         text = (options_class.__doc__ or "").strip()
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument(

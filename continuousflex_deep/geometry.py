@@ -6,15 +6,14 @@ the first two components of R·X. All angles are in degrees.
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.spatial.transform import Rotation
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 
-Array = NDArray[np.float64]
 
-
-def euler_to_matrix(euler_deg: ArrayLike) -> Array:
+def euler_to_matrix(euler_deg: ArrayLike) -> Floats:
     """Rotation matrices (..., 3, 3) of Euler angles (..., 3) = rot, tilt, psi in degrees."""
     angles = np.radians(np.asarray(euler_deg, dtype=np.float64))
     if angles.shape[-1] != 3:
@@ -31,7 +30,7 @@ def euler_to_matrix(euler_deg: ArrayLike) -> Array:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def matrix_to_euler(matrix: ArrayLike) -> Array:
+def matrix_to_euler(matrix: ArrayLike) -> Floats:
     """Euler angles (..., 3) = rot, tilt, psi in degrees of rotations (..., 3, 3).
 
     tilt is in [0, 180], rot and psi are in (−180, 180]. Where tilt is 0 or 180 only rot ± psi is defined; rot is then
@@ -49,7 +48,7 @@ def matrix_to_euler(matrix: ArrayLike) -> Array:
     return np.degrees(np.stack([rot, tilt, psi], axis=-1))
 
 
-def matrix_to_quaternion(matrix: ArrayLike) -> Array:
+def matrix_to_quaternion(matrix: ArrayLike) -> Floats:
     """Unit quaternions (..., 4) = w, x, y, z with w ≥ 0 of rotation matrices (..., 3, 3) acting on column vectors."""
     m = np.asarray(matrix, dtype=np.float64)
     xyzw = Rotation.from_matrix(m.reshape(-1, 3, 3)).as_quat()
@@ -58,7 +57,7 @@ def matrix_to_quaternion(matrix: ArrayLike) -> Array:
     return quaternion.reshape(*m.shape[:-2], 4)
 
 
-def quaternion_to_matrix(quaternion: ArrayLike) -> Array:
+def quaternion_to_matrix(quaternion: ArrayLike) -> Floats:
     """Rotation matrices (..., 3, 3) of quaternions (..., 4) = w, x, y, z, normalised first; zero is an error."""
     q = np.asarray(quaternion, dtype=np.float64)
     if np.any(np.linalg.norm(q, axis=-1) < 1e-12):
@@ -69,7 +68,7 @@ def quaternion_to_matrix(quaternion: ArrayLike) -> Array:
     )
 
 
-def rotation_distance_deg(first: ArrayLike, second: ArrayLike) -> Array:
+def rotation_distance_deg(first: ArrayLike, second: ArrayLike) -> Floats:
     """Angle in degrees (...,) of the rotation that takes one orientation (..., 3, 3) to the other."""
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     # 2·asin of the chord keeps precision at small angles, where arccos of the trace loses it
@@ -77,7 +76,7 @@ def rotation_distance_deg(first: ArrayLike, second: ArrayLike) -> Array:
     return np.degrees(2 * np.arcsin(np.clip(chord, 0.0, 1.0)))
 
 
-def axes_distance_deg(first: ArrayLike, second: ArrayLike) -> Array:
+def axes_distance_deg(first: ArrayLike, second: ArrayLike) -> Floats:
     """The paper's angular distance (...,): mean angle in degrees between the three rotated coordinate axes.
 
     The axes are the rows of R (the images of x, y, z under the inverse rotation), as Xmipp compares Euler angles.
@@ -87,12 +86,12 @@ def axes_distance_deg(first: ArrayLike, second: ArrayLike) -> Array:
     return np.degrees(2 * np.arcsin(np.clip(chord, 0.0, 1.0))).mean(axis=-1)
 
 
-def random_rotations(count: int, rng: np.random.Generator) -> Array:
+def random_rotations(count: int, rng: np.random.Generator) -> Floats:
     """Rotations (count, 3, 3) uniform on SO(3): normalised Gaussian quaternions."""
     return quaternion_to_matrix(rng.normal(size=(count, 4)))
 
 
-def fibonacci_directions(count: int) -> Array:
+def fibonacci_directions(count: int) -> Floats:
     """Quasi-uniform unit vectors (count, 3) on the sphere (golden-angle spiral)."""
     i = np.arange(count) + 0.5
     z = 1 - 2 * i / count
@@ -101,7 +100,7 @@ def fibonacci_directions(count: int) -> Array:
     return np.stack([radius * np.cos(azimuth), radius * np.sin(azimuth), z], axis=1)
 
 
-def so3_grid(step_deg: float) -> Array:
+def so3_grid(step_deg: float) -> Floats:
     """Quasi-uniform rotations (n, 3, 3): Fibonacci view directions and in-plane angles, both about step_deg apart."""
     if not 1 <= step_deg <= 90:
         raise InputError(f"angular step: got {step_deg}°, expected between 1° and 90°")

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +42,9 @@ class Particles:
     optics table, spread over the particles.
     """
 
-    ids: NDArray[np.int64]
+    ids: Integers
     stacks: NDArray[np.object_]
-    indices: NDArray[np.int64]
+    indices: Integers
     pixel_size_A: float
     box_px: int
     ctf: Ctf | None = None
@@ -58,7 +57,7 @@ class Particles:
     angle_sd_deg: Floats | None = None
     shift_sd_A: Floats | None = None
     score: Floats | None = None
-    ambiguous: NDArray[np.bool_] | None = None
+    ambiguous: Booleans | None = None
     extra: dict[str, NDArray[np.object_]] = field(default_factory=dict)
     optics_extra: dict[str, NDArray[np.object_]] = field(default_factory=dict)
 
@@ -102,7 +101,7 @@ class Particles:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)
 
-    def rows_of(self, ids: ArrayLike) -> NDArray[np.int64]:
+    def rows_of(self, ids: ArrayLike) -> Integers:
         """Row numbers of the given ids, in their order. An id that is not here is an InputError."""
         wanted = np.asarray(ids, dtype=np.int64)
         order = np.argsort(self.ids)
@@ -143,7 +142,7 @@ class Particles:
         return self.amplitudes
 
 
-def evenly_spread(count: int, most: int) -> NDArray[np.int64]:
+def evenly_spread(count: int, most: int) -> Integers:
     """At most so many of `count` rows, evenly spread over them, in order."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from pwem.objects import SetOfParticles
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.columns import vectors
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.io.xmipp import read_mode_list
-from continuousflex_deep.particles import Floats
 
 _MODES, _IMAGES = "modes.xmd", "images.xmd"  # in the folder "extra" of a run that found amplitudes
 _AGREEMENT = 1e-3  # of amplitudes in Å, which its files hold with six digits

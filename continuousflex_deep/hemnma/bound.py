@@ -8,7 +8,7 @@ from torch import Tensor
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration
-from continuousflex_deep.hemnma.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.particles import Particles
 
 

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.hemnma.levels import Level
-from continuousflex_deep.hemnma.parts import Arrays
 from continuousflex_deep.hemnma.refine import Refiner, State
 from continuousflex_deep.hemnma.schedule import Band, ScheduleMaker
 from continuousflex_deep.imaging.projector import FrequencyDisc, project
 from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, information_limit
 from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.runs.parts import Arrays
 
 # a coarse-grained model without a known transfer is taken to be blurred by this much (Gaussian deviation)
 _GENERIC_BLUR_A = 1.5

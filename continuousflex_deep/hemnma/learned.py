@@ -2,7 +2,7 @@
 
 from typing import Protocol, TypeVar
 
-from continuousflex_deep.hemnma.parts import Arrays
+from continuousflex_deep.runs.parts import Arrays
 
 
 class Learned(Protocol):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from continuousflex_deep.geometry import matrix_to_euler
-from continuousflex_deep.hemnma.found import Found
+from continuousflex_deep.hemnma.descent import Found
 from continuousflex_deep.options import Fit
 from continuousflex_deep.particles import Particles
 

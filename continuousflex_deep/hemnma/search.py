@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from continuousflex_deep.devices import fast_products
 from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.hemnma.refine import State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
-from continuousflex_deep.precision import fast_products
 from continuousflex_deep.stages import stage
 
 # correlations made at a time: on a CPU they stay in the cache

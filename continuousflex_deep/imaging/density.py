@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Singles
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.scattering import density, scatterers
 from continuousflex_deep.io.structures import Structure
@@ -16,7 +16,7 @@ def structure_to_map(
     resolution_A: float = 0.0,
     center: bool = True,
     b_factor_A2: float = 0.0,
-) -> NDArray[np.float32]:
+) -> Singles:
     """Map (d, d, d) in zyx order of a structure's electron scattering, as the simulated images project it.
 
     The weighted centre of the atoms comes to voxel d//2 (center=False: the origin of their coordinates does), as the

@@ -14,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from continuousflex_deep.devices import fast_products, has_bfloat16, has_fast_products
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.imaging.scattering import forward_scattering
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.precision import fast_products, has_bfloat16, has_fast_products
 from continuousflex_deep.stages import stage
 
 # numbers in the largest intermediate array: on a CPU it stays in the cache

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Column, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.stacks import stack_info
-from continuousflex_deep.io.star import Column, Table
-from continuousflex_deep.particles import Ctf, Floats, Particles
+from continuousflex_deep.io.star import Table
+from continuousflex_deep.particles import Ctf, Particles
 
 _HINT = re.compile(r":[A-Za-z]+$")
 CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes under which an MRC file is taken for a map
@@ -85,7 +86,7 @@ def read_ctf(path: Path, table: Table, columns: dict[str, tuple[str, float | Non
     return ctf
 
 
-def image_names(path: Path, names: Column) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+def image_names(path: Path, names: Column) -> tuple[NDArray[np.object_], Integers]:
     """Absolute stack paths and zero-based indices of names like 000012@folder/stack.mrcs."""
     if len(names) == 0:
         raise FormatError(f"'{path}' has no particles: its table is empty")
@@ -144,8 +145,8 @@ def agreed_pixel_size(path: Path, given: float | None, in_file: float | None, he
 
 
 def particle_ids(
-    path: Path, column: Column | None, names: Column, stacks: NDArray[np.object_], indices: NDArray[np.int64]
-) -> NDArray[np.int64]:
+    path: Path, column: Column | None, names: Column, stacks: NDArray[np.object_], indices: Integers
+) -> Integers:
     """The given ids; else the position in the one stack; else a hash of the image's name, the same in every file."""
     if column is not None:
         try:

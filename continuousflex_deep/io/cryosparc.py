@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import matrix_to_euler
 from continuousflex_deep.io.columns import agreed_pixel_size, floats, read_ctf, resolve_stack, stack_facts, texts
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.passthrough import Wanted, complete_by_uid
-from continuousflex_deep.particles import Ctf, Floats, Particles
+from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.progress import note
 
 UID_COLUMN = "cfdCryosparcUid"
@@ -135,7 +136,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
         raise InputError(f"'{file}' cannot be read: {error.strerror or error}; check its permissions") from error
 
 
-def _ids(path: Path, uids: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _ids(path: Path, uids: NDArray[np.uint64]) -> Integers:
     """Positive ids (n,): the uids without their highest bit, checked to be as distinct as the uids."""
     ids = (uids & _ID_BITS).astype(np.int64)
     values, counts = np.unique(ids, return_counts=True)
@@ -149,7 +150,7 @@ def _ids(path: Path, uids: NDArray[np.uint64]) -> NDArray[np.int64]:
     return ids
 
 
-def _images(path: Path, table: Fields) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+def _images(path: Path, table: Fields) -> tuple[NDArray[np.object_], Integers]:
     """Absolute stack paths and zero-based indices."""
     if "blob/path" not in table or "blob/idx" not in table:
         raise InputError(

@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
 
-Floats = NDArray[np.float64]
 THRESHOLDS = (0.143, 0.5)  # at which resolution is read: of half maps, and with a map free of noise
 _FREQUENCY = "frequency_per_A"
 

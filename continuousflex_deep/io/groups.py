@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 
@@ -32,7 +32,7 @@ class NamedGroup:
 
     name: str
     colour: str
-    ids: NDArray[np.int64]
+    ids: Integers
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
@@ -81,7 +81,7 @@ def read_groups(path: str | Path) -> list[NamedGroup]:
     return groups
 
 
-def _ids(values: object) -> NDArray[np.int64]:
+def _ids(values: object) -> Integers:
     if not isinstance(values, list) or not all(type(v) is int for v in values):
         raise ValueError("its ids are not whole numbers")
     return np.array(values, dtype=np.int64)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.particles import Particles
 
-Floats = NDArray[np.float64]
 LANDSCAPE_NPZ = "landscape.npz"
 
 
@@ -29,7 +29,7 @@ class LandscapeTable:
     defocus_A (n,) is the mean of both defoci. stack (n,) is a row of stack_names, index (n,) counts from 0.
     """
 
-    ids: NDArray[np.int64]
+    ids: Integers
     coordinates: Floats
     labels: tuple[str, ...]
     unit: str
@@ -37,19 +37,19 @@ class LandscapeTable:
     mode_ids: tuple[int, ...]
     amplitudes: Floats
     distance: Floats
-    outlier: NDArray[np.bool_]
-    source: NDArray[np.int64]
+    outlier: Booleans
+    source: Integers
     source_names: tuple[str, ...]
     stack_names: tuple[str, ...]
     stack: NDArray[np.int32]
-    index: NDArray[np.int64]
+    index: Integers
     box_px: int
     pixel_size_A: float
     amplitudes_sd: Floats | None = field(default=None)
     euler_deg: Floats | None = field(default=None)
     shift_A: Floats | None = field(default=None)
     score: Floats | None = field(default=None)
-    ambiguous: NDArray[np.bool_] | None = field(default=None)
+    ambiguous: Booleans | None = field(default=None)
     angle_sd_deg: Floats | None = field(default=None)
     shift_sd_A: Floats | None = field(default=None)
     defocus_A: Floats | None = field(default=None)
@@ -79,14 +79,14 @@ class LandscapeTable:
             names |= dict(zip(("shift_x", "shift_y"), self.shift_A.T, strict=True))
         return names
 
-    def find(self, ids: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    def find(self, ids: Integers) -> tuple[Integers, Booleans]:
         """Rows (m,) of particles by their ids (m,), and whether each is here; where it is not, the row says nothing."""
         place = np.minimum(np.searchsorted(self.ids, ids, sorter=self._order), len(self) - 1)
         rows = self._order[place]
         return rows, self.ids[rows] == ids
 
     @cached_property
-    def _order(self) -> NDArray[np.int64]:
+    def _order(self) -> Integers:
         return np.argsort(self.ids, kind="stable")
 
     def coordinate_names(self) -> list[str]:
@@ -108,8 +108,8 @@ def table_of(
     particles: Particles,
     coordinates: Floats,
     distance: Floats,
-    outlier: NDArray[np.bool_],
-    source: NDArray[np.int64],
+    outlier: Booleans,
+    source: Integers,
     labels: tuple[str, ...],
     unit: str,
     principal: bool,

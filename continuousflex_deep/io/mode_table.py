@@ -5,12 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
 
-Floats = NDArray[np.float64]
 MODES_CSV, DISPLACEMENTS_CSV = "modes.csv", "displacements.csv"
 # column of the file -> what it is called on paper
 MODE_COLUMNS = {
@@ -33,7 +32,7 @@ class ModeTable:
     """
 
     mode_ids: tuple[int, ...]
-    chosen: NDArray[np.bool_]
+    chosen: Booleans
     columns: dict[str, Floats] = field(default_factory=dict)
 
     @property

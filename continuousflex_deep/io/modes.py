@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import write_json
 
-Floats = NDArray[np.float64]
 MODE_FACTS = "modes.json"  # beside the vectors
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Booleans, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.progress import note
 
@@ -44,7 +45,7 @@ class Wanted:
 class _Collected:
     """What passthrough files say of one group: its fields (n, …), which rows have them, and what is wrong with them."""
 
-    has: NDArray[np.bool_]
+    has: Booleans
     fields: Fields = field(default_factory=dict)
     trouble: InputError | None = None
 
@@ -90,8 +91,8 @@ def _collect(
     into: _Collected,
     name: str,
     theirs: Fields,
-    rows: NDArray[np.int64],
-    places: NDArray[np.int64],
+    rows: Integers,
+    places: Integers,
     origin: str,
 ) -> None:
     """Add what another file says of our rows at its places; where it contradicts what is there, that is kept."""
@@ -126,7 +127,7 @@ def _trouble(
     )
 
 
-def _common(uids: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _common(uids: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> tuple[Integers, Integers]:
     """Rows of ours that the other file has, and their rows in it."""
     order = np.argsort(theirs)
     place = order[np.clip(np.searchsorted(theirs, uids, sorter=order), 0, len(theirs) - 1)]
@@ -136,10 +137,10 @@ def _common(uids: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> tuple[NDArr
 
 def _fill(
     into: Fields,
-    has: NDArray[np.bool_],
+    has: Booleans,
     group: Fields,
-    rows: NDArray[np.int64],
-    places: NDArray[np.int64],
+    rows: Integers,
+    places: Integers,
     origin: str,
 ) -> None:
     """Put the values at `places` of a group of fields into our rows; what is there already must be the same."""

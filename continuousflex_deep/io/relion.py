@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from continuousflex_deep.arrays import Column, Floats
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import (
     agreed_pixel_size,
@@ -17,8 +18,8 @@ from continuousflex_deep.io.columns import (
     texts,
     written_names,
 )
-from continuousflex_deep.io.star import Column, Table
-from continuousflex_deep.particles import Floats, Particles
+from continuousflex_deep.io.star import Table
+from continuousflex_deep.particles import Particles
 
 # file column -> (Ctf field, default when the file leaves it out)
 _CTF: dict[str, tuple[str, float | None]] = {

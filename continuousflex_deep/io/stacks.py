@@ -13,12 +13,12 @@ import mrcfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from continuousflex_deep.arrays import Floats, Images, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import disk_full_explained, require_file
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 
-Images = NDArray[np.float32]
 _SPIDER = {".stk", ".spi", ".xmp", ".vol"}
 _MRC = {".mrc", ".mrcs", ".map", ".st"}
 
@@ -44,7 +44,7 @@ class _Stack:
     stride: int
     pixel_size_A: float | None
 
-    def read(self, indices: NDArray[np.int64]) -> tuple[Images, NDArray[np.object_]]:
+    def read(self, indices: Integers) -> tuple[Images, NDArray[np.object_]]:
         """Images (k, rows, columns) and (k,) why each cannot be read, or ''; those come back as zeros.
 
         Reading, unlike mapping the file into memory, lives through a failing disk. InputError where not one image but
@@ -117,7 +117,7 @@ def scan_images(particles: Particles, batch: int = 256) -> NDArray[np.object_]:
     return reasons
 
 
-def require_usable_images(ids: NDArray[np.int64], reasons: NDArray[np.object_]) -> None:
+def require_usable_images(ids: Integers, reasons: NDArray[np.object_]) -> None:
     """InputError that lists the particles, of these ids (n,), whose image has something wrong (n,)."""
     bad = np.flatnonzero(reasons != "")
     if len(bad):
@@ -242,7 +242,7 @@ def read_volume(path: str | Path) -> tuple[Images, float]:
     return volume, voxel
 
 
-def volume_origin_A(path: str | Path, voxel_size_A: float) -> NDArray[np.float64]:
+def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
     """Where an MRC map's first voxel is (xyz) by its header: its origin, or where that is 0 its start in voxels."""
     with _open_mrc(require_file(path, "map")) as mrc:
         origin = np.array([mrc.header.origin[axis] for axis in "xyz"], dtype=np.float64)
@@ -251,7 +251,7 @@ def volume_origin_A(path: str | Path, voxel_size_A: float) -> NDArray[np.float64
 
 
 def write_volume(
-    path: str | Path, volume: Images, voxel_size_A: float, origin_A: NDArray[np.float64] | None = None
+    path: str | Path, volume: Images, voxel_size_A: float, origin_A: Floats | None = None
 ) -> None:
     """Write a map (z, y, x) as .mrc with its voxel size, and where its first voxel is (xyz) if that is given."""
     part = Path(path).with_suffix(".part.mrc")

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import gemmi
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Column
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
 
-Column = NDArray[np.object_]
 Table = dict[str, Column]
 
 

@@ -10,10 +10,10 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 
-Floats = NDArray[np.float64]
 PSEUDOATOM = "DENS"  # the atom name that Xmipp gives them
 # what Xmipp writes, and ContinuousFlex and Xmipp read, before pseudoatoms: their sigma in Å, and where weights are
 _SIGMA_REMARK, _COLUMN_REMARK = "fixedGaussian", "intensityColumn"
@@ -31,11 +31,11 @@ class Structure:
     """
 
     coords_A: Floats
-    atomic_number: NDArray[np.int64]
+    atomic_number: Integers
     weights: Floats
     atom_names: NDArray[np.object_]
     residue_names: NDArray[np.object_]
-    residue_numbers: NDArray[np.int64]
+    residue_numbers: Integers
     chain_ids: NDArray[np.object_]
     sigma_A: float | None = None
     insertion_codes: NDArray[np.object_] | None = None
@@ -65,7 +65,7 @@ class Structure:
         return bool((self.atom_names == PSEUDOATOM).all())
 
     @property
-    def residue_index(self) -> NDArray[np.int64]:
+    def residue_index(self) -> Integers:
         """(N,) number of each atom's residue, counted from 0 along the file."""
         codes = [""] * len(self) if self.insertion_codes is None else self.insertion_codes
         columns = (self.chain_ids, self.residue_numbers, codes, self.residue_names)
@@ -74,7 +74,7 @@ class Structure:
         return np.cumsum(changes).astype(np.int64)
 
     @property
-    def representative_atoms(self) -> NDArray[np.int64]:
+    def representative_atoms(self) -> Integers:
         """Index of one atom of each residue, in order: its Cα or P where it has one, otherwise its first."""
         residue = self.residue_index
         chosen = np.flatnonzero(np.concatenate([[True], residue[1:] != residue[:-1]]))

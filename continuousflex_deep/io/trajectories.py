@@ -7,15 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.particles import evenly_spread
 
-Floats = NDArray[np.float64]
 _FORMAT = "continuousflex_deep trajectory 1"
 SAMPLE = "particles"  # in what is told of how a trajectory was made
 _SAMPLE, _SAMPLED = 16, ("ids", "coordinates", "amplitudes")
@@ -37,7 +36,7 @@ class Trajectory:
     dimensions: tuple[int, ...]
     energy_kT: Floats
     energy_sd_kT: Floats
-    particles_near: NDArray[np.int64]
+    particles_near: Integers
     made: dict[str, Any]
 
     def __len__(self) -> int:

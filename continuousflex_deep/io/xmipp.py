@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import (
     agreed_pixel_size,
@@ -25,7 +25,7 @@ from continuousflex_deep.io.columns import (
     written_names,
 )
 from continuousflex_deep.io.star import Table, read_star, write_star
-from continuousflex_deep.particles import Floats, Particles
+from continuousflex_deep.particles import Particles
 
 _GREATEST_COST = 2.0  # of two images that are each other's negative
 # file column -> (Ctf field, default when the file leaves it out)
@@ -40,7 +40,7 @@ _CTF: dict[str, tuple[str, float | None]] = {
 }
 
 
-def score_of_cost(cost: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def score_of_cost(cost: Floats) -> tuple[Floats, Booleans]:
     """The scores (n,) of Xmipp's costs (n,), and which of them are none: the marks of fits that failed, with score 0.
 
     A cost lies between 0 and 2; -1 marks a failed fit, and so does the value that its optimiser begins with.
@@ -105,7 +105,7 @@ def read_xmipp(
     )
 
 
-def with_failed(ambiguous: NDArray[np.bool_] | None, failed: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+def with_failed(ambiguous: Booleans | None, failed: Booleans) -> Booleans | None:
     """The flags of ambiguous particles, those whose fit failed among them; None where there are neither."""
     if not failed.any():
         return ambiguous

@@ -1,10 +1,11 @@
 """Groups of points that are close to each other, where no sequence says which belong together."""
 
 import numpy as np
-from numpy.typing import NDArray
+
+from continuousflex_deep.arrays import Floats, Integers
 
 
-def spatial_blocks(coords_A: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+def spatial_blocks(coords_A: Floats, size: int) -> Integers:
     """(N,) compact blocks of `size` neighbouring points (the last one of fewer), numbered along the space they fill.
 
     Space is cut in two across its longest side, again and again, each time at a whole number of blocks.

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.superposition import rigid_fit
 
-Floats = NDArray[np.float64]
 Pairing = dict[str, str]  # chain of the structure -> chain of the other one
 # other names of the same residue, by its protonation, as force fields write them
 _SAME = dict.fromkeys(("HSD", "HSE", "HSP", "HID", "HIE", "HIP"), "HIS")
@@ -68,7 +67,7 @@ class _Chains:
     theirs: list[str]
     shared: list[list[tuple[Floats, Floats]]]
     centre_A: Floats
-    allowed: NDArray[np.bool_]
+    allowed: Booleans
 
     def points(self, pairing: tuple[int, ...]) -> tuple[Floats, Floats]:
         """The shared atoms (n, 3) of all pairs, ours and theirs; -1 is a chain without a partner."""

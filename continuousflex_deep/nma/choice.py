@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
@@ -19,8 +20,6 @@ from continuousflex_deep.nma.network import rigid_motions
 from continuousflex_deep.nma.superposition import superpose
 from continuousflex_deep.progress import note
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 AtomKey = tuple[Any, ...]  # chain, residue's number and name, atom's name, and which of those that share all these
 LEAST_SHARE = 0.5  # of a structure's residues that must be found in the other conformation
 _STEPS, _CONVERGED_A = 100, 1e-7
@@ -225,7 +224,7 @@ def _cumulative(rows: Floats, direction: Floats) -> Floats:
 
 
 def suggest_by_motion(
-    coords_A: Floats, vectors: Floats, target_A: Floats, collective: NDArray[np.bool_], explained: float
+    coords_A: Floats, vectors: Floats, target_A: Floats, collective: Booleans, explained: float
 ) -> Integers:
     """Rows of the fewest modes (M, n, 3), in order, that hold the share `explained` (0 to 1) of what all collective
     ones hold of the squared difference.
@@ -255,7 +254,7 @@ def suggest_by_motion(
 
 
 def suggest_by_energy(
-    energies: Floats | None, score: Floats, collective: NDArray[np.bool_], max_energy: float, count: int = 3
+    energies: Floats | None, score: Floats, collective: Booleans, max_energy: float, count: int = 3
 ) -> Integers:
     """Rows of the collective modes whose energy (M,) is at most max_energy times that of the slowest such mode.
 
@@ -267,7 +266,7 @@ def suggest_by_energy(
     return rows[energies[rows] <= max_energy * energies[rows].min()]
 
 
-def collective_modes(modes: NormalModes, kappa: Floats, threshold: float) -> NDArray[np.bool_]:
+def collective_modes(modes: NormalModes, kappa: Floats, threshold: float) -> Booleans:
     """Which of the modes (M,) have a collectivity (M,) of at least the threshold; InputError where none has."""
     collective = np.asarray(kappa >= threshold)
     if not collective.any():

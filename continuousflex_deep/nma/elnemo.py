@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import DeepError, FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.modes import NormalModes
@@ -27,7 +27,6 @@ from continuousflex_deep.nma.network import (
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.programs import ELNEMO, run_program
 
-Floats = NDArray[np.float64]
 PDBMAT, DIAGRTB, ARPACK = "nma_elnemo_pdbmat", "nma_diagrtb", "nma_diag_arpack"
 _COORDS, _MATRIX, _MODES = "atoms.xyzm", "pdbmat.sdijf", "diagrtb.eigenfacs"
 _ARPACK_INPUT, _ARPACK_MATRIX, _ARPACK_MODES = "diag_arpack.in", "matrice.sdijf", "fort.11"
@@ -97,7 +96,7 @@ def read_eigenfacs(path: Path, n_atoms: int) -> tuple[Floats, Floats]:
     return eigenvalues, vectors.reshape(len(starts), -1)
 
 
-def _blocks(structure: Structure, options: NmaOptions) -> NDArray[np.int64]:
+def _blocks(structure: Structure, options: NmaOptions) -> Integers:
     """(N,) number of each atom's block; InputError for blocks, or numbers of modes, that elNemo does not treat."""
     blocks = block_numbers(structure, options.block_size)
     if options.block_size == 0:
@@ -127,7 +126,7 @@ def _blocks(structure: Structure, options: NmaOptions) -> NDArray[np.int64]:
     return blocks
 
 
-def _write_coordinates(path: Path, coords_A: Floats, blocks: NDArray[np.int64]) -> None:
+def _write_coordinates(path: Path, coords_A: Floats, blocks: Integers) -> None:
     """elNemo's free format: x, y, z, mass, and a residue number, of which each block here is one."""
     rows = zip(coords_A.tolist(), blocks.tolist(), strict=True)
     path.write_text("".join(f"{x:18.8f} {y:18.8f} {z:18.8f} {1.0:6.1f} {block + 1:8d}\n" for (x, y, z), block in rows))

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-Floats = NDArray[np.float64]
+from continuousflex_deep.arrays import Booleans, Floats, Singles
+
 _REACH = 4.0  # in σ, where a Gaussian is cut off: 0.03% of its peak
 _CG_STEPS = 20
 _LONGEST_STEP = 0.5  # of a position, in σ
@@ -28,7 +28,7 @@ class GaussianSum:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def select(self, keep: NDArray[np.bool_]) -> "GaussianSum":
+    def select(self, keep: Booleans) -> "GaussianSum":
         """Some of them."""
         return replace(self, positions_px=self.positions_px[keep], weights=self.weights[keep])
 
@@ -42,7 +42,7 @@ class VoxelFit:
     """Least squares of Gaussians to `volume` (d, d, d), which has white noise of deviation `noise`, at the voxels of
     `inside` (d, d, d, boolean)."""
 
-    def __init__(self, volume: NDArray[np.float32], inside: NDArray[np.bool_], noise: float = 0.0) -> None:
+    def __init__(self, volume: Singles, inside: Booleans, noise: float = 0.0) -> None:
         self.inside, self.noise = inside, noise
         self.target = volume[inside].astype(np.float64)
         self.norm = float(np.linalg.norm(self.target))

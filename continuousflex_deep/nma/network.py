@@ -11,11 +11,11 @@ import os
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg, sparse
 from scipy.sparse.linalg import eigsh
 from scipy.spatial import cKDTree
 
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
@@ -28,8 +28,6 @@ from continuousflex_deep.options import (
     NmaOptions,
 )
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 N_RIGID = 6
 _DENSE_LIMIT = 2000  # unknowns up to which a dense eigen-solver is the faster one
 _NEIGHBOURS = 3  # per atom, in the histogram of distances behind a relative cutoff

@@ -8,18 +8,16 @@ more are added until the sum is as close to the map as asked. Coordinates are in
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from continuousflex_deep.arrays import Floats, Integers, Map, Mask
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
 from continuousflex_deep.progress import note, progress_bar
 
-Map = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 _SPACING = 4.0  # σ between the first Gaussians
 _CLOSEST = 1.2  # σ between a new Gaussian and any other
 _TOO_CLOSE = 0.8  # σ; of two that come closer the weaker one goes
@@ -101,7 +99,7 @@ def _grown(fit: VoxelFit, sigma_px: float, target: float, most: int) -> Gaussian
 
 
 def _added(
-    fit: VoxelFit, found: GaussianSum, residual: NDArray[np.float64], count: int, apart_sigma: float
+    fit: VoxelFit, found: GaussianSum, residual: Floats, count: int, apart_sigma: float
 ) -> GaussianSum:
     """With at most `count` more where the residual, seen through the Gaussian, is greatest, `apart_sigma` σ from any
     other."""
@@ -115,7 +113,7 @@ def _added(
     edge = np.array(gain.shape) - 1
     free = gain > _FAINT * gain.max()
 
-    def block(voxel: NDArray[np.int64]) -> None:
+    def block(voxel: Integers) -> None:
         z, y, x = np.clip(voxel + ball, 0, edge).T
         free[z, y, x] = False
 
@@ -123,7 +121,7 @@ def _added(
         block(voxel)
     candidates = np.argwhere(free)
     order = np.argsort(-gain[free], kind="stable")
-    chosen: list[NDArray[np.int64]] = []
+    chosen: list[Integers] = []
     for voxel in candidates[order]:
         if len(chosen) >= count:
             break
@@ -181,7 +179,7 @@ def as_pseudoatoms(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: floa
     )
 
 
-def mean_error(target: NDArray[np.float64], residual: NDArray[np.float64]) -> float:
+def mean_error(target: Floats, residual: Floats) -> float:
     """Xmipp's error of an approximation, from the map's values within the mask (voxels,) and what is left of them."""
     lowest, highest = np.percentile(target, [1, 99])
     lowest = lowest if lowest > 0 else target.max() / 500

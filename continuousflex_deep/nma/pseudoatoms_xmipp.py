@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Booleans, Singles
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
@@ -17,15 +17,14 @@ from continuousflex_deep.nma.pseudoatoms import Pseudoatoms, as_pseudoatoms
 from continuousflex_deep.programs import XMIPP, run_program
 from continuousflex_deep.progress import note
 
-Floats = NDArray[np.float64]
 PROGRAM = "xmipp_volume_to_pseudoatoms"
 _MOST_SEEDS = 300  # Xmipp's own number
 _SEED_SPACING = 3.0  # σ; more seeds than that in a small particle overshoot it, and Xmipp then removes them all
 
 
 def xmipp_pseudoatoms(
-    volume: NDArray[np.float32],
-    inside: NDArray[np.bool_],
+    volume: Singles,
+    inside: Booleans,
     voxel_A: float,
     sigma_A: float,
     target_percent: float,

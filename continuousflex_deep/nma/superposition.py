@@ -1,9 +1,8 @@
 """Rigid superposition of two sets of points."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from continuousflex_deep.arrays import Floats
 
 
 def superpose(coords_A: Floats, onto_A: Floats, weights: Floats | None = None) -> Floats:

@@ -8,14 +8,12 @@ more of them, so that it fades. The map's value at a place is taken from where t
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from continuousflex_deep.arrays import Booleans, Floats, Map, Singles
 from continuousflex_deep.progress import note
 
-Floats = NDArray[np.float64]
-Map = NDArray[np.float32]
 _NEIGHBOURS = 8  # atoms that lie within the finest average's reach
 _REACH = 0.75  # of the distance to the farthest of them, which is that average's deviation
 _GRID = 0.5  # of that deviation, between the points that hold the field
@@ -32,7 +30,7 @@ _VOXELS_AT_A_TIME = 1_000_000
 class DisplacementField:
     """A displacement (3,) in Å at every place: `values` (3, z, y, x) on a grid of `spacing_A` from `corner_A` (xyz)."""
 
-    values: NDArray[np.float32]
+    values: Singles
     corner_A: Floats
     spacing_A: float
 
@@ -112,7 +110,7 @@ def warp_map(volume: Map, voxel_A: float, coords_A: Floats, moved_A: Floats) -> 
     return out.reshape(volume.shape)
 
 
-def _inverted(field: DisplacementField, places_A: Floats, voxel_A: float) -> tuple[Floats, NDArray[np.bool_]]:
+def _inverted(field: DisplacementField, places_A: Floats, voxel_A: float) -> tuple[Floats, Booleans]:
     """Where places (k, 3) came from, by fixed-point steps, and which of them (k,) are more than half a voxel off."""
     source = places_A - field.at(places_A)
     active, off_px = np.arange(len(places_A)), np.zeros(len(places_A))
@@ -134,7 +132,7 @@ def _superposition(coords_A: Floats, moved_A: Floats) -> tuple[Floats, Floats, F
     return u @ vt, origin, target
 
 
-def _splatted(places: Floats, values: Floats, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _splatted(places: Floats, values: Floats, shape: tuple[int, ...]) -> Singles:
     """Values (N,) at places (N, 3; xyz in grid units) shared among the eight points around each."""
     low = np.floor(places).astype(np.int64)
     part = places - low

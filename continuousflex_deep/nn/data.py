@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.fourier import resize
@@ -153,11 +154,11 @@ class ImageReader:
     """
 
     def __init__(
-        self, particles: Particles, batches: Sequence[NDArray[np.int64]], workers: int, device: torch.device
+        self, particles: Particles, batches: Sequence[Integers], workers: int, device: torch.device
     ) -> None:
         self.particles, self.batches, self.workers, self.device = particles, batches, workers, device
 
-    def __iter__(self) -> Iterator[tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]]:
+    def __iter__(self) -> Iterator[tuple[Integers, Tensor, NDArray[np.object_]]]:
         if self.workers == 0:
             yield from (self._moved(self._read(rows)) for rows in self.batches)
             return
@@ -172,21 +173,21 @@ class ImageReader:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _read(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]:
+    def _read(self, rows: Integers) -> tuple[Integers, Tensor, NDArray[np.object_]]:
         images, reasons = read_images_with_reasons(self.particles, rows)
         tensor = torch.from_numpy(images)
         return rows, tensor.pin_memory() if self.device.type == "cuda" else tensor, reasons
 
     def _moved(
-        self, read: tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]
-    ) -> tuple[NDArray[np.int64], Tensor, NDArray[np.object_]]:
+        self, read: tuple[Integers, Tensor, NDArray[np.object_]]
+    ) -> tuple[Integers, Tensor, NDArray[np.object_]]:
         rows, images, reasons = read
         return rows, images.to(self.device, non_blocking=True), reasons
 
 
 def image_batches(
-    particles: Particles, batches: Sequence[NDArray[np.int64]], workers: int, device: torch.device
-) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
+    particles: Particles, batches: Sequence[Integers], workers: int, device: torch.device
+) -> Iterator[tuple[Integers, Tensor]]:
     """Yield (rows (B,), images (B, d, d) on the device) of batches of rows, read ahead. InputError where an image
     cannot be used."""
     for rows, images, reasons in ImageReader(particles, batches, workers, device):
@@ -194,19 +195,19 @@ def image_batches(
         yield rows, images
 
 
-def in_batches(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+def in_batches(rows: Integers, size: int) -> list[Integers]:
     """Rows in their order, `size` at a time."""
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 
 
-def ctf_of(particles: Particles, rows: NDArray[np.int64]) -> Ctf | None:
+def ctf_of(particles: Particles, rows: Integers) -> Ctf | None:
     """The CTF of some rows, if it is known."""
     return None if particles.ctf is None else particles.ctf.select(rows)
 
 
 def split_particles(
-    ids: NDArray[np.int64], validation_percent: float, seed: int, seen: ArrayLike = ()
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ids: Integers, validation_percent: float, seed: int, seen: ArrayLike = ()
+) -> tuple[Integers, Integers]:
     """Row numbers of the training and of the validation particles, both sorted by id.
 
     Each particle draws a lot from its id and the seed, and the lowest ones validate: so the choice depends neither on
@@ -227,8 +228,8 @@ def split_particles(
 
 
 def split_halves(
-    ids: NDArray[np.int64], seed: int, seen: tuple[ArrayLike, ArrayLike] = ((), ())
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ids: Integers, seed: int, seen: tuple[ArrayLike, ArrayLike] = ((), ())
+) -> tuple[Integers, Integers]:
     """Row numbers of two halves of the particles, each sorted by id, by lots as in split_particles. Particles that the
     networks which the halves start from have `seen` stay in their half."""
     order = np.argsort(ids)
@@ -240,7 +241,7 @@ def split_halves(
     return order[first], order[~first]
 
 
-def _lots(ids: NDArray[np.int64], seed: int, purpose: int) -> NDArray[np.float64]:
+def _lots(ids: Integers, seed: int, purpose: int) -> Floats:
     """A number in [0, 1) for each id, which follows from the id, the seed and the purpose (splitmix64, Steele et al.
     2014)."""
     with np.errstate(over="ignore"):

@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.nn.curves import ERRORS
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
 from continuousflex_deep.nn.predict import Model, load_models
+from continuousflex_deep.nn.preparation import HALVES
 from continuousflex_deep.nn.targets import Prediction
-from continuousflex_deep.nn.training import HALVES
 from continuousflex_deep.particles import Particles
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +31,7 @@ class HalfSets:
     first: list[Model]
     second: list[Model]
 
-    def unseen(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def unseen(self, ids: Integers) -> Booleans:
         """Which particles (n,) neither half has learned from, nor chosen its best weights by."""
         checkpoints = [model.checkpoint for model in (*self.first, *self.second)]
         seen = [part.numpy() for c in checkpoints for part in (c.training_ids, c.validation_ids)]

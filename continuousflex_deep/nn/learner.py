@@ -9,18 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from continuousflex_deep.devices import mixed_precision
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint, new_network
+from continuousflex_deep.nn.checkpointing import copied
 from continuousflex_deep.nn.curves import History
 from continuousflex_deep.nn.data import ctf_of, image_batches
 from continuousflex_deep.nn.distributed import Team
-from continuousflex_deep.nn.keeper import copied
 from continuousflex_deep.nn.labels import Labels
 from continuousflex_deep.nn.loss import Loss
+from continuousflex_deep.nn.preparation import Training
 from continuousflex_deep.nn.schedule import Epoch
-from continuousflex_deep.nn.training import Training
-from continuousflex_deep.precision import mixed_precision
 from continuousflex_deep.progress import say
 
 # steps after which it is looked whether the loss is still a number; every look waits for the GPU

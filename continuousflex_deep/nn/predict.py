@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from continuousflex_deep.devices import mixed_precision
 from continuousflex_deep.nn.checkpoint import Checkpoint, load_checkpoint, model_files
 from continuousflex_deep.nn.data import ImageReader, ctf_of, in_batches
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.model import PoseNetwork
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.particles import Ctf, Particles
-from continuousflex_deep.precision import mixed_precision
 
 
 @dataclass(frozen=True, eq=False)

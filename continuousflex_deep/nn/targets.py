@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.geometry import axes_distance_deg, matrix_to_euler
 from continuousflex_deep.nn import doubt
 from continuousflex_deep.nn.labels import (
@@ -28,7 +28,6 @@ from continuousflex_deep.nn.labels import (
     quaternion_to_matrix,
 )
 
-Floats = NDArray[np.float64]
 # enough for matrices whose smallest singular value is a tenth of the largest
 _ITERATIONS = 8
 _ROTATION_SIZE = {"euler": 3, "quaternion": 4, "matrix": 9}

@@ -1,18 +1,17 @@
 """How well a network does on particles that it does not learn from."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from continuousflex_deep.arrays import Integers
+from continuousflex_deep.devices import mixed_precision
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.nn.data import ctf_of, image_batches, in_batches
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.loss import Loss, doubt_ratios
+from continuousflex_deep.nn.preparation import Training
 from continuousflex_deep.nn.targets import Prediction
-from continuousflex_deep.nn.training import Training
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.precision import mixed_precision
 
 _SMALLEST_BATCH = 64
 
@@ -33,7 +32,7 @@ def validate(training: Training, network: nn.Module, team: Team) -> dict[str, fl
 
 
 @torch.no_grad()
-def predicted_outputs(training: Training, network: nn.Module, rows: NDArray[np.int64]) -> Tensor:
+def predicted_outputs(training: Training, network: nn.Module, rows: Integers) -> Tensor:
     """The network's outputs (k, outputs) for some rows, on its device, in float32."""
     network.eval()
     device, outputs = training.device, []

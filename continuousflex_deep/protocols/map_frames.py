@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pwem.objects import AtomStruct, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.protocols.form_options import add_options
@@ -62,7 +62,7 @@ def frame_volumes(protocol: Any, volume: Any) -> SetOfVolumes:
     return volumes
 
 
-def _given_origin_A(volume: Any) -> NDArray[np.float64] | None:
+def _given_origin_A(volume: Any) -> Floats | None:
     """Where the first voxel (xyz) was said to be; None where it is at Scipion's default, its centre at the origin."""
     if not volume.hasOrigin():
         return None

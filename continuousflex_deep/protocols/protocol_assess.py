@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from pwem.objects import AtomStruct, SetOfAtomStructs, SetOfFSCs, SetOfVolumes
 from pyworkflow.protocol import params
 
-from continuousflex_deep.assessment_figures import CENTROID, REST, TRUE_CENTROID
 from continuousflex_deep.convert import enabled_ids, mode_ids_of
+from continuousflex_deep.figures.assessment import CENTROID, REST, TRUE_CENTROID
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.records import read_record

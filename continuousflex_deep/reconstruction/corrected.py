@@ -17,9 +17,9 @@ which images were used in the alignment (align --finest-resolution-A), agreement
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from continuousflex_deep.arrays import Floats, Singles
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.stacks import read_images
@@ -28,7 +28,6 @@ from continuousflex_deep.nma.warp import atoms_reach_A, displacement_field
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 
-Floats = NDArray[np.float64]
 _FINER = 2  # samples of a filtered image per pixel, between which is interpolated linearly
 _MARGIN = 1.15  # of the map's radius, as far as particles are looked for in images
 _PROBE_A = 10.0  # by which atoms are moved to learn the field of a mode
@@ -60,7 +59,7 @@ class MotionBasis:
     def __len__(self) -> int:
         return len(self.places_A)
 
-    def seen_A(self, rotations: NDArray[np.float64], amplitudes: Floats) -> Tensor:
+    def seen_A(self, rotations: Floats, amplitudes: Floats) -> Tensor:
         """Where the voxels appear (n, 2, v) in images of particles with rotations (n, 3, 3) and amplitudes (n, M)."""
         weights = np.concatenate([np.ones((len(amplitudes), 1)), amplitudes], axis=1)
         seen = np.einsum("nij,nm->nimj", rotations[:, :2], weights).reshape(len(amplitudes), 2, -1)
@@ -111,12 +110,12 @@ class MotionCorrected:
         images = torch.fft.fftshift(torch.fft.irfft2(transform, s=(fine, fine)), dim=(-2, -1))
         return images[:, self._crop, self._crop]
 
-    def _inverse_at(self, rotations: NDArray[np.float64]) -> Tensor:
+    def _inverse_at(self, rotations: Floats) -> Tensor:
         """1 / Σ CTF² (n, p) at the places of the samples."""
         matrices = torch.as_tensor(rotations, dtype=torch.float32, device=self.plain.device)
         return self.plain.gathered(self._inverse, matrices)
 
-    def volume(self) -> NDArray[np.float32]:
+    def volume(self) -> Singles:
         """The map (d, d, d), 0 outside the inscribed sphere."""
         out = np.zeros(self.basis.inside.shape, dtype=np.float32)
         out[self.basis.inside] = self._sum.cpu().numpy()

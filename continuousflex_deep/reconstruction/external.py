@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats, Integers, Map
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_volume
@@ -22,7 +22,6 @@ from continuousflex_deep.programs import RELION, XMIPP, Package, run_program
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.fsc import shell_filter
 
-Map = NDArray[np.float32]
 _OUTPUT = "map.mrc"
 _NOMINAL_CTF = (10000.0, 10000.0, 0.0, 300.0, 2.7, 0.1, 0.0)
 
@@ -119,7 +118,7 @@ class ProgramSums:
     def __init__(self, program: MapProgram, particles: Particles, ctf: bool, symmetry: str) -> None:
         self.program, self.particles, self.ctf, self.symmetry = program, particles, ctf, symmetry
 
-    def half_maps(self, first: NDArray[np.int64], second: NDArray[np.int64]) -> tuple[Map, Map]:
+    def half_maps(self, first: Integers, second: Integers) -> tuple[Map, Map]:
         """Plain maps (d, d, d) of the particles of these rows."""
         with progress_bar(self.program.program, 2, "half map") as bar:
             maps = []
@@ -128,7 +127,7 @@ class ProgramSums:
                 bar.update(1)
         return maps[0], maps[1]
 
-    def whole(self, signal_to_noise: NDArray[np.float64]) -> Map:
+    def whole(self, signal_to_noise: Floats) -> Map:
         """The map (d, d, d) of all particles, Wiener filtered: times SNR / (1 + SNR), (d//2 + 1,) by shell."""
         plain = self.program.map(self.particles, self.ctf, self.symmetry)
         return shell_filter(plain, signal_to_noise / (1 + signal_to_noise))

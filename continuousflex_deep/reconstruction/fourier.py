@@ -18,9 +18,9 @@ from itertools import product
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from continuousflex_deep.arrays import Floats, Singles
 from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.particles import Ctf
 
@@ -62,7 +62,7 @@ class SliceAccumulator:
         self,
         box_px: int,
         pixel_size_A: float,
-        symmetry: NDArray[np.float64] | None = None,
+        symmetry: Floats | None = None,
         device: torch.device | str = "cpu",
     ) -> None:
         self.box_px, self.pixel_size_A = box_px, pixel_size_A
@@ -78,8 +78,8 @@ class SliceAccumulator:
     def add(
         self,
         images: Tensor,
-        rotations: NDArray[np.float64],
-        shift_A: NDArray[np.float64],
+        rotations: Floats,
+        shift_A: Floats,
         ctf: Ctf | None,
         flipped: bool = False,
     ) -> None:
@@ -98,13 +98,13 @@ class SliceAccumulator:
         self.images += len(images)
 
     def weighted_samples(
-        self, images: Tensor, shift_A: NDArray[np.float64], ctf: Ctf | None, flipped: bool = False
+        self, images: Tensor, shift_A: Floats, ctf: Ctf | None, flipped: bool = False
     ) -> Tensor:
         """Samples CTF·I (n, p) on the grid of images (n, d, d), as `add` inserts them."""
         return self._weighted(images, shift_A, ctf, flipped)[0]
 
     def _weighted(
-        self, images: Tensor, shift_A: NDArray[np.float64], ctf: Ctf | None, flipped: bool
+        self, images: Tensor, shift_A: Floats, ctf: Ctf | None, flipped: bool
     ) -> tuple[Tensor, Tensor | None]:
         """Samples CTF·I and CTF² (n, p) of images; the latter None without weighting."""
         samples = self._samples(images, shift_A)
@@ -121,7 +121,7 @@ class SliceAccumulator:
         self.images += other.images
         return self
 
-    def _samples(self, images: Tensor, shift_A: NDArray[np.float64]) -> Tensor:
+    def _samples(self, images: Tensor, shift_A: Floats) -> Tensor:
         """Transforms (n, p) of the images, background removed, padded and moved to the centre."""
         d, padded = self.box_px, self.padded_px
         images = images.to(self.device) - background(images.to(self.device))[:, None, None]
@@ -194,7 +194,7 @@ class SliceAccumulator:
                 yield index, part
                 index = index + 1  # the neighbour along x
 
-    def volume(self, signal_to_noise: NDArray[np.float64] | None = None) -> NDArray[np.float32]:
+    def volume(self, signal_to_noise: Floats | None = None) -> Singles:
         """The map (d, d, d), zyx with the centre at pixel d//2; its sums along z are the images of a view along z.
 
         signal_to_noise: by shell (d//2 + 1,) of the unpadded map, the power of signal over that of noise in the plain

@@ -5,13 +5,10 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.errors import InputError
-
-Map = NDArray[np.float32]
-Floats = NDArray[np.float64]
 
 
 def fourier_shell_correlation(first: Map, second: Map) -> Floats:

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.analysis.groups import group_particles
-from continuousflex_deep.analysis.landscape import read_landscape
-from continuousflex_deep.analysis.merge import with_images
-from continuousflex_deep.analysis.split import split_landscape
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.landscape.landscape import read_landscape
+from continuousflex_deep.landscape.merging import with_images
+from continuousflex_deep.landscape.selection import group_particles
+from continuousflex_deep.landscape.split import split_landscape
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.particles import Particles
 

@@ -1,8 +1,8 @@
 """Two halves of a particle set that are reconstructed independently."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.particles import Particles
 
@@ -10,7 +10,7 @@ _COLUMN = "rlnRandomSubset"
 _LEAST = 2  # particles per half
 
 
-def half_sets(particles: Particles) -> tuple[NDArray[np.int64], NDArray[np.int64], str]:
+def half_sets(particles: Particles) -> tuple[Integers, Integers, str]:
     """Row numbers of both halves and how they were told apart.
 
     By rlnRandomSubset where the particles carry it, so that halves refined apart stay apart; else every other particle

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.fsc_table import THRESHOLDS
 from continuousflex_deep.progress import progress_bar
 
-Map = NDArray[np.float32]
 _CUT, RESOLVED = THRESHOLDS  # the latter is the FSC at which local resolution is read
 _WINDOW = 7.0  # width of the window in units of the map's resolution, as Cardone et al. advise
 _LEAST_PX, _MOST = 8.0, 0.5  # and its bounds, in voxels and in boxes

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.stacks import read_volume
 
-Map = NDArray[np.float32]
 _SAME = 0.01  # relative difference below which two pixel sizes or fields of view are the same
 
 

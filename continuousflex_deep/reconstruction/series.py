@@ -14,17 +14,15 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from PIL import Image
 
+from continuousflex_deep.arrays import Floats, Map
+from continuousflex_deep.figures.maps import draw_slices
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.reconstruction.maps import contrast_sign
-from continuousflex_deep.reconstruction.plots import draw_slices
 
-Map = NDArray[np.float32]
-Floats = NDArray[np.float64]
 _MAPS = ("half1", "half2", "map", "local")
 _RESOLVED = 0.5  # FSC of the shells in which the groups' signals are compared
 _FRAME_MS = 300

@@ -8,8 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.assessment_figures import ALLOWED, LEAST_ALLOWED, MASKED
 from continuousflex_deep.errors import FormatError
+from continuousflex_deep.figures.assessment import ALLOWED, LEAST_ALLOWED, MASKED
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.report.maps import fsc_content
 

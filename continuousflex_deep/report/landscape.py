@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import telling_names
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups
@@ -135,7 +136,7 @@ def _groups_of(path: str, name: str, table: LandscapeTable) -> list[NamedGroup]:
     return groups
 
 
-def _group_content(group: NamedGroup, table: LandscapeTable, kept: NDArray[np.int64], pack: Pack) -> dict[str, Any]:
+def _group_content(group: NamedGroup, table: LandscapeTable, kept: Integers, pack: Pack) -> dict[str, Any]:
     """Its ids, all of them, and the rows of those that the page keeps."""
     rows = np.flatnonzero(np.isin(table.ids[kept], group.ids)).astype(np.uint32)
     return {

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.records import read_json
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.report.csv_columns import read_columns
 
-Map = NDArray[np.float32]
 _FREQUENCY = "frequency_per_A"
 _PERCENTILES = (1.0, 99.9)  # of a map's densities: black and white
 _INCH, _DPI = 1.9, 110

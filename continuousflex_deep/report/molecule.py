@@ -6,18 +6,17 @@ from typing import Any
 
 import gemmi
 import numpy as np
-from numpy.typing import NDArray
 
-from continuousflex_deep.animation import without_translation
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, require_of_landscape
+from continuousflex_deep.motion import without_translation
 from continuousflex_deep.report.packing import Pack
 
-Floats = NDArray[np.float64]
 MOST_ATOMS = 20_000  # shown; more would neither move fluently nor be told apart
 _MOST_NUMBERS = 6_000_000  # of all frames together, where these are not computed from modes
 _TRACED = 0.8  # share of Cα and P among the atoms from which on they are drawn as a chain
@@ -79,13 +78,13 @@ def trajectory_content(
     return content | {"amplitudes": amplitudes.tolist()}
 
 
-def shown_atoms(structure: Structure, most: int = MOST_ATOMS) -> NDArray[np.int64]:
+def shown_atoms(structure: Structure, most: int = MOST_ATOMS) -> Integers:
     """One atom of each residue; where these are too many, of every second, third, …."""
     every = structure.representative_atoms
     return every[:: -(-len(every) // most)]
 
 
-def _atoms_content(name: str, structure: Structure, shown: NDArray[np.int64]) -> dict[str, Any]:
+def _atoms_content(name: str, structure: Structure, shown: Integers) -> dict[str, Any]:
     atoms = structure.select(shown)
     traced = np.isin(atoms.atom_names, ["CA", "P"]).mean() >= _TRACED
     whole = len(shown) == len(structure.representative_atoms)

@@ -10,7 +10,7 @@ import pytest
 from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion_missing, scipion_variables
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-_SCIPION_TESTS = "test_protocols_"  # modules that need neither pytest nor this file
+_SCIPION_TESTS = f"{__package__}.protocols."  # they run without pytest, by Scipion, too
 _SLOW_S = 3 * 3600
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -39,7 +39,7 @@ def scipion_home() -> Path:
 @pytest.fixture(scope="module")
 def screen() -> Iterator[None]:
     """A display: the user's own, or a virtual one; without either the test is skipped."""
-    from continuousflex_deep.tests.windows import virtual_screen  # needs Tk
+    from continuousflex_deep.tests.helpers.windows import virtual_screen  # needs Tk
 
     with virtual_screen():
         yield
@@ -48,13 +48,13 @@ def screen() -> Iterator[None]:
 @pytest.fixture(scope="module", autouse=True)
 def _scipion_for_its_own_tests(request: pytest.FixtureRequest) -> None:
     """Scipion's test classes, which Scipion runs without pytest, cannot ask for the fixture themselves."""
-    if request.module.__name__.rpartition(".")[2].startswith(_SCIPION_TESTS):
+    if request.module.__name__.startswith(_SCIPION_TESTS):
         request.getfixturevalue("scipion_home")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.name.startswith(_SCIPION_TESTS):
+        if isinstance(item, pytest.Function) and item.module.__name__.startswith(_SCIPION_TESTS):
             item.add_marker("scipion")
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(_SLOW_S))

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table
 
-Floats = NDArray[np.float64]
 _TOLD = {
     "score": "score", "ambiguous": "ambiguous", "angle_sd": "deviation of the angle (°)",
     "shift_sd": "deviation of the shift (Å)", "defocus": "defocus (Å)", "rot": "rot (°)", "tilt": "tilt (°)",
@@ -98,7 +98,7 @@ class LandscapeData:
         mode = name.removesuffix("_sd").removeprefix("q")
         return f"deviation of q{mode} (Å)" if name.endswith("_sd") else f"amplitude of mode {mode} (Å)"
 
-    def rows_of(self, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    def rows_of(self, ids: Integers) -> Integers:
         """Rows of particles by their ids. InputError where one is not in this landscape."""
         rows, found = self.table.find(ids)
         missing = ids[~found]

@@ -9,8 +9,8 @@ from tkinter import filedialog, messagebox, ttk
 import numpy as np
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, require_of_landscape
 from continuousflex_deep.viewers.dialogs import guarded, succeeds
 from continuousflex_deep.viewers.landscape_path import (
@@ -23,7 +23,6 @@ from continuousflex_deep.viewers.landscape_view import LandscapeView
 from continuousflex_deep.viewers.modes_data import ModesData
 from continuousflex_deep.viewers.particle_view import ParticleView, describe_particle
 
-Floats = NDArray[np.float64]
 _FRAME_MS, _REST_MS = 60, 10
 _WAY_S = 3.0  # from one end of a path to the other
 _NO_PATH = "Path: choose the tool and click in the landscape"

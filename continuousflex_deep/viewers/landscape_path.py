@@ -1,15 +1,14 @@
 """Paths in the axes of a landscape's view: conformations along them, and what the trajectory command takes of them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from continuousflex_deep.animation import equal_steps
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.trajectories import Trajectory, require_of_landscape
 from continuousflex_deep.particles import evenly_spread
+from continuousflex_deep.trajectories.frames import equal_steps
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 
-Floats = NDArray[np.float64]
 N_FRAMES = 40
 _MOST = 50_000  # particles that means are taken over; more cost time and change nothing that one sees
 _WIDTH = 0.15  # of the Gaussian that weighs them, in deviations of the particles along each axis

@@ -6,15 +6,14 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Integers, Mask
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.expressions import evaluate_condition
 from continuousflex_deep.io.groups import COLOURS, NamedGroup
+from continuousflex_deep.landscape.expressions import evaluate_condition
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_view import Layer
 
-Mask = NDArray[np.bool_]
 Combine = Literal["replace", "add", "remove", "intersect"]
 CHOSEN_COLOUR = "#ff00ff"  # of particles that are chosen and in no group yet
 _MOST_UNDO = 50
@@ -30,7 +29,7 @@ class Group:
     shown: bool = True
 
     @cached_property
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Integers:
         """Rows of the particles."""
         return np.flatnonzero(self.mask)
 

@@ -15,15 +15,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import ListedColormap, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.path import Path
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats, Integers, Mask, Singles
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.raster import Raster, Window
 from continuousflex_deep.viewers.trace import turned
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 LOG_DENSITY, DENSITY, PLAIN = "density (log)", "density", "one colour"
 FIXED_COLOURS = (LOG_DENSITY, DENSITY, PLAIN)
 # points that are drawn one by one; more of them hide each other, and slow the drawing
@@ -45,7 +43,7 @@ class Layer:
     """Particles, by their rows, to draw over the others in a colour of their own."""
 
     colour: str
-    rows: NDArray[np.int64]
+    rows: Integers
 
 
 class LandscapeView:
@@ -325,7 +323,7 @@ class LandscapeView:
             low, high = self._ranges[axis]
             text.set_text(f"{self.data.label(self.shown[axis])}: {low:.3g} … {high:.3g}")
 
-    def _drawn_rows(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _drawn_rows(self, rows: Integers) -> Integers:
         """Rows in the order of drawing: of a cloud, what is nearer is drawn later."""
         return rows[np.argsort(self.rotation[2] @ self._cloud[:, rows])] if self.is_3d else rows
 
@@ -341,7 +339,7 @@ def _class_colours(count: int) -> ScalarMappable:
     return ScalarMappable(Normalize(-0.5, count - 0.5), ListedColormap(list(colours)))
 
 
-def _first_view() -> NDArray[np.float32]:
+def _first_view() -> Singles:
     """The three axes seen from above one corner."""
     a, b = np.radians(-35), np.radians(25)
     about_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from continuousflex_deep.animation import swing_frames, without_translation, write_swing
+from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, read_mode_table
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.motion import without_translation
+from continuousflex_deep.trajectories.frames import swing_frames
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 # more atoms than these are not drawn: they would hide each other, and the motion would no longer be fluid
 MOST_SHOWN = 2000
 _BOND_A = 9.0  # consecutive residues of a chain that are farther apart are not joined: some are missing between them

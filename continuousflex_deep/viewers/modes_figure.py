@@ -3,12 +3,11 @@
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.viewers.modes_data import ModesData
 from continuousflex_deep.viewers.trace import COLOURS, Trace, principal_axes, turned
 
-Floats = NDArray[np.float64]
 DEFAULT_RMSD_A = 2.5
 _REST, _LINE = "#c8ced6", "#3b6ea5"
 _DEGREES_PER_PX = 0.5

@@ -2,9 +2,9 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from scipy import ndimage
 
+from continuousflex_deep.arrays import Floats, Singles
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.landscape_table import LandscapeTable
@@ -12,7 +12,6 @@ from continuousflex_deep.io.stacks import read_images_with_reasons
 from continuousflex_deep.viewers.modes_data import ModesData
 from continuousflex_deep.viewers.trace import Trace, principal_axes
 
-Floats = NDArray[np.float64]
 _SMOOTHING_A = 5.0  # deviation of the Gaussian that brings a particle out of its noise
 _COLOUR_RMSD = 2.0  # the colours end at the usual displacement times this
 
@@ -101,7 +100,7 @@ class ParticleView:
             self._image.set_clim(*np.percentile(shown, [0.5, 99.8]))
             self._image_axes.set(xlim=(-half_A, half_A), ylim=(half_A, -half_A))
 
-    def _centred(self, image: NDArray[np.float32], row: int) -> Floats:
+    def _centred(self, image: Singles, row: int) -> Floats:
         pixel_A, shift_A = self.table.pixel_size_A, self.table.shift_A
         smooth = ndimage.gaussian_filter(image.astype(np.float64), _SMOOTHING_A / pixel_A, mode="nearest")
         if shift_A is None:

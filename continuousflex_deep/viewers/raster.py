@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Singles = NDArray[np.float32]
-Floats = NDArray[np.float64]
+from continuousflex_deep.arrays import Booleans, Floats, Integers, Singles
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,11 @@ class Raster:
         return cls(shape, np.where(seen, cell, np.int32(rows * columns)))
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
+    def seen(self) -> Booleans:
         """(n,) whether a point is in the window."""
         return self.cell < self.shape[0] * self.shape[1]
 
-    def counts(self, chosen: NDArray[Any] | None = None) -> NDArray[np.int64]:
+    def counts(self, chosen: NDArray[Any] | None = None) -> Integers:
         """How many points, or chosen ones (a mask or numbers of points), are in each cell (rows, columns)."""
         return self._grid(np.bincount(self.cell if chosen is None else self.cell[chosen], minlength=self._cells))
 

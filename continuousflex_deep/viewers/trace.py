@@ -5,14 +5,15 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from continuousflex_deep.arrays import Floats, Integers
+
 COLOURS = "viridis"
 
 
 class Trace:
     """An artist on axes; ``drawn`` is its collection, with the colour scale that set_clim sets."""
 
-    def __init__(self, axes: Axes, bonds: NDArray[np.int64], width: float = 1.8) -> None:
+    def __init__(self, axes: Axes, bonds: Integers, width: float = 1.8) -> None:
         """bonds (B, 2): pairs of atoms that are joined by a line; without any, every atom is a dot."""
         self._bonds = bonds
         self.drawn: LineCollection | PathCollection

@@ -10,7 +10,7 @@ from pwem.viewers import EmPlotter
 from pyworkflow.protocol import params
 from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
 
-from continuousflex_deep.assessment_figures import (
+from continuousflex_deep.figures.assessment import (
     ERRORS_FILE,
     draw_errors,
     draw_groups,

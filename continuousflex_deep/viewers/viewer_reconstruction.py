@@ -10,7 +10,8 @@ from pwem.viewers import ChimeraView, EmPlotter
 from pyworkflow.protocol import params
 from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
 
-from continuousflex_deep.io.fsc_table import THRESHOLDS, Floats, read_fsc
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.io.fsc_table import THRESHOLDS, read_fsc
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
 

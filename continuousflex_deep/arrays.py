@@ -1,0 +1,15 @@
+"""Types of arrays, by what they hold. Shapes are given where they are used, in docstrings."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Rows = NDArray[np.int64]  # row numbers, for example of particles, from 0
+Booleans = NDArray[np.bool_]
+Column = NDArray[np.object_]  # texts of a table, a cell each
+
+Images = NDArray[np.float32]  # (n, d, d), yx
+Map = NDArray[np.float32]  # (d, d, d), zyx
+Mask = NDArray[np.bool_]  # (d, d, d), zyx

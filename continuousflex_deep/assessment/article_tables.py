@@ -1,0 +1,135 @@
+"""Tables in the article's layout (Hamitouche & Jonić 2022): distances as Tables 1 and 3, RMSD as Tables 2 and 4.
+
+The article's Tables 3 and 4 are Tables 1 and 2 for another set of images: here each compared file has its own row.
+Means and standard deviations are those of absolute errors. Where particles are lost, a second row tells the others.
+"""
+
+import csv
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from continuousflex_deep.assessment.evaluation import Evaluation
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.tables import format_rows
+
+_NOTE_LETTERS = 100  # of a line
+Cell = str | int | float | None
+_DISTANCES = {"angle_deg": "angle [°]", "shift_x_A": "shift x [Å]", "shift_y_A": "shift y [Å]"}
+_RMSD = {"rmsd_amplitude_A": "amplitudes [Å]", "rmsd_angle_A": "angles [Å]", "rmsd_shift_A": "shifts [Å]"}
+_OVERALL = "amplitude"  # the mean over modes, which the article gives without a deviation
+
+
+@dataclass(frozen=True)
+class Table:
+    """A named table: what it shows, the names of its columns, and rows of as many cells, None where not known; and what
+    is to be known of it."""
+
+    name: str
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+
+    def text(self) -> str:
+        """Title and table as plain text, three digits a number."""
+        told = f"{self.title}\n\n{format_rows(self.head, [[_shown(c) for c in row] for row in self.rows])}"
+        return told + (f"\n\n{textwrap.fill(self.note, _NOTE_LETTERS)}" if self.note else "")
+
+    def markdown(self) -> str:
+        """Title and table in Markdown, three digits a number."""
+        rows = [self.head, ["---"] * len(self.head), *([_shown(c) for c in row] for row in self.rows)]
+        told = "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(row)} |" for row in rows)])
+        return told + (f"\n\n{self.note}" if self.note else "")
+
+    def write_csv(self, path: Path) -> None:
+        """The table as CSV, six digits a number, empty cells where nothing is known."""
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(self.head)
+            writer.writerows([f"{c:.6g}" if isinstance(c, float) else c for c in row] for row in self.rows)
+
+
+def article_tables(evaluations: Mapping[str, Evaluation], bound: Mapping[str, float] | None = None) -> list[Table]:
+    """Distances and RMSD of named comparisons, such as 'network vs. truth'; with the bound's expected errors, by name.
+
+    A table of which no comparison knows anything is left out.
+    """
+    modes = sorted({m for e in evaluations.values() for m in e.mode_ids})
+    labels = {_OVERALL: "q [Å]"} | {f"amplitude_{m}": f"q{m} [Å]" for m in modes} | _DISTANCES
+    tables = [
+        _table(
+            "distances", "Distance between parameters (as the article's Tables 1 and 3)", evaluations, labels, bound
+        ),
+        _table(
+            "rmsd", "RMSD of the atoms by one type of parameter (as the article's Tables 2 and 4)", evaluations, _RMSD
+        ),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _table(
+    name: str,
+    title: str,
+    evaluations: Mapping[str, Evaluation],
+    labels: Mapping[str, str],
+    bound: Mapping[str, float] | None = None,
+) -> Table:
+    present = {e: label for e, label in labels.items() if any(e in one.errors for one in evaluations.values())}
+    heads = [[label, *([] if e == _OVERALL else [f"{label.partition(' [')[0]} SD"])] for e, label in present.items()]
+    rows: list[tuple[Cell, ...]] = []
+    for comparison, evaluation in evaluations.items() if present else ():
+        rows.append(_row(comparison, "all", evaluation, evaluation.n, found_only=False, errors=present))
+        if evaluation.n_lost:
+            which, left = f"within {evaluation.lost_deg:g}°", evaluation.n - evaluation.n_lost
+            rows.append(_row(comparison, which, evaluation, left, found_only=True, errors=present))
+    if bound is not None and rows:
+        cells = [[bound.get(e), *([] if e == _OVERALL else [None])] for e in present]
+        rows.append(("Cramér-Rao bound", "", None, *(c for pair in cells for c in pair)))
+    return Table(name, title, ("", "of", "particles", *(h for pair in heads for h in pair)), tuple(rows))
+
+
+def _row(
+    comparison: str, which: str, evaluation: Evaluation, n: int, found_only: bool, errors: Mapping[str, str]
+) -> tuple[Cell, ...]:
+    figures = evaluation.found if found_only else evaluation.overall
+    cells: list[Cell] = [comparison, which, n]
+    for name in errors:
+        figure = figures.get(name)
+        cells.append(figure.mean if figure else None)
+        if name != _OVERALL:
+            cells.append(figure.sd if figure else None)
+    return tuple(cells)
+
+
+def _shown(cell: Cell) -> str:
+    if cell is None:
+        return "–"
+    return f"{cell:.3g}" if isinstance(cell, float) else str(cell)
+
+
+def write_tables(folder: Path, tables: Sequence[Table]) -> None:
+    """tables.txt and tables.md with all tables, and each as NAME.csv."""
+    for suffix, texts in (("txt", [t.text() for t in tables]), ("md", [t.markdown() for t in tables])):
+        with atomic_path(folder / f"tables.{suffix}") as temporary:
+            temporary.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+    for table in tables:
+        table.write_csv(folder / f"{table.name}.csv")
+
+
+def write_errors(path: Path, evaluations: Mapping[str, Evaluation]) -> None:
+    """Errors of every particle as CSV: comparison, id, lost (0 or 1), and a column per kind of error, empty where a
+    comparison lacks it."""
+    kinds = list(dict.fromkeys(kind for e in evaluations.values() for kind in e.errors))
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["comparison", "id", "lost", *kinds])
+        for comparison, evaluation in evaluations.items():
+            columns = [
+                [f"{v:.6g}" for v in evaluation.errors[kind]] if kind in evaluation.errors else [""] * evaluation.n
+                for kind in kinds
+            ]
+            lost = evaluation.lost.astype(int).tolist()
+            for row in zip(evaluation.ids.tolist(), lost, *columns, strict=True):
+                writer.writerow([comparison, *row])

@@ -1,0 +1,110 @@
+"""All comparisons of one assessment: results with the truth and with each other, groups with their centroids."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from continuousflex_deep.assessment.article_tables import Cell, Table, article_tables, write_errors, write_tables
+from continuousflex_deep.assessment.centroids import GroupAgreement
+from continuousflex_deep.assessment.evaluation import (
+    Evaluation,
+)
+from continuousflex_deep.figures.assessment import (
+    ALLOWED,
+    CENTROID,
+    ERRORS_FILE,
+    MASKED,
+    draw_errors,
+    draw_groups,
+    errors_size,
+    groups_size,
+    save_png,
+)
+from continuousflex_deep.io.fsc_table import THRESHOLDS
+from continuousflex_deep.io.names import distinct
+
+TRUTH, VERSUS = "truth", " vs. "
+GROUP_FILES = ("fsc.csv", "centroid.pdb", "centroid.mrc")  # in a folder of each group
+_NOTE = (
+    f"{ALLOWED.capitalize()}: √(2F/(1 + F)) of the half maps' F, an estimate, not a bound. Poses and amplitudes were "
+    "found with this very structure, which raises F and the FSC with the centroid alike; both are independent of it "
+    "only beyond --finest-resolution-A of the alignment, and of very noisy images the estimated centroid may agree "
+    "better than the true one. Not told at 0.143, where it follows chance."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """Results against the truth by name, which is never "truth"; results against each other by 'second vs. first';
+    expected errors at the Cramér-Rao bound; and groups' maps."""
+
+    results: dict[str, Evaluation]
+    between: dict[str, Evaluation]
+    bound: dict[str, float] | None = None
+    groups: "Sequence[GroupAgreement]" = field(default=())
+
+    def comparisons(self) -> dict[str, Evaluation]:
+        """All comparisons by what they compare; names that two of them would have are numbered."""
+        found = [(f"{name}{VERSUS}{TRUTH}", one) for name, one in self.results.items()] + [*self.between.items()]
+        return dict(zip(distinct(name for name, _ in found), (one for _, one in found), strict=True))
+
+    def tables(self) -> list[Table]:
+        """The article's tables, and those of the groups."""
+        return article_tables(self.comparisons(), self.bound) + (group_tables(self.groups) if self.groups else [])
+
+    def files(self) -> list[str]:
+        """What write_assessment writes into its folder."""
+        files = ["tables.txt", "tables.md", *(f"{table.name}.csv" for table in self.tables())]
+        files += [ERRORS_FILE, "errors.png"] if self.comparisons() else []
+        files += ["fsc.png"] if self.groups else []
+        return files + [f"{g.group.name}/{name}" for g in self.groups for name in GROUP_FILES]
+
+    def facts(self) -> dict[str, Any]:
+        """All figures, for the record: comparisons together, and apart by what they are with; and the tables."""
+        named = {"comparisons": self.comparisons(), "results": self.results, "between": self.between}
+        facts: dict[str, Any] = {key: {n: one.as_dict() for n, one in found.items()} for key, found in named.items()}
+        facts |= {"bound": self.bound, "tables": [dataclasses.asdict(table) for table in self.tables()]}
+        return facts | {"groups": [group.as_dict() for group in self.groups]}
+
+
+def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
+    """For FSC 0.5 and 0.143: of each group the particles, their spread about its centroid, and the resolution in Å with
+    each conformation that its map is compared with."""
+    tables = []
+    for threshold in (f"{value:g}" for value in sorted(THRESHOLDS, reverse=True)):
+        known = (name for g in groups for name, found in g.resolutions_A().items() if threshold in found)
+        curves = [name for name in dict.fromkeys(known) if MASKED not in name]
+        rows: list[tuple[Cell, ...]] = []
+        for g in groups:
+            resolutions, label = g.resolutions_A(), f" ({g.group.label})" if g.group.label else ""
+            found = [resolutions.get(curve, {}).get(threshold) for curve in curves]
+            rows.append((f"{g.group.name}{label}", len(g.group.particles), g.models[CENTROID].spread_A, *found))
+        title = f"Resolution in Å where the FSC of groups' maps, neither filtered nor masked, falls to {threshold}"
+        head = ("", "particles", "spread [Å]", *curves)
+        tables.append(Table(f"resolution_{threshold}", title, head, tuple(rows), _NOTE if ALLOWED in curves else ""))
+    return tables
+
+
+def write_assessment(folder: Path, assessment: Assessment) -> None:
+    """Tables, errors of every particle, curves and pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tables(folder, assessment.tables())
+    comparisons = assessment.comparisons()
+    if comparisons:
+        write_errors(folder / ERRORS_FILE, comparisons)
+        errors = {name: one.errors for name, one in comparisons.items()}
+        figure = Figure(figsize=errors_size(errors))
+        draw_errors(errors, figure)
+        save_png(folder / "errors.png", figure)
+    if assessment.groups:
+        from continuousflex_deep.assessment.centroids import write_groups  # torch, as above
+
+        write_groups(folder, assessment.groups)
+        curves = {g.group.name: {n: (g.frequency, c) for n, c in g.curves.items()} for g in assessment.groups}
+        figure = Figure(figsize=groups_size(curves))
+        draw_groups(curves, figure)
+        save_png(folder / "fsc.png", figure)

@@ -1,0 +1,83 @@
+"""The align command: reads, checks, aligns with an engine, writes."""
+
+import dataclasses
+import sys
+
+import numpy as np
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.alignment import Alignment
+from continuousflex_deep.hemnma.engines.choice import make_engine
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
+from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
+from continuousflex_deep.io.reference import read_reference, read_rigid_reference
+from continuousflex_deep.io.stacks import check_images
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.left_out import tell_left_out
+from continuousflex_deep.runs.parts import PartStore, carried, determining, parts_folder
+from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
+
+# options that do not change the result, so that a resumed run may differ in them
+_FREE = (
+    "output", "device", "threads", "particles", "structure", "modes", "xmipp_processes", "xmipp_launcher", "xmipp_home",
+)  # fmt: skip
+
+
+def run(options: AlignOptions) -> None:
+    """Align the particles and write them to options.output, with a record beside it; resumes what a killed run left."""
+    output = require_particle_suffix(options.output)
+    require_writable_folder(output.parent)
+    require_free_names(output, options.particles, options.structure)
+    structure, modes = reference(options)
+    particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
+    engine = make_engine(structure, modes, options, parts_folder(output))
+    store = part_store(options, particles, structure, modes)
+    engine.check(particles)
+    alignment = Alignment(engine, particles, store)
+
+    def write() -> bool:
+        found = alignment.result()
+        if found is None:
+            return False
+        aligned, left_out = found
+        write_particles(aligned, output)
+        facts = engine.facts(aligned, alignment.calibration()[0])
+        tell_left_out(left_out, output)
+        write_record_of(output, store, "align", options, **facts, left_out=left_out.facts())
+        told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items())
+        print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
+        return True
+
+    store_now = lambda: part_store(options, particles, structure, modes)  # noqa: E731
+    SharedRun(store, output, alignment.complete, write, store_now).finish()
+
+
+def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
+    """The structure and the modes to align with; no modes where only poses are to be found and none are given."""
+    if not options.modes and options.fit == "pose":
+        return read_rigid_reference(options.structure)
+    if not options.modes:
+        raise InputError(
+            "option --modes is required: a folder of normal modes, as the nma command makes; "
+            "without modes only poses can be found (--fit pose)"
+        )
+    return read_reference(options.structure, options.modes, parse_mode_list(options.mode_list))
+
+
+def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
+    """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
+    check_images(particles)
+    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)
+    content = _determining(options, particles, *reference)
+    return PartStore(parts_folder(options.output), content, carried(particles))
+
+
+def _determining(options: AlignOptions, particles: Particles, *arrays: np.ndarray) -> list[object]:
+    """What a part's content depends on: options, structure, modes, particles."""
+    settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
+    if options.modes:
+        settings["mode_list"] = parse_mode_list(options.mode_list)  # however it is written
+    return determining(settings, particles, *arrays)

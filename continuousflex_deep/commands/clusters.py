@@ -1,0 +1,83 @@
+"""The `clusters` command: groups of a landscape, suggested by where its particles crowd, as a file of groups.
+
+Beside the file, …_record.json says how they were found. Outliers are in no group. Where the particles form one cloud,
+this is said, and the file holds all of them as one group: what follows still runs, and finds nothing to compare.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.groups import write_groups
+from continuousflex_deep.io.landscape_table import read_landscape_table
+from continuousflex_deep.io.records import require_record, write_record
+from continuousflex_deep.io.tables import format_rows
+from continuousflex_deep.landscape.clusters import Trial
+from continuousflex_deep.landscape.suggestion import Suggestion, remarks, suggest_groups
+from continuousflex_deep.options import ClustersOptions
+
+
+def run(options: ClustersOptions) -> None:
+    """The `clusters` command."""
+    output = Path(options.output)
+    if output.suffix != ".json" or output.is_dir():
+        raise InputError(f"--output: got '{output}', expected a file .json for the groups")
+    record = output.with_name(f"{output.stem}_record.json")
+    require_record(record)
+    suggestion = suggest_groups(read_landscape_table(options.landscape), options)
+    write_groups(output, [c.group for c in suggestion.clusters])
+    write_record(record, "clusters", options, **_facts(suggestion))
+    print(format_suggestion(suggestion, options))
+    print(f"written: {output}")
+
+
+def format_suggestion(suggestion: Suggestion, options: ClustersOptions) -> str:
+    """What the command prints: what was tried, what it says of the particles, and the clusters."""
+    trials, clusters = suggestion.found.trials, suggestion.clusters
+    certain = suggestion.doubtful is not None
+    head = ["cluster", "particles", *suggestion.labels, *(["mean probability"] if certain else [])]
+    rows = [
+        [c.group.name, str(len(c.group)), *(f"{m:.1f} ± {s:.1f}" for m, s in zip(c.mean, c.sd, strict=True)),
+         *([] if c.probability is None else [f"{c.probability:.3f}"])]
+        for c in clusters
+    ]  # fmt: skip
+    told = [_format_trials(trials), *remarks(suggestion), format_rows(head, rows)]
+    left_out = [f"{suggestion.outliers} outliers"] if suggestion.outliers else []
+    if suggestion.improbable:
+        left_out.append(f"{suggestion.improbable} particles of a probability below {options.min_probability:g}")
+    return "\n".join(told + ([f"in no group: {', '.join(left_out)}"] if left_out else []))
+
+
+def _format_trials(trials: list[Trial]) -> str:
+    """The table by which a number of clusters is chosen: BIC above the least one, or silhouettes."""
+    if trials[0].cloud is None:
+        least = min(t.score for t in trials)
+        rows = [
+            [str(t.number), f"{t.score:.1f}", f"{t.score - least:.1f}", "yes" if t.converged else "no"] for t in trials
+        ]
+        return format_rows(["clusters", "BIC", "above the least", "converged"], rows)
+    rows = [[str(t.number), f"{t.score:.3f}", f"{t.cloud:.3f}"] for t in trials]
+    return format_rows(["clusters", "silhouette", "of one cloud"], rows)
+
+
+def _facts(suggestion: Suggestion) -> dict[str, Any]:
+    """For the record."""
+    found = suggestion.found
+    return {
+        "grouping_supported": found.supported,
+        "remarks": remarks(suggestion),
+        "tried": [
+            {"clusters": t.number, ("bic" if t.cloud is None else "silhouette"): t.score, "converged": t.converged}
+            | ({} if t.cloud is None else {"silhouette_of_one_cloud": t.cloud})
+            for t in found.trials
+        ],
+        "coordinates": suggestion.labels,
+        "clusters": [
+            {"name": c.group.name, "particles": len(c.group), "mean": c.mean.tolist(), "sd": c.sd.tolist()}
+            | ({} if c.probability is None else {"mean_probability": c.probability})
+            for c in suggestion.clusters
+        ],
+        "outliers_left_out": suggestion.outliers,
+        "improbable_left_out": suggestion.improbable,
+        "in_doubt": suggestion.doubtful,
+    }

@@ -1,0 +1,77 @@
+"""The `convert` command: particles from one program's file to another's.
+
+Writes the particle file and, beside it as .json, its record. With --images the particles keep their poses, amplitudes
+and half sets, and everything else (images, CTF, optics groups, further columns) is that of the other file.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.modes import parse_mode_list
+from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
+from continuousflex_deep.io.records import require_record, write_record
+from continuousflex_deep.io.relion import optics_groups
+from continuousflex_deep.landscape.merging import with_images
+from continuousflex_deep.options import ConvertOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note, say
+
+
+def run(options: ConvertOptions) -> None:
+    """The `convert` command."""
+    output = require_particle_suffix(options.output)
+    record = output.with_suffix(".json")
+    require_record(record)
+    for source in (options.particles, options.images):
+        if source and output.exists() and output.samefile(source):
+            raise InputError(f"--output '{output}' is the file that is read; give another name")
+    mode_ids = parse_mode_list(options.xmd_modes) if options.xmd_modes else None
+    particles = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
+    if options.images:
+        particles = with_original(particles, read_particles(options.images))
+    write_particles(particles, output)
+    facts = describe(particles)
+    write_record(record, "convert", options, **facts)
+    if output.suffix == ".xmd" and (facts["half_sets"] or facts["optics_groups"] > 1):
+        note(f"'{output}': Xmipp's format has no half sets and optics groups; .star keeps them")
+    say(format_facts(facts))
+    say(f"written: {output}")
+
+
+def with_original(particles: Particles, original: Particles) -> Particles:
+    """The particles on the images of `original`, whose columns they get; our own columns that it lacks stay."""
+    joined = with_images(particles, original)
+    ours = {k: v for k, v in particles.extra.items() if k.startswith("cfd") and k not in joined.extra}
+    return joined.replace(extra=joined.extra | ours)
+
+
+def describe(particles: Particles) -> dict[str, Any]:
+    """What the particles carry, for the record: half sets are the number of particles by half."""
+    subset = particles.extra.get("rlnRandomSubset")
+    values, counts = np.unique(subset.astype(str), return_counts=True) if subset is not None else ([], [])
+    return {
+        "particles": len(particles),
+        "box_px": particles.box_px,
+        "pixel_size_A": particles.pixel_size_A,
+        "ctf": particles.ctf is not None,
+        "poses": particles.euler_deg is not None and particles.shift_A is not None,
+        "mode_ids": list(particles.mode_ids),
+        "optics_groups": len(set(optics_groups(particles))),
+        "half_sets": {str(v): int(c) for v, c in zip(values, counts, strict=True)},
+    }
+
+
+def format_facts(facts: dict[str, Any]) -> str:
+    """Summary that the command prints."""
+    parts = [
+        f"{facts['particles']} particles of {facts['box_px']} px, {facts['pixel_size_A']:.4g} Å/px",
+        "CTF" if facts["ctf"] else "no CTF",
+        "poses" if facts["poses"] else "no poses",
+        f"amplitudes of modes {' '.join(map(str, facts['mode_ids']))}" if facts["mode_ids"] else "no amplitudes",
+        f"optics groups: {facts['optics_groups']}",
+    ]
+    halves = " + ".join(str(count) for count in facts["half_sets"].values())
+    parts.append(f"half sets: {halves}" if halves else "no half sets")
+    return ", ".join(parts)

@@ -1,0 +1,114 @@
+"""The deform command: frames of a structure that moves along normal modes, and of the map around it."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.files import atomic_path, require_writable_folder
+from continuousflex_deep.io.frames import write_swing
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
+from continuousflex_deep.options import DeformOptions
+from continuousflex_deep.trajectories.frames import path_frames, swing_frames, swing_phases
+
+_FIRST_MODE = (7,)
+def run(options: DeformOptions) -> None:
+    """Write frames.pdb, frames.csv, record.json and, with a map, frame_001.mrc … to options.output."""
+    folder = require_writable_folder(options.output)
+    mode_ids, points = read_path(options)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids)
+    amplitudes, frames = _frames(structure, modes, points, options)
+    facts: dict[str, object] = {"modes": list(modes.mode_ids), "frames": len(frames)}
+    placed = placed_map(structure, options)
+    if placed is not None:
+        facts |= {"place": placed.place, "voxel_A": placed.voxel_A}
+    write_swing(folder / "frames.pdb", structure, frames)
+    _write_amplitudes(folder / "frames.csv", modes, amplitudes, structure, frames)
+    write_map_frames(folder, structure, frames, placed)
+    write_record(folder / "record.json", "deform", options, **facts)
+    print(f"{len(frames)} frames along modes {' '.join(map(str, modes.mode_ids))} are in {options.output}")
+
+
+def read_path(options: DeformOptions) -> tuple[tuple[int, ...], Floats | None]:
+    """The modes' numbers, and the points (P, M) of the path in Å along them; None for a swing."""
+    if options.amplitudes and options.particles:
+        raise InputError("--amplitudes and --particles both name where to go; give one of them")
+    asked = parse_mode_list(options.mode_list) if options.mode_list else None
+    if options.particles:
+        means, found = zip(*(_mean_amplitudes(name, asked) for name in options.particles), strict=True)
+        if len(set(found)) > 1:
+            raise InputError(
+                f"the particles have amplitudes along different modes, {' and '.join(map(str, sorted(set(found))))}; "
+                "name those of all by --mode-list"
+            )
+        return found[0], _from_rest(np.array(means))
+    chosen = asked or _FIRST_MODE
+    if options.amplitudes:
+        return chosen, _from_rest(_parsed(options.amplitudes, chosen))
+    if len(chosen) > 1:
+        raise InputError(
+            f"--mode-list: got {len(chosen)} modes, a swing is along one; name one, or give --amplitudes of all"
+        )
+    return chosen, None
+
+
+def _from_rest(points: Floats) -> Floats:
+    """A single conformation is gone to from the structure itself."""
+    return points if len(points) > 1 else np.concatenate([np.zeros_like(points), points])
+
+
+def _mean_amplitudes(name: str, asked: tuple[int, ...] | None) -> tuple[list[float], tuple[int, ...]]:
+    particles = read_particles(name)
+    amplitudes = particles.require_amplitudes("a deformation")
+    chosen = asked or tuple(particles.mode_ids)
+    missing = [mode for mode in chosen if mode not in particles.mode_ids]
+    if missing:
+        raise InputError(f"'{name}' has no amplitudes along modes {missing}; it has {list(particles.mode_ids)}")
+    columns = [tuple(particles.mode_ids).index(mode) for mode in chosen]
+    return amplitudes[:, columns].mean(axis=0).tolist(), chosen
+
+
+def _parsed(text: str, modes: tuple[int, ...]) -> Floats:
+    points = []
+    for part in text.split(";"):
+        try:
+            point = [float(word) for word in part.replace(",", " ").split()]
+        except ValueError:
+            point = []
+        if len(point) != len(modes) or not np.isfinite(point).all():
+            raise InputError(
+                f"--amplitudes: got '{part.strip()}', expected {len(modes)} numbers, one in Å for each of the modes "
+                f"{' '.join(map(str, modes))}"
+            )
+        points.append(point)
+    return np.array(points)
+
+
+def _frames(
+    structure: Structure, modes: NormalModes, points: Floats | None, options: DeformOptions
+) -> tuple[Floats, list[Floats]]:
+    if points is not None:
+        if options.n_frames == 1:
+            points = points[-1:]
+        return path_frames(structure, modes.vectors, points, options.n_frames)
+    farthest = np.array([options.swing_rmsd_A * np.sqrt(len(structure))])
+    frames = swing_frames(structure, modes.vectors, farthest, options.n_frames)
+    return swing_phases(options.n_frames)[:, None] * farthest, frames
+
+
+def _write_amplitudes(
+    path: Path, modes: NormalModes, amplitudes: Floats, structure: Structure, frames: list[Floats]
+) -> None:
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["frame", *(f"amplitude{mode}_A" for mode in modes.mode_ids), "rmsd_A"])
+        for number, (row, frame) in enumerate(zip(amplitudes, frames, strict=True), start=1):
+            rmsd_A = np.sqrt(np.square(frame - structure.coords_A).sum(axis=1).mean())
+            writer.writerow([number, *(f"{q:.3f}" for q in row), f"{rmsd_A:.3f}"])

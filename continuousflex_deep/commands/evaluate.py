@@ -1,0 +1,205 @@
+"""The `evaluate` command: results against the truth and against each other, and groups' maps against their centroids.
+
+Into a folder it writes tables.txt, tables.md, distances.csv and rmsd.csv (the article's Tables 1 to 4), errors.csv and
+errors.png (of every particle), record.json, and of groups resolution_0.5.csv, resolution_0.143.csv, fsc.png, and of
+each in a folder of its name fsc.csv, centroid.pdb and centroid.mrc. What an earlier run wrote there is removed first.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from continuousflex_deep.assessment.assessment import TRUTH, VERSUS, Assessment, group_tables, write_assessment
+from continuousflex_deep.assessment.evaluation import (
+    Evaluation,
+    comparable,
+    evaluate,
+    evaluate_between,
+    format_comparison,
+    format_evaluation,
+)
+from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.io.files import require_writable_folder, telling_names
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
+from continuousflex_deep.io.names import distinct
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.records import read_record, write_record
+from continuousflex_deep.io.reference import no_modes, read_reference, read_rigid_reference
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import AlignOptions, EvaluateOptions
+from continuousflex_deep.particles import Particles, join
+from continuousflex_deep.progress import note
+from continuousflex_deep.symmetry import point_group
+
+if TYPE_CHECKING:
+    from continuousflex_deep.assessment.centroids import GroupAgreement
+
+COMMAND, RECORD_FILE = "evaluate", "record.json"
+def run(options: EvaluateOptions) -> None:
+    """Print the tables and, if asked, write them."""
+    as_file = Path(options.output).suffix == ".json"
+    folder = require_writable_folder(options.output) if options.output and not as_file else None
+    assessment = assess(options)
+    _print_results(assessment)
+    if options.output:
+        facts = assessment.facts()
+        if folder is not None:
+            remove_earlier(folder)
+            write_assessment(folder, assessment)
+            facts["files"] = assessment.files()
+        record = Path(options.output) if folder is None else folder / RECORD_FILE
+        write_record(record, COMMAND, options, **facts)
+        print(f"written: {options.output}")
+
+
+def assess(options: EvaluateOptions) -> Assessment:
+    """What the options ask for. Raises InputError where there is nothing to compare, and as each comparison does."""
+    if not (options.truth or options.reconstruction or len(options.particles) > 1):
+        raise InputError(
+            "one particle file alone is nothing to compare: give the true parameters by --truth, another result by "
+            "--particles, or the maps of groups by --reconstruction"
+        )
+    if options.bound and not options.truth:
+        raise InputError("--bound: the Cramér-Rao bound is that at the true parameters; give them by --truth")
+    asked = parse_mode_list(options.mode_list) if options.mode_list else None
+    sets = {name: read_particles(path, mode_ids=asked) for name, path in _named(options.particles).items()}
+    structure, modes = _reference(options, asked or _common_modes(sets))
+    truth = read_particles(options.truth, mode_ids=asked) if options.truth else None
+    if options.bound and truth is not None and truth.amplitudes is not None and not options.modes:
+        raise InputError("--bound: option --modes is required, since the truth has amplitudes")
+    _require_symmetric(structure, modes, options)
+    how, results = (options.lost_deg, options.symmetry), {}
+    if truth is not None:
+        results = {name: evaluate(p, truth, structure, modes, *how) for name, p in sets.items()}
+    between = _between(sets, structure, modes, *how)
+    first = next(iter(sets.values()))
+    bound = _bound(join(first, truth), structure, modes, options) if options.bound and truth is not None else None
+    return Assessment(results, between, bound, _groups(truth, options))
+
+
+def _reference(options: EvaluateOptions, mode_ids: tuple[int, ...] | None) -> tuple[Structure, NormalModes]:
+    """The structure and its modes, or none where there are no amplitudes and none are given."""
+    if options.modes:
+        return read_reference(options.structure, options.modes, mode_ids)
+    if mode_ids:
+        raise InputError(
+            f"option --modes is required for amplitudes along modes {list(mode_ids)}: the folder that has them; "
+            "without modes only poses of particles without amplitudes are compared"
+        )
+    return read_rigid_reference(options.structure)
+
+
+def _common_modes(sets: Mapping[str, Particles]) -> tuple[int, ...] | None:
+    """The modes of the results that have amplitudes; None where none has. InputError where they differ."""
+    found = {name: p.mode_ids for name, p in sets.items() if p.amplitudes is not None}
+    if len(set(found.values())) > 1:
+        told = ", ".join(f"'{name}' {list(modes)}" for name, modes in found.items())
+        raise InputError(f"the results are of different modes, {told}; name those to compare by --mode-list")
+    return next(iter(found.values()), None)
+
+
+def _require_symmetric(structure: Structure, modes: NormalModes, options: EvaluateOptions) -> None:
+    """InputError unless the structure has the symmetry that is claimed, which would hide errors."""
+    rotations = point_group(options.symmetry)
+    if len(rotations) == 1:
+        return
+    # needs torch, which the rest of this module does not
+    import torch
+
+    from continuousflex_deep.devices import choose_device
+    from continuousflex_deep.imaging.projector import PointModel, require_symmetric
+
+    model = PointModel.from_structure(structure, modes, choose_device("cpu", options.threads))
+    require_symmetric(model, torch.as_tensor(rotations, dtype=torch.float32), options.symmetry)
+
+
+def _between(
+    sets: Mapping[str, Particles], structure: Structure, modes: NormalModes, lost_deg: float, symmetry: str
+) -> dict[str, Evaluation]:
+    """Each pair of results over the particles that both have; that a pair shares nothing is told."""
+    found = {}
+    for (first, p), (second, other) in combinations(sets.items(), 2):
+        if comparable(p, other):
+            found[f"{first}{VERSUS}{second}"] = evaluate_between(p, other, structure, modes, lost_deg, symmetry)
+        else:
+            note(f"'{first}' and '{second}' share no particles, or no type of parameter: they are not compared")
+    return found
+
+
+def _groups(truth: Particles | None, options: EvaluateOptions) -> "Sequence[GroupAgreement]":
+    """The groups' maps, along the groups' own modes, whichever the results are compared along."""
+    if not options.reconstruction:
+        return ()
+    # maps need torch, which the rest of this module does not
+    from continuousflex_deep.assessment.centroids import assess_groups, modes_needed
+    from continuousflex_deep.assessment.group_maps import read_group_maps
+    from continuousflex_deep.devices import choose_device
+
+    choose_device("cpu", options.threads)
+    groups = read_group_maps(options.reconstruction)
+    structure, modes = _reference(options, modes_needed(groups, truth) or None)
+    return assess_groups(groups, structure, modes, truth, options.b_factor_A2)
+
+
+def _named(paths: tuple[str, ...]) -> dict[str, str]:
+    """The files by their names without suffix, and so much of their paths as tells them apart. A file called truth has
+    another name, since comparisons with the truth have that one. InputError for one file twice."""
+    for path in paths:
+        if paths.count(path) > 1:
+            raise InputError(
+                f"--particles: '{path}' is given twice; a result is compared with the truth and with others"
+            )
+    bare = [Path(path).with_suffix("") for path in paths]
+    names = telling_names(bare if len(set(bare)) == len(bare) else paths)
+    return dict(zip(distinct(names, taken=(TRUTH,)), paths, strict=True))
+
+
+def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: EvaluateOptions) -> dict[str, float]:
+    """Expected absolute errors at the Cramér–Rao bound, by the names of errors."""
+    # needs torch, too, and the images
+    from continuousflex_deep.hemnma.bound import cramer_rao_bound
+    from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+
+    settings = AlignOptions(init="local", device=options.device, threads=options.threads)
+    if truth.amplitudes is None:
+        modes = no_modes(structure)
+    engine = EmbeddedEngine(structure, modes, settings)
+    return cramer_rao_bound(engine, truth, engine.calibration(truth)).as_errors()
+
+
+def _print_results(assessment: Assessment) -> None:
+    results, bound = assessment.results, assessment.bound
+    if len(results) == 1 and bound is None:
+        print(format_evaluation(next(iter(results.values()))))
+    elif results:
+        _print_comparison("of their true orientation", results, bound)
+    if assessment.between:
+        _print_comparison("of each other's orientation", assessment.between)
+    for table in group_tables(assessment.groups) if assessment.groups else ():
+        print(f"\n{table.text()}")
+
+
+def _print_comparison(where: str, results: dict[str, Evaluation], bound: dict[str, float] | None = None) -> None:
+    lost_deg = next(iter(results.values())).lost_deg
+    print(f"all particles:\n{format_comparison(results, bound=bound)}")
+    print(f"\nparticles within {lost_deg:g}° {where}:")
+    print(format_comparison(results, found_only=True, bound=bound) + "\n")
+
+
+def remove_earlier(folder: Path) -> None:
+    """Remove what an earlier run of the command wrote into the folder, by its record, so that nothing of it stands
+    beside the new results as if it belonged to them. Other files, and folders that hold some, stay."""
+    try:
+        record = read_record(folder / RECORD_FILE)
+    except DeepError:  # there is none, or it is nobody's that we know
+        return
+    files = record.get("files")
+    if record["command"] != COMMAND or not isinstance(files, list):
+        return
+    for path in [folder / name for name in files if isinstance(name, str)]:
+        # a record may have been edited, and a folder be a link to elsewhere
+        if path.is_file() and path.parent.resolve().is_relative_to(folder.resolve()):
+            path.unlink()
+            if path.parent != folder and not any(path.parent.iterdir()):
+                path.parent.rmdir()

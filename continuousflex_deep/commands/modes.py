@@ -1,0 +1,150 @@
+"""The modes command: what each mode does, which ones to use, and animations of them."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.figures.modes import draw_modes
+from continuousflex_deep.io.files import atomic_path, require_writable_folder
+from continuousflex_deep.io.frames import write_swing
+from continuousflex_deep.io.mode_table import (
+    DISPLACEMENTS_CSV,
+    MODES_CSV,
+    ModeTable,
+    mode_list_text,
+    read_mode_table,
+    write_mode_table,
+)
+from continuousflex_deep.io.modes import parse_mode_list
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.nma.choice import (
+    Motion,
+    match_atoms,
+)
+from continuousflex_deep.nma.mode_facts import (
+    Compared,
+    Inputs,
+    amplitude_of_rmsd,
+    make_table,
+    motion_towards_target,
+    residue_displacements,
+)
+from continuousflex_deep.options import ModesOptions
+from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.trajectories.frames import swing_frames
+
+_HEADINGS = {
+    "energy": "energy",
+    "collectivity": "collectivity",
+    "score": "score",
+    "largest_displacement_A": "largest (Å)",
+    "overlap": "overlap",
+    "amplitude_A": "amplitude (Å)",
+    "cumulative_overlap": "cumulative",
+}
+
+
+def run(options: ModesOptions) -> None:
+    """Write modes.csv, displacements.csv, modes.png, mode_7.pdb … and record.json; print the table and the choice."""
+    folder = _output_folder(options)
+    stale = read_mode_table(folder / MODES_CSV).mode_ids if (folder / MODES_CSV).exists() else ()
+    inputs = read_inputs(options)
+    motion = motion_towards_target(inputs, options)
+    table = make_table(inputs, motion, options)
+    facts = _facts(inputs, motion, table)
+    residues = residue_displacements(inputs, motion, options.swing_rmsd_A)
+    print(_report(table, facts, options))
+    for number in stale:
+        (folder / f"mode_{number}.pdb").unlink(missing_ok=True)
+    write_mode_table(folder / MODES_CSV, table)
+    _write_displacements(folder / DISPLACEMENTS_CSV, inputs.structure, residues)
+    draw_modes(folder / "modes.png", table, residues, inputs.structure, options.swing_rmsd_A)
+    _write_animations(folder, inputs, options.swing_rmsd_A)
+    write_record(folder / "record.json", "modes", options, n_atoms=len(inputs.structure), **facts)
+    print(f"table, picture and animations are in {options.output}")
+
+
+def _output_folder(options: ModesOptions) -> Path:
+    folder = require_writable_folder(options.output)
+    if folder.resolve() == Path(options.modes).resolve():
+        raise InputError(
+            f"--output: '{folder}' is the folder of the modes, whose record would be overwritten; give another one"
+        )
+    return folder
+
+
+def read_inputs(options: ModesOptions) -> Inputs:
+    """Read and check everything that is named. Raises InputError before any work."""
+    asked = parse_mode_list(options.mode_list) if options.mode_list else ()
+    structure, modes = read_reference(options.structure, options.modes)
+    modes.select(asked)
+    if not options.target:
+        return Inputs(structure, modes, asked, None)
+    target = read_structure(options.target, hydrogens=bool((structure.atomic_number == 1).any()))
+    matched = match_atoms(structure, target, options.structure, options.target)
+    atoms = matched.first
+    compared = Compared(matched, structure.coords_A[atoms], modes.vectors[:, atoms], target.coords_A[matched.second])
+    return Inputs(structure, modes, asked, compared)
+
+
+def _facts(inputs: Inputs, motion: Motion | None, table: ModeTable) -> dict[str, Any]:
+    """The chosen modes and, with a target, how far they lead towards it."""
+    facts: dict[str, Any] = {"chosen": list(table.chosen_ids)}
+    if motion is None or inputs.compared is None:
+        return facts
+    along = inputs.compared.motion(table.chosen)
+    return facts | {
+        "matched": inputs.compared.matched.description,
+        "rmsd_from_target_A": motion.rmsd_A,
+        "rmsd_left_by_all_modes_A": motion.rmsd_left_A,
+        "rmsd_left_by_chosen_modes_A": along.rmsd_left_A,
+        "chosen_amplitudes_A": [round(float(q), 3) for q in along.amplitudes_A],
+        "chosen_cumulative_overlap": float(along.cumulative[-1]),
+    }
+
+
+def _report(table: ModeTable, facts: dict[str, Any], options: ModesOptions) -> str:
+    """The table as text, what the numbers are for, and the modes to use."""
+    headings = {name: _HEADINGS[name] for name in table.columns}
+    lines = ["mode  " + "  ".join(headings.values())]
+    for row, mode in enumerate(table.mode_ids):
+        cells = [
+            f"{column[row]:{len(headings[name])}.{1 if name.endswith('_A') else 3}f}"
+            for name, column in table.columns.items()
+        ]
+        lines.append(f"{mode:4d}  " + "  ".join(cells) + ("  chosen" if table.chosen[row] else ""))
+    lines.append(f"largest: the atom that moves most, where the RMSD of all is {options.swing_rmsd_A:g} Å")
+    kind = "chosen" if options.mode_list else "suggested"
+    if "matched" in facts:
+        lines += [
+            facts["matched"],
+            f"RMSD from the target {facts['rmsd_from_target_A']:.2f} Å; left by all {len(table.mode_ids)} modes "
+            f"{facts['rmsd_left_by_all_modes_A']:.2f} Å, by the {kind} ones "
+            f"{facts['rmsd_left_by_chosen_modes_A']:.2f} Å (cumulative overlap "
+            f"{facts['chosen_cumulative_overlap']:.3f})",
+        ]
+    return "\n".join([*lines, f"{kind}: --mode-list '{mode_list_text(table.chosen_ids)}'"])
+
+
+def _write_displacements(path: Path, structure: Structure, residues: dict[str, Floats]) -> None:
+    shown = structure.representative_atoms
+    names = (structure.chain_ids, structure.residue_numbers, structure.residue_names)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["chain", "residue", "name", *residues])
+        for row, atom in enumerate(shown):
+            writer.writerow([*(n[atom] for n in names), *(f"{column[row]:.4f}" for column in residues.values())])
+
+
+def _write_animations(folder: Path, inputs: Inputs, swing_rmsd_A: float) -> None:
+    """mode_7.pdb …: one period of a swing along each mode."""
+    amplitude = amplitude_of_rmsd(inputs.structure, swing_rmsd_A)
+    with progress_bar("animate", len(inputs.modes), unit="mode") as bar:
+        for number, vector in zip(inputs.modes.mode_ids, inputs.modes.vectors, strict=True):
+            frames = swing_frames(inputs.structure, vector[None], amplitude)
+            write_swing(folder / f"mode_{number}.pdb", inputs.structure, frames)
+            bar.update(1)

@@ -1,0 +1,41 @@
+"""The preprocess command: phase flip, change of box, normalisation and inversion of particle images."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.imaging.preprocessing import describe_result, planned_steps, preprocess_images
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.stacks import StackWriter, check_images, read_images
+from continuousflex_deep.options import PreprocessOptions
+from continuousflex_deep.progress import progress_bar
+
+_BATCH_PIXELS = 2**23
+
+
+def run(options: PreprocessOptions) -> None:
+    """Write particles.mrcs, particles.star (same ids, poses and other columns) and record.json to options.output."""
+    particles = read_particles(options.particles, pixel_size_A=options.pixel_size_A or None)
+    require_writable_folder(options.output)
+    check_images(particles)
+    steps = planned_steps(particles, options)
+    folder = Path(os.path.abspath(options.output))
+    stack = folder / "particles.mrcs"
+    if str(stack) in set(particles.stacks):
+        raise InputError(f"'{stack}' is the stack that is read; choose another output folder")
+    done = describe_result(particles, steps, str(stack))
+    batch = max(1, _BATCH_PIXELS // particles.box_px**2)
+    with (
+        StackWriter(stack, len(particles), done.box_px, done.pixel_size_A) as writer,
+        progress_bar("preprocess", len(particles)) as bar,
+    ):
+        for start in range(0, len(particles), batch):
+            part = particles.select(np.arange(start, min(start + batch, len(particles))))
+            writer.write(preprocess_images(read_images(part), part, steps))
+            bar.update(len(part))
+    write_particles(done, folder / "particles.star")
+    write_record(folder / "record.json", "preprocess", options, n_particles=len(particles))

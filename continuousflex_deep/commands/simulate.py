@@ -1,0 +1,48 @@
+"""The simulate command: images with known truth."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from continuousflex_deep.imaging.simulation import draw_truth, images_in_order, noise_level, prepare
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.stacks import StackWriter
+from continuousflex_deep.options import SimulateOptions
+from continuousflex_deep.progress import progress_bar
+
+
+def run(options: SimulateOptions) -> None:
+    """Write particles.mrcs, particles.star (optics only), truth.star (with poses and amplitudes) and record.json."""
+    require_writable_folder(options.output)
+    simulator = prepare(options)
+    folder = Path(os.path.abspath(options.output))
+    truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"))
+    with (
+        _one_thread_per_image(),
+        StackWriter(folder / "particles.mrcs", options.count, truth.box_px, truth.pixel_size_A) as writer,
+        progress_bar("simulate", options.count, unit="image") as bar,
+    ):
+        level = noise_level(simulator, options)
+        for image in images_in_order(simulator, truth, level, options):
+            writer.write(image[None].numpy())
+            bar.update(1)
+    unknown = truth.replace(euler_deg=None, shift_A=None, mode_ids=(), amplitudes=None)
+    write_particles(unknown, folder / "particles.star")
+    write_particles(truth, folder / "truth.star")
+    write_record(folder / "record.json", "simulate", options, noise_sd_per_px=level)
+
+
+@contextmanager
+def _one_thread_per_image() -> Iterator[None]:
+    """An image's arrays are small: threads that share one mostly wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,183 @@
+"""Figures of an assessment, drawn from the tables that the evaluate command writes: by it, and by Scipion's viewer."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.fsc_table import THRESHOLDS
+from continuousflex_deep.io.groups import COLOURS
+
+Curves = Mapping[str, tuple[Floats, Floats]]  # frequencies in 1/Å and correlations, by name
+ERRORS_FILE = "errors.csv"
+_BEYOND = 1.5  # times the finest frequency at which maps agree with their centroids, curves are shown
+_MOST_MODES = 4  # with more of them, their mean error is shown alone
+_BINS = (8, 40)  # of a histogram, by the number of particles
+_SMALLEST = (2.0, 1e-4)  # percentile of errors, and share of the largest one, at which the axis begins
+_PANEL_INCH = (3.6, 3.2)
+# names of a group's curves: of the conformations that its map is compared with, and of what noise allows
+CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
+MASKED = ", masked"  # ends the names of curves within a mask
+ALLOWED = "allowed by noise"
+LEAST_ALLOWED = 0.25  # where this curve ends: below, half maps' F is less than 0.03, of which as much is chance
+_DASHES = ("-", "--", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
+_PANELS = {
+    CENTROID: "with its centroid",
+    TRUE_CENTROID: "with its true centroid",
+    REST: "with the structure at rest",
+    OTHER: "with the farthest other centroid",
+}
+
+
+def read_errors(path: str | Path) -> dict[str, dict[str, Floats]]:
+    """Errors (n,) by comparison and kind, from the table that the evaluate command writes. FormatError for another."""
+    file = require_file(path, "table of errors")
+    with file.open(encoding="utf-8", newline="") as source:
+        head, *rows = list(csv.reader(source)) or [[]]
+    if head[:3] != ["comparison", "id", "lost"]:
+        raise FormatError(f"'{file}': got columns {head[:5]}, expected comparison, id, lost and kinds of errors")
+    found: dict[str, dict[str, Floats]] = {}
+    for name in dict.fromkeys(row[0] for row in rows):
+        columns = zip(head[3:], zip(*[row[3:] for row in rows if row[0] == name], strict=True), strict=True)
+        found[name] = {kind: np.array(values, dtype=np.float64) for kind, values in columns if values[0]}
+    return found
+
+
+def error_panels(errors: Mapping[str, Mapping[str, Floats]]) -> dict[str, str]:
+    """The kinds of errors that have a panel, with its axis' name."""
+    kinds = list(dict.fromkeys(kind for by_kind in errors.values() for kind in by_kind))
+    modes = [kind for kind in kinds if kind.startswith("amplitude_")]
+    labels = {m: f"q{m.removeprefix('amplitude_')} [Å]" for m in modes} if len(modes) <= _MOST_MODES else {}
+    labels |= {} if labels else {"amplitude": "amplitudes, mean over modes [Å]"}
+    labels |= {"rmsd_amplitude_A": "conformation (RMSD) [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]"}
+    return {kind: label for kind, label in labels.items() if kind in kinds}
+
+
+def errors_size(errors: Mapping[str, Mapping[str, Floats]]) -> tuple[float, float]:
+    """Width and height in inch that suit draw_errors."""
+    return _size(len(error_panels(errors)))
+
+
+def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> None:
+    """Histograms of absolute errors (n,) by comparison and kind: a panel for each kind, a line for each comparison.
+
+    Axes are logarithmic, since errors of different methods differ by orders; the smallest count in the first bin.
+    """
+    panels = error_panels(errors)
+    for ax, (kind, label) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
+        known = {name: by_kind[kind] for name, by_kind in errors.items() if kind in by_kind}
+        edges = _error_bins(list(known.values()))
+        for i, name in enumerate(errors):
+            if name in known:
+                values = np.maximum(known[name], edges[0])
+                share = np.full(len(values), 100 / len(values))
+                ax.hist(values, bins=edges, weights=share, histtype="step", label=name, **_line(i))
+        ax.set_xlabel(f"difference in {label}")
+        ax.set_ylabel("particles [%]")
+        ax.set_xscale("log")
+        ax.set_xlim(edges[0], edges[-1])
+    _legend_below(figure)
+
+
+def _error_bins(errors: list[Floats]) -> Floats:
+    """Edges of bins of equal width in the logarithm that hold errors (n,) of all comparisons."""
+    largest = max(float(values.max()) for values in errors) * 1.001 or 1.0
+    smallest = min(float(np.percentile(values, _SMALLEST[0])) for values in errors)
+    bins = int(np.clip(np.sqrt(min(len(values) for values in errors)), *_BINS))
+    return np.geomspace(max(smallest, _SMALLEST[1] * largest), largest, bins + 1)
+
+
+def groups_size(groups: Mapping[str, Curves]) -> tuple[float, float]:
+    """Width and height in inch that suit draw_groups."""
+    return _size(len(group_panels(groups)))
+
+
+def group_panels(groups: Mapping[str, Curves]) -> dict[str, str]:
+    """The curves that have a panel, with its title."""
+    return {curve: title for curve, title in _PANELS.items() if any(curve in curves for curves in groups.values())}
+
+
+def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
+    """FSC of each group's map: a panel for each conformation that it is compared with, a line for each group, and in
+    the first panel, dotted, what the noise of its half maps is estimated to allow, as far as that is known."""
+    panels, last = group_panels(groups), _last_frequency(groups)
+    for ax, (curve, title) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
+        for i, (name, curves) in enumerate(groups.items()):
+            if curve in curves:
+                ax.plot(*curves[curve], label=name, **_line(i))
+        for i, curves in enumerate(groups.values()) if curve == CENTROID else ():
+            frequency, allowed = curves[ALLOWED]
+            end = int(np.argmax(np.append(allowed, 0.0) < LEAST_ALLOWED))
+            ax.plot(frequency[:end], allowed[:end], ":", color=_line(i)["color"], linewidth=1)
+        ax.plot([], [], ":", color="0.4", linewidth=1, label=ALLOWED)
+        for threshold in THRESHOLDS:
+            ax.axhline(threshold, color="0.6", linewidth=0.8, zorder=0)
+        ticks = np.linspace(0, last, 6)[1:]
+        ax.set_xticks(ticks, [f"1/{1 / t:.2g}" for t in ticks])
+        ax.set(xlim=(0, last), ylim=(-0.1, 1.05), xlabel="spatial frequency [1/Å]", ylabel="FSC")
+        ax.set_title(title, fontsize=10)
+    _legend_below(figure)
+
+
+def _line(number: int) -> dict[str, Any]:
+    """Colour and dashes of a line; neither alone tells more than a few lines apart for everyone."""
+    return {"color": COLOURS[number % len(COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
+
+
+def _last_frequency(groups: Mapping[str, Curves]) -> float:
+    """Up to where curves are shown: well beyond the last shell where a map agrees with its centroid."""
+    ends, nyquist = [], 0.0
+    for frequency, correlation in (curves[CENTROID] for curves in groups.values()):
+        ends += [frequency[1], *frequency[correlation >= min(THRESHOLDS)]]
+        nyquist = max(nyquist, float(frequency[-1]))
+    return min(nyquist, _BEYOND * float(max(ends)))
+
+
+def text_size(text: str) -> tuple[float, float]:
+    """Width and height in inch that suit draw_text."""
+    lines = text.splitlines()
+    return 0.5 + 0.075 * max(len(line) for line in lines), 0.4 + 0.153 * len(lines)
+
+
+def draw_text(text: str, figure: Figure) -> None:
+    """Tables of plain text, as they are."""
+    width, height = text_size(text)
+    figure.text(0.2 / width, 1 - 0.2 / height, text, family="monospace", fontsize=9, va="top", ha="left")
+
+
+def save_png(path: Path, figure: Figure) -> None:
+    """The figure as PNG, drawn without a display."""
+    figure.savefig(path, dpi=130, format="png")
+
+
+def _size(panels: int) -> tuple[float, float]:
+    columns = _columns(panels)
+    return _PANEL_INCH[0] * columns, _PANEL_INCH[1] * -(-panels // columns) + 0.4
+
+
+def _columns(panels: int) -> int:
+    return 2 if panels == 4 else min(3, panels)
+
+
+def _grid(figure: Figure, panels: int) -> list[Any]:
+    figure.set_layout_engine("constrained")
+    columns = _columns(panels)
+    axes = figure.subplots(-(-panels // columns), columns, squeeze=False).ravel()
+    for ax in axes[panels:]:
+        ax.set_axis_off()
+    return list(axes)
+
+
+def _legend_below(figure: Figure) -> None:
+    """One legend for all panels, which have the same lines."""
+    found: dict[str, Any] = {}
+    for ax in figure.axes:
+        handles, labels = ax.get_legend_handles_labels()
+        found |= {label: handle for handle, label in zip(handles, labels, strict=True) if label not in found}
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(4, len(found)), fontsize=8)

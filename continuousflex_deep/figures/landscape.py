@@ -1,0 +1,82 @@
+"""Pictures of a landscape, drawn without a display."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from continuousflex_deep.arrays import Booleans, Floats, Integers
+from continuousflex_deep.io.files import atomic_path
+
+_MANY = 5000  # from here on points hide each other and a density says more
+
+
+def draw_landscape(
+    path: str | Path,
+    coordinates: Floats,
+    explained: Floats | None,
+    outlier: Booleans,
+    source: Integers,
+    source_names: Sequence[str],
+    labels: Sequence[str],
+) -> None:
+    """PNG with the first planes of a landscape (n, k), labelled by coordinate (k,), and the variance explained (k,).
+
+    Methods that explain no variance (None) get no such panel.
+    Few points are drawn one by one, coloured by the file they came from (source (n,), from 1); many as a density.
+    """
+    k = coordinates.shape[1]
+    planes = [(0, 1), (0, 2)][: max(k - 1, 1)] if k > 1 else []
+    panels = max(len(planes), 1) + (explained is not None)
+    figure = Figure(figsize=(4.6 * panels, 4.2), layout="constrained")
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    shares = [""] * k if explained is None else [f" ({100 * share:.1f}% of variance)" for share in explained]
+    names = [_with_share(label, share) for label, share in zip(labels, shares, strict=True)]
+    for ax, (i, j) in zip(axes, planes, strict=False):
+        _draw_plane(ax, coordinates[:, [i, j]], outlier, source, source_names)
+        ax.set_xlabel(names[i])
+        ax.set_ylabel(names[j])
+    if not planes:
+        axes[0].hist(coordinates[~outlier, 0], bins="auto", color="tab:blue")
+        axes[0].set_xlabel(labels[0])
+        axes[0].set_ylabel("particles")
+    if explained is not None:
+        _draw_variance(axes[-1], explained)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)
+
+
+def _with_share(label: str, share: str) -> str:
+    """The share before the unit, as in 'PC1 (60.0% of variance) [Å]'."""
+    name, bracket, unit = label.partition(" [")
+    return f"{name}{share}{bracket}{unit}"
+
+
+def _draw_plane(
+    ax: Any, points: Floats, outlier: Booleans, source: Integers, source_names: Sequence[str]
+) -> None:
+    kept = points[~outlier]
+    if len(kept) > _MANY:
+        density = ax.hexbin(kept[:, 0], kept[:, 1], gridsize=80, bins="log", cmap="viridis", mincnt=1)
+        ax.figure.colorbar(density, ax=ax, label="particles")
+    else:
+        for number, name in enumerate(source_names, start=1):
+            mine = points[~outlier & (source == number)]
+            ax.scatter(mine[:, 0], mine[:, 1], s=8, alpha=0.6, linewidths=0, label=name)
+    if outlier.any():
+        ax.scatter(*points[outlier].T, s=14, marker="x", color="0.5", linewidths=0.8, label="outliers")
+    if len(ax.get_legend_handles_labels()[1]) > 1:
+        ax.legend(fontsize=7, loc="best")
+
+
+def _draw_variance(ax: Any, explained: Floats) -> None:
+    number = np.arange(1, len(explained) + 1)
+    ax.bar(number, 100 * explained, color="tab:blue", label="each")
+    ax.plot(number, 100 * np.cumsum(explained), "o-", color="tab:orange", label="cumulative")
+    ax.set_xlabel("principal component")
+    ax.set_ylabel("variance explained [%]")
+    ax.set_xticks(number)
+    ax.set_ylim(0, 105)
+    ax.legend(fontsize=7)

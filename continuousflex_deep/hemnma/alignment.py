@@ -1,0 +1,106 @@
+"""A set of particles aligned batch by batch, by this process or by many workers that share a folder of parts.
+
+The batches do not depend on the workers, and each worker takes the next one that nobody has: so the result is the same
+however many there are, whichever dies, and however often the run is killed and started again.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Generic
+
+import numpy as np
+
+from continuousflex_deep.arrays import Rows
+from continuousflex_deep.hemnma.learned import L
+from continuousflex_deep.hemnma.results import BatchResult, concatenated, merged_results
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.halving import Halving
+from continuousflex_deep.runs.left_out import ImageScreen, LeftOut, calibration_rows
+from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
+from continuousflex_deep.runs.pieces import do_pieces, joined_parts, part_of_rows
+
+if TYPE_CHECKING:
+    from continuousflex_deep.hemnma.engines.base import Engine
+
+_CALIBRATION = "calibration"
+class Alignment(Generic[L]):
+    """The alignment of some particles by an engine, its parts kept in a store."""
+
+    def __init__(self, engine: "Engine[L]", particles: Particles, store: Parts | None = None) -> None:
+        self.engine, self.particles = engine, particles
+        self.store: Parts = MemoryParts() if store is None else store
+        self._halving = Halving("aligning")
+
+    def run(self) -> tuple[Particles, LeftOut]:
+        """The aligned particles, and those left out because their images cannot be used."""
+        while True:
+            self.complete()
+            if (found := self.result()) is not None:
+                return found
+
+    def complete(self) -> None:
+        """Do what nobody else does until all parts are there."""
+        do_pieces(self.store, {_CALIBRATION: self._calibrate})
+        batches = self._batches()
+        if set(batches) <= self.store.finished():
+            return
+        calibration, screen = self.calibration()
+        work = {name: lambda rows=rows: self._align(rows, calibration, screen) for name, rows in batches.items()}
+        sizes = {name: len(rows) for name, rows in batches.items()}
+        do_pieces(self.store, work, sizes, "aligning")
+
+    def calibration(self) -> tuple[L, ImageScreen]:
+        """What the parts were made with."""
+        return self.engine.calibration_of(self._kept()), ImageScreen(*map(float, self._kept()["image_range"]))
+
+    def result(self) -> tuple[Particles, LeftOut] | None:
+        """The aligned particles, and those left out, from all parts; None when a part turns out damaged, and is to be
+        done again."""
+        parts = []
+        for name in [_CALIBRATION, *self._batches()]:
+            part = self.store.load(name)
+            if part is None:
+                return None
+            parts.append(part)
+        return self._merged(parts[1:])
+
+    def _merged(self, parts: list[Arrays]) -> tuple[Particles, LeftOut]:
+        rows, arrays, left_out = joined_parts(self.particles, parts)
+        good = self.particles if len(rows) == len(self.particles) else self.particles.select(rows)
+        good = good.replace(phase_flipped=self.calibration()[0].phase_flipped)
+        return merged_results(good, self.engine.mode_ids, [BatchResult(**arrays)], self.engine.options.fit), left_out
+
+    def _batches(self) -> dict[str, Rows]:
+        """The rows of each batch by the name of its part. Their size is that of whoever calibrated, so that workers on
+        other devices take the same ones."""
+        batches = self.engine.batches(self.particles, int(self._kept()["batch_size"]))
+        return {f"part-{rows[0]:08d}-{len(rows)}": rows for rows in batches}
+
+    def _kept(self) -> Arrays:
+        while (kept := self.store.load(_CALIBRATION)) is None:  # damaged
+            do_pieces(self.store, {_CALIBRATION: self._calibrate})
+        return kept
+
+    def _calibrate(self) -> Arrays:
+        calibration, screen = calibrated(self.engine, self.particles)
+        of_images = {"image_range": np.array([screen.lowest, screen.highest])}
+        return calibration.arrays() | of_images | {"batch_size": np.array(self.engine.batch_size())}
+
+    def _align(self, rows: Rows, calibration: L, screen: ImageScreen) -> Arrays:
+        align = lambda piece: self.engine.align_batch(self.particles, piece, calibration)  # noqa: E731
+        return screened(screen, self.particles, rows, lambda r: concatenated(self._halving.pieces(align, r)).arrays())
+
+
+def screened(
+    screen: ImageScreen, particles: Particles, rows: Rows, compute: Callable[[Rows], Mapping[str, np.ndarray]]
+) -> Arrays:
+    """A part: what `compute` gives for those of some rows whose images can be used, and why not for the others."""
+    good, bad, reasons = screen.usable(particles, rows)
+    arrays = part_of_rows(good, bad, reasons)
+    return arrays | dict(compute(good)) if len(good) else arrays
+
+
+def calibrated(engine: "Engine[L]", particles: Particles) -> tuple[L, ImageScreen]:
+    """A calibration from usable images, evenly spread over the set, and what these are like."""
+    rows, screen = calibration_rows(particles, engine.options.calibration_particles)
+    learn = lambda chosen: engine.calibrate(particles.select(chosen))  # noqa: E731
+    return Halving("calibrating with").subset(learn, rows), screen

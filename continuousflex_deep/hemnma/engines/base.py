@@ -1,0 +1,87 @@
+"""What every HEMNMA engine offers: the same inputs, the same outputs, the same errors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Generic
+
+import numpy as np
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.alignment import Alignment, calibrated
+from continuousflex_deep.hemnma.learned import L
+from continuousflex_deep.hemnma.results import BatchResult
+from continuousflex_deep.io.stacks import check_images
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note
+from continuousflex_deep.runs.parts import Arrays, Parts
+
+# of the structure's radius that the box must hold at least
+_SEEN = 0.75
+
+
+class Engine(ABC, Generic[L]):
+    """Finds pose and normal-mode amplitudes of particles; made from a structure, its modes and the options of
+    `align`. The work is done in batches, which do not depend on each other."""
+
+    options: AlignOptions
+    mode_ids: tuple[int, ...]
+    radius_A: float  # of the structure's farthest atom from its centre
+
+    def align(self, particles: Particles, store: Parts | None = None) -> Particles:
+        """The particles with euler_deg, shift_A, amplitudes and scores (and error bars where the engine knows them),
+        by id. Those whose image cannot be used (constant, not finite, unreadable) are left out, and named on stderr.
+
+        With a store, finished batches are kept there and not done again, and other processes may work at them, too.
+        Raises InputError for particles that cannot be aligned: stacks missing, no poses for a local start, no usable
+        image at all.
+        """
+        self.check(particles)
+        aligned, left_out = Alignment(self, particles, store).run()
+        for line in left_out.lines(most=20):
+            note(f"left out: {line}")
+        return aligned
+
+    def check(self, particles: Particles) -> None:
+        """Find bad input before any long work: missing or short stacks, a box that is too small. Says where no CTF is
+        known."""
+        check_images(particles)
+        field_A = particles.box_px * particles.pixel_size_A
+        if field_A < 2 * _SEEN * self.radius_A:
+            raise InputError(
+                f"the box of {particles.box_px} px × {particles.pixel_size_A:g} Å = {field_A:.0f} Å does not hold the "
+                f"structure, whose farthest atom is {self.radius_A:.0f} Å from its centre; check the pixel size "
+                "or extract a larger box"
+            )
+        if not particles.phase_flipped and particles.ctf is None:
+            note("the particles have no CTF; their images are taken as free of it")
+
+    def batches(self, particles: Particles, size: int = 0) -> Iterator[np.ndarray]:
+        """Row numbers of one batch after another; size 0 takes batch_size()."""
+        step = size or self.batch_size()
+        for start in range(0, len(particles), step):
+            yield np.arange(start, min(start + step, len(particles)))
+
+    def calibration(self, particles: Particles) -> L:
+        """What is to be learned from the particles, of those whose images can be used."""
+        return calibrated(self, particles)[0]
+
+    @abstractmethod
+    def batch_size(self) -> int:
+        """Particles that are aligned together."""
+
+    @abstractmethod
+    def calibrate(self, particles: Particles) -> L:
+        """What is to be learned from all of these particles."""
+
+    @abstractmethod
+    def calibration_of(self, arrays: Arrays) -> L:
+        """The calibration that gave these arrays."""
+
+    @abstractmethod
+    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: L) -> BatchResult:
+        """Results of some rows, in their order."""
+
+    @abstractmethod
+    def facts(self, aligned: Particles, calibration: L) -> dict[str, object]:
+        """What the record of a run tells."""

@@ -1,0 +1,268 @@
+"""The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from continuousflex_deep.devices import choose_device
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
+from continuousflex_deep.hemnma.descent import Found, descended
+from continuousflex_deep.hemnma.engines.base import Engine
+from continuousflex_deep.hemnma.refine import State
+from continuousflex_deep.hemnma.results import BatchResult
+from continuousflex_deep.hemnma.schedule import Band, Schedule, ScheduleMaker
+from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
+from continuousflex_deep.hemnma.starts import (
+    FROM_KNOWN_POSES,
+    given_amplitudes,
+    given_state,
+    joined,
+    knows_amplitudes,
+    with_conformations,
+    with_neighbours,
+)
+from continuousflex_deep.imaging.ctf import ctf_at
+from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, require_symmetric
+from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
+from continuousflex_deep.io.modes import NormalModes, require_same_atoms
+from continuousflex_deep.io.stacks import read_images
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note
+from continuousflex_deep.runs.parts import Arrays
+from continuousflex_deep.stages import stage
+from continuousflex_deep.symmetry import point_group
+
+# conformations per mode that the search tries: of the prior where nothing is known yet, fewer of it beside those that
+# were found to occur, and many more in a second look
+_FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
+# particles that show this much more weakly than others (in deviations) are looked at a second time
+_SECOND_LOOK_ABOVE = 2.5
+
+
+class EmbeddedEngine(Engine[Calibration]):
+    """HEMNMA as batched nonlinear least squares on tensors, for one structure and its modes.
+
+    structure, modes: of the same atoms; options: those of the align command. Runs on CPU or GPU.
+    """
+
+    def __init__(self, structure: Structure, modes: NormalModes, options: AlignOptions) -> None:
+        require_same_atoms(modes, len(structure))
+        self.options, self.mode_ids = options, modes.mode_ids
+        self.device = choose_device(options.device, options.threads)
+        self.model = PointModel.from_structure(structure, modes, self.device)
+        self.radius_A = self.model.radius_A
+        self._residues = torch.as_tensor(structure.residue_index)
+        # of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
+        self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
+        self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
+        self._require_symmetry()
+        self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
+
+    def _require_symmetry(self) -> None:
+        """InputError unless the model has the symmetry that is claimed, and keeps it."""
+        if len(self._symmetry) == 1:
+            return
+        if self.options.fit != "pose":
+            raise InputError(
+                f"--symmetry {self.options.symmetry} is for rigid alignment (--fit pose): motions along modes break "
+                "the symmetry, and poses that look the same in the structure differ then; leave it out"
+            )
+        require_symmetric(self.model, self._symmetry, self.options.symmetry)
+
+    def calibration_of(self, arrays: Arrays) -> Calibration:
+        """The calibration that gave these arrays."""
+        return Calibration.of(arrays, self.device)
+
+    def check(self, particles: Particles) -> None:
+        super().check(particles)
+        if self.options.init == "local" or self.options.fit == "conformation":
+            particles.require_poses(FROM_KNOWN_POSES)
+        self._require_modes_of(particles)
+
+    def _require_modes_of(self, particles: Particles) -> None:
+        """InputError where poses alone are to be found in conformations that the engine has not all modes for."""
+        if self.options.fit != "pose" or particles.amplitudes is None:
+            return
+        bent = [m for i, m in enumerate(particles.mode_ids) if (particles.amplitudes[:, i] != 0).any()]
+        if missing := sorted(set(bent) - set(self.mode_ids)):
+            raise InputError(
+                f"the particles have amplitudes along modes {missing}, which are not among those given; give --modes "
+                f"and --mode-list '{' '.join(map(str, bent))}', so that each is aligned in its own conformation, or "
+                "remove these columns to align all in that of the structure"
+            )
+
+    def batch_size(self) -> int:
+        return self.options.batch or (64 if self.device.type == "cpu" else 512)
+
+    def calibrate(self, particles: Particles) -> Calibration:
+        """Noise, transfer and contrast sign from all of these particles."""
+        chosen, maker, band, images = self._loaded(particles, np.arange(len(particles)))
+        noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
+        start = self._starter(chosen, maker, self._prior(_FIRST))
+        calibration = calibrate(band, noise, maker, start)
+        if calibration.phase_flipped != band.flipped:
+            here, there = ("are", "are not") if calibration.phase_flipped else ("are not", "are")
+            note(f"the images {here} phase flipped, though their file says they {there}; they are taken as they look")
+        return calibration
+
+    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> BatchResult:
+        """Poses, amplitudes and error bars of some rows; where a particle shows weakly, by a wider search, too."""
+        chosen, maker, band, _ = self._loaded(particles, rows, calibration)
+        levels, spectra = maker.levels(calibration.fine_px), calibration.spectra
+        known = torch.cat([self._prior(_BESIDE_KNOWN), calibration.conformations])
+        found = self._found(chosen, maker, band, calibration, levels, known)
+        weak = torch.nonzero(calibration.intensity.weakness(found.intensity) > _SECOND_LOOK_ABOVE).flatten()
+        if len(weak) and self._may_search:
+            searched = np.isin(weak.cpu().numpy(), self._doubtful(chosen)) | (self.options.init == "global")
+            wider = self._prior(_SECOND_LOOK, seed=1), 2 * self.options.n_hypotheses
+            for which, how in ((~searched, (known, 0)), (searched, wider)):
+                some = weak[torch.from_numpy(which).to(weak.device)]
+                if len(some):
+                    few, search = band[some], self._searcher(chosen.select(some.cpu().numpy()), maker, *how)
+                    again = descended(few, search(few, spectra), levels, spectra)
+                    found = found.better(again, some, self._symmetry)
+        return BatchResult.of(found, calibration.intensity.weakness(found.intensity))
+
+    @property
+    def _may_search(self) -> bool:
+        """Whether all orientations may be searched where that seems needed."""
+        o = self.options
+        return o.fit != "conformation" and (o.init == "global" or o.search_above_deg > 0)
+
+    def _found(
+        self, chosen: Particles, maker: ScheduleMaker, band: Band, calibration: Calibration, levels: Schedule,
+        known: Tensor,
+    ) -> Found:  # fmt: skip
+        """What is found from the starts that the options ask for: each particle's given pose or, where that is too
+        uncertain, a search."""
+        spectra, doubtful = calibration.spectra, self._doubtful(chosen)
+        if not len(doubtful):
+            return descended(band, self._starter(chosen, maker, known)(band, spectra), levels, spectra)
+        parts = []
+        certain = np.setdiff1d(np.arange(len(chosen)), doubtful)
+        for rows, starter in ((certain, self._starter), (doubtful, self._searcher)):
+            if len(rows):
+                some = band[torch.from_numpy(rows).to(self.device)]
+                start = starter(chosen.select(rows), maker, known)
+                parts.append(descended(some, start(some, spectra), levels, spectra))
+        order = np.argsort(np.concatenate([certain, doubtful]))
+        return Found.joined(parts)[torch.from_numpy(order).to(self.device)]
+
+    def _doubtful(self, particles: Particles) -> np.ndarray:
+        """Rows whose given pose is too uncertain to start from."""
+        deviation, limit = particles.angle_sd_deg, self.options.search_above_deg
+        if self.options.init == "global" or not self._may_search or deviation is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero(~(deviation <= limit))  # or not a number
+
+    def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
+        """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
+        them."""
+        chosen, maker, band, _ = self._loaded(particles, rows, calibration)
+        refiner = maker.levels(calibration.fine_px).fine.refiner
+        images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
+        return refiner.evaluate(images, given_state(chosen, self.mode_ids, self.device)).covariance()
+
+    def facts(self, aligned: Particles, calibration: Calibration) -> dict[str, object]:
+        """What the record of a run tells: contrast, finest resolution used, and how many particles are ambiguous."""
+        field_A = aligned.box_px * aligned.pixel_size_A
+        bright = bool(calibration.spectra.transfer.sum() > 0)
+        return {
+            "contrast": "bright particles" if bright else "dark particles",
+            "phases": "flipped" if calibration.phase_flipped else "not flipped",
+            "finest_resolution_A": round(field_A / calibration.fine_px, 2),
+            "ambiguous": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
+        }
+
+    @stage("images read and transformed")
+    def _loaded(
+        self, particles: Particles, rows: np.ndarray, calibration: Calibration | None = None
+    ) -> tuple[Particles, ScheduleMaker, Band, Tensor]:
+        """Some particles, the levels for their images, and the images as coefficients and as pixels (k, d, d), of mean
+        0 and in units of each one's noise."""
+        chosen = particles.select(rows)
+        maker = self._maker(chosen)
+        images = torch.from_numpy(read_images(chosen)).to(self.device)
+        images = images - images.mean(dim=(1, 2), keepdim=True)
+        level = noise_levels(maker.band.gather(images), maker.band)
+        images = images / level[:, None, None]
+        flipped = calibration.phase_flipped if calibration else chosen.phase_flipped
+        return chosen, maker, self._band(chosen, images, maker.band, flipped), images
+
+    def _maker(self, particles: Particles) -> ScheduleMaker:
+        field_A = particles.box_px * particles.pixel_size_A
+        o = self.options
+        return ScheduleMaker.of(
+            self.model,
+            self._residues,
+            particles.box_px,
+            field_A,
+            self.prior_sd_A,
+            o.angular_step_deg,
+            o.finest_resolution_A,
+            self._symmetry,
+            o.fit,
+        )
+
+    def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc, flipped: bool) -> Band:
+        field_A = particles.box_px * particles.pixel_size_A
+        data = disc.gather(images)
+        if particles.ctf is None:
+            ctf = torch.ones(data.shape, device=self.device)
+        else:
+            ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
+        return Band(data, ctf, disc, field_A, flipped)
+
+    def _prior(self, per_mode: int, seed: int = 0) -> Tensor:
+        """The reference's conformation, and others as are expected where nothing is known."""
+        modes = len(self.mode_ids)
+        return prior_conformations(modes, self.prior_sd_A, per_mode * modes, seed).to(self.device)
+
+    def _starter(self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0) -> Start:
+        """What gives each particle its first hypotheses: the search in some conformations (C, M), or the pose it comes
+        with."""
+        o, ids = self.options, self.mode_ids
+        if o.fit == "conformation":
+            given = given_state(particles, ids, self.device)
+            return lambda band, spectra: with_conformations(given[: len(band.data)], conformations)
+        if o.init == "local":
+            given = given_state(particles, ids, self.device)
+            fresh = o.fit == "both" and not knows_amplitudes(particles, ids)
+
+            def near(band: Band, spectra: Spectra) -> State:
+                here = given[: len(band.data)]
+                turned = with_neighbours(here, o.local_step_deg)
+                return joined(turned, with_conformations(here, conformations[1:])) if fresh else turned
+
+            return near
+        return self._searcher(particles, maker, conformations, hypotheses)
+
+    def _searcher(
+        self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0
+    ) -> Start:
+        """What finds each particle's first hypotheses among all orientations, in some conformations (C, M)."""
+        o = self.options
+        library = self._library(maker, conformations)
+        known = given_amplitudes(particles, self.mode_ids, self.device) if o.fit == "pose" else None
+
+        def search(band: Band, spectra: Spectra) -> State:
+            images = band.whitened(spectra).prefix(len(library.disc))
+            given = None if known is None else known[: len(band.data)]
+            # hypotheses a little farther apart than neighbours on the grid, so that they are different ones
+            return library.best(images, hypotheses or o.n_hypotheses, 1.15 * o.angular_step_deg, given)
+
+        return search
+
+    def _library(self, maker: ScheduleMaker, conformations: Tensor) -> ReferenceLibrary:
+        """The references for this size of image and these conformations; the last two libraries are kept."""
+        key, o = (maker.box_px, maker.field_A, conformations.cpu().numpy().tobytes()), self.options
+        if key not in self._libraries:
+            shift_A, disc = o.max_shift_percent / 100 * maker.field_A, maker.coarse_disc()
+            self._libraries = dict(list(self._libraries.items())[-1:])
+            self._libraries[key] = ReferenceLibrary(
+                maker.coarse_model, disc, maker.field_A, o.angular_step_deg, shift_A, conformations, self._symmetry
+            )
+        return self._libraries[key]

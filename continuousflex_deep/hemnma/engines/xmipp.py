@@ -1,0 +1,260 @@
+"""Xmipp's HEMNMA behind the engine interface: each batch is a run of its program, serial or under MPI."""
+
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from continuousflex_deep.arrays import Images
+from continuousflex_deep.errors import DeepError, InputError, MissingDependencyError
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
+from continuousflex_deep.hemnma.engines.base import Engine
+from continuousflex_deep.hemnma.engines.xmipp_run import XmippRun
+from continuousflex_deep.hemnma.results import BatchResult
+from continuousflex_deep.imaging.preprocessing import phase_flip
+from continuousflex_deep.io.modes import NormalModes, require_same_atoms
+from continuousflex_deep.io.stacks import read_images
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.io.xmipp import score_of_cost
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.programs import XMIPP, mpi_command, run_program
+from continuousflex_deep.progress import note
+from continuousflex_deep.runs.parts import Arrays
+
+_SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
+# options that its program cannot follow
+_OF_THE_EMBEDDED_ENGINE = (
+    "init", "fit", "search_above_deg", "local_step_deg", "n_hypotheses", "motion_prior_A", "angular_step_deg",
+    "symmetry", "max_shift_percent",
+)  # fmt: skip
+# what its program must offer
+_NEEDED = ("--modes", "--resume", "--centerPDB", "--discrAngStep", "--projMatch", "--trustradius_scale")
+_IMAGES_PER_PROCESS = 16
+_MOST_ATOMS = 99_999  # that a PDB file numbers in digits, as its programs read it
+_DISC, _OUTSIDE = 0.25, 0.45  # of the box: what is seen as the particle, and what as the ground
+_FARTHEST = 0.15  # of the box: its search goes to 0.1, its descent has no bound
+_CLEAR = 4.0  # standard errors by which dark particles must stand out to be taken for such
+
+
+@dataclass(frozen=True)
+class XmippLearned:
+    """dark: whether particles are darker than their ground, so that images are inverted for Xmipp."""
+
+    dark: bool
+    phase_flipped: bool
+
+    def arrays(self) -> Arrays:
+        return {"dark": np.array(self.dark), "phase_flipped": np.array(self.phase_flipped)}
+
+
+class XmippEngine(Engine[XmippLearned]):
+    """Xmipp's HEMNMA for one structure and its modes.
+
+    keep_in: folder in which batches that were begun are kept, so that a killed run loses one image a process at most;
+    without it they are done in temporary folders. Raises MissingDependencyError where Xmipp is not installed and
+    InputError for options that it cannot follow.
+    """
+
+    def __init__(
+        self, structure: Structure, modes: NormalModes, options: AlignOptions, keep_in: Path | None = None
+    ) -> None:
+        require_same_atoms(modes, len(structure))
+        _require_options(options, structure)
+        self.options, self.mode_ids = options, modes.mode_ids
+        self.structure, self.modes, self.keep_in = structure, modes, keep_in
+        self.radius_A = float(np.linalg.norm(structure.coords_A - structure.center_A, axis=1).max())
+        name = _PARALLEL if options.xmipp_processes > 1 else _SERIAL
+        self.program = XMIPP.require([name], options.xmipp_home)[name]
+        self._require_abilities()
+
+    def check(self, particles: Particles) -> None:
+        super().check(particles)
+        box = particles.box_px
+        if self.options.xmipp_method == "wavelets" and box & (box - 1):
+            raise InputError(
+                f"Xmipp's wavelets need a box of a power of two, got {box} px; bring it to {_power_of_two(box)} px by "
+                "preprocess --box, or use --xmipp-method projections"
+            )
+        if box % 2:
+            raise InputError(
+                f"Xmipp's HEMNMA halves the images and needs an even box, got {box} px; bring it to {box - 1} px by "
+                "preprocess --box"
+            )
+
+    def batch_size(self) -> int:
+        return self.options.batch or _IMAGES_PER_PROCESS * self.options.xmipp_processes
+
+    def calibrate(self, particles: Particles) -> XmippLearned:
+        """The contrast's sign. Whether phases are flipped is what the file says of its images, which stay as they are:
+        only the copies for Xmipp, which knows no CTF, are flipped."""
+        contrast = contrast_of(self._images(particles))
+        standard_error = contrast.std() / np.sqrt(len(contrast))
+        dark = bool(contrast.mean() < -_CLEAR * standard_error)
+        return XmippLearned(dark, particles.phase_flipped)
+
+    def calibration_of(self, arrays: Arrays) -> XmippLearned:
+        return XmippLearned(bool(arrays["dark"]), bool(arrays["phase_flipped"]))
+
+    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: XmippLearned) -> BatchResult:
+        """Results of some rows: as Xmipp gives them, in our units. Its cost, half the squared difference of normalised
+        images under a Gaussian weight, becomes the score 1 - cost."""
+        chosen, o = particles.select(rows), self.options
+        with self._folder(rows) as folder:
+            run = XmippRun(folder, len(rows))
+            if not run.is_done:
+                images = self._images(chosen)
+                sign = np.float32(-1 if calibration.dark else 1)
+                run.write_inputs(self.structure, self.modes, sign * images, chosen.pixel_size_A)
+                run.clear_scratch()
+                if not run.is_done:
+                    command = run.command(
+                        self.program,
+                        chosen.pixel_size_A,
+                        o.xmipp_step_deg,
+                        o.xmipp_trust_region,
+                        o.xmipp_method == "projections",
+                        self.structure.sigma_A if self.structure.is_pseudoatomic else None,
+                        o.finest_resolution_A,
+                    )
+                    self._launch(command, run, chosen.ids)
+            found = run.found()
+            run.drop_images()
+        score, failed = score_of_cost(found.cost)
+        astray = np.abs(found.shift_px).max(axis=1) > _FARTHEST * chosen.box_px
+        return BatchResult(
+            euler_deg=matrix_to_euler(euler_to_matrix(found.euler_deg)),
+            shift_A=found.shift_px * chosen.pixel_size_A,
+            amplitudes=found.amplitudes,
+            score=score,
+            gap=np.full(len(rows), np.inf),
+            weakness=np.where(failed | astray, np.inf, 0.0),
+        )
+
+    def facts(self, aligned: Particles, calibration: XmippLearned) -> dict[str, object]:
+        return {
+            "contrast": "dark particles" if calibration.dark else "bright particles",
+            "aligned_by": f"{self.program.name} {XMIPP.version(self.program) or '(version unknown)'}",
+            "failed_fits": int(np.sum(aligned.score == 0)) if aligned.score is not None else 0,
+        }
+
+    def _images(self, particles: Particles) -> Images:
+        """The images as Xmipp wants them, but for their sign: phase flipped, their ground 0 and their deviation 1."""
+        images = read_images(particles)
+        if not particles.phase_flipped and particles.ctf is not None:
+            images = np.asarray(phase_flip(torch.as_tensor(images), particles).numpy(), dtype=np.float32)
+        return normalized(images)
+
+    def _launch(self, command: list[str], run: XmippRun, ids: np.ndarray) -> None:
+        """Run the program until all images have results. One at which the serial program dies twice, though it did
+        others, gets the mark of a failed fit, so that it does not hold up the rest. DeepError for other failures."""
+        tried = -1
+        while True:
+            finished = run.clear_scratch()
+            if run.is_done:
+                return
+            with run.watched(finished) as watch:
+                try:
+                    run_program(self._on_all(command), XMIPP.environment(self.program), run.folder, run.log, watch)
+                    return
+                except DeepError as error:
+                    stuck = run.first_unfinished()
+                    if stuck is None or self.options.xmipp_processes > 1 or not run.clear_scratch():
+                        raise
+                    if stuck != tried:
+                        tried = stuck
+                        continue
+                    run.give_up(stuck)
+                    note(f"particle {ids[stuck]}: Xmipp fails at its image and marks it as a failed fit ({error})")
+
+    def _on_all(self, command: list[str]) -> list[str]:
+        """The command on as many processes as the options say."""
+        if self.options.xmipp_processes == 1:
+            return command
+        return mpi_command(self.options.xmipp_launcher, self.options.xmipp_processes, command)
+
+    @contextmanager
+    def _folder(self, rows: np.ndarray) -> Iterator[Path]:
+        """Where a batch is done."""
+        if self.keep_in is not None:
+            yield self.keep_in / f"xmipp-{rows[0]:08d}-{len(rows)}"
+            return
+        with tempfile.TemporaryDirectory(prefix="xmipp-") as folder:
+            yield Path(folder) / "batch"
+
+    def _require_abilities(self) -> None:
+        """MissingDependencyError for a program of another time, which does not offer what is needed."""
+        command = self._on_all([str(self.program), "--help"])
+        try:
+            said = subprocess.run(
+                command, env=XMIPP.environment(self.program), capture_output=True, timeout=60, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MissingDependencyError(f"'{shlex.join(command)}' does not answer; install Xmipp anew") from error
+        text = (said.stdout + said.stderr).decode(errors="replace").strip()
+        last = text.splitlines()[-1] if text else "nothing"
+        if said.returncode and self.options.xmipp_processes > 1:
+            raise MissingDependencyError(
+                f"Xmipp's program does not start on {self.options.xmipp_processes} processes ('{shlex.join(command)}', "
+                f"exit {said.returncode}); give fewer or another --xmipp-launcher. It says: {last}"
+            )
+        if missing := [name for name in _NEEDED if name not in text]:
+            version = XMIPP.version(self.program) or "unknown"
+            raise MissingDependencyError(
+                f"'{self.program}' (version {version}) does not offer {', '.join(missing)}, which is needed; "
+                f"Xmipp 3.25 does. It says: {last}"
+            )
+
+
+def _require_options(options: AlignOptions, structure: Structure) -> None:
+    defaults = {f.name: f.default for f in fields(AlignOptions)}
+    other = [name for name in _OF_THE_EMBEDDED_ENGINE if getattr(options, name) != defaults[name]]
+    if other:
+        flags = ", ".join("--" + name.replace("_", "-") for name in other)
+        raise InputError(
+            f"Xmipp's engine cannot follow {flags}: it searches pose and amplitudes of every particle anew, with "
+            "shifts of up to 10% of the box; leave them out, or use --engine embedded"
+        )
+    if not options.modes:
+        raise InputError("Xmipp's engine needs normal modes (--modes)")
+    if len(structure) > _MOST_ATOMS:
+        raise InputError(
+            f"Xmipp's programs read PDB files of up to {_MOST_ATOMS} atoms, the structure has {len(structure)}; take "
+            "its Cα and P atoms, or pseudoatoms of a map"
+        )
+    if structure.is_pseudoatomic and structure.sigma_A is None:
+        raise InputError(
+            "the pseudoatoms' file does not tell the width of the Gaussians (REMARK fixedGaussian), which Xmipp needs; "
+            "make them by the pseudoatoms command or Xmipp's"
+        )
+
+
+def normalized(images: Images) -> Images:
+    """Images (n, d, d) with a ground of mean 0 and a deviation of 1. A constant in them would lead Xmipp astray: its
+    Gaussian weight makes a blob of it."""
+    ground = images[:, _radius(images) > _OUTSIDE].mean(axis=1, dtype=np.float64)
+    deviation = images.std(axis=(1, 2), dtype=np.float64)
+    return np.asarray((images - ground[:, None, None]) / deviation[:, None, None], dtype=np.float32)
+
+
+def contrast_of(images: Images) -> np.ndarray:
+    """By how much (n,) the middle of each normalised image (n, d, d) is brighter than its ground."""
+    return np.asarray(images[:, _radius(images) < _DISC].mean(axis=1, dtype=np.float64))
+
+
+def _radius(images: Images) -> np.ndarray:
+    """Distance (d, d) of the pixels from the middle, in boxes."""
+    axis = np.arange(images.shape[-1]) - images.shape[-1] // 2
+    return np.hypot(axis[:, None], axis[None, :]) / images.shape[-1]
+
+
+def _power_of_two(box_px: int) -> int:
+    """The nearest one below, or above where it is closer."""
+    below = 1 << (box_px.bit_length() - 1)
+    return below if box_px - below <= 2 * below - box_px else 2 * below

@@ -1,0 +1,208 @@
+"""Simulated particle images with known truth, made as in Figure 5 of the DeepHEMNMA article.
+
+Conformations along normal modes, re-centred on their weighted centre; projection of the atoms' electron scattering at
+random poses; shift; white noise; CTF; white noise; phase flip; ideal low-pass and reduction.
+
+Choices that the article leaves open:
+* Protein is bright, as in Xmipp's simulations: the CTF is positive at the origin.
+* SNR is the variance of the signal after the CTF over that of all noise as it is in the image, both over the whole
+  image as simulated. Noise has one level in all images, that which gives the SNR on average (over 32 images of the
+  same kind).
+* Noise is white where it is added, before and after the CTF (Sorzano et al., J Struct Biol 2007, 160:249), by default
+  with the same variance in both places.
+* Atoms are blurred by a B-factor of 50 Å² by default.
+SNR, split and blur are those found in images that Xmipp made of AK in the article's way at a nominal SNR of 0.1.
+Each image has random numbers of its own, from the seed and its number: an image does not depend on how many are made.
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.imaging.ctf import ctf_2d
+from continuousflex_deep.imaging.density import require_fits
+from continuousflex_deep.imaging.fourier import filter_images, resize
+from continuousflex_deep.imaging.scattering import Scatterer, project, projection_transform, scatterers
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import SimulateOptions
+from continuousflex_deep.particles import Ctf, Particles
+
+_N_PILOT = 32  # images whose mean signal sets the noise level
+_TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth does not depend on noise
+
+
+@dataclass(frozen=True, eq=False)
+class Simulator:
+    """A structure ready to be deformed and projected."""
+
+    structure: Structure
+    modes: NormalModes
+    atoms: list[Scatterer]
+
+
+def prepare(options: SimulateOptions) -> Simulator:
+    """Read and check structure, modes and ranges. Raises InputError before any image is made."""
+    mode_ids = parse_mode_list(options.mode_list)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids)
+    if options.conformations == "trajectory" and len(mode_ids) != 3:
+        raise InputError(
+            f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; name three, or choose "
+            "uniform, gaussian or linear conformations"
+        )
+    for name in ("rot_range_deg", "tilt_range_deg", "psi_range_deg", "defocus_A"):
+        low, high = getattr(options, name)
+        if low > high:
+            raise InputError(f"option --{name.replace('_', '-')}: the range {low} to {high} is upside down")
+    final = options.final_box_px
+    if final and (final > options.box_px or final < 2):
+        raise InputError(
+            f"the final box is {final} px, expected 2 to {options.box_px} px, the box of the images as simulated"
+        )
+    extent = np.linalg.norm(structure.coords_A - structure.center_A, axis=1).max()
+    require_fits(float(extent) + options.shift_range_px * options.pixel_size_A, options.box_px, options.pixel_size_A)
+    return Simulator(structure, modes, scatterers(structure, options.b_factor_A2))
+
+
+def draw_truth(options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, pilot: bool = False) -> Particles:
+    """Poses, shifts, amplitudes and CTF of all images; pilot: of the images that set the noise level."""
+    n = _N_PILOT if pilot else options.count
+    euler, shift, amplitudes = np.empty((n, 3)), np.empty((n, 2)), np.empty((n, len(mode_ids)))
+    defocus, astigmatism, axis = np.empty(n), np.empty(n), np.empty(n)
+    for row in range(n):
+        rng = np.random.default_rng([options.seed, _PILOT if pilot else _TRUTH, row])
+        amplitudes[row] = _draw_amplitudes(options, len(mode_ids), rng)
+        euler[row] = _draw_angles(options, rng)
+        shift[row] = rng.uniform(-1, 1, size=2) * options.shift_range_px * options.pixel_size_A
+        defocus[row], astigmatism[row], axis[row] = rng.uniform(*options.defocus_A), rng.uniform(), rng.uniform(0, 180)
+    half = options.astigmatism_A * astigmatism / 2
+    constants = {
+        "voltage_kV": options.voltage_kV,
+        "cs_mm": options.cs_mm,
+        "amplitude_contrast": options.amplitude_contrast,
+        "phase_shift_deg": 0.0,
+    }
+    ctf = Ctf(
+        defocus_u_A=defocus + half,
+        defocus_v_A=defocus - half,
+        defocus_angle_deg=axis if options.astigmatism_A else np.zeros(n),
+        **{name: np.full(n, value) for name, value in constants.items()},
+    )
+    box = options.final_box_px or options.box_px
+    return Particles(
+        ids=np.arange(1, n + 1, dtype=np.int64),
+        stacks=np.array([stack] * n, dtype=object),
+        indices=np.arange(n, dtype=np.int64),
+        pixel_size_A=options.pixel_size_A * options.box_px / box,
+        box_px=box,
+        ctf=ctf if options.ctf else None,
+        phase_flipped=options.ctf and options.phase_flip,
+        euler_deg=euler,
+        shift_A=shift,
+        mode_ids=mode_ids,
+        amplitudes=amplitudes,
+    )
+
+
+def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: int, pixel_size_A: float) -> Tensor:
+    """Transform (d, d//2+1) of the noise-free projection of one particle, origin at pixel (0, 0), before its CTF.
+
+    Atoms that a large deformation or shift brings out of the box are out of the image.
+    """
+    euler, shift = truth.require_poses("simulation")
+    amplitudes = truth.require_amplitudes("simulation")
+    structure, rotation = simulator.structure, euler_to_matrix(euler[row])
+    coords = structure.coords_A + np.tensordot(amplitudes[row], simulator.modes.vectors, axes=1)
+    coords = coords - (structure.weights @ coords) / structure.weights.sum()
+    xy = coords @ rotation[:2].T - shift[row]  # the shift moves the image back to the centre
+    reach_px = int(np.ceil(np.abs(xy).max() / pixel_size_A)) + 2
+    if 2 * reach_px <= box_px:
+        return projection_transform(simulator.atoms, torch.as_tensor(xy), box_px, pixel_size_A)
+    # the transform is periodic: what leaves the box on one side must not come back on the other
+    wide = project(simulator.atoms, torch.as_tensor(xy), 2 * reach_px, pixel_size_A)
+    start = reach_px - box_px // 2
+    cut = wide[start : start + box_px, start : start + box_px]
+    return torch.fft.rfft2(torch.fft.ifftshift(cut))
+
+
+def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
+    """Standard deviation per pixel of all noise where it is added, from the SNR and the mean variance of the signal."""
+    if options.snr == 0:
+        return 0.0
+    truth = draw_truth(options, simulator.modes.mode_ids, "", pilot=True)
+    d = options.box_px
+    signal, passed = [], []
+    for row in range(len(truth)):
+        contrast = _contrast(truth, row, options)
+        transform = signal_transform(simulator, truth, row, d, options.pixel_size_A) * contrast
+        signal.append(torch.fft.irfft2(transform, s=(d, d)).var(correction=0).item())
+        # white noise of variance s² has s²·mean(CTF²) after the CTF
+        passed.append(torch.fft.irfft2(contrast.to(torch.complex64), s=(d, d)).square().sum().item())
+    share = options.noise_before_ctf
+    return float(np.sqrt(np.mean(signal) / options.snr / (share * np.mean(passed) + 1 - share)))
+
+
+def simulate_image(simulator: Simulator, truth: Particles, row: int, level: float, options: SimulateOptions) -> Tensor:
+    """One image (d, d), float32, at the final box; level: standard deviation of all added noise, 0 for none."""
+    d = options.box_px
+    contrast = _contrast(truth, row, options)
+    transform = signal_transform(simulator, truth, row, d, options.pixel_size_A)
+    before, after = np.zeros((2, d, d), dtype=np.float32)
+    if level > 0:
+        rng = np.random.default_rng([options.seed, _NOISE, row])
+        before, after = rng.standard_normal((2, d, d), dtype=np.float32)
+    share = options.noise_before_ctf
+    transform = (transform + torch.fft.rfft2(torch.as_tensor(before)) * (level * np.sqrt(share))) * contrast
+    transform = transform + torch.fft.rfft2(torch.as_tensor(after)) * (level * np.sqrt(1 - share))
+    image = torch.fft.fftshift(torch.fft.irfft2(transform, s=(d, d)))
+    if truth.phase_flipped:
+        image = filter_images(image, torch.where(contrast < 0, -1.0, 1.0))
+    return resize(image, truth.box_px).float()
+
+
+def images_in_order(
+    simulator: Simulator, truth: Particles, level: float, options: SimulateOptions
+) -> Iterator[Tensor]:
+    """Images one after another, made several at a time; a bounded number is in memory."""
+    threads = options.threads or len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+        for start in range(0, len(truth), 8 * threads):
+            rows = range(start, min(start + 8 * threads, len(truth)))
+            yield from pool.map(lambda row: simulate_image(simulator, truth, row, level, options), rows)
+
+
+def _contrast(truth: Particles, row: int, options: SimulateOptions) -> Tensor:
+    """What multiplies the projection's transform (d, d//2+1): the CTF, which leaves protein bright; 1 without CTF."""
+    d = options.box_px
+    if truth.ctf is None:
+        return torch.ones(d, d // 2 + 1)
+    return ctf_2d(truth.ctf.select(np.array([row])), d, options.pixel_size_A)[0]
+
+
+def _draw_amplitudes(options: SimulateOptions, n_modes: int, rng: np.random.Generator) -> Floats:
+    span = options.amplitude_range
+    if options.conformations == "trajectory":  # Eq. 1 of the article
+        r = rng.uniform()
+        return np.array([-span * r, span * np.sin(np.pi * r), span * np.cos(np.pi * r)])
+    if options.conformations == "linear":
+        return np.full(n_modes, span * rng.uniform(-1, 1))
+    if options.conformations == "gaussian":
+        return rng.normal(scale=span / 2, size=n_modes)
+    return rng.uniform(-span, span, size=n_modes)
+
+
+def _draw_angles(options: SimulateOptions, rng: np.random.Generator) -> Floats:
+    rot, psi = rng.uniform(*options.rot_range_deg), rng.uniform(*options.psi_range_deg)
+    if options.tilt_sampling == "uniform-angle":
+        return np.array([rot, rng.uniform(*options.tilt_range_deg), psi])
+    low, high = np.cos(np.radians(options.tilt_range_deg))
+    return np.array([rot, np.degrees(np.arccos(np.clip(rng.uniform(min(low, high), max(low, high)), -1, 1))), psi])

@@ -1,0 +1,172 @@
+"""The conformational landscape: particles placed by their amplitudes in a few dimensions, and its files.
+
+A landscape folder holds landscape.star (the particles with their coordinates, cfdOutlier and cfdSource), landscape.npz
+(the same as arrays), the map between amplitudes and coordinates, record.json and landscape.png. With PCA the
+coordinates are the columns cfdPC1, … and the map is pca.json; with other methods they are cfdDim1, … and the map is
+reduction.npz with reduction.json. Conditions name either as pc1, … or dim1, ….
+"""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.arrays import Booleans, Floats, Integers
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.landscape_table import (
+    LandscapeTable,
+    read_landscape_table,
+    table_of,
+    write_landscape_table,
+)
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.landscape.embeddings import EmbeddingSettings
+from continuousflex_deep.landscape.outliers import mahalanobis_distance
+from continuousflex_deep.landscape.pca import PCA
+from continuousflex_deep.landscape.reduction import (
+    LABELS,
+    METRIC,
+    Reduction,
+    fit_embedding,
+    read_reduction,
+    write_reduction,
+)
+from continuousflex_deep.options import LandscapeOptions
+from continuousflex_deep.particles import Particles
+
+MOST_COMPONENTS = 10  # kept of PCA when none is asked for; more are neither looked at nor stable
+_EMBEDDED = 2  # dimensions of other methods when none is asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """n particles with coordinates (n, k), Mahalanobis distance, outlier mark and file number (from 1), each (n,).
+
+    reduction maps amplitudes to coordinates; it was fitted without the outliers, which are placed by it all the same.
+    """
+
+    particles: Particles
+    coordinates: Floats
+    distance: Floats
+    outlier: Booleans
+    source: Integers
+    reduction: Reduction
+
+    @property
+    def pca(self) -> PCA:
+        """The reduction where it is PCA. Raises InputError for another method."""
+        if not isinstance(self.reduction, PCA):
+            raise InputError(
+                f"principal components are needed, but this landscape was made with --method {self.reduction.method}; "
+                "make one with pca"
+            )
+        return self.reduction
+
+    def select(self, rows: Integers) -> "Landscape":
+        """Some particles, by row numbers, in that order."""
+        arrays = {name: getattr(self, name)[rows] for name in ("coordinates", "distance", "outlier", "source")}
+        return replace(self, particles=self.particles.select(rows), **arrays)
+
+    @property
+    def labels(self) -> list[str]:
+        """What the coordinates are called, with their unit where they have one."""
+        unit = " [Å]" if self.reduction.method in METRIC else ""
+        return [f"{_name(self.reduction.method, i)}{unit}" for i in range(1, self.coordinates.shape[1] + 1)]
+
+    def table(self, source_names: tuple[str, ...] = ()) -> LandscapeTable:
+        """The same as named columns; source_names: of the files that the particles came from."""
+        method, k = self.reduction.method, self.coordinates.shape[1]
+        return table_of(
+            self.particles, self.coordinates, self.distance, self.outlier, self.source,
+            labels=tuple(_name(method, i + 1) for i in range(k)), unit="Å" if method in METRIC else "",
+            principal=method == "pca", source_names=source_names,
+        )  # fmt: skip
+
+
+def make_landscape(
+    particles: Particles,
+    source: Integers,
+    n_components: int = 0,
+    outlier_distance: float = 3.2,
+    method: str = "pca",
+    settings: EmbeddingSettings | None = None,
+    n_landmarks: int = LandscapeOptions.landmarks,
+) -> Landscape:
+    """The amplitudes of all particles within outlier_distance (0 keeps all) of the mean, reduced by a method.
+
+    n_components dimensions, 0 for the method's default; settings and n_landmarks are those of methods other than PCA.
+    Raises InputError without amplitudes, with too few particles left, or for more components than modes.
+    """
+    amplitudes = particles.require_amplitudes("a landscape")
+    n_modes = amplitudes.shape[1]
+    if n_components > n_modes:
+        raise InputError(
+            f"--n-components: got {n_components}, but there are only {n_modes} modes; give {n_modes} or fewer"
+        )
+    distance = mahalanobis_distance(amplitudes)
+    outlier = distance > outlier_distance if outlier_distance > 0 else np.zeros(len(particles), dtype=bool)
+    if (~outlier).sum() < 2:
+        raise InputError(
+            f"a landscape needs at least 2 particles, got {int((~outlier).sum())} of {len(outlier)} within "
+            f"a Mahalanobis distance of {outlier_distance:g}; give more particles or a larger --outlier-distance"
+        )
+    kept = amplitudes[~outlier]
+    k = n_components or min(n_modes, MOST_COMPONENTS if method == "pca" else _EMBEDDED)
+    reduction: Reduction
+    if method == "pca":
+        reduction = PCA.fit(kept, k)
+        return Landscape(particles, reduction.transform(amplitudes), distance, outlier, source, reduction)
+    chosen = replace(settings or EmbeddingSettings(k), n_components=k)
+    reduction, rows = fit_embedding(method, kept, chosen, n_landmarks)
+    coordinates = reduction.transform(amplitudes)
+    coordinates[np.flatnonzero(~outlier)[rows]] = reduction.coordinates  # the method's own, not those learned from them
+    return Landscape(particles, coordinates, distance, outlier, source, reduction)
+
+
+def landscape_columns(landscape: Landscape) -> dict[str, NDArray[np.object_]]:
+    """Coordinates, outlier marks and origins as STAR columns."""
+    prefix = "cfdPC" if landscape.reduction.method == "pca" else "cfdDim"
+    columns = {f"{prefix}{i}": _text(c, ".6f") for i, c in enumerate(landscape.coordinates.T, start=1)}
+    return columns | {
+        "cfdOutlier": _text(landscape.outlier.astype(int), "d"),
+        "cfdSource": _text(landscape.source, "d"),
+    }
+
+
+def write_landscape(folder: Path, landscape: Landscape, source_names: tuple[str, ...] = ()) -> None:
+    """Write landscape.star, landscape.npz and the reduction's files; source_names: of the files of particles."""
+    stale = re.compile(r"cfd(PC|Dim)\d+|cfdOutlier|cfdSource")  # of a landscape that the particles were in before
+    kept = {k: v for k, v in landscape.particles.extra.items() if not stale.fullmatch(k)}
+    with_columns = landscape.particles.replace(extra=kept | landscape_columns(landscape))
+    write_particles(with_columns, folder / "landscape.star")
+    write_landscape_table(folder, landscape.table(source_names))
+    write_reduction(folder, landscape.reduction, landscape.particles.mode_ids)
+
+
+def read_landscape(folder: str | Path) -> Landscape:
+    """The landscape that the landscape command wrote. Raises InputError or FormatError naming what is wrong."""
+    base = Path(folder)
+    if not base.is_dir():
+        raise InputError(f"landscape: '{base}' is not a folder; make one with the landscape command")
+    particles = read_particles(base / "landscape.star")
+    table = read_landscape_table(base)
+    if not np.array_equal(table.ids, particles.ids):
+        raise FormatError(
+            f"'{base}': landscape.star and landscape.npz hold different particles; run the landscape command again"
+        )
+    return Landscape(
+        particles, table.coordinates, table.distance, table.outlier, table.source, reduction=read_reduction(base)
+    )
+
+
+def _name(method: str, number: int) -> str:
+    """Of a coordinate, as pictures and viewers show it."""
+    return f"PC{number}" if method == "pca" else f"{LABELS[method]} {number}"
+
+
+def _text(values: NDArray[np.generic], form: str) -> NDArray[np.object_]:
+    out = np.empty(len(values), dtype=object)
+    out[:] = [format(v, form) for v in values.tolist()]
+    return out

@@ -1,0 +1,64 @@
+"""Particle sets of different origin (say, HEMNMA's and the network's) put together for one landscape."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+
+from continuousflex_deep.arrays import Integers
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.particles import Particles, concatenate, join
+
+_OPTICS = ("voltage_kV", "cs_mm", "amplitude_contrast")
+_OPTIONAL = ("euler_deg", "shift_A", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "ctf")
+
+
+def merge_sets(sets: Sequence[Particles], names: Sequence[str]) -> tuple[Particles, Integers, list[str]]:
+    """One set, the number (n,) of the file each particle came from (1, 2, …), and what was dropped.
+
+    Only what all files know is kept; the third value names the rest. A particle in two files is an InputError, because
+    either choice between two results would be silent. Optics groups of the same number but different optics are
+    renumbered.
+    """
+    for (i, first), (j, second) in combinations(enumerate(sets), 2):
+        both = np.intersect1d(first.ids, second.ids)
+        if len(both):
+            raise InputError(
+                f"'{names[i]}' and '{names[j]}' share {len(both)} particles, for example ids {both[:5].tolist()}; "
+                "a particle can stand in a landscape once: remove it from one of the files"
+            )
+    merged = concatenate(sets)
+    source = np.concatenate([np.full(len(p), i, dtype=np.int64) for i, p in enumerate(sets, start=1)])
+    return _with_distinct_optics(merged), source, _dropped(sets, merged)
+
+
+def with_images(particles: Particles, images: Particles) -> Particles:
+    """The particles' poses, amplitudes and half sets on other images of the same ids, say those at original size.
+
+    Ids that `images` lacks are an InputError; those it has besides are left out.
+    """
+    joined = join(images.select(images.rows_of(particles.ids)), particles)
+    subset = {k: v for k, v in particles.extra.items() if k == "rlnRandomSubset"}
+    return joined.replace(extra=joined.extra | subset)
+
+
+def _dropped(sets: Sequence[Particles], merged: Particles) -> list[str]:
+    known = {c for p in sets for c in _OPTIONAL if getattr(p, c) is not None}
+    lost = [c for c in _OPTIONAL if c in known and getattr(merged, c) is None]
+    extra = sorted({c for p in sets for c in (*p.extra, *p.optics_extra)} - {*merged.extra, *merged.optics_extra})
+    return lost + extra
+
+
+def _with_distinct_optics(p: Particles) -> Particles:
+    """The same particles with one optics group per combination of group number and optics."""
+    groups = p.extra.get("rlnOpticsGroup", np.full(len(p), "1", dtype=object))
+    facts = [groups, *p.optics_extra.values()]
+    if p.ctf is not None:
+        facts += [getattr(p.ctf, name) for name in _OPTICS]
+    keys = list(zip(*facts, strict=True))
+    distinct = dict.fromkeys(keys)
+    if len(distinct) == len(set(groups)):
+        return p
+    number = {key: str(i) for i, key in enumerate(distinct, start=1)}
+    renumbered = np.array([number[key] for key in keys], dtype=object)
+    return p.replace(extra=p.extra | {"rlnOpticsGroup": renumbered})

@@ -1,0 +1,105 @@
+"""Groups of particles with similar conformations, selected in a landscape for reconstruction."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.arrays import Integers
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.landscape.expressions import evaluate_condition, parse_box
+from continuousflex_deep.landscape.landscape import Landscape, landscape_columns
+from continuousflex_deep.landscape.merging import with_images
+from continuousflex_deep.particles import Particles
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What a group's particles fulfil, all of it: a condition, limits, a list of ids; see GroupOptions."""
+
+    expression: str = ""
+    box: str = ""
+    ids: tuple[int, ...] | None = None
+    keep_outliers: bool = False
+
+
+def select_group(landscape: Landscape, criteria: Criteria) -> Integers:
+    """Rows of the particles that fulfil all criteria, in the landscape's order.
+
+    Outliers are left out unless keep_outliers, or unless the condition or the box names `outlier` itself.
+    Raises InputError for unknown names and ids, and for an empty group, with the ranges of the columns it named.
+    """
+    columns = landscape.table().columns()
+    mask = np.ones(len(landscape.particles), dtype=bool)
+    used: list[str] = []
+    if criteria.expression:
+        condition, used = evaluate_condition(criteria.expression, columns)
+        mask &= condition
+    if criteria.box:
+        limits = parse_box(criteria.box, columns)
+        for name, (low, high) in limits.items():
+            mask &= (columns[name] >= low) & (columns[name] <= high)
+        used += [name for name in limits if name not in used]
+    if criteria.ids is not None:
+        chosen = np.zeros(len(mask), dtype=bool)
+        chosen[landscape.particles.rows_of(np.array(criteria.ids, dtype=np.int64))] = True
+        mask &= chosen
+    fulfilled = int(mask.sum())
+    if not criteria.keep_outliers and "outlier" not in used:
+        mask &= ~landscape.outlier
+    if not mask.any():
+        raise InputError(_why_empty(criteria, columns, used, fulfilled))
+    return np.flatnonzero(mask)
+
+
+def _why_empty(criteria: Criteria, columns: Columns, used: list[str], fulfilled: int) -> str:
+    if fulfilled:
+        return f"all {fulfilled} particles that fulfil the condition are outliers; add --keep-outliers to take them"
+    ranges = ", ".join(f"{name} from {columns[name].min():g} to {columns[name].max():g}" for name in used)
+    parts = (criteria.expression, criteria.box, "the list of ids" if criteria.ids is not None else "")
+    asked = " and ".join(part for part in parts if part)
+    return f"no particle fulfils '{asked}'; in this landscape there is {ranges or 'no particle of that list'}"
+
+
+def group_particles(landscape: Landscape, rows: Integers, images: Particles | None = None) -> Particles:
+    """The group's particles with their coordinates as columns; with `images`, theirs instead."""
+    chosen = landscape.select(rows)
+    particles = chosen.particles if images is None else with_images(chosen.particles, images)
+    return particles.replace(extra=particles.extra | landscape_columns(chosen))
+
+
+def centroid(landscape: Landscape, rows: Integers) -> dict[str, Any]:
+    """Number of particles, their mean and deviation in amplitudes and components [Å]: the group's conformation."""
+    amplitudes = landscape.particles.require_amplitudes("a group's centroid")[rows]
+    coordinates = landscape.coordinates[rows]
+    return {
+        "particles": len(rows),
+        "mode_ids": list(landscape.particles.mode_ids),
+        "centroid_amplitudes": amplitudes.mean(axis=0).tolist(),
+        "sd_amplitudes": amplitudes.std(axis=0).tolist(),
+        "centroid_pcs": coordinates.mean(axis=0).tolist(),
+        "sd_pcs": coordinates.std(axis=0).tolist(),
+    }
+
+
+def read_ids(path: str | Path) -> tuple[int, ...]:
+    """Particle ids of a text file with one a line; blank lines and those starting with # are skipped."""
+    file = require_file(path, "list of ids")
+    ids = []
+    for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+        text = line.strip()
+        if text and not text.startswith("#"):
+            try:
+                ids.append(int(np.int64(int(text))))
+            except (ValueError, OverflowError) as error:
+                raise FormatError(
+                    f"'{file}', line {number}: got '{text[:40]}', expected one particle id a line"
+                ) from error
+    if not ids:
+        raise FormatError(f"'{file}' has no ids; expected one particle id a line")
+    return tuple(dict.fromkeys(ids))

@@ -1,0 +1,113 @@
+"""An EM map with its structure in it, and the map moved along with the structure."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from continuousflex_deep.arrays import Floats, Map
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.stacks import read_volume, volume_origin_A, write_volume
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.warp import warp_map
+from continuousflex_deep.options import DeformOptions, TrajectoryOptions
+from continuousflex_deep.progress import progress_bar
+
+_CLEARLY = 1.1  # times denser than elsewhere, where atoms are taken to be in a map
+_Options = DeformOptions | TrajectoryOptions  # both name a map, and how the structure lies in it
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedMap:
+    """A map (d, d, d) with its structure in it: coords_A (N, 3) from voxel d//2, and the kind of place that is.
+
+    origin_A (3,) is where the first voxel is by the map's header, xyz.
+    """
+
+    volume: Map
+    voxel_A: float
+    origin_A: Floats
+    coords_A: Floats
+    place: str
+
+
+def placed_map(structure: Structure, options: _Options) -> PlacedMap | None:
+    """The map that the options name, with the structure in it, which is told; None without a map."""
+    if not options.map:
+        return None
+    volume, voxel_A, origin_A = read_map(options)
+    coords_A, place = place_in_map(structure, volume, voxel_A, origin_A, options)
+    _require_inside(coords_A, volume, voxel_A, place)
+    print(f"the structure lies in the map by '{place}'", flush=True)
+    return PlacedMap(volume, voxel_A, origin_A, coords_A, place)
+
+
+def write_map_frames(folder: Path, structure: Structure, frames: list[Floats], placed: PlacedMap | None) -> None:
+    """Write frame_001.mrc …: the map moved along with each frame (N, 3) in Å. Those of an earlier run are removed."""
+    for stale in folder.glob("frame_[0-9][0-9][0-9].mrc"):
+        stale.unlink()
+    if placed is None:
+        return
+    with progress_bar("deform", len(frames), unit="frame") as bar:
+        for number, frame in enumerate(frames, start=1):
+            moved_A = frame - structure.coords_A + placed.coords_A
+            volume = warp_map(placed.volume, placed.voxel_A, placed.coords_A, moved_A)
+            write_volume(folder / f"frame_{number:03d}.mrc", volume, placed.voxel_A, placed.origin_A)
+            bar.update(1)
+
+
+def read_map(options: _Options) -> tuple[Map, float, Floats]:
+    """The map (d, d, d), its voxel size and where its first voxel is by its header (xyz)."""
+    volume, voxel_A = read_volume(options.map)
+    voxel_A = options.voxel_size_A or voxel_A
+    if voxel_A <= 0:
+        raise InputError(f"map '{options.map}': its header has no voxel size; give it by --voxel-size-A")
+    if not np.isfinite(volume).all():
+        raise InputError(
+            f"map '{options.map}': {int((~np.isfinite(volume)).sum())} voxels are not finite; make the map anew"
+        )
+    return volume, voxel_A, volume_origin_A(options.map, voxel_A)
+
+
+def place_in_map(
+    structure: Structure, volume: Map, voxel_A: float, origin_A: Floats, options: _Options
+) -> tuple[Floats, str]:
+    """The structure's coordinates (N, 3) in Å from the map's voxel d//2, and which kind of place that is."""
+    middle_A = (np.array(volume.shape)[::-1] // 2) * voxel_A
+    places = {
+        "middle": structure.coords_A,
+        "centre": structure.coords_A - structure.center_A,
+        "header": structure.coords_A - origin_A - middle_A,
+    }
+    if options.place != "auto":
+        return places[options.place], options.place
+    if structure.is_pseudoatomic:
+        return places["middle"], "middle"
+    density = {name: _density_at(volume, voxel_A, coords) for name, coords in places.items()}
+    best = max(density, key=lambda name: density[name])
+    apart = [n for n, c in places.items() if np.abs(c - places[best]).max() > voxel_A]
+    rivals = [n for n in apart if density[best] < _CLEARLY * density[n]]
+    if rivals or density[best] <= 0:
+        raise InputError(
+            f"map '{options.map}': the structure might lie in it by any of {' '.join([best, *rivals])} (mean density "
+            f"above the map's mean {', '.join(f'{n} {density[n]:.3g}' for n in (best, *rivals))}); say by --place how"
+        )
+    return places[best], best
+
+
+def _density_at(volume: Map, voxel_A: float, coords_A: Floats) -> float:
+    """Mean density at places in Å from voxel d//2, above that of the whole map; nothing is beyond it."""
+    middle, mean = np.array(volume.shape) // 2, float(volume.mean())
+    grid = coords_A[:, ::-1].T / voxel_A + middle[:, None]
+    return float(ndimage.map_coordinates(volume, grid, order=1, mode="constant", cval=mean).mean()) - mean
+
+
+def _require_inside(coords_A: Floats, volume: Map, voxel_A: float, place: str) -> None:
+    half_A = np.array(volume.shape)[::-1] * voxel_A / 2
+    outside = int((np.abs(coords_A) > half_A + voxel_A).any(axis=1).sum())
+    if outside:
+        raise InputError(
+            f"{outside} of {len(coords_A)} atoms lie outside the map, placed in it by '{place}'; check that structure "
+            "and map belong together, and --place"
+        )

@@ -1,0 +1,233 @@
+"""Predictions of all particles, and their polish, as parts that several workers may fill."""
+
+from dataclasses import asdict
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.alignment import Alignment
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+from continuousflex_deep.io.modes import NormalModes, parse_mode_list
+from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.stacks import check_images
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nn.checkpoint import require_same_modes
+from continuousflex_deep.nn.halves import HalfSets, disagreement, expected_errors, told
+from continuousflex_deep.nn.labels import TARGETS
+from continuousflex_deep.nn.predict import Model, Predictor, with_prediction
+from continuousflex_deep.nn.targets import Prediction
+from continuousflex_deep.options import AlignOptions, InferOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note
+from continuousflex_deep.runs.left_out import LeftOut, tell_left_out
+from continuousflex_deep.runs.parts import Arrays, Parts, PartStore, determining
+from continuousflex_deep.runs.pieces import do_pieces, joined_parts, part_of_rows
+from continuousflex_deep.runs.shared_run import write_record_of
+
+# options that do not change the result, so that a resumed run may differ in them
+_FREE = ("output", "device", "threads", "workers", "batch", "particles", "structure", "modes", "model")
+
+
+# particles a part: a GPU's work of a fraction of a second, a CPU's of some
+_PART = 4096
+_HALVES = "halves_"
+
+
+class Inference:
+    """Predictions of all particles, and their polish, as parts in a store that several workers may fill."""
+
+    def __init__(
+        self,
+        models: list[Model],
+        halves: HalfSets | None,
+        particles: Particles,
+        options: InferOptions,
+        device: torch.device,
+        store: PartStore,
+    ) -> None:
+        self.models, self.halves, self.particles, self.options = models, halves, particles, options
+        self.device, self.store = device, store
+        self._polishing: Alignment | None = None
+        starts = range(0, len(particles), _PART)
+        self._parts = {f"predicted-{s:08d}-{_PART}": np.arange(s, min(s + _PART, len(particles))) for s in starts}
+
+    def complete(self) -> None:
+        """Do what nobody else does until all parts are there."""
+        while True:
+            work = {name: partial(self._predict, rows) for name, rows in self._parts.items()}
+            do_pieces(self.store, work, {name: len(rows) for name, rows in self._parts.items()}, "predicting")
+            if not self.options.polish or self._polish():
+                return
+
+    def write(self, output: Path) -> bool:
+        """Write the result and its record; False where a part turns out damaged."""
+        found = self._predicted()
+        if found is None:
+            return False
+        result, left_out, half_sets = found
+        if self._polishing is not None:
+            polished = self._polishing.result()
+            if polished is None:
+                return False
+            result, left_out = polished[0], self._left_out(left_out, polished[1])
+        write_particles(result, output)
+        tell_left_out(left_out, output)
+        networks = [
+            {"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in self.models
+        ]
+        facts: dict[str, object] = {"particles": len(result), "networks": networks, "left_out": left_out.facts()}
+        if half_sets:
+            facts["half_sets"] = half_sets
+            print(told(half_sets["disagreement"], half_sets["expected"]))
+        write_record_of(output, self.store, "infer", self.options, **facts)
+        print(f"predicted {', '.join(t for m in self.models for t in m.targets)} of {len(result)} particles: {output}")
+        return True
+
+    def _predictor(self, models: list[Model]) -> Predictor:
+        return Predictor.of(models, self.device, self.options.batch, self.options.workers)
+
+    @cached_property
+    def _predictors(self) -> list[Predictor]:
+        """Of the networks asked for, and of those of either half."""
+        halves = (self.halves.first, self.halves.second) if self.halves else ()
+        return [self._predictor(models) for models in (self.models, *halves)]
+
+    def _predict(self, rows: np.ndarray) -> Arrays:
+        found, *halves = (predictor.predict(self.particles, rows) for predictor in self._predictors)
+        arrays = part_of_rows(found.rows, found.bad_rows, found.bad_reasons)
+        arrays |= {name: values for name, values in vars(found.prediction).items() if values is not None}
+        if halves:
+            differ = disagreement(halves[0].prediction, halves[1].prediction)
+            arrays |= {_HALVES + name: values for name, values in differ.items()}
+        return arrays
+
+    def _predicted(self) -> tuple[Particles, LeftOut, dict[str, dict[str, float]]] | None:
+        """The particles with what was predicted, those without, and what half sets tell; None where a part turns out
+        damaged."""
+        parts = [part for name in self._parts if (part := self.store.load(name)) is not None]
+        if len(parts) < len(self._parts):
+            return None
+        rows, values, left_out = joined_parts(self.particles, parts)
+        prediction = Prediction(**{k: v for k, v in values.items() if not k.startswith(_HALVES)})
+        found = with_prediction(self.particles.select(rows), prediction, self.models)
+        return found, left_out, self._half_sets(found, values)
+
+    def _half_sets(self, found: Particles, values: Arrays) -> dict[str, dict[str, float]]:
+        """Mean disagreement of the networks on halves about particles that neither knows, and the errors that error
+        bars expect of these."""
+        if self.halves is None:
+            return {}
+        unseen = self.halves.unseen(found.ids)
+        if not unseen.any():
+            note("the networks on halves know all of these particles, so that how far they disagree tells nothing")
+            return {}
+        differ = {k.removeprefix(_HALVES): v[unseen] for k, v in values.items() if k.startswith(_HALVES)}
+        return {
+            "disagreement": {name: float(v.mean()) for name, v in differ.items()},
+            "expected": expected_errors(found.select(unseen)),
+        }
+
+    def _polish(self) -> bool:
+        """Polish with the other workers; False where a predicted part turns out damaged."""
+        if self._polishing is None:
+            if (found := self._predicted()) is None:
+                return False
+            self._polishing = polishing(found[0], self.options, self.store)
+        self._polishing.complete()
+        return True
+
+    def _left_out(self, *parts: LeftOut) -> LeftOut:
+        """As they were before, with the reasons of all parts."""
+        ids = np.concatenate([part.particles.ids for part in parts])
+        reasons = np.concatenate([part.reasons for part in parts])
+        return LeftOut(self.particles.select(self.particles.rows_of(ids)), reasons)
+
+
+def determining_inference(
+    models: list[Model], halves: HalfSets | None, particles: Particles, options: InferOptions
+) -> list[object]:
+    """What a part's content depends on: options, networks, particles, structure and modes."""
+    settings: dict[str, object] = {k: v for k, v in asdict(options).items() if k not in _FREE}
+    settings["networks"] = [m.digest() for m in models]
+    settings["halves"] = [m.digest() for m in (*halves.first, *halves.second)] if halves else []
+    arrays: list[np.ndarray] = []
+    if options.polish:
+        structure, modes = _reference(models, particles, options)
+        arrays = [structure.coords_A, structure.weights, modes.vectors]
+    return determining(settings, particles, *arrays)
+
+
+def require_fit(models: list[Model], particles: Particles, options: InferOptions) -> None:
+    """InputError unless the networks suit the particles, each other and the request; nothing long has happened yet."""
+    requested = parse_mode_list(options.mode_list) if options.mode_list else ()
+    told: dict[str, str] = {}
+    for model in models:
+        model.checkpoint.preprocess.require_same_images(particles, model.source)
+        require_same_modes(model.checkpoint, model.source, particles, requested)
+        for target in model.targets:
+            if target in told:
+                raise InputError(
+                    f"'{told[target]}' and '{model.source}' both predict {target}; give one network for each"
+                )
+            told[target] = model.source
+    check_images(particles)
+    if options.polish:
+        _require_polishable(set(told), models, particles, options)
+
+
+def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alignment:
+    """The refinement of particles by the HEMNMA engine from their predictions."""
+    structure, modes = read_reference(options.structure, options.modes, particles.mode_ids)
+    sure = particles.angle_sd_deg is not None
+    if options.search_above_deg and not sure:
+        note(
+            "these networks tell no error bars of angles, so that only particles that show weakly when polished are "
+            "searched anew; where predictions may be far off, align without them (align --init global)"
+        )
+    engine = EmbeddedEngine(structure, modes, polishing_options(options, particles.mode_ids, sure))
+    engine.check(particles)
+    return Alignment(engine, particles, store)
+
+
+def polishing_options(options: InferOptions, mode_ids: tuple[int, ...], sure: bool = True) -> AlignOptions:
+    """How the engine polishes: from the prediction alone where it may search when that is not enough; otherwise, or
+    where predictions are not `sure` of themselves, also from poses around it."""
+    return AlignOptions(
+        particles=options.particles,
+        output=options.output,
+        structure=options.structure,
+        modes=options.modes,
+        mode_list=" ".join(map(str, mode_ids)),
+        init="local",
+        search_above_deg=options.search_above_deg,
+        local_step_deg=0.0 if options.search_above_deg and sure else AlignOptions().local_step_deg,
+        device=options.device,
+        threads=options.threads,
+    )
+
+
+def _require_polishable(predicted: set[str], models: list[Model], particles: Particles, options: InferOptions) -> None:
+    """InputError unless there will be a whole prediction to start from, and the structure and modes to polish with."""
+    for name in ("structure", "modes"):
+        if not getattr(options, name):
+            raise InputError(f"--polish needs the structure and its modes, but --{name} is not given")
+    known = predicted | ({"amplitudes"} if particles.amplitudes is not None else set())
+    known |= {"angles"} if particles.euler_deg is not None else set()
+    known |= {"shifts"} if particles.shift_A is not None else set()
+    missing = [t for t in TARGETS["all"] if t not in known]
+    if missing:
+        raise InputError(
+            f"--polish starts from amplitudes, angles and shifts; {' and '.join(missing)} are neither predicted nor "
+            "in the particle file: add a --model"
+        )
+    _reference(models, particles, options)
+
+
+def _reference(models: list[Model], particles: Particles, options: InferOptions) -> tuple[Structure, NormalModes]:
+    """Structure and modes to polish with; InputError unless they belong together."""
+    mode_ids = next((m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets), particles.mode_ids)
+    return read_reference(options.structure, options.modes, mode_ids)

@@ -1,0 +1,308 @@
+"""Finished pieces of a long run, kept in a folder that any number of workers fill together, and from which a killed run
+goes on where it was."""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from continuousflex_deep._version import __version__
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.files import atomic_path, create_exclusively, disk_full_explained
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.claims import Worker, living_workers, pieces_claimed
+
+Arrays = dict[str, np.ndarray]
+_LABEL, _EVICTED, _OLD, _PART = "run.json", "evicted", ".old-", ".npz"
+
+
+class Parts(Protocol):
+    """Where pieces of work are kept when done, and claimed before."""
+
+    def finished(self) -> set[str]:
+        """Names of the pieces that are done."""
+
+    def load(self, name: str) -> Arrays | None:
+        """A finished piece, or None."""
+
+    def save(self, name: str, arrays: Arrays) -> None:
+        """Keep a finished piece."""
+
+    def claimed(self, names: list[str]) -> AbstractContextManager[str | None]:
+        """While the context lasts: the first of some pieces that nobody else is at, which is now ours; None
+        if there is none."""
+
+    def holders(self) -> list[str]:
+        """Who is at other pieces, in words."""
+
+
+class MemoryParts(dict[str, Arrays]):
+    """Parts of a run of this process alone, kept in memory only."""
+
+    def finished(self) -> set[str]:
+        return set(self)
+
+    def load(self, name: str) -> Arrays | None:
+        return self.get(name)
+
+    def save(self, name: str, arrays: Arrays) -> None:
+        self[name] = arrays
+
+    @contextmanager
+    def claimed(self, names: list[str]) -> Iterator[str | None]:
+        yield names[0]
+
+    def holders(self) -> list[str]:
+        return []
+
+
+class FinishedElsewhereError(Exception):
+    """The folder of parts is gone: another worker has written the output and removed it, or someone deleted it."""
+
+
+class PartStore:
+    """A folder of finished parts of one run, told apart from other runs by a fingerprint of what determines their
+    content. Use `joined` around all work with it.
+
+    Raises FinishedElsewhereError when the folder is removed meanwhile, and DiskFullError.
+    """
+
+    def __init__(self, folder: str | Path, determining: Any, carried: Any = None) -> None:
+        """determining: what the parts' content depends on; carried: what, beside it, the output does."""
+        self.folder = Path(folder)
+        self.fingerprint = _digest_of(determining)
+        self.output_fingerprint = _digest_of([self.fingerprint, carried])
+        self._worker: Worker | None = None
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Be one of the workers of this run while the block lasts. A folder without parts does not outlast it.
+
+        Parts that a run with other options or particles left behind are an InputError: they may be days of work.
+        """
+        for old in self.folder.parent.glob(self.folder.name + _OLD + "*"):
+            shutil.rmtree(old, ignore_errors=True)
+        self._worker = self._at_work()
+        try:
+            yield
+        finally:
+            self._worker.stop()
+            self._worker = None
+            self._leave_no_empty_folder()
+
+    def _at_work(self) -> Worker:
+        while True:
+            self._settle()
+            worker = Worker(self.folder)
+            try:
+                worker.start()
+            except FileNotFoundError:  # another worker, who finished or failed, has just removed the folder
+                continue
+            return worker
+
+    # ------------------------------------------------------------------------------------------------- the pieces
+    def finished(self) -> set[str]:
+        return {name.removesuffix(_PART) for name in self._listing() if name.endswith(_PART)}
+
+    def load(self, name: str) -> Arrays | None:
+        """The arrays of a finished part, or None. One that was cut off, by a full disk say, is removed."""
+        path = self.folder / f"{name}{_PART}"
+        try:
+            with np.load(path) as arrays:
+                return dict(arrays)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            raise
+        except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
+            print(f"note: '{path}' is damaged ({error}) and removed; what it held is done again", file=sys.stderr)
+            path.unlink(missing_ok=True)
+            return None
+
+    def save(self, name: str, arrays: Arrays) -> None:
+        """Keep a finished part."""
+        self._listing()
+        with self._gone_explained(), atomic_path(self.folder / f"{name}{_PART}", make_folder=False) as temporary:
+            np.savez(temporary, **arrays)
+
+    # ------------------------------------------------------------------------------------------------- the claims
+    @contextmanager
+    def claimed(self, names: list[str]) -> Iterator[str | None]:
+        worker = self._worker
+        assert worker is not None, "claims are made while joined"
+        name, claim = self._claim(worker, names)
+        try:
+            yield name
+        finally:
+            if claim:
+                worker.release(claim)
+
+    def _claim(self, worker: Worker, names: list[str]) -> tuple[str | None, Path | None]:
+        """Claim one of some pieces: those without a claim come first, then those whose worker has died."""
+        listing = self._listing()
+        taken = pieces_claimed(listing)
+        for name in sorted(names, key=lambda n: n in taken):
+            with self._gone_explained():
+                claim = worker.claim(name, listing if name in taken else ())
+            if claim and (self.folder / f"{name}{_PART}").exists():  # done since the folder was listed
+                worker.release(claim)
+            elif claim:
+                return name, claim
+        return None, None
+
+    def holders(self) -> list[str]:
+        worker = self._worker
+        if worker is None:
+            return []
+        return sorted({worker.holder(*latest) for latest in pieces_claimed(self._listing()).items()} - {""})
+
+    # ------------------------------------------------------------------------------------------------- the folder
+    def remove(self) -> None:
+        """Forget all parts, once the whole is written: the folder vanishes in one step."""
+        self._listing()
+        self._discard()
+
+    def remove_if_left(self) -> None:
+        """Forget parts of this run that are still there though its output is written: it was killed just then."""
+        if self._label() == self._own_label() and not living_workers(self.folder):
+            self._discard()
+
+    def require_unchanged(self, now: "PartStore") -> None:
+        """InputError where, by the fingerprint of a store made now, options or files changed since the run began."""
+        if now.fingerprint != self.fingerprint:
+            raise InputError(
+                "an image stack was changed during the run, so that the results are of mixed origin and are not "
+                f"written; remove '{self.folder}' and run the same command again"
+            )
+
+    def _listing(self) -> list[str]:
+        """Names in the folder, which must be the one that was joined and not a later run's of the same name."""
+        with self._gone_explained():
+            names = os.listdir(self.folder)
+            if self._worker is not None and self._worker.path.name not in names:
+                raise FileNotFoundError(self._worker.path)
+        return names
+
+    @contextmanager
+    def _gone_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if self._worker is not None and self._worker.path.exists():
+                raise
+            raise FinishedElsewhereError(f"'{self.folder}' is gone") from error
+
+    def _settle(self) -> None:
+        """Make the folder this run's."""
+        ours = self._own_label()
+        while True:
+            with disk_full_explained(self.folder):
+                self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                if self._label() == ours:
+                    return
+                # parts without a label come from a folder that someone had begun to delete
+                unlabelled = self._label() is None and any(self.folder.glob("*" + _PART))
+                if self._label() is None and not unlabelled:
+                    create_exclusively(self.folder / _LABEL, ours)
+                else:
+                    self._evict(ours)
+            except FileNotFoundError:  # another worker evicts at the same time
+                continue
+
+    def _own_label(self) -> str:
+        return json.dumps({"fingerprint": self.fingerprint})
+
+    def _label(self) -> str | None:
+        try:
+            return (self.folder / _LABEL).read_text()
+        except FileNotFoundError:
+            return None
+
+    def _evict(self, ours: str) -> None:
+        """Remove what another run left, unless it is still going on or has parts. Of several workers, one does."""
+        at_work = living_workers(self.folder)
+        if self._label() == ours:  # by another worker, since we looked
+            return
+        if at_work:
+            raise InputError(
+                f"'{self.folder}' belongs to a run with other options or particles that is going on: "
+                f"{', '.join(at_work)}; wait until it ends (a minute, if it was just killed on another host), stop it, "
+                "or give another --output"
+            )
+        if begun := sum(_is_work(path) for path in self.folder.iterdir()):
+            raise InputError(
+                f"'{self.folder}' holds {begun} finished or begun parts of a run with other options or particles, "
+                "or of another version; give that run's options again to go on with it, remove the folder, or give "
+                "another --output"
+            )
+        if not create_exclusively(self.folder / _EVICTED, ""):
+            if time.time() - (self.folder / _EVICTED).stat().st_mtime < 10:
+                time.sleep(0.1)
+                return
+        elif self._label() == ours:  # by another worker, since we looked
+            (self.folder / _EVICTED).unlink(missing_ok=True)
+            return
+        self._discard()
+
+    def _discard(self) -> None:
+        aside = self.folder.with_name(f"{self.folder.name}{_OLD}{secrets.token_hex(4)}")
+        try:
+            self.folder.rename(aside)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(aside, ignore_errors=True)
+
+    def _leave_no_empty_folder(self) -> None:
+        """Without parts and other workers there is nothing to go on from."""
+        try:
+            if not any(_is_work(path) or path.name.startswith("worker-") for path in self.folder.iterdir()):
+                self._discard()
+        except FileNotFoundError:
+            return
+
+
+def _is_work(path: Path) -> bool:
+    """Whether something in the folder of a run is a finished part, or a folder in which one was begun."""
+    return path.suffix == _PART or path.is_dir()
+
+
+def _digest_of(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def parts_folder(output: str | Path) -> Path:
+    """Where the parts of an output are kept until it is written."""
+    return Path(output).with_suffix(".parts")
+
+
+def determining(settings: Mapping[str, object], particles: Particles, *arrays: np.ndarray) -> list[object]:
+    """What the content of parts depends on: settings, arrays, and all that is known of the particles and their stacks.
+
+    A stack is told by its path, size and time of change, so that its images need not be read for this.
+    """
+    p, ctf = particles, () if particles.ctf is None else tuple(vars(particles.ctf).values())
+    known = (p.ids, p.indices, p.euler_deg, p.shift_A, p.amplitudes, p.angle_sd_deg, *ctf, *arrays)
+    digests = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known]
+    names, of_particle = np.unique(p.stacks.astype(str), return_inverse=True)
+    files = [(str(Path(s).absolute()), Path(s).stat().st_size, Path(s).stat().st_mtime_ns) for s in names]
+    images = [files, hashlib.sha256(of_particle.tobytes()).hexdigest()]
+    return [__version__, dict(settings), digests, p.mode_ids, p.pixel_size_A, p.box_px, p.phase_flipped, images]
+
+
+def carried(particles: Particles) -> list[object]:
+    """What an output carries of its particles though no part depends on it."""
+    p = particles
+    tables = [{k: _digest_of(v.tolist()) for k, v in t.items()} for t in (p.extra, p.optics_extra)]
+    known = (p.score, p.ambiguous, p.amplitudes_sd, p.shift_sd_A)
+    return [*tables, *(None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known)]

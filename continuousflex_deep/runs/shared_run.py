@@ -1,0 +1,128 @@
+"""One output from many workers: all complete the parts, one writes the output, none ends well before it is there."""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.records import require_record, write_record
+from continuousflex_deep.progress import note
+from continuousflex_deep.runs.left_out import left_out_path
+from continuousflex_deep.runs.parts import FinishedElsewhereError, PartStore
+from continuousflex_deep.runs.pieces import Patience
+
+_WRITING = "output"
+
+
+@dataclass(frozen=True)
+class SharedRun:
+    """The making of an output by all workers that share a store.
+
+    complete: does the parts with the others; write: writes output and record (`write_record_of`), its False means that
+    a part was damaged and is to be done again; store_now: makes the store once more, from the files as they are when
+    all parts are done.
+    """
+
+    store: PartStore
+    output: Path
+    complete: Callable[[], object]
+    write: Callable[[], bool]
+    store_now: Callable[[], PartStore]
+
+    def finish(self) -> None:
+        """Be one of the workers: do parts, then one of all writes the output and removes the parts.
+
+        Does nothing where the very output is there already, as for a worker that starts when the others have finished.
+        InputError where stacks are other ones at the end than at the start.
+        """
+        if self._is_written():
+            note(
+                f"'{self.output}' is there already, made with the same options from the same files; remove it to make "
+                "it anew"
+            )
+            self.store.remove_if_left()
+            return
+        try:
+            with _leaving_in_order(), self.store.joined():
+                self._work()
+        except FinishedElsewhereError as gone:
+            if not self._is_written():
+                raise InputError(
+                    f"{gone}, but '{self.output}' is not written: the folder was removed or moved during the run; run "
+                    "the same command again"
+                ) from gone
+
+    def _work(self) -> None:
+        patience = Patience(self.store)
+        while not self._is_written():
+            self.complete()
+            self.store.require_unchanged(self.store_now())
+            with self.store.claimed([_WRITING]) as mine:
+                if mine and self.write():
+                    for path in (self.output, self.output.with_suffix(".json")):
+                        _onto_disk(path)  # a power cut must not take the output when the parts are gone
+                    self.store.remove()
+                    return
+            if not mine:
+                patience.wait()
+
+    def _is_written(self) -> bool:
+        return is_written(self.output, self.store.output_fingerprint)
+
+
+def require_free_names(output: Path, *inputs: str) -> None:
+    """InputError where an output, the list of particles left out, or the record would take the place of an input or of
+    a file that is no record."""
+    written = (output, output.with_suffix(".json"), left_out_path(output))
+    for given in inputs:
+        for path in written:
+            if given and path.exists() and Path(given).exists() and path.samefile(given):
+                raise InputError(f"'{path}' is the input and would be overwritten; give another name for the output")
+    require_record(output.with_suffix(".json"))
+
+
+@contextmanager
+def _leaving_in_order() -> Iterator[None]:
+    """While the block lasts, a scheduler's or launcher's SIGTERM ends this process by an exception, so that its claims
+    are given up and others need not wait until it counts as dead."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _onto_disk(path: Path) -> None:
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def write_record_of(output: Path, store: PartStore, command: str, options: Any, **facts: Any) -> None:
+    """Write the record beside an output, as the last of its files; with it the output counts as written."""
+    written = {"fingerprint": store.output_fingerprint, "output_sha256": _digest(output)}
+    write_record(output.with_suffix(".json"), command, options, **facts, **written)
+
+
+def is_written(output: Path, fingerprint: str) -> bool:
+    """Whether the output is there, as a run of this fingerprint wrote it."""
+    try:
+        record = json.loads(output.with_suffix(".json").read_text())
+        return record.get("fingerprint") == fingerprint and record.get("output_sha256") == _digest(output)
+    except (OSError, ValueError, AttributeError):  # none, or a file of that name from elsewhere
+        return False
+
+
+def _digest(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

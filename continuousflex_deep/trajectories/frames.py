@@ -1,0 +1,42 @@
+"""Coordinates of a structure that swings along normal modes, and their files for molecular viewers."""
+
+
+import numpy as np
+
+from continuousflex_deep.arrays import Floats
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.motion import deformed
+
+SWING_FRAMES = 20
+def swing_phases(n_frames: int = SWING_FRAMES) -> Floats:
+    """sin(2πk / n_frames) for the frames k (n_frames,) of one period of a swing."""
+    return np.asarray(np.sin(2 * np.pi * np.arange(n_frames) / n_frames))
+
+
+def swing_frames(
+    structure: Structure, vectors: Floats, amplitudes_A: Floats, n_frames: int = SWING_FRAMES
+) -> list[Floats]:
+    """One period of a swing as n_frames coordinate sets (N, 3) in Å.
+
+    Frame k is displaced by amplitudes_A (M,) · sin(2πk / n_frames) along modes (M, N, 3): the first one is the
+    structure itself, both ends of the swing follow, and the last one leads back to the first.
+    """
+    return [deformed(structure, vectors, np.asarray(amplitudes_A) * phase) for phase in swing_phases(n_frames)]
+
+
+def equal_steps(points: Floats, n: int) -> Floats:
+    """n places (n, D) at equal steps along the path of straight lines through points (P, D), from the first to the
+    last one. A path without length is its first point (1, D) alone."""
+    points = np.asarray(points, dtype=np.float64)
+    along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+    if along[-1] == 0:
+        return points[:1]
+    steps = np.linspace(0, along[-1], n)
+    return np.stack([np.interp(steps, along, column) for column in points.T], axis=1)
+
+
+def path_frames(structure: Structure, vectors: Floats, points_A: Floats, n_frames: int) -> tuple[Floats, list[Floats]]:
+    """Amplitudes (n_frames, M) at equal steps along a path of points_A (P, M) from the first to the last one, and the
+    coordinate sets (N, 3) displaced by them along modes (M, N, 3). A single point is one frame."""
+    amplitudes = equal_steps(points_A, n_frames)
+    return amplitudes, [deformed(structure, vectors, q) for q in amplitudes]

@@ -1,0 +1,228 @@
+"""Density of particles in a few coordinates of a landscape, and the free energy −kT·ln p that it stands for.
+
+The density is a Gaussian kernel estimate, computed on a grid. Energies hold as far as particles were sampled at
+equilibrium, and are relative to where the particles are densest.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy import ndimage
+
+from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.errors import InputError
+
+MOST_DIMENSIONS = 3
+_BINS = {1: 512, 2: 192, 3: 64}  # along each axis, by the number of axes
+_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18)  # of Scott's bandwidth, among which cross-validation chooses
+_FINEST = 1.2  # bins, which a bandwidth is at least
+_MARGIN, _TRUNCATE = 4.0, 5.0  # bandwidths: around the particles, and of the kernel
+_NEAR = 2.0  # bandwidths, within which particles are near a place
+
+
+@dataclass(frozen=True, eq=False)
+class Density:
+    """Density p of n particles at places (n, d), on a grid of `values` from `corner` (d,) at steps of `spacing` (d,).
+
+    bandwidth (d,): deviation of the Gaussian kernel along each axis. One of the n particles is spread as a Gaussian of
+    the mean and covariance of all, so that p is nowhere nought and falls towards the outside.
+    """
+
+    particles: Floats
+    bandwidth: Floats
+    corner: Floats
+    spacing: Floats
+    values: Floats
+
+    @property
+    def d(self) -> int:
+        return self.particles.shape[1]
+
+    @cached_property
+    def energy_grid(self) -> Floats:
+        """−ln p over the grid, in kT, 0 where it is lowest."""
+        energy = -np.log(self.values)
+        return np.asarray(energy - energy.min())
+
+    @cached_property
+    def _energy_splines(self) -> Floats:
+        return np.asarray(ndimage.spline_filter(self.energy_grid, order=3, mode="nearest"))
+
+    @cached_property
+    def _drift_grids(self) -> list[Floats]:
+        slopes = np.gradient(self.energy_grid, *self.spacing)
+        return [-h * s for h, s in zip(self.bandwidth, slopes if self.d > 1 else [slopes], strict=True)]
+
+    def energy(self, places: Floats) -> Floats:
+        """−ln p at places (P, d) in kT (P,), 0 at the grid's lowest."""
+        grid = self._grid(places)
+        return np.asarray(ndimage.map_coordinates(self._energy_splines, grid, order=3, mode="nearest", prefilter=False))
+
+    def energy_sd(self, places: Floats) -> Floats:
+        """Standard deviation (P,) in kT of the energy at places (P, d), from the number of particles.
+
+        That of ln p, where p̂ has the variance p·R(K) / (n·∏h) and R(K) = (4π)^(−d/2) for a Gaussian kernel (Silverman
+        1986, Density Estimation for Statistics and Data Analysis, section 4.3). The kernel's bias is not in it.
+        """
+        p = self.values.max() * np.exp(-self.energy(places))
+        effective = len(self.particles) * self.bandwidth.prod() * (4 * np.pi) ** (self.d / 2) * p
+        return np.asarray(1 / np.sqrt(effective))
+
+    def blurred(self) -> "Density":
+        """The same with a kernel of twice the variance."""
+        values = ndimage.gaussian_filter(self.values, self.bandwidth / self.spacing, mode="nearest", truncate=_TRUNCATE)
+        return Density(self.particles, np.sqrt(2) * self.bandwidth, self.corner, self.spacing, values)
+
+    def drift(self, places: Floats) -> Floats:
+        """−h·∂(energy)/∂x (P, d) at places (P, d): how far, in bandwidths, a step of mean shift leads.
+
+        A place plus bandwidth times this is the mean of the particles around it, weighted by the kernel (Fukunaga and
+        Hostetler 1975, IEEE Trans. Inf. Theory 21, 32), which is why steps of it never overshoot.
+        """
+        grid = self._grid(places)
+        parts = [ndimage.map_coordinates(g, grid, order=1, mode="nearest") for g in self._drift_grids]
+        return np.stack(parts, axis=1)
+
+    def particles_near(self, places: Floats) -> Integers:
+        """Number (P,) of particles within two bandwidths of places (P, d)."""
+        return np.array(
+            [
+                int((np.square((self.particles - place) / self.bandwidth).sum(axis=1) <= _NEAR**2).sum())
+                for place in places
+            ],
+            dtype=np.int64,
+        )
+
+    def local_mean(self, places: Floats, values: Floats) -> Floats:
+        """Mean (P, m) of the particles' values (n, m) around places (P, d), weighted by the kernel.
+
+        Far from all particles it goes to the mean of all.
+        """
+        mean, faint, out = values.mean(axis=0), np.exp(-(_MARGIN**2) / 2), []
+        for place in places:
+            weight = np.exp(-np.square((self.particles - place) / self.bandwidth).sum(axis=1) / 2)
+            out.append((weight @ values + faint * mean) / (weight.sum() + faint))
+        return np.array(out)
+
+    def places_of(self, cells: Integers) -> Floats:
+        """Places (P, d) of cells (P, d) of the grid."""
+        return np.asarray(self.corner + cells * self.spacing)
+
+    def _grid(self, places: Floats) -> Floats:
+        return np.asarray(((places - self.corner) / self.spacing).T)
+
+
+def estimate_density(particles: Floats, factor: float = 0.0) -> Density:
+    """Density of particles (n, d), d ≤ 3.
+
+    factor: bandwidth in units of Scott's rule, h = sd · n^(−1/(d+4)) along each axis (Scott 1992, Multivariate Density
+    Estimation). 0 chooses it by cross-validation: the one for which each particle is likeliest by the density of all
+    others, which keeps apart what Scott's rule, meant for one Gaussian, blurs.
+    """
+    n, d = particles.shape
+    if not 1 <= d <= MOST_DIMENSIONS:
+        raise InputError(f"a density is estimated in 1 to {MOST_DIMENSIONS} coordinates, got {d}; see --dimensions")
+    if n < 2 or (sd := particles.std(axis=0)).min() <= 1e-9 * np.abs(particles).max():
+        raise InputError(f"a density of {n} particles: they do not differ in all {d} coordinates; use fewer of them")
+    scott = sd * n ** (-1 / (d + 4))
+    margin = _MARGIN * scott * max(factor, 1.0)
+    corner, bins = particles.min(axis=0) - margin, _BINS[d]
+    spacing = (np.ptp(particles, axis=0) + 2 * margin) / (bins - 1)
+    cells = np.rint((particles - corner) / spacing).astype(np.int64)
+    flat = np.ravel_multi_index(tuple(cells.T), (bins,) * d)
+    counts = np.bincount(flat, minlength=bins**d).reshape((bins,) * d).astype(np.float64)
+    background = _gaussian(particles, corner, spacing, bins)
+
+    def smoothed(bandwidth: Floats) -> Floats:
+        return np.asarray(
+            ndimage.gaussian_filter(counts, bandwidth / spacing, mode="constant", truncate=_TRUNCATE)
+        ) / spacing.prod()  # fmt: skip
+
+    def likelihood(bandwidth: Floats) -> float:
+        itself = 1 / (np.sqrt(2 * np.pi) * bandwidth).prod()
+        others = np.maximum(smoothed(bandwidth) - itself, 0) / (n - 1)
+        p = (1 - 1 / n) * others + background / n
+        return float(np.log(p.ravel()[flat]).sum())
+
+    finest = _FINEST * spacing
+    if factor > 0:
+        bandwidth = np.maximum(factor * scott, finest)
+    else:
+        candidates = [np.maximum(f * scott, finest) for f in _FACTORS]
+        bandwidth = max(candidates, key=likelihood)
+    values = (1 - 1 / n) * smoothed(bandwidth) / n + background / n
+    return Density(particles, bandwidth, corner, spacing, values)
+
+
+def _gaussian(particles: Floats, corner: Floats, spacing: Floats, bins: int) -> Floats:
+    """The normal density of the particles' mean and covariance, over the grid."""
+    mean = particles.mean(axis=0)
+    inverse = np.linalg.inv(np.atleast_2d(np.cov(particles.T)))
+    d = len(mean)
+    offsets = [corner[i] + spacing[i] * np.arange(bins) - mean[i] for i in range(d)]
+    square = np.zeros((bins,) * d)
+    for i in range(d):
+        for j in range(d):
+            a = offsets[i].reshape([-1 if axis == i else 1 for axis in range(d)])
+            b = offsets[j].reshape([-1 if axis == j else 1 for axis in range(d)])
+            square = square + inverse[i, j] * a * b
+    return np.asarray(np.exp(-square / 2) * np.sqrt(np.linalg.det(inverse) / (2 * np.pi) ** d))
+
+
+def density_maxima(density: Density, min_prominence_kT: float = 0.5) -> tuple[Floats, Floats]:
+    """Places (m, d) where the density is largest around, the densest first, and their prominences (m,) in kT.
+
+    A maximum's prominence is the energy from it up to the lowest pass that leads to a denser one (infinite for the
+    densest). Kept are those above min_prominence_kT and above twice its standard deviation. Where less than one
+    particle lies within a bandwidth there are none.
+    """
+    values = density.values
+    shape, per_particle = values.shape, (np.sqrt(2 * np.pi) * density.bandwidth).prod()
+    flat = values.ravel()
+    occupied = np.flatnonzero(flat * len(density.particles) * per_particle >= 1)
+    order = occupied[np.argsort(-flat[occupied], kind="stable")]
+    padded = tuple(s + 2 for s in shape)
+    cells = np.array(np.unravel_index(order, shape)).T + 1
+    steps = np.array([s for s in np.ndindex(*(3,) * len(shape)) if s != (1,) * len(shape)]) - 1
+    neighbours = np.stack([np.ravel_multi_index(tuple((cells + s).T), padded) for s in steps], axis=1).tolist()
+    rank_of = dict(zip(np.ravel_multi_index(tuple(cells.T), padded).tolist(), range(len(order)), strict=True))
+    parent: list[int] = []
+    tops: list[int] = []  # maxima, by their rank in density
+    passes: dict[int, int] = {}  # maximum → rank of the pass to a denser one
+
+    def root(rank: int) -> int:
+        while parent[rank] != rank:
+            parent[rank] = parent[parent[rank]]
+            rank = parent[rank]
+        return rank
+
+    for rank, around in enumerate(neighbours):
+        denser = {root(r) for r in (rank_of.get(cell, rank) for cell in around) if r < rank}
+        highest = min(denser, default=rank)
+        parent.append(highest)
+        if not denser:
+            tops.append(rank)
+        for lower in denser - {highest}:
+            parent[lower], passes[lower] = highest, rank
+    energy, places, last = -np.log(flat[order]), density.places_of(cells - 1), len(order) - 1
+    kept, prominences = [0], [np.inf]
+    for rank in tops[1:]:
+        over = passes.get(rank, last)  # nothing leads from an island to a denser maximum
+        prominence = float(energy[over] - energy[rank])
+        noise = float(np.sqrt(np.square(density.energy_sd(places[[rank, over]])).sum()))
+        if prominence >= max(min_prominence_kT, 2 * noise):
+            kept.append(rank)
+            prominences.append(prominence)
+    return settled(density, places[kept]), np.array(prominences)
+
+
+def settled(density: Density, places: Floats) -> Floats:
+    """Where places (P, d) come to rest when they follow the density uphill."""
+    x = np.array(places, dtype=np.float64)
+    for _ in range(500):
+        step = density.drift(x)
+        x += step * density.bandwidth
+        if np.abs(step).max() < 1e-4:
+            break
+    return x
