@@ -20,6 +20,7 @@ import torch
 from continuousflex_deep.assessment.evaluation import evaluate, format_comparison
 from continuousflex_deep.commands.preprocess import run as preprocess
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.fourier import resize
@@ -70,7 +71,7 @@ def ak_xmipp32(data: Path, folder: Path) -> dict[str, object]:
         euler_deg=columns[:, 4:7], shift_A=0.325 * columns[:, 7:9], amplitudes=columns[:, 1:4], mode_ids=(7, 8, 9)
     )
     started = time.perf_counter(), time.process_time()
-    aligned = engine_for(data, (7, 8, 9)).align(particles)
+    aligned = align(engine_for(data, (7, 8, 9)), particles)
     wall_s, cpu_s = time.perf_counter() - started[0], time.process_time() - started[1]
     results = {"embedded": aligned}
     for kind in ("projmatch", "wavelet"):
@@ -78,7 +79,7 @@ def ak_xmipp32(data: Path, folder: Path) -> dict[str, object]:
     structure, modes = read_structure(data / "gold10" / "AK.pdb"), read_modes(data / "elnemo_ak", (7, 8, 9))
     table = {name: evaluate(found, truth, structure, modes) for name, found in results.items()}
     local = engine_for(data, (7, 8, 9), "local")
-    bound = cramer_rao_bound(local, truth, local.calibration(truth)).as_errors()
+    bound = cramer_rao_bound(local, truth, calibration_for(local, truth)).as_errors()
     print(format_comparison(table, found_only=True, bound=bound))
     each = wall_s / len(particles), cpu_s / len(particles)
     print(f"embedded: {each[0]:.3f} s and {each[1]:.3f} CPU-s an image, calibration included\n")
@@ -104,7 +105,7 @@ def gold10(data: Path, folder: Path) -> dict[str, object]:
     images = Particles(np.arange(1, 11), np.full(10, stack, dtype=object), np.arange(10), pixel_size_A=1.0, box_px=128)
     write_stack(folder / "gold64.mrcs", resize(torch.from_numpy(read_images(images)), 64).numpy(), 2.0)
     small = images.replace(stacks=np.full(10, str(folder / "gold64.mrcs"), dtype=object), box_px=64, pixel_size_A=2.0)
-    aligned = engine_for(data, (7, 8)).align(small)
+    aligned = align(engine_for(data, (7, 8)), small)
     gold = next(iter(read_star(data / "gold10" / "gold_projmatch_modes7-8.xmd").values()))
     order = np.argsort(gold["itemId"].astype(int))
     euler_deg, shift_px = (

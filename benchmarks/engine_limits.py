@@ -39,6 +39,7 @@ from continuousflex_deep.assessment.evaluation import evaluate
 from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
 from continuousflex_deep.commands.simulate import run as simulate
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.imaging.density import structure_to_map
@@ -186,7 +187,7 @@ def closed_form(case: Case) -> Figures:
     middle = reference.replace_coords((reference.coords_A + closed_A) / 2)
     particles, truth = case.images(middle, path, conformations="linear", amplitude_range=half)
     started = time.process_time()
-    aligned = EmbeddedEngine(reference, modes, AlignOptions()).align(particles)
+    aligned = align(EmbeddedEngine(reference, modes, AlignOptions()), particles)
     cpu_s = (time.process_time() - started) / case.count
     angle, rmsd, least = np.transpose(
         [
@@ -210,7 +211,7 @@ def closed_form(case: Case) -> Figures:
 def misled(case: Case) -> Figures:
     """Particles whose refinement starts from random poses, and so mostly ends in wrong ones."""
     particles, truth = case.images(case.structure, case.modes(), snr=0.03)
-    calibration = EmbeddedEngine(case.structure, case.modes(), AlignOptions()).calibration(particles)
+    calibration = calibration_for(EmbeddedEngine(case.structure, case.modes(), AlignOptions()), particles)
     engine = EmbeddedEngine(case.structure, case.modes(), AlignOptions(init="local"))
     wrong = matrix_to_euler(random_rotations(len(truth), np.random.default_rng(7)))
     start = truth.replace(euler_deg=wrong, amplitudes=None, mode_ids=())

@@ -39,6 +39,7 @@ import torch
 from continuousflex_deep.assessment.evaluation import evaluate
 from continuousflex_deep.commands.simulate import run as simulate
 from continuousflex_deep.devices import choose_device, fast_products
+from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.calibration import Calibration
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
@@ -160,7 +161,7 @@ def measured(name: str, case: Case, options: AlignOptions, peak: dict[str, float
         torch.cuda.reset_peak_memory_stats()
     engine = EmbeddedEngine(case.structure, case.modes, options)
     started = time.perf_counter(), time.process_time()
-    calibration = engine.calibration(case.particles)
+    calibration = calibration_for(engine, case.particles)
     now = time.perf_counter(), time.process_time()
     figures: dict[str, float | None] = {"calibration_s": now[0] - started[0], "calibration_cpu_s": now[1] - started[1]}
     results, speed = steady_state(engine, case.particles, calibration)

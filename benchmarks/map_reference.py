@@ -23,6 +23,7 @@ import numpy as np
 from continuousflex_deep.commands.preprocess import run as preprocess
 from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.hemnma.alignment import align
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import NormalModes, read_modes
@@ -159,7 +160,7 @@ def ak_aligned(
     print(f"ak_xmipp32: lost (> {LOST_DEG:g}°); of the others median angle, shift, and RMSD of the atoms' conformation")
     for name, (structure, own) in references.items():
         started = time.perf_counter()
-        aligned = EmbeddedEngine(structure, own, AlignOptions()).align(particles)
+        aligned = align(EmbeddedEngine(structure, own, AlignOptions()), particles)
         seconds = time.perf_counter() - started
         angle_deg = axes_distance_deg(euler_to_matrix(aligned.euler_deg), euler_to_matrix(truth.euler_deg))
         shift_A = np.linalg.norm(aligned.shift_A - truth.shift_A, axis=1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from continuousflex_deep.assessment.evaluation import Evaluation, evaluate
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import NormalModes
@@ -48,10 +49,10 @@ def run_engine(
     """Align from nothing and compare with the truth; the bound is that at the truth, with noise and transfer learned
     there."""
     started = time.process_time()
-    aligned = EmbeddedEngine(structure, modes, AlignOptions()).align(particles)
+    aligned = align(EmbeddedEngine(structure, modes, AlignOptions()), particles)
     cpu_s = (time.process_time() - started) / len(particles)
     local = EmbeddedEngine(structure, modes, AlignOptions(init="local"))
-    bound = cramer_rao_bound(local, truth, local.calibration(truth)).as_errors()
+    bound = cramer_rao_bound(local, truth, calibration_for(local, truth)).as_errors()
     return Run(aligned, evaluate(aligned, truth, structure, modes, lost_deg), bound, cpu_s)
 
 

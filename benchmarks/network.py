@@ -38,6 +38,7 @@ from measuring import print_header, print_row
 
 from continuousflex_deep.assessment.evaluation import evaluate
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations, rotation_distance_deg
+from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import read_structure
@@ -309,7 +310,7 @@ def polished(bench: Bench) -> Figures:
     truth = bench.truth.select(bench.truth.rows_of(predicted.ids))
     blind = predicted.replace(euler_deg=None, shift_A=None, amplitudes=None, mode_ids=(), amplitudes_sd=None)
     local = EmbeddedEngine(structure, modes, AlignOptions(init="local", device=bench.device, threads=1))
-    calibration = local.calibration(truth)
+    calibration = calibration_for(local, truth)
     bound = cramer_rao_bound(local, truth, calibration).as_errors()
     polish = polishing_options(InferOptions(device=bench.device, threads=1), modes.mode_ids)
     ways = {

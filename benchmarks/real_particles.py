@@ -28,6 +28,7 @@ import numpy as np
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
+from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.io.modes import NormalModes
@@ -106,7 +107,7 @@ def aligned_with_control(
     none = NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
     engine, started = EmbeddedEngine(structure, none, options), time.process_time()
     engine.check(particles)
-    calibration, rows = engine.calibration(particles), np.arange(len(particles))
+    calibration, rows = calibration_for(engine, particles), np.arange(len(particles))
     aligned = merged_results(particles, (), [engine.align_batch(particles, rows, calibration)], options.fit)
     cpu_s = (time.process_time() - started) / len(particles)
     control = merged_results(empty, (), [engine.align_batch(empty, rows, calibration)], options.fit)

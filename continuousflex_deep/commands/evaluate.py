@@ -20,6 +20,7 @@ from continuousflex_deep.assessment.evaluation import (
     format_evaluation,
 )
 from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.io.files import require_writable_folder, telling_names
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.names import distinct
@@ -165,7 +166,7 @@ def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: 
     if truth.amplitudes is None:
         modes = no_modes(structure)
     engine = EmbeddedEngine(structure, modes, settings)
-    return cramer_rao_bound(engine, truth, engine.calibration(truth)).as_errors()
+    return cramer_rao_bound(engine, truth, calibration_for(engine, truth)).as_errors()
 
 
 def _print_results(assessment: Assessment) -> None:

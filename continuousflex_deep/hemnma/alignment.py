@@ -5,27 +5,48 @@ however many there are, whichever dies, and however often the run is killed and 
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Generic
+from typing import Generic
 
 import numpy as np
 
 from continuousflex_deep.arrays import Rows
+from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.results import BatchResult, concatenated, merged_results
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.progress import note
 from continuousflex_deep.runs.halving import Halving
 from continuousflex_deep.runs.left_out import ImageScreen, LeftOut, calibration_rows
 from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
 from continuousflex_deep.runs.pieces import do_pieces, joined_parts, part_of_rows
 
-if TYPE_CHECKING:
-    from continuousflex_deep.hemnma.engines.base import Engine
-
 _CALIBRATION = "calibration"
+
+
+def align(engine: Engine[L], particles: Particles, store: Parts | None = None) -> Particles:
+    """The particles with euler_deg, shift_A, amplitudes and scores (and error bars where the engine knows them), by id.
+    Those whose image cannot be used (constant, not finite, unreadable) are left out, and named on stderr.
+
+    With a store, finished batches are kept there and not done again, and other processes may work at them, too.
+    Raises InputError for particles that cannot be aligned: stacks missing, no poses for a local start, no usable
+    image at all.
+    """
+    engine.check(particles)
+    aligned, left_out = Alignment(engine, particles, store).run()
+    for line in left_out.lines(most=20):
+        note(f"left out: {line}")
+    return aligned
+
+
+def calibration_for(engine: Engine[L], particles: Particles) -> L:
+    """What an engine learns from the particles, of those whose images can be used."""
+    return calibrated(engine, particles)[0]
+
+
 class Alignment(Generic[L]):
     """The alignment of some particles by an engine, its parts kept in a store."""
 
-    def __init__(self, engine: "Engine[L]", particles: Particles, store: Parts | None = None) -> None:
+    def __init__(self, engine: Engine[L], particles: Particles, store: Parts | None = None) -> None:
         self.engine, self.particles = engine, particles
         self.store: Parts = MemoryParts() if store is None else store
         self._halving = Halving("aligning")
@@ -99,7 +120,7 @@ def screened(
     return arrays | dict(compute(good)) if len(good) else arrays
 
 
-def calibrated(engine: "Engine[L]", particles: Particles) -> tuple[L, ImageScreen]:
+def calibrated(engine: Engine[L], particles: Particles) -> tuple[L, ImageScreen]:
     """A calibration from usable images, evenly spread over the set, and what these are like."""
     rows, screen = calibration_rows(particles, engine.options.calibration_particles)
     learn = lambda chosen: engine.calibrate(particles.select(chosen))  # noqa: E731

@@ -7,14 +7,13 @@ from typing import Generic
 import numpy as np
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.hemnma.alignment import Alignment, calibrated
 from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
-from continuousflex_deep.runs.parts import Arrays, Parts
+from continuousflex_deep.runs.parts import Arrays
 
 # of the structure's radius that the box must hold at least
 _SEEN = 0.75
@@ -27,20 +26,6 @@ class Engine(ABC, Generic[L]):
     options: AlignOptions
     mode_ids: tuple[int, ...]
     radius_A: float  # of the structure's farthest atom from its centre
-
-    def align(self, particles: Particles, store: Parts | None = None) -> Particles:
-        """The particles with euler_deg, shift_A, amplitudes and scores (and error bars where the engine knows them),
-        by id. Those whose image cannot be used (constant, not finite, unreadable) are left out, and named on stderr.
-
-        With a store, finished batches are kept there and not done again, and other processes may work at them, too.
-        Raises InputError for particles that cannot be aligned: stacks missing, no poses for a local start, no usable
-        image at all.
-        """
-        self.check(particles)
-        aligned, left_out = Alignment(self, particles, store).run()
-        for line in left_out.lines(most=20):
-            note(f"left out: {line}")
-        return aligned
 
     def check(self, particles: Particles) -> None:
         """Find bad input before any long work: missing or short stacks, a box that is too small. Says where no CTF is
@@ -61,10 +46,6 @@ class Engine(ABC, Generic[L]):
         step = size or self.batch_size()
         for start in range(0, len(particles), step):
             yield np.arange(start, min(start + step, len(particles)))
-
-    def calibration(self, particles: Particles) -> L:
-        """What is to be learned from the particles, of those whose images can be used."""
-        return calibrated(self, particles)[0]
 
     @abstractmethod
     def batch_size(self) -> int:

@@ -14,6 +14,7 @@ import torch
 from continuousflex_deep import cli
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.hemnma.alignment import align
 from continuousflex_deep.hemnma.engines.choice import make_engine
 from continuousflex_deep.imaging.preprocessing import phase_flip
 from continuousflex_deep.io.modes import NormalModes, read_modes
@@ -88,7 +89,7 @@ class EngineContract(ABC):
         return dataclasses.replace(AlignOptions(modes="given"), **{**self.settings(), **changes})
 
     def align(self, particles: Particles, **changes: object) -> Particles:
-        return make_engine(*reference(self.inputs), self.options(**changes)).align(particles)
+        return align(make_engine(*reference(self.inputs), self.options(**changes)), particles)
 
     @pytest.fixture
     def aligned(self, found_by: dict[type, Particles]) -> Particles:
@@ -194,11 +195,11 @@ class EngineContract(ABC):
         monkeypatch.setattr(type(engine), "align_batch", killed_at_the_second)
         first = store()
         with pytest.raises(KeyboardInterrupt), first.joined():
-            engine.align(few, first)
+            align(engine, few, first)
         second = store()
         with second.joined():
             assert {name for name in second.finished() if name.startswith("part-")} == {"part-00000000-4"}
-            found = engine.align(few, second)
+            found = align(engine, few, second)
         assert done == [0, 4, 4]
         self.require_right(found)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from continuousflex_deep.hemnma.alignment import align
+
 DATA = Path(__file__).parents[1] / "data"
 METHODS = {"wavelets": "xmipp_ak12_wavelets.xmd", "projections": "xmipp_ak12_projections.xmd"}
 _SIDE = 8  # an image is known by its means over 8 × 8 squares
@@ -143,7 +145,7 @@ def record() -> None:
         particles = read_particles(folder / "images" / "particles.star")
         for method, file in METHODS.items():
             options = AlignOptions(engine="xmipp", xmipp_method=method, modes="given", batch=len(particles))
-            make_engine(*reference(folder), options, folder / method).align(particles)
+            align(make_engine(*reference(folder), options, folder / method), particles)
             (result,) = (folder / method).glob("xmipp-*/result.xmd")
             DATA.mkdir(exist_ok=True)
             (DATA / file).write_text(result.read_text())

@@ -11,6 +11,7 @@ import torch
 from continuousflex_deep import cli
 from continuousflex_deep.commands.align import _determining
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.levels import coarse_resolution_A, disc_for
@@ -52,29 +53,29 @@ def engine(**changes: object) -> EmbeddedEngine:
 @pytest.fixture(scope="module")
 def aligned(truth: Particles) -> Particles:
     """What the engine finds, computed once."""
-    return engine().align(without_truth(truth))
+    return align(engine(), without_truth(truth))
 
 
 class TestEmbeddedEngine:
     def test_contrast_is_detected(self, tmp_path) -> None:
         dark = toy_particles(tmp_path, contrast=-1.0)
         ours = engine()
-        aligned = ours.align(without_truth(dark))
+        aligned = align(ours, without_truth(dark))
         assert (angle_deg(aligned, dark) < 10).mean() >= 0.9
-        assert ours.facts(aligned, ours.calibration(dark))["contrast"] == "dark particles"
+        assert ours.facts(aligned, calibration_for(ours, dark))["contrast"] == "dark particles"
 
     def test_without_ctf(self, tmp_path, capsys) -> None:
         truth = toy_particles(tmp_path, ctf=False)
         ours = engine()
-        aligned = ours.align(without_truth(truth))
+        aligned = align(ours, without_truth(truth))
         assert "no CTF" in capsys.readouterr().err
         assert (angle_deg(aligned, truth) < 10).mean() >= 0.9
-        assert ours.facts(aligned, ours.calibration(truth))["contrast"] == "bright particles"
+        assert ours.facts(aligned, calibration_for(ours, truth))["contrast"] == "bright particles"
 
     def test_normalisation_of_images_does_not_matter(self, truth, aligned, tmp_path) -> None:
         write_stack(tmp_path / "other.mrcs", read_images(truth) * 37 + 1000, PIXEL_A)
         other = truth.replace(stacks=np.full(len(truth), str(tmp_path / "other.mrcs"), dtype=object))
-        again = engine().align(without_truth(other))
+        again = align(engine(), without_truth(other))
         np.testing.assert_allclose(again.amplitudes, aligned.amplitudes, atol=2.0)
 
     def test_local_start_refines(self, truth: Particles) -> None:
@@ -84,13 +85,13 @@ class TestEmbeddedEngine:
             shift_A=truth.shift_A + rng.normal(scale=1, size=truth.shift_A.shape),
             amplitudes=np.zeros_like(truth.amplitudes),
         )
-        refined = engine(init="local").align(near)
+        refined = align(engine(init="local"), near)
         assert np.median(angle_deg(refined, truth)) < 0.6 * np.median(angle_deg(near, truth))
         assert np.median(np.abs(refined.amplitudes - truth.amplitudes)) < 5
 
     def test_errors_are_near_the_bound(self, truth: Particles, aligned: Particles) -> None:
         ours = engine(init="local")
-        bound = cramer_rao_bound(ours, truth, ours.calibration(truth))
+        bound = cramer_rao_bound(ours, truth, calibration_for(ours, truth))
         found = angle_deg(aligned, truth) < 10
         ratio = np.abs(aligned.amplitudes - truth.amplitudes)[found].mean() / bound.amplitude_A
         assert 0.6 < ratio < 1.6, (

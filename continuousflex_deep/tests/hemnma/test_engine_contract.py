@@ -14,6 +14,7 @@ import pytest
 
 from continuousflex_deep import cli
 from continuousflex_deep.errors import DeepError, InputError, MissingDependencyError
+from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.hemnma.engines.choice import make_engine
 from continuousflex_deep.hemnma.engines.xmipp import XmippEngine
 from continuousflex_deep.io.particle_files import read_particles
@@ -200,7 +201,7 @@ class TestRecordedXmippEngine(EngineContract):
 
     def test_facts(self, aligned: Any) -> None:
         engine = make_engine(*reference(self.inputs), self.options())
-        facts = engine.facts(aligned, engine.calibration(self.blank))
+        facts = engine.facts(aligned, calibration_for(engine, self.blank))
         assert facts["contrast"] == "bright particles"
         assert facts["failed_fits"] == 0
         assert str(facts["aligned_by"]).startswith("xmipp_nma_alignment 3.25.6")

@@ -9,6 +9,7 @@ from continuousflex_deep import cli
 from continuousflex_deep.commands.align import reference
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -53,11 +54,11 @@ def turned(particles: Particles, deg: float) -> Particles:
 def test_pose_alone_in_given_conformations(truth: Particles) -> None:
     """As with conformations that a network predicted: searched from nothing, better than in the reference's own."""
     known = truth.replace(euler_deg=None, shift_A=None)
-    found = engine(fit="pose").align(known)
+    found = align(engine(fit="pose"), known)
     np.testing.assert_array_equal(found.amplitudes, truth.amplitudes)
     assert found.amplitudes_sd is None
     assert (angle_deg(found, truth) < 10).mean() >= 0.9
-    unbent = engine(fit="pose").align(without_truth(truth))
+    unbent = align(engine(fit="pose"), without_truth(truth))
     assert unbent.amplitudes is None
     assert unbent.mode_ids == ()
     assert np.median(angle_deg(found, truth)) < 0.7 * np.median(angle_deg(unbent, truth))
@@ -66,7 +67,7 @@ def test_pose_alone_in_given_conformations(truth: Particles) -> None:
 def test_pose_alone_without_modes(tmp_path) -> None:
     rigid = toy_particles(tmp_path, amplitude_sd=0.0)
     none = NormalModes(mode_ids=(), vectors=np.zeros((0, len(toy_structure()), 3)))
-    found = engine(none, fit="pose").align(without_truth(rigid))
+    found = align(engine(none, fit="pose"), without_truth(rigid))
     assert found.amplitudes is None
     assert (angle_deg(found, rigid) < 10).mean() >= 0.9
     assert np.median(np.abs(found.shift_A - rigid.shift_A)) < 0.5
@@ -76,19 +77,19 @@ def test_pose_alone_without_modes(tmp_path) -> None:
 def test_conformation_alone_at_given_poses(truth: Particles) -> None:
     """Amplitudes from nothing; the poses stay to the bit, and knowing them makes the amplitudes' error bars smaller."""
     known = truth.replace(amplitudes=None, mode_ids=())
-    found = engine(fit="conformation").align(known)
+    found = align(engine(fit="conformation"), known)
     np.testing.assert_array_equal(found.euler_deg, truth.euler_deg)
     np.testing.assert_array_equal(found.shift_A, truth.shift_A)
     error = np.abs(found.amplitudes - truth.amplitudes) / found.amplitudes_sd
     assert np.median(error) < 1.2
     assert (error < 5).mean() > 0.9
-    both = engine(init="local").align(known)
+    both = align(engine(init="local"), known)
     assert (found.amplitudes_sd < both.amplitudes_sd).mean() > 0.9
 
 
 def test_conformation_alone_needs_poses(truth: Particles) -> None:
     with pytest.raises(InputError, match="needs angles and shifts"):
-        engine(fit="conformation").align(without_truth(truth))
+        align(engine(fit="conformation"), without_truth(truth))
 
 
 @pytest.mark.parametrize("fit", ["both", "pose"])
@@ -96,7 +97,7 @@ def test_local_start_from_poses_of_another_program(truth: Particles, fit: str) -
     """Poses off by 8° and, as RELION's, without amplitudes: the conformation is found all the same."""
     start = turned(truth, 8.0).replace(amplitudes=None, mode_ids=())
     start = start if fit == "both" else start.replace(amplitudes=truth.amplitudes, mode_ids=truth.mode_ids)
-    found = engine(init="local", fit=fit).align(start)
+    found = align(engine(init="local", fit=fit), start)
     assert np.median(angle_deg(start, truth)) > 5
     assert (angle_deg(found, truth) < 10).mean() >= 0.9
     assert np.median(np.abs(found.amplitudes - truth.amplitudes)) < 4
@@ -149,7 +150,7 @@ def test_own_conformations_need_their_modes(truth: Particles) -> None:
     """Poses in the structure's conformation, written beside amplitudes that were ignored, would be nonsense."""
     none = NormalModes(mode_ids=(), vectors=np.zeros((0, len(toy_structure()), 3)))
     with pytest.raises(InputError, match=r"amplitudes along modes \[7, 8\].*--mode-list '7 8'"):
-        engine(none, fit="pose").align(truth)
+        align(engine(none, fit="pose"), truth)
     unbent = truth.replace(amplitudes=np.zeros_like(truth.amplitudes))
     engine(none, fit="pose").check(unbent)
 
@@ -159,5 +160,5 @@ def test_conformations_at_given_poses_stay_apart(tmp_path) -> None:
     noisy = toy_particles(tmp_path, count=40, snr=0.05)
     known = noisy.replace(amplitudes=None, mode_ids=())
     local = engine(fit="conformation")
-    result = local.align_batch(known, np.arange(40), local.calibration(known))
+    result = local.align_batch(known, np.arange(40), calibration_for(local, known))
     assert np.isfinite(result.gap).any()

@@ -7,6 +7,7 @@ import pytest
 
 from continuousflex_deep.commands.preprocess import run as preprocess
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, rotation_distance_deg
+from continuousflex_deep.hemnma.alignment import align
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.particle_files import read_particles
@@ -32,7 +33,7 @@ def test_images_made_by_xmipp_are_solved_near_the_bound(shared_data: Path, tmp_p
     """
     source = shared_data / "ak_xmipp32" / "particles_256.star"
     preprocess(PreprocessOptions(particles=str(source), output=str(tmp_path), box=128, phase_flip=True))
-    aligned = engine_for(shared_data, (7, 8, 9)).align(read_particles(tmp_path / "particles.star"))
+    aligned = align(engine_for(shared_data, (7, 8, 9)), read_particles(tmp_path / "particles.star"))
     truth = np.loadtxt(shared_data / "ak_xmipp32" / "ground_truth.txt")
     angle = axes_distance_deg(euler_to_matrix(aligned.euler_deg), euler_to_matrix(truth[:, 4:7]))
     found = angle < 5
@@ -49,7 +50,7 @@ def test_public_stack_agrees_with_xmipps_gold_results(shared_data: Path) -> None
     images = Particles(
         np.arange(1, 11), np.full(10, str(stack), dtype=object), np.arange(10), pixel_size_A=1.0, box_px=128
     )
-    aligned = engine_for(shared_data, (7, 8)).align(images)
+    aligned = align(engine_for(shared_data, (7, 8)), images)
     gold = next(iter(read_star(shared_data / "gold10" / "gold_projmatch_modes7-8.xmd").values()))
     order = np.argsort(gold["itemId"].astype(int))
     euler_deg, shift_px = (

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.density import structure_to_map
@@ -32,7 +33,7 @@ PLATE = {
 
 
 def aligned(particles: Particles, options: AlignOptions = RIGID, structure: Structure | None = None) -> Particles:
-    return engine_of(options, structure).align(without_truth(particles))
+    return align(engine_of(options, structure), without_truth(particles))
 
 
 def engine_of(options: AlignOptions = RIGID, structure: Structure | None = None) -> EmbeddedEngine:
@@ -49,7 +50,7 @@ def near_truth(particles: Particles) -> Particles:
     """Refined from poses that are off by a few degrees."""
     euler = particles.euler_deg + np.random.default_rng(3).normal(scale=4.0, size=particles.euler_deg.shape)
     start = particles.replace(euler_deg=euler, amplitudes=None, mode_ids=())
-    return engine_of(dataclasses.replace(RIGID, init="local")).align(start)
+    return align(engine_of(dataclasses.replace(RIGID, init="local")), start)
 
 
 def changed(particles: Particles, path: Path, images: np.ndarray, **fields: object) -> Particles:
@@ -105,11 +106,11 @@ def test_flipped_images_are_found_as_well(plate: Particles, tmp_path: Path, caps
 def test_contrast_is_detected_and_said(plate: Particles, plate_found: Particles, tmp_path: Path) -> None:
     engine = engine_of()
     inverted = changed(plate, tmp_path / "inverted.mrcs", -read_images(plate))
-    calibration = engine.calibration(inverted)
+    calibration = calibration_for(engine, inverted)
     assert engine.facts(plate_found, calibration)["contrast"] == "dark particles"
     found = engine.align_batch(inverted, np.arange(len(inverted)), calibration)
     np.testing.assert_allclose(angle_deg(found, plate_found), 0, atol=0.2)
-    kept = engine.calibration(plate)
+    kept = calibration_for(engine, plate)
     assert engine.facts(plate_found, kept)["contrast"] == "bright particles"
 
 
@@ -134,7 +135,7 @@ def test_all_at_once_in_flexible_particles(tmp_path: Path) -> None:
     images = read_images(truth) * rng.uniform(0.1, 10, (24, 1, 1)) + rng.normal(size=(24, 1, 1)) * 50
     structure = toy_structure()
     engine = EmbeddedEngine(structure, toy_modes(structure), dataclasses.replace(RIGID, fit="both", n_hypotheses=8))
-    found = engine.align(without_truth(changed(truth, tmp_path / "all.mrcs", images)))
+    found = align(engine, without_truth(changed(truth, tmp_path / "all.mrcs", images)))
     assert_found(found, truth, share=0.85)
     close = angle_deg(found, truth) < 8
     assert np.median(np.abs(found.amplitudes - truth.amplitudes)[close]) < 4

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.descent import Found
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.refine import Quadratic, State
@@ -66,7 +67,7 @@ def searched(monkeypatch):
 
 
 def test_particles_of_uncertain_poses_are_searched(truth, searched):
-    found = engine(search_above_deg=20.0).align(given(truth, 40.0))
+    found = align(engine(search_above_deg=20.0), given(truth, 40.0))
     angle = angle_deg(found, truth)
     assert found.ids.tolist() == truth.ids.tolist()
     assert angle[WRONG].max() < 10
@@ -76,23 +77,23 @@ def test_particles_of_uncertain_poses_are_searched(truth, searched):
 
 
 def test_a_deviation_that_is_no_number_is_uncertain(truth):
-    found = engine(search_above_deg=20.0).align(given(truth, np.nan))
+    found = align(engine(search_above_deg=20.0), given(truth, np.nan))
     assert angle_deg(found, truth)[WRONG].max() < 10
 
 
 def test_a_wrong_pose_that_claims_to_be_certain_shows_weakly_and_is_looked_for(truth, searched):
     """In known conformations; where these are free, too, a small molecule can be bent until it fits anywhere."""
-    found = engine(search_above_deg=20.0, fit="pose").align(given(truth, 3.0))
+    found = align(engine(search_above_deg=20.0, fit="pose"), given(truth, 3.0))
     assert angle_deg(found, truth)[WRONG].max() < 10
     assert 3 <= sum(searched) < len(truth) // 2, "by a second look, of few"
     searched.clear()
-    believed = engine(search_above_deg=0.0, fit="pose").align(given(truth, 3.0))
+    believed = align(engine(search_above_deg=0.0, fit="pose"), given(truth, 3.0))
     assert not searched
     assert angle_deg(believed, truth)[WRONG].max() > 20
 
 
 def test_without_it_nothing_is_searched(truth, searched):
-    found = engine(search_above_deg=0.0).align(given(truth, 40.0))
+    found = align(engine(search_above_deg=0.0), given(truth, 40.0))
     assert not searched
     assert angle_deg(found, truth)[WRONG].min() > 10, "so the others' success is the search's"
 
@@ -100,7 +101,7 @@ def test_without_it_nothing_is_searched(truth, searched):
 @pytest.mark.parametrize("fit", ["conformation", "pose"])
 def test_a_conformation_at_given_poses_is_never_searched_for(truth, searched, fit):
     """Of poses alone the search is in each particle's own conformation."""
-    found = engine(search_above_deg=20.0, fit=fit).align(given(truth, 40.0))
+    found = align(engine(search_above_deg=20.0, fit=fit), given(truth, 40.0))
     angle = angle_deg(found, truth)[WRONG]
     if fit == "conformation":
         assert not searched
@@ -111,7 +112,7 @@ def test_a_conformation_at_given_poses_is_never_searched_for(truth, searched, fi
 
 def test_poses_without_deviations_are_taken_as_certain(truth, searched):
     exact = truth.replace(angle_sd_deg=None)
-    found = engine(search_above_deg=20.0).align(exact)
+    found = align(engine(search_above_deg=20.0), exact)
     assert angle_deg(found, truth).max() < 10
     assert sum(searched) < len(truth) // 2
 
@@ -121,7 +122,7 @@ def test_the_order_of_certain_and_uncertain_particles_does_not_matter(truth):
     particles = given(truth, 40.0)
     shuffled = np.random.default_rng(0).permutation(len(truth))
     calibrated = engine(search_above_deg=20.0)
-    calibration = calibrated.calibration(particles)
+    calibration = calibration_for(calibrated, particles)
     straight = calibrated.align_batch(particles, np.arange(len(truth)), calibration)
     mixed = calibrated.align_batch(particles.select(shuffled), np.arange(len(truth)), calibration)
     for name, values in vars(straight).items():

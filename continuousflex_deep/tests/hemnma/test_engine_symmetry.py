@@ -10,6 +10,7 @@ import torch
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, random_rotations, rotation_distance_deg
+from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.levels import Kept, keep_best, nearest_mates
 from continuousflex_deep.hemnma.refine import Quadratic, State
@@ -82,7 +83,7 @@ def test_symmetric_particles_are_ambiguous_only_without_their_symmetry(tmp_path)
     found = {}
     for name in ("c1", "c2"):
         engine = EmbeddedEngine(structure, no_modes(structure), dataclasses.replace(OPTIONS, symmetry=name))
-        found[name] = engine.align(without_truth(truth))
+        found[name] = align(engine, without_truth(truth))
         mates = np.einsum("nij,sjk->nsik", euler_to_matrix(found[name].euler_deg), point_group("c2"))
         error = rotation_distance_deg(mates, euler_to_matrix(truth.euler_deg)[:, None]).min(axis=1)
         assert (error < 10).mean() >= 0.9
@@ -126,14 +127,14 @@ def test_no_finer_detail_than_allowed_is_used(tmp_path) -> None:
     truth = toy_particles(tmp_path, snr=2.0, amplitude_sd=0.0)
     settings = dataclasses.replace(OPTIONS, fit="both", init="local", finest_resolution_A=15.0)
     engine = EmbeddedEngine(structure, toy_modes(structure), settings)
-    calibration = engine.calibration(truth)
-    found = engine.align(truth)
+    calibration = calibration_for(engine, truth)
+    found = align(engine, truth)
     field_A = truth.box_px * truth.pixel_size_A
     assert calibration.fine_px == round(field_A / 15)
     assert engine.facts(found, calibration)["finest_resolution_A"] == pytest.approx(15.0)
     free = EmbeddedEngine(structure, toy_modes(structure), dataclasses.replace(settings, finest_resolution_A=0.0))
-    assert free.calibration(truth).fine_px > calibration.fine_px
-    assert np.median(free.align(truth).angle_sd_deg) < np.median(found.angle_sd_deg)
+    assert calibration_for(free, truth).fine_px > calibration.fine_px
+    assert np.median(align(free, truth).angle_sd_deg) < np.median(found.angle_sd_deg)
 
 
 def test_a_symmetry_that_the_structure_has_not_is_refused() -> None:

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
+from continuousflex_deep.hemnma.alignment import align
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging import projector
 from continuousflex_deep.options import AlignOptions
@@ -23,7 +24,7 @@ def aligned(particles: Particles, device: str, **options: object) -> Particles:
     structure = toy_structure()
     engine = EmbeddedEngine(structure, toy_modes(structure), AlignOptions(device=device, **settings))
     assert engine.device.type == device
-    return engine.align(particles)
+    return align(engine, particles)
 
 
 def test_emulation_refuses_what_a_gpu_refuses(monkeypatch):
