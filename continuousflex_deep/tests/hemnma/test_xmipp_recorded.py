@@ -20,7 +20,7 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.xmipp_replay import install
 
 
-def aligned(shared_data: Path, home: Path, particles: Particles, modes: tuple[int, ...], method: str) -> Particles:
+def aligned_by_xmipp(shared_data: Path, home: Path, particles: Particles, modes: tuple[int, ...], method: str) -> Particles:
     structure = read_structure(shared_data / "gold10" / "AK.pdb")
     options = AlignOptions(engine="xmipp", xmipp_method=method, xmipp_home=str(home), modes="given", batch=4)
     return align(make_engine(structure, read_modes(shared_data / "elnemo_ak", modes), options), particles)
@@ -43,7 +43,7 @@ def test_images_made_by_xmipp(shared_data: Path, tmp_path: Path) -> None:
     truth = np.loadtxt(data / "ground_truth.txt")
     for method, count, figures in (("projections", 16, (4.7, 0.67, 0.039)), ("wavelets", 10, (4.4, 0.64, 0.042))):
         order = np.random.default_rng(0).permutation(count)
-        found = aligned(shared_data, home, particles.select(order), (7, 8, 9), method)
+        found = aligned_by_xmipp(shared_data, home, particles.select(order), (7, 8, 9), method)
         assert found.ids.tolist() == particles.ids[order].tolist()
         true = truth[order]
         amplitude = np.abs(found.amplitudes - true[:, 1:4]).mean()
@@ -63,7 +63,7 @@ def test_public_stack(shared_data: Path, tmp_path: Path) -> None:
     particles = whole.replace(stacks=stacks, pixel_size_A=2.0, box_px=64, ids=np.arange(10, 0, -1) * 7)
     gold_file = data / "gold_projmatch_modes7-8.xmd"
     home = install(tmp_path / "xmipp", images, {"projections": gold_file})
-    found = aligned(shared_data, home, particles, (7, 8), "projections")
+    found = aligned_by_xmipp(shared_data, home, particles, (7, 8), "projections")
     gold = next(iter(read_star(gold_file).values()))
     row = {int(name.partition("@")[0]): i for i, name in enumerate(gold["image"])}
     order = [row[image] for image in range(1, 11)]
