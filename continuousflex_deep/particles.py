@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.sampling import same_pixel_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +169,7 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
                     f"cannot merge particle sets: {name} is {getattr(first, name)} in one and {getattr(p, name)} in "
                     "another"
                 )
-        if abs(p.pixel_size_A / first.pixel_size_A - 1) > 1e-3:
+        if not same_pixel_size(p.pixel_size_A, first.pixel_size_A):
             raise InputError(f"cannot merge particle sets: pixel sizes are {first.pixel_size_A} and {p.pixel_size_A} Å")
     changes: dict[str, Any] = {}
     for name in _ROW_ARRAYS:

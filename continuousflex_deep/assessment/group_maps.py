@@ -14,11 +14,11 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.sampling import same_pixel_size
 
 RECORD_FILE, HALVES = "record.json", ("half1.mrc", "half2.mrc")
 _AGAIN = "run reconstruct again"
 _NOT_IN_NAMES = re.compile(r"[/\\:]+")
-_SAME = 1e-3  # relative difference below which two voxel sizes are the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class GroupMap:
         """Both half maps (d, d, d) and their voxel size in Å. FormatError where they are no pair of cubic maps."""
         (first, voxel_A), (second, other_A) = (read_volume(self.folder / half) for half in HALVES)
         cubic = len(set(first.shape)) == 1
-        if not cubic or first.shape != second.shape or abs(other_A / voxel_A - 1) > _SAME:
+        if not cubic or first.shape != second.shape or not same_pixel_size(other_A, voxel_A):
             told = ", ".join(
                 f"'{self.folder / half}' with {'×'.join(map(str, volume.shape))} voxels of {size_A:g} Å"
                 for half, volume, size_A in zip(HALVES, (first, second), (voxel_A, other_A), strict=True)

@@ -13,6 +13,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import Table
 from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.sampling import same_pixel_size
 
 _HINT = re.compile(r":[A-Za-z]+$")
 CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes under which an MRC file is taken for a map
@@ -129,7 +130,7 @@ def stack_facts(stack: str) -> tuple[int, float | None]:
 
 
 def agreed_pixel_size(path: Path, given: float | None, in_file: float | None, header: float | None) -> float:
-    """The pixel size in Å, from the caller, the particle file or the stack's header, where they agree to 1%."""
+    """The pixel size in Å, from the caller, the particle file or the stack's header, where they agree."""
     sources = {"the given value": given, "the particle file": in_file, "the image stack's header": header}
     known = {k: v for k, v in sources.items() if v is not None and v > 0}
     if not known:
@@ -138,7 +139,7 @@ def agreed_pixel_size(path: Path, given: float | None, in_file: float | None, he
             "--pixel-size-A, and what they write carries it"
         )
     values = list(known.values())
-    if max(values) / min(values) > 1.01:
+    if not same_pixel_size(min(values), max(values)):
         told = ", ".join(f"{k} says {v:g} Å" for k, v in known.items())
         raise InputError(f"'{path}': contradictory pixel sizes: {told}; correct the wrong one")
     return values[0]

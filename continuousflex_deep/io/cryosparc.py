@@ -26,6 +26,7 @@ from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.passthrough import Wanted, complete_by_uid
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.progress import note
+from continuousflex_deep.sampling import same_pixel_size
 
 UID_COLUMN = "cfdCryosparcUid"
 Fields = dict[str, NDArray[Any]]
@@ -197,7 +198,7 @@ def _image_facts(path: Path, table: Fields, stack: str) -> tuple[int, float | No
     pixel = None
     if "blob/psize_A" in table:
         sizes = floats(path, table, ["blob/psize_A"])[:, 0]
-        if sizes.min() <= 0 or np.ptp(sizes) > 1e-3 * sizes[0]:
+        if not same_pixel_size(sizes.min(), sizes.max()):
             raise InputError(
                 f"'{path}', field blob/psize_A: got {sizes.min():g} to {sizes.max():g} Å, expected one size above 0; "
                 "rescale the images to one size first"

@@ -20,6 +20,7 @@ from continuousflex_deep.io.columns import (
 )
 from continuousflex_deep.io.star import Table
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.sampling import same_pixel_size
 
 # file column -> (Ctf field, default when the file leaves it out)
 _CTF: dict[str, tuple[str, float | None]] = {
@@ -139,7 +140,7 @@ def _relion_pixel_size(path: Path, table: Table, given: float | None, header: fl
         values = pair[:, 0] * 1e4 / pair[:, 1]
     else:
         values = np.array([])
-    if len(values) and np.ptp(values) > 1e-3 * values[0]:
+    if len(values) and values.min() < values.max() and not same_pixel_size(values.min(), values.max()):
         raise InputError(
             f"'{path}': images of different pixel sizes ({values.min():g} to {values.max():g} Å); rescale them to one "
             "size first"

@@ -18,6 +18,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import disk_full_explained, require_file
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.sampling import same_pixel_size
 
 _SPIDER = {".stk", ".spi", ".xmp", ".vol"}
 _MRC = {".mrc", ".mrcs", ".map", ".st"}
@@ -81,7 +82,7 @@ def stack_info(path: str | Path) -> StackInfo:
 def check_images(particles: Particles) -> None:
     """Check, before long work, that every image the particles name exists and has their box and pixel size.
 
-    Raises InputError; pixel sizes may differ by 1%, and a header may leave its own out.
+    Raises InputError where one does not; a header may leave its pixel size out.
     """
     names, of_particle = np.unique(particles.stacks.astype(str), return_inverse=True)
     counts = np.zeros(len(names), dtype=np.int64)
@@ -94,7 +95,7 @@ def check_images(particles: Particles) -> None:
                 "rescale them"
             )
         pixel = info.pixel_size_A
-        if pixel is not None and abs(pixel / particles.pixel_size_A - 1) > 0.01:
+        if pixel is not None and not same_pixel_size(pixel, particles.pixel_size_A):
             raise InputError(
                 f"'{stack}': contradictory pixel sizes: its header says {pixel:g} Å, the particles have "
                 f"{particles.pixel_size_A:g} Å; correct the wrong one"

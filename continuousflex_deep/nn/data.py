@@ -22,8 +22,7 @@ from continuousflex_deep.imaging.spectra import noise_outside_particle
 from continuousflex_deep.io.stacks import read_images_with_reasons, require_usable_images
 from continuousflex_deep.nn.model import SMALLEST_BOX_PX
 from continuousflex_deep.particles import Ctf, Particles
-
-_PIXEL_TOLERANCE = 0.01
+from continuousflex_deep.sampling import same_pixel_size
 
 
 @dataclass(frozen=True)
@@ -114,7 +113,7 @@ class Preprocess:
                 f"({particles.pixel_size_A:g} Å/px); bring them to the same size (preprocess --box {self.box_px}) or "
                 "train a network for them"
             )
-        if abs(particles.pixel_size_A / self.pixel_size_A - 1) > _PIXEL_TOLERANCE:
+        if not same_pixel_size(particles.pixel_size_A, self.pixel_size_A):
             raise InputError(
                 f"network '{model}' was trained at {self.pixel_size_A:g} Å/px, these images have "
                 f"{particles.pixel_size_A:g} Å/px; "

@@ -16,11 +16,11 @@ from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.programs import RELION, XMIPP
 from continuousflex_deep.protocols.form_options import NOT_INSTALLED, add_options, installed_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
+from continuousflex_deep.sampling import same_pixel_size, same_width
 
 PARTICLES, GROUPS, LANDSCAPE = range(3)  # where the groups come from
 # what the engines of other packages need
 ENGINES = {"relion": (RELION, ["relion_reconstruct"]), "xmipp": (XMIPP, ["xmipp_reconstruct_fourier"])}
-_SAME = 0.01  # relative difference below which the command takes two pixel sizes or widths as the same
 
 
 class CfdReconstructOutputs(Enum):
@@ -240,5 +240,5 @@ def add_curves(curves: SetOfFSCs, folder: Path, before: str = "") -> None:
 
 def _comparable(reference: Any, images: Any) -> bool:
     """Whether a map has the images' pixel size or their width, so that the command can bring it to their sampling."""
-    scale = reference.getSamplingRate() / images.getSamplingRate()
-    return any(abs(ratio - 1) < _SAME for ratio in (scale, scale * reference.getXDim() / images.getXDim()))
+    voxel_A, pixel_A = reference.getSamplingRate(), images.getSamplingRate()
+    return same_pixel_size(voxel_A, pixel_A) or same_width(reference.getXDim(), voxel_A, images.getXDim(), pixel_A)

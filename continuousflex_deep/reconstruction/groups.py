@@ -12,8 +12,8 @@ from continuousflex_deep.landscape.selection import group_particles
 from continuousflex_deep.landscape.split import split_landscape
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.sampling import same_pixel_size
 
-_SAME = 1e-3  # relative difference below which two pixel sizes are the same
 _LEAST = 4  # particles of a group, two in each half
 
 
@@ -40,7 +40,7 @@ def read_groups(options: ReconstructOptions) -> list[Group]:
     for group in groups:
         group.particles.require_poses("a reconstruction")
         p = group.particles
-        if p.box_px != first.box_px or abs(p.pixel_size_A / first.pixel_size_A - 1) > _SAME:
+        if p.box_px != first.box_px or not same_pixel_size(p.pixel_size_A, first.pixel_size_A):
             raise InputError(
                 f"the images of {group.title} have {p.box_px} px of {p.pixel_size_A:g} Å, those of {groups[0].title} "
                 f"{first.box_px} px of {first.pixel_size_A:g} Å; give all groups the same images by --images"

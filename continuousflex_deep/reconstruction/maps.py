@@ -7,8 +7,7 @@ import numpy as np
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.stacks import read_volume
-
-_SAME = 0.01  # relative difference below which two pixel sizes or fields of view are the same
+from continuousflex_deep.sampling import same_pixel_size, same_width
 
 
 def resize_map(volume: Map, box_px: int) -> Map:
@@ -57,9 +56,9 @@ def read_reference(path: str | Path, box_px: int, pixel_size_A: float) -> Map:
         raise InputError(
             f"reference '{path}': its header has no voxel size and its box is {box}, not {box_px}; set the voxel size"
         )
-    if voxel <= 0 or abs(voxel / pixel_size_A - 1) < _SAME:
+    if voxel <= 0 or same_pixel_size(voxel, pixel_size_A):
         return crop_or_pad_map(volume, box_px)
-    if abs(voxel * box / (pixel_size_A * box_px) - 1) < _SAME:
+    if same_width(box, voxel, box_px, pixel_size_A):
         return resize_map(volume, box_px)
     raise InputError(
         f"reference '{path}' has {box} voxels of {voxel:g} Å ({box * voxel:g} Å wide), the images {box_px} px of "

@@ -12,7 +12,7 @@ NAME = PACKAGE.name
 # does not import each other.
 FLOORS = (
     ("_version", "errors", "launch"),
-    ("arrays", "progress"),
+    ("arrays", "progress", "sampling"),
     ("geometry", "programs"),
     ("devices", "symmetry", "stages"),
     ("particles",),
