@@ -4,7 +4,7 @@ import numpy as np
 
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.tests.nma.test_nma import helix
+from continuousflex_deep.tests.helpers.structures import helix
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.modes_data import ModesData, make_modes_data
 

@@ -8,7 +8,7 @@ from continuousflex_deep.hemnma.refine import Descent, Refiner
 from continuousflex_deep.imaging import projector
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project_with_jacobian
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_structure
-from continuousflex_deep.tests.hemnma.test_refine import FIELD_A, images_of, perturbed, states
+from continuousflex_deep.tests.helpers.fits import FIELD_A, images_of, perturbed, states
 
 
 def to_tf32(values: torch.Tensor) -> torch.Tensor:

@@ -19,25 +19,9 @@ from continuousflex_deep.io.structures import Structure, read_structure, write_s
 from continuousflex_deep.motion import deformed
 from continuousflex_deep.nma.warp import displacement_field, warp_map
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.tests.nma.test_nma import helix
-from continuousflex_deep.tests.nma.test_pseudoatoms import gaussians_map
+from continuousflex_deep.tests.helpers.maps import correlation
+from continuousflex_deep.tests.helpers.moving_map import BOX, VOXEL_A, map_of, molecule
 from continuousflex_deep.trajectories.frames import path_frames
-
-VOXEL_A, BOX = 2.0, 40
-
-
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
-
-
-def molecule() -> Structure:
-    """Helices side by side, centred."""
-    structure = helix(30, chains=3)
-    return structure.replace_coords(structure.coords_A - structure.center_A)
-
-
-def map_of(coords_A: np.ndarray, box: int = BOX, solvent: float = 0.0) -> np.ndarray:
-    return gaussians_map(coords_A, np.ones(len(coords_A)), 3.0, box, VOXEL_A) + np.float32(solvent)
 
 
 class TestWarp:

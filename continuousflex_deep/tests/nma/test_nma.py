@@ -21,24 +21,11 @@ from continuousflex_deep.nma.network import (
     network_cutoff_A,
 )
 from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.tests.helpers.structures import helix
 
 
 def options(**changes: object) -> NmaOptions:
     return NmaOptions(**{"structure": "s", "output": "o"} | changes)
-
-
-def helix(residues: int = 60, chains: int = 1) -> Structure:
-    """Chains of Cα helices side by side: a small, well-connected molecule."""
-    t = np.arange(residues)
-    one = np.stack([2.3 * np.cos(1.75 * t), 2.3 * np.sin(1.75 * t), 1.5 * t], axis=1)
-    coords = np.concatenate([one + np.array([9.0 * k, 0, 0]) for k in range(chains)])
-    n = len(coords)
-    return Structure(
-        coords_A=coords, atomic_number=np.full(n, 6), weights=np.full(n, 6.0),
-        atom_names=np.array(["CA"] * n, dtype=object),
-        residue_names=np.array(["ALA"] * n, dtype=object), residue_numbers=np.tile(t + 1, chains),
-        chain_ids=np.repeat(np.array([chr(65 + k) for k in range(chains)], dtype=object), residues),
-    )  # fmt: skip
 
 
 def overlap(first: NormalModes, second: NormalModes) -> np.ndarray:

@@ -11,31 +11,13 @@ from continuousflex_deep import cli
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.stacks import write_volume
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.nma.particle_mask import otsu_threshold
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
 from continuousflex_deep.options import NmaOptions
-
-
-def gaussians_map(centres_A: np.ndarray, weights: np.ndarray, sigma_A: float, box: int, voxel_A: float) -> np.ndarray:
-    """Map (d, d, d) zyx of Gaussians at xyz centres from voxel d//2."""
-    axis = (np.arange(box) - box // 2) * voxel_A
-    gx, gy, gz = (np.exp(-((axis - centres_A[:, i, None]) ** 2) / (2 * sigma_A**2)) for i in range(3))
-    return np.einsum("n,nz,ny,nx->zyx", weights, gz, gy, gx).astype(np.float32)
-
-
-def blob(box: int = 40) -> np.ndarray:
-    """A smooth map without symmetry."""
-    rng = np.random.default_rng(5)
-    centres = np.cumsum(rng.normal(size=(40, 3)) * 2.2, axis=0)
-    return gaussians_map(centres - centres.mean(axis=0), rng.uniform(0.5, 1, 40), 3.5, box, 2.0)
-
-
-def overlap_with_map(volume: np.ndarray, structure: Structure, sigma_A: float, voxel_A: float) -> float:
-    made = gaussians_map(structure.coords_A, structure.weights, sigma_A, len(volume), voxel_A)
-    return float((made * volume).sum() / np.linalg.norm(made) / np.linalg.norm(volume))
+from continuousflex_deep.tests.helpers.maps import blob, gaussians_map, overlap_with_map
 
 
 @pytest.mark.parametrize("box", [40, 41])

@@ -13,7 +13,7 @@ from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms, mean_error
 from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM, xmipp_pseudoatoms
 from continuousflex_deep.programs import XMIPP, run_program
-from continuousflex_deep.tests.nma.test_pseudoatoms import blob, gaussians_map, overlap_with_map
+from continuousflex_deep.tests.helpers.maps import blob, gaussians_map, overlap_with_map
 
 
 def program(name: str) -> Path:

@@ -23,14 +23,7 @@ from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.motion import deformed
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
-
-VOXEL_A, BOX_PX, SIGMA_A = 4.0, 32, 6.0
-
-
-def gaussians(centres_A: np.ndarray) -> np.ndarray:
-    axis = (np.arange(BOX_PX) - BOX_PX // 2) * VOXEL_A
-    x, y, z = (np.exp(-((axis - centres_A[:, i, None]) ** 2) / (2 * SIGMA_A**2)) for i in range(3))
-    return np.einsum("nz,ny,nx->zyx", z, y, x).astype(np.float32)
+from continuousflex_deep.tests.helpers.trace_map import BOX_PX, VOXEL_A, trace_map
 
 
 class TestCfdReference(ProjectTest):
@@ -43,7 +36,7 @@ class TestCfdReference(ProjectTest):
         super().setUpClass()
         write_trace(Path("trace.pdb"))
         atoms = read_structure("trace.pdb")
-        write_volume("map.mrc", gaussians(atoms.coords_A - atoms.center_A), VOXEL_A)
+        write_volume("map.mrc", trace_map(atoms.coords_A - atoms.center_A), VOXEL_A)
         cls.volume = cls.driver.run(
             "map", ProtImportVolumes, filesPath=str(Path("map.mrc").resolve()), samplingRate=VOXEL_A
         ).outputVolume
@@ -89,7 +82,7 @@ class TestCfdDeform(ProjectTest):
         cls.modes = cls.driver.run(
             "normal modes", cfd.CfdProtNma, inputStructure=cls.structure, n_modes=9, cutoff_A=12.0, block_size=0
         ).outputModes
-        write_volume("map.mrc", gaussians(cls.atoms.coords_A - cls.atoms.center_A), VOXEL_A)
+        write_volume("map.mrc", trace_map(cls.atoms.coords_A - cls.atoms.center_A), VOXEL_A)
         cls.volume = cls.driver.run(
             "map", ProtImportVolumes, filesPath=str(Path("map.mrc").resolve()), samplingRate=VOXEL_A
         ).outputVolume
@@ -113,7 +106,7 @@ class TestCfdDeform(ProjectTest):
         self.assertSetSize(run.outputVolumes, 3)
         self.assertEqual(run.outputVolumes.getSamplingRate(), VOXEL_A)
         self.assertEqual(run.outputVolumes.getFirstItem().getOrigin().getShifts(), self.volume.getOrigin().getShifts())
-        expected = gaussians(moved[2] - self.atoms.center_A).ravel()
+        expected = trace_map(moved[2] - self.atoms.center_A).ravel()
         rest, _, last = self.frames(run.outputVolumes)
         self.assertGreater(np.corrcoef(last.ravel(), expected)[0, 1], 0.99)
         self.assertLess(np.corrcoef(rest.ravel(), expected)[0, 1], 0.98)
@@ -135,7 +128,7 @@ class TestCfdDeform(ProjectTest):
             n_frames=2,
         )  # fmt: skip
         self.assertEqual(run.outputVolumes.getFirstItem().getOrigin().getShifts(), placed.getOrigin().getShifts())
-        expected = gaussians(self.models_A(run)[1] - self.atoms.center_A).ravel()
+        expected = trace_map(self.models_A(run)[1] - self.atoms.center_A).ravel()
         self.assertGreater(np.corrcoef(self.frames(run.outputVolumes)[1].ravel(), expected)[0, 1], 0.99)
 
     def test_3_through_the_means_of_groups(self) -> None:

@@ -19,8 +19,7 @@ import pwem
 from pyworkflow.viewer import DESKTOP_TKINTER
 
 from continuousflex_deep import protocols as cfd
-from continuousflex_deep.tests.helpers.scipion_project import ProjectTest
-from continuousflex_deep.tests.protocols.test_workflow import write_trace
+from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.viewers.viewer_report import CfdReportViewer
 
 

@@ -24,7 +24,7 @@ from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.landscape.landscape import read_landscape
 from continuousflex_deep.motion import deformed
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
-from continuousflex_deep.tests.protocols.test_reference import VOXEL_A, gaussians
+from continuousflex_deep.tests.helpers.trace_map import VOXEL_A, trace_map
 
 
 class TestCfdTrajectory(ProjectTest):
@@ -39,7 +39,7 @@ class TestCfdTrajectory(ProjectTest):
         super().setUpClass()
         write_trace(Path("trace.pdb"))
         atoms = read_structure("trace.pdb")
-        write_volume("map.mrc", gaussians(atoms.coords_A - atoms.center_A), VOXEL_A)
+        write_volume("map.mrc", trace_map(atoms.coords_A - atoms.center_A), VOXEL_A)
         cls.modes = cls.driver.run(
             "normal modes", cfd.CfdProtNma, inputStructure=cls.import_structure("trace.pdb"), n_modes=9, cutoff_A=12.0,
             block_size=2,

@@ -10,30 +10,21 @@ import pytest
 
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.trajectories import read_trajectory, write_trajectory
-from continuousflex_deep.landscape.landscape import Landscape, make_landscape
+from continuousflex_deep.landscape.landscape import make_landscape
 from continuousflex_deep.landscape.reduction import Embedding
 from continuousflex_deep.options import TrajectoryOptions, from_mapping
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.helpers.double_well import BARRIER_KT, WELL_A, WIDTH_A, double_well, landscape_of
 from continuousflex_deep.trajectories.energy_path import minimum_energy_path
 from continuousflex_deep.trajectories.frames import equal_steps
 from continuousflex_deep.trajectories.free_energy import density_maxima, estimate_density
 from continuousflex_deep.trajectories.paths import density_of, make_trajectory
 
-BARRIER_KT, WELL_A, WIDTH_A = 3.0, 100.0, 6.0
 RADIUS_A = 100.0
 
 
 def options(**values: object) -> TrajectoryOptions:
     needed = {"landscape": "l", "structure": "s", "modes": "m", "output": "o"}
     return from_mapping(TrajectoryOptions, needed | values)
-
-
-def double_well(n: int, seed: int) -> np.ndarray:
-    """n places (n, 2) of p ~ exp(−U), U = ΔF·((x/w)² − 1)² + y²/2s²: minima at ±w, and a saddle of ΔF at 0."""
-    rng = np.random.default_rng(seed)
-    x = np.linspace(-2, 2, 20001)
-    p = np.cumsum(np.exp(-BARRIER_KT * (x**2 - 1) ** 2))
-    return np.stack([WELL_A * np.interp(rng.random(n), p / p[-1], x), WIDTH_A * rng.normal(size=n)], axis=1)
 
 
 def curved_valley(n: int, seed: int) -> np.ndarray:
@@ -44,19 +35,6 @@ def curved_valley(n: int, seed: int) -> np.ndarray:
                      rng.uniform(0.4, np.pi - 0.4, n))  # fmt: skip
     radius = RADIUS_A + 5 * rng.normal(size=n)
     return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
-
-
-def landscape_of(places: np.ndarray, modes: int = 3, seed: int = 5) -> Landscape:
-    """A landscape whose particles lie at places (n, c) in some plane of amplitudes, with noise of 1 Å beside it."""
-    rng = np.random.default_rng(seed)
-    n = len(places)
-    basis = np.linalg.qr(rng.normal(size=(modes, modes)))[0]
-    inside = np.concatenate([places, rng.normal(size=(n, modes - places.shape[1]))], axis=1)
-    particles = Particles(
-        ids=np.arange(1, n + 1), stacks=np.full(n, "images.mrcs", dtype=object), indices=np.arange(n),
-        pixel_size_A=2.0, box_px=6, mode_ids=tuple(range(7, 7 + modes)), amplitudes=inside @ basis + 10.0,
-    )  # fmt: skip
-    return make_landscape(particles, np.ones(n, dtype=np.int64), outlier_distance=0)
 
 
 class TestEnergy:

@@ -19,8 +19,8 @@ from continuousflex_deep.io.structures import Structure, read_structure, write_s
 from continuousflex_deep.io.trajectories import read_trajectory
 from continuousflex_deep.landscape.landscape import Landscape, read_landscape, write_landscape
 from continuousflex_deep.motion import deformed
-from continuousflex_deep.tests.nma.test_deform import VOXEL_A, map_of, molecule
-from continuousflex_deep.tests.trajectories.test_trajectories import double_well, landscape_of
+from continuousflex_deep.tests.helpers.double_well import double_well, landscape_of
+from continuousflex_deep.tests.helpers.moving_map import VOXEL_A, map_of, molecule
 from continuousflex_deep.trajectories import movies as trajectory_movie
 from continuousflex_deep.trajectories.movies import LandscapePlane, draw_frames, to_and_fro, write_mp4
 from continuousflex_deep.trajectories.scripts import chimerax_script, vmd_script

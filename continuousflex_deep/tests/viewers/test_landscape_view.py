@@ -19,8 +19,8 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.groups import NamedGroup
 from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.tests.helpers.double_well import double_well, landscape_of
 from continuousflex_deep.tests.helpers.landscape_view_data import CENTRES, small_model, three_clouds
-from continuousflex_deep.tests.trajectories.test_trajectories import double_well, landscape_of
 from continuousflex_deep.viewers import landscape_view
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_path import conformations_along, places_of, points_text

@@ -27,8 +27,8 @@ from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.tests.helpers.structures import helix
 from continuousflex_deep.tests.helpers.windows import button, run_until
-from continuousflex_deep.tests.nma.test_nma import helix
 from continuousflex_deep.trajectories import frames
 from continuousflex_deep.viewers import modes_data, viewer_modes
 from continuousflex_deep.viewers.modes_data import ModesData, make_modes_data, read_modes_data

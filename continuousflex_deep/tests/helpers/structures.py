@@ -1,0 +1,19 @@
+"""Small structures of Cα atoms alone."""
+
+import numpy as np
+
+from continuousflex_deep.io.structures import Structure
+
+
+def helix(residues: int = 60, chains: int = 1) -> Structure:
+    """Chains of Cα helices side by side: a small, well-connected molecule."""
+    t = np.arange(residues)
+    one = np.stack([2.3 * np.cos(1.75 * t), 2.3 * np.sin(1.75 * t), 1.5 * t], axis=1)
+    coords = np.concatenate([one + np.array([9.0 * k, 0, 0]) for k in range(chains)])
+    n = len(coords)
+    return Structure(
+        coords_A=coords, atomic_number=np.full(n, 6), weights=np.full(n, 6.0),
+        atom_names=np.array(["CA"] * n, dtype=object),
+        residue_names=np.array(["ALA"] * n, dtype=object), residue_numbers=np.tile(t + 1, chains),
+        chain_ids=np.repeat(np.array([chr(65 + k) for k in range(chains)], dtype=object), residues),
+    )  # fmt: skip
