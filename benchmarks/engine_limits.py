@@ -50,6 +50,7 @@ from continuousflex_deep.io.structures import Structure, read_structure, write_s
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import AlignOptions, NmaOptions, PseudoatomsOptions, SimulateOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
 
 Figures = dict[str, float | None]
 
@@ -215,7 +216,7 @@ def misled(case: Case) -> Figures:
     engine = EmbeddedEngine(case.structure, case.modes(), AlignOptions(init="local"))
     wrong = matrix_to_euler(random_rotations(len(truth), np.random.default_rng(7)))
     start = truth.replace(euler_deg=wrong, amplitudes=None, mode_ids=())
-    parts = [engine.align_batch(start, rows, calibration) for rows in engine.batches(start)]
+    parts = [engine.align_batch(Batch.read(start, rows), calibration) for rows in engine.batches(start)]
     aligned = merged_results(start, engine.mode_ids, parts)
     lost = evaluate(aligned, truth, case.structure, case.modes()).lost
     flagged = np.asarray(aligned.ambiguous)

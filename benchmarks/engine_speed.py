@@ -50,6 +50,7 @@ from continuousflex_deep.io.structures import Structure, read_structure, write_s
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import AlignOptions, NmaOptions, SimulateOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.stages import StageClock, stage, stages_timed
 
 _RIBOSOME_ATOMS = 14218
@@ -171,7 +172,7 @@ def measured(name: str, case: Case, options: AlignOptions, peak: dict[str, float
     print("\n".join(f"  {k:<32}{'–' if v is None else format(v, '.4g')}" for k, v in figures.items()), flush=True)
     rows = next(iter(engine.batches(case.particles)))
     with stages_timed(engine.device) as clock, stage("batch"):
-        engine.align_batch(case.particles, rows, calibration)
+        engine.align_batch(Batch.read(case.particles, rows), calibration)
     table = profile_rows(clock, len(rows), peak)
     print_profile(table)
     return {**facts, **figures, "profile": table}
@@ -183,12 +184,12 @@ def steady_state(
     """Results of all batches, and their speed once everything is warm; images are read, results come back."""
     batches = list(engine.batches(particles))
     for rows in batches:
-        engine.align_batch(particles, rows, calibration)
+        engine.align_batch(Batch.read(particles, rows), calibration)
     results, wall, cpu = [], [], []
     for rows in batches:
         synchronize(engine.device)
         started = time.perf_counter(), time.process_time()
-        results.append(engine.align_batch(particles, rows, calibration))
+        results.append(engine.align_batch(Batch.read(particles, rows), calibration))
         synchronize(engine.device)
         wall.append((time.perf_counter() - started[0]) / len(rows))
         cpu.append((time.process_time() - started[1]) / len(rows))

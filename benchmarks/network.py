@@ -44,6 +44,7 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nn.checkpoint import LAST, load_checkpoint
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
 
 Arguments = tuple[str, ...]
 Figures = dict[str, float | None]
@@ -322,10 +323,10 @@ def polished(bench: Bench) -> Figures:
     for name, (start, options) in ways.items():
         engine = EmbeddedEngine(structure, modes, options)
         for rows in engine.batches(start):  # all is aligned once before the clock runs, which makes what is made once
-            engine.align_batch(start, rows, calibration)
+            engine.align_batch(Batch.read(start, rows), calibration)
         clock = time.process_time if engine.device.type == "cpu" else time.perf_counter
         began = clock()
-        parts = [engine.align_batch(start, rows, calibration) for rows in engine.batches(start)]
+        parts = [engine.align_batch(Batch.read(start, rows), calibration) for rows in engine.batches(start)]
         spent = (clock() - began) / len(start)
         errors = evaluate(merged_results(start, modes.mode_ids, parts), truth, structure, modes)
         row: Figures = {"lost": float(errors.lost.mean())}

@@ -39,6 +39,7 @@ from continuousflex_deep.options import AlignOptions, PseudoatomsOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.maps import read_reference
 from continuousflex_deep.reconstruction.reconstruct import reconstruct
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.symmetry import point_group
 
 SYMMETRY, LIMIT_A, CLOSE_DEG = "d2", 20.0, 15.0
@@ -108,9 +109,9 @@ def aligned_with_control(
     engine, started = EmbeddedEngine(structure, none, options), time.process_time()
     engine.check(particles)
     calibration, rows = calibration_for(engine, particles), np.arange(len(particles))
-    aligned = merged_results(particles, (), [engine.align_batch(particles, rows, calibration)], options.fit)
+    aligned = merged_results(particles, (), [engine.align_batch(Batch.read(particles, rows), calibration)], options.fit)
     cpu_s = (time.process_time() - started) / len(particles)
-    control = merged_results(empty, (), [engine.align_batch(empty, rows, calibration)], options.fit)
+    control = merged_results(empty, (), [engine.align_batch(Batch.read(empty, rows), calibration)], options.fit)
     return aligned, control, cpu_s
 
 

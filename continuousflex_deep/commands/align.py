@@ -3,8 +3,6 @@
 import dataclasses
 import sys
 
-import numpy as np
-
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.alignment import Alignment
 from continuousflex_deep.hemnma.engines.choice import make_engine
@@ -17,7 +15,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.left_out import tell_left_out
-from continuousflex_deep.runs.parts import PartStore, carried, determining, parts_folder
+from continuousflex_deep.runs.parts import PartStore, parts_folder, store_for
 from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
 
 # options that do not change the result, so that a resumed run may differ in them
@@ -34,25 +32,22 @@ def run(options: AlignOptions) -> None:
     structure, modes = reference(options)
     particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
     engine = make_engine(structure, modes, options, parts_folder(output))
-    store = part_store(options, particles, structure, modes)
+    check_images(particles)
     engine.check(particles)
+    store = part_store(options, particles, structure, modes)
     alignment = Alignment(engine, particles, store)
-
-    def write() -> bool:
-        found = alignment.result()
-        if found is None:
-            return False
-        aligned, left_out = found
-        write_particles(aligned, output)
-        facts = engine.facts(aligned, alignment.calibration()[0])
-        tell_left_out(left_out, output)
-        write_record_of(output, store, "align", options, **facts, left_out=left_out.facts())
-        told = ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in facts.items())
-        print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
-        return True
-
-    store_now = lambda: part_store(options, particles, structure, modes)  # noqa: E731
-    SharedRun(store, output, alignment.complete, write, store_now).finish()
+    with SharedRun(store, output) as shared:
+        while not shared.is_written():
+            alignment.complete()
+            with shared.writing() as mine:
+                if mine and (found := alignment.result()) is not None:
+                    aligned, left_out = found
+                    facts = engine.facts(aligned, alignment.calibration()[0])
+                    write_particles(aligned, output)
+                    tell_left_out(left_out, output)
+                    write_record_of(output, store, "align", options, **facts, left_out=left_out.facts())
+                    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+                    print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
 
 
 def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
@@ -69,15 +64,8 @@ def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
     """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
-    check_images(particles)
-    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)
-    content = _determining(options, particles, *reference)
-    return PartStore(parts_folder(options.output), content, carried(particles))
-
-
-def _determining(options: AlignOptions, particles: Particles, *arrays: np.ndarray) -> list[object]:
-    """What a part's content depends on: options, structure, modes, particles."""
     settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
     if options.modes:
         settings["mode_list"] = parse_mode_list(options.mode_list)  # however it is written
-    return determining(settings, particles, *arrays)
+    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)
+    return store_for(options.output, settings, particles, *reference)

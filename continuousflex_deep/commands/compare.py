@@ -18,6 +18,7 @@ from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_json, write_record
 from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.options import AlignOptions, CompareOptions
@@ -50,6 +51,7 @@ def run(options: CompareOptions) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     particles = folder / "particles.star"
     settings = {name: _settings(options, name, particles, folder) for name in ENGINES}
+    check_images(chosen)
     for one in settings.values():  # what is missing or does not fit is found before the long work
         make_engine(structure, modes, one).check(chosen)
     _write_once(chosen, particles)

@@ -1,14 +1,16 @@
 """The infer command: poses and amplitudes of every particle from one or several trained networks."""
 
+from pathlib import Path
+
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix
-from continuousflex_deep.nn.halves import load_half_sets
-from continuousflex_deep.nn.inference import Inference, determining_inference, require_fit
-from continuousflex_deep.nn.predict import load_models
+from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
+from continuousflex_deep.nn.halves import load_half_sets, told
+from continuousflex_deep.nn.inference import Inference, Inferred, inference_store, require_fit
+from continuousflex_deep.nn.predict import Model, load_models
 from continuousflex_deep.options import InferOptions
-from continuousflex_deep.runs.parts import PartStore, carried, parts_folder
-from continuousflex_deep.runs.shared_run import SharedRun, require_free_names
+from continuousflex_deep.runs.left_out import tell_left_out
+from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
 
 
 def run(options: InferOptions) -> None:
@@ -24,10 +26,28 @@ def run(options: InferOptions) -> None:
         model.checkpoint.preprocess.require_same_images(particles, model.source)
     require_free_names(output, options.particles, options.structure)
 
-    def store_now() -> PartStore:
-        content = determining_inference(models, halves, particles, options)
-        return PartStore(parts_folder(output), content, carried(particles))
-
-    store = store_now()
+    store = inference_store(models, halves, particles, options)
     inference = Inference(models, halves, particles, options, device, store)
-    SharedRun(store, output, inference.complete, lambda: inference.write(output), store_now).finish()
+    with SharedRun(store, output) as shared:
+        while not shared.is_written():
+            inference.complete()
+            with shared.writing() as mine:
+                if mine and (found := inference.result()) is not None:
+                    write_particles(found.particles, output)
+                    tell_left_out(found.left_out, output)
+                    write_record_of(output, store, "infer", options, **_facts(found, models))
+                    print(_report(found, models, output))
+
+
+def _facts(found: Inferred, models: list[Model]) -> dict[str, object]:
+    """For the record."""
+    networks = [{"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in models]
+    facts = {"particles": len(found.particles), "networks": networks, "left_out": found.left_out.facts()}
+    return facts | ({"half_sets": found.half_sets} if found.half_sets else {})
+
+
+def _report(found: Inferred, models: list[Model], output: Path) -> str:
+    """What the command prints: what networks on half sets say of the errors, and what was predicted."""
+    targets = ", ".join(t for m in models for t in m.targets)
+    halves = [told(found.half_sets["disagreement"], found.half_sets["expected"])] if found.half_sets else []
+    return "\n".join([*halves, f"predicted {targets} of {len(found.particles)} particles: {output}"])

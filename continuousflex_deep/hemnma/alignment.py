@@ -4,7 +4,7 @@ The batches do not depend on the workers, and each worker takes the next one tha
 however many there are, whichever dies, and however often the run is killed and started again.
 """
 
-from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Generic
 
 import numpy as np
@@ -13,12 +13,14 @@ from continuousflex_deep.arrays import Rows
 from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.results import BatchResult, concatenated, merged_results
+from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.halving import Halving
 from continuousflex_deep.runs.left_out import ImageScreen, LeftOut, calibration_rows
 from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
-from continuousflex_deep.runs.pieces import do_pieces, joined_parts, part_of_rows
+from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_to_do
 
 _CALIBRATION = "calibration"
 
@@ -31,6 +33,7 @@ def align(engine: Engine[L], particles: Particles, store: Parts | None = None) -
     Raises InputError for particles that cannot be aligned: stacks missing, no poses for a local start, no usable
     image at all.
     """
+    check_images(particles)
     engine.check(particles)
     aligned, left_out = Alignment(engine, particles, store).run()
     for line in left_out.lines(most=20):
@@ -59,15 +62,14 @@ class Alignment(Generic[L]):
                 return found
 
     def complete(self) -> None:
-        """Do what nobody else does until all parts are there."""
-        do_pieces(self.store, {_CALIBRATION: self._calibrate})
+        """Do what no other worker does until all parts are there."""
+        self._calibrated()
         batches = self._batches()
         if set(batches) <= self.store.finished():
             return
         calibration, screen = self.calibration()
-        work = {name: lambda rows=rows: self._align(rows, calibration, screen) for name, rows in batches.items()}
-        sizes = {name: len(rows) for name, rows in batches.items()}
-        do_pieces(self.store, work, sizes, "aligning")
+        for name in pieces_to_do(self.store, {name: len(rows) for name, rows in batches.items()}, "aligning"):
+            self.store.save(name, self._align(batches[name], calibration, screen))
 
     def calibration(self) -> tuple[L, ImageScreen]:
         """What the parts were made with."""
@@ -98,30 +100,29 @@ class Alignment(Generic[L]):
 
     def _kept(self) -> Arrays:
         while (kept := self.store.load(_CALIBRATION)) is None:  # damaged
-            do_pieces(self.store, {_CALIBRATION: self._calibrate})
+            self._calibrated()
         return kept
 
-    def _calibrate(self) -> Arrays:
-        calibration, screen = calibrated(self.engine, self.particles)
-        of_images = {"image_range": np.array([screen.lowest, screen.highest])}
-        return calibration.arrays() | of_images | {"batch_size": np.array(self.engine.batch_size())}
+    def _calibrated(self) -> None:
+        """Calibrate, unless that is done."""
+        for _ in pieces_to_do(self.store, {_CALIBRATION: 0}):
+            calibration, screen = calibrated(self.engine, self.particles)
+            of_images = {"image_range": np.array([screen.lowest, screen.highest])}
+            size = {"batch_size": np.array(self.engine.batch_size())}
+            self.store.save(_CALIBRATION, calibration.arrays() | of_images | size)
 
     def _align(self, rows: Rows, calibration: L, screen: ImageScreen) -> Arrays:
-        align = lambda piece: self.engine.align_batch(self.particles, piece, calibration)  # noqa: E731
-        return screened(screen, self.particles, rows, lambda r: concatenated(self._halving.pieces(align, r)).arrays())
-
-
-def screened(
-    screen: ImageScreen, particles: Particles, rows: Rows, compute: Callable[[Rows], Mapping[str, np.ndarray]]
-) -> Arrays:
-    """A part: what `compute` gives for those of some rows whose images can be used, and why not for the others."""
-    good, bad, reasons = screen.usable(particles, rows)
-    arrays = part_of_rows(good, bad, reasons)
-    return arrays | dict(compute(good)) if len(good) else arrays
+        """The part of some rows: results of those whose images can be used, and why not of the others."""
+        batch, bad, reasons = screen.read(self.particles, rows)
+        arrays = part_of_rows(batch.rows, bad, reasons)
+        if not len(batch):
+            return arrays
+        align_some = partial(self.engine.align_batch, calibration=calibration)
+        return arrays | concatenated(self._halving.pieces(align_some, batch)).arrays()
 
 
 def calibrated(engine: Engine[L], particles: Particles) -> tuple[L, ImageScreen]:
     """A calibration from usable images, evenly spread over the set, and what these are like."""
     rows, screen = calibration_rows(particles, engine.options.calibration_particles)
-    learn = lambda chosen: engine.calibrate(particles.select(chosen))  # noqa: E731
+    learn = lambda some: engine.calibrate(Batch.read(particles, some))  # noqa: E731
     return Halving("calibrating with").subset(learn, rows), screen

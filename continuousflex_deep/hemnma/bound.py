@@ -10,6 +10,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,8 @@ def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Cali
         raise InputError(
             f"the truth has amplitudes of modes {list(truth.mode_ids)}, the engine was made for {list(engine.mode_ids)}"
         )
-    covariance = torch.cat([engine.covariance_at(truth, rows, calibration) for rows in engine.batches(truth)]).double()
+    batches = (Batch.read(truth, rows) for rows in engine.batches(truth))
+    covariance = torch.cat([engine.covariance_at(batch, calibration) for batch in batches]).double()
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()
     absolute = (deviation * np.sqrt(2 / np.pi)).mean(dim=0)
     return Bound(

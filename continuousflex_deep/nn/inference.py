@@ -1,8 +1,7 @@
 """Predictions of all particles, and their polish, as parts that several workers may fill."""
 
-from dataclasses import asdict
-from functools import cached_property, partial
-from pathlib import Path
+from dataclasses import asdict, dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,30 +10,38 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.alignment import Alignment
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
-from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nn.checkpoint import require_same_modes
-from continuousflex_deep.nn.halves import HalfSets, disagreement, expected_errors, told
+from continuousflex_deep.nn.halves import HalfSets, disagreement, expected_errors
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.predict import Model, Predictor, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import AlignOptions, InferOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
-from continuousflex_deep.runs.left_out import LeftOut, tell_left_out
-from continuousflex_deep.runs.parts import Arrays, Parts, PartStore, determining
-from continuousflex_deep.runs.pieces import do_pieces, joined_parts, part_of_rows
-from continuousflex_deep.runs.shared_run import write_record_of
+from continuousflex_deep.runs.left_out import LeftOut
+from continuousflex_deep.runs.parts import Arrays, Parts, PartStore, store_for
+from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_to_do
 
 # options that do not change the result, so that a resumed run may differ in them
 _FREE = ("output", "device", "threads", "workers", "batch", "particles", "structure", "modes", "model")
 
 
 # particles a part: a GPU's work of a fraction of a second, a CPU's of some
-_PART = 4096
+PARTICLES_A_PART = 4096
 _HALVES = "halves_"
+
+
+@dataclass(frozen=True, eq=False)
+class Inferred:
+    """Particles with what was predicted of them and, if asked, polished; those left out; and, by "disagreement" and
+    "expected", what networks on half sets say of the errors."""
+
+    particles: Particles
+    left_out: LeftOut
+    half_sets: dict[str, dict[str, float]]
 
 
 class Inference:
@@ -52,40 +59,27 @@ class Inference:
         self.models, self.halves, self.particles, self.options = models, halves, particles, options
         self.device, self.store = device, store
         self._polishing: Alignment | None = None
-        starts = range(0, len(particles), _PART)
-        self._parts = {f"predicted-{s:08d}-{_PART}": np.arange(s, min(s + _PART, len(particles))) for s in starts}
+        n, size = len(particles), PARTICLES_A_PART
+        self._parts = {f"predicted-{s:08d}-{size}": np.arange(s, min(s + size, n)) for s in range(0, n, size)}
 
     def complete(self) -> None:
-        """Do what nobody else does until all parts are there."""
+        """Do what no other worker does until all parts are there."""
         while True:
-            work = {name: partial(self._predict, rows) for name, rows in self._parts.items()}
-            do_pieces(self.store, work, {name: len(rows) for name, rows in self._parts.items()}, "predicting")
+            sizes = {name: len(rows) for name, rows in self._parts.items()}
+            for name in pieces_to_do(self.store, sizes, "predicting"):
+                self.store.save(name, self._predict(self._parts[name]))
             if not self.options.polish or self._polish():
                 return
 
-    def write(self, output: Path) -> bool:
-        """Write the result and its record; False where a part turns out damaged."""
+    def result(self) -> Inferred | None:
+        """What all parts hold; None where one turns out damaged, and is to be done again."""
         found = self._predicted()
-        if found is None:
-            return False
-        result, left_out, half_sets = found
-        if self._polishing is not None:
-            polished = self._polishing.result()
-            if polished is None:
-                return False
-            result, left_out = polished[0], self._left_out(left_out, polished[1])
-        write_particles(result, output)
-        tell_left_out(left_out, output)
-        networks = [
-            {"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in self.models
-        ]
-        facts: dict[str, object] = {"particles": len(result), "networks": networks, "left_out": left_out.facts()}
-        if half_sets:
-            facts["half_sets"] = half_sets
-            print(told(half_sets["disagreement"], half_sets["expected"]))
-        write_record_of(output, self.store, "infer", self.options, **facts)
-        print(f"predicted {', '.join(t for m in self.models for t in m.targets)} of {len(result)} particles: {output}")
-        return True
+        if found is None or self._polishing is None:
+            return found
+        polished = self._polishing.result()
+        if polished is None:
+            return None
+        return Inferred(polished[0], self._left_out(found.left_out, polished[1]), found.half_sets)
 
     def _predictor(self, models: list[Model]) -> Predictor:
         return Predictor.of(models, self.device, self.options.batch, self.options.workers)
@@ -105,16 +99,15 @@ class Inference:
             arrays |= {_HALVES + name: values for name, values in differ.items()}
         return arrays
 
-    def _predicted(self) -> tuple[Particles, LeftOut, dict[str, dict[str, float]]] | None:
-        """The particles with what was predicted, those without, and what half sets tell; None where a part turns out
-        damaged."""
+    def _predicted(self) -> Inferred | None:
+        """What the networks predict, without polish; None where a part turns out damaged."""
         parts = [part for name in self._parts if (part := self.store.load(name)) is not None]
         if len(parts) < len(self._parts):
             return None
         rows, values, left_out = joined_parts(self.particles, parts)
         prediction = Prediction(**{k: v for k, v in values.items() if not k.startswith(_HALVES)})
         found = with_prediction(self.particles.select(rows), prediction, self.models)
-        return found, left_out, self._half_sets(found, values)
+        return Inferred(found, left_out, self._half_sets(found, values))
 
     def _half_sets(self, found: Particles, values: Arrays) -> dict[str, dict[str, float]]:
         """Mean disagreement of the networks on halves about particles that neither knows, and the errors that error
@@ -136,7 +129,7 @@ class Inference:
         if self._polishing is None:
             if (found := self._predicted()) is None:
                 return False
-            self._polishing = polishing(found[0], self.options, self.store)
+            self._polishing = polishing(found.particles, self.options, self.store)
         self._polishing.complete()
         return True
 
@@ -147,10 +140,10 @@ class Inference:
         return LeftOut(self.particles.select(self.particles.rows_of(ids)), reasons)
 
 
-def determining_inference(
+def inference_store(
     models: list[Model], halves: HalfSets | None, particles: Particles, options: InferOptions
-) -> list[object]:
-    """What a part's content depends on: options, networks, particles, structure and modes."""
+) -> PartStore:
+    """Where the finished parts of this inference are kept until its output is written: the folder OUTPUT.parts."""
     settings: dict[str, object] = {k: v for k, v in asdict(options).items() if k not in _FREE}
     settings["networks"] = [m.digest() for m in models]
     settings["halves"] = [m.digest() for m in (*halves.first, *halves.second)] if halves else []
@@ -158,7 +151,7 @@ def determining_inference(
     if options.polish:
         structure, modes = _reference(models, particles, options)
         arrays = [structure.coords_A, structure.weights, modes.vectors]
-    return determining(settings, particles, *arrays)
+    return store_for(options.output, settings, particles, *arrays)
 
 
 def require_fit(models: list[Model], particles: Particles, options: InferOptions) -> None:

@@ -2,14 +2,24 @@
 
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
-import numpy as np
 import torch
 
 from continuousflex_deep.errors import OutOfMemoryError
 
 T = TypeVar("T")
+
+
+class Sliced(Protocol):
+    """What can be had in smaller pieces, such as a batch of particles."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Self: ...
+
+
+S = TypeVar("S", bound=Sliced)
 # how errors that are no OutOfMemoryError or MemoryError of their own say the same
 _TOLD = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
@@ -22,38 +32,38 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 class Halving:
-    """Does something with many rows, and where memory does not suffice with half as many at a time; the smaller number
-    is remembered. `what`: for messages, for example "aligning"."""
+    """Does something with a batch, and where memory does not suffice with half as much at a time; the smaller number is
+    remembered. `what`: for messages, for example "aligning"."""
 
     def __init__(self, what: str) -> None:
         self.what, self.most = what, 0
 
-    def pieces(self, work: Callable[[np.ndarray], T], rows: np.ndarray) -> list[T]:
-        """What `work` gives for consecutive pieces of some rows, which may be one piece.
+    def pieces(self, work: Callable[[S], T], batch: S) -> list[T]:
+        """What `work` gives for consecutive pieces of a batch, which may be one piece.
 
-        Raises OutOfMemoryError when the memory does not suffice for a single row.
+        Raises OutOfMemoryError when the memory does not suffice for a single particle.
         """
         done: list[T] = []
         start = 0
-        while start < len(rows):
-            piece = rows[start : start + self.most] if self.most else rows[start:]
+        while start < len(batch):
+            piece = batch[start : start + self.most] if self.most else batch[start:]
             result = self._attempt(work, piece)
             if result is not None:
                 done.append(result)
                 start += len(piece)
         return done
 
-    def subset(self, work: Callable[[np.ndarray], T], rows: np.ndarray) -> T:
-        """What `work` gives for the rows, or where memory does not suffice for every second of them, and so on."""
+    def subset(self, work: Callable[[S], T], batch: S) -> T:
+        """What `work` gives for the batch, or where memory does not suffice for every second of them, and so on."""
         while True:
-            chosen = rows[:: -(-len(rows) // self.most)] if self.most else rows
+            chosen = batch[:: -(-len(batch) // self.most)] if self.most else batch
             result = self._attempt(work, chosen)
             if result is not None:
                 return result
 
-    def _attempt(self, work: Callable[[np.ndarray], T], rows: np.ndarray) -> T | None:
+    def _attempt(self, work: Callable[[S], T], batch: S) -> T | None:
         try:
-            return work(rows)
+            return work(batch)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -61,14 +71,14 @@ class Halving:
         # outside the handler, whose traceback still held the tensors
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        if len(rows) == 1:
+        if len(batch) == 1:
             raise OutOfMemoryError(
                 f"the memory does not suffice for {self.what} even one particle at a time ({said}); use a device with "
                 "more memory (--device cpu), images reduced by preprocess --box, or a coarser reference"
             )
-        self.most = len(rows) // 2
+        self.most = len(batch) // 2
         print(
-            f"note: the memory does not suffice for {self.what} {len(rows)} particles at a time; going on with "
+            f"note: the memory does not suffice for {self.what} {len(batch)} particles at a time; going on with "
             f"{self.most} ({said})",
             file=sys.stderr,
         )

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.arrays import Floats, Images, Integers
+from continuousflex_deep.arrays import Floats, Images, Integers, Rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_images_with_reasons
 from continuousflex_deep.particles import Particles, evenly_spread
+from continuousflex_deep.runs.batch import Batch
 
 # images whose grey values span so many times more or less than those of the median image are no images of particles;
 # more is allowed where the set itself varies: so many robust standard deviations of the span's logarithm
@@ -44,14 +45,13 @@ class ImageScreen:
         ]
         return found
 
-    def usable(
-        self, particles: Particles, rows: Integers
-    ) -> tuple[Integers, Integers, NDArray[np.str_]]:
-        """Of some rows, the usable ones, the others, and what is wrong with these. Reads the images."""
-        spans, reasons = _looked_at(particles, rows)
-        reasons = self.reasons(spans, reasons)
+    def read(self, particles: Particles, rows: Rows) -> tuple[Batch, Rows, NDArray[np.str_]]:
+        """Of some rows, the usable ones with their images, the others, and what is wrong with these."""
+        images, reasons = read_images_with_reasons(particles, rows)
+        reasons = self.reasons(_spans(images), reasons)
         good = reasons == ""
-        return rows[good], rows[~good], reasons[~good].astype(str)
+        usable = images if good.all() else images[good]
+        return Batch(rows[good], particles.select(rows[good]), usable), rows[~good], reasons[~good].astype(str)
 
 
 def calibration_rows(particles: Particles, count: int) -> tuple[Integers, ImageScreen]:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,10 +77,15 @@ class PartStore:
     Raises FinishedElsewhereError when the folder is removed meanwhile, and DiskFullError.
     """
 
-    def __init__(self, folder: str | Path, determining: Any, carried: Any = None) -> None:
-        """determining: what the parts' content depends on; carried: what, beside it, the output does."""
+    def __init__(
+        self, folder: str | Path, determining: Any, carried: Any = None, files: Iterable[str | Path] = ()
+    ) -> None:
+        """determining: what the parts' content depends on; carried: what else the output contains; files: that are
+        read during the run, which the parts depend on, too."""
         self.folder = Path(folder)
-        self.fingerprint = _digest_of(determining)
+        self._files = sorted({str(Path(file).absolute()) for file in files})
+        self._states = _states(self._files)
+        self.fingerprint = _digest_of([determining, self._states])
         self.output_fingerprint = _digest_of([self.fingerprint, carried])
         self._worker: Worker | None = None
 
@@ -177,12 +182,12 @@ class PartStore:
         if self._label() == self._own_label() and not living_workers(self.folder):
             self._discard()
 
-    def require_unchanged(self, now: "PartStore") -> None:
-        """InputError where, by the fingerprint of a store made now, options or files changed since the run began."""
-        if now.fingerprint != self.fingerprint:
+    def require_unchanged(self) -> None:
+        """InputError where the files that are read have changed since the run began."""
+        if _states(self._files) != self._states:
             raise InputError(
-                "an image stack was changed during the run, so that the results are of mixed origin and are not "
-                f"written; remove '{self.folder}' and run the same command again"
+                "an image stack was changed or removed during the run, so that the results are of mixed origin and are "
+                f"not written; remove '{self.folder}' and run the same command again"
             )
 
     def _listing(self) -> list[str]:
@@ -286,18 +291,39 @@ def parts_folder(output: str | Path) -> Path:
     return Path(output).with_suffix(".parts")
 
 
-def determining(settings: Mapping[str, object], particles: Particles, *arrays: np.ndarray) -> list[object]:
-    """What the content of parts depends on: settings, arrays, and all that is known of the particles and their stacks.
+def store_for(
+    output: str | Path, settings: Mapping[str, object], particles: Particles, *arrays: np.ndarray
+) -> PartStore:
+    """The parts of an output, kept beside it until it is written: the folder OUTPUT.parts.
 
-    A stack is told by its path, size and time of change, so that its images need not be read for this.
+    Their content depends on the settings, the arrays, and all that is known of the particles and their stacks. A stack
+    is known by its path, size and time of change, so that its images need not be read for this.
     """
+    content = determining(settings, particles, *arrays)
+    return PartStore(parts_folder(output), content, carried(particles), set(particles.stacks))
+
+
+def determining(settings: Mapping[str, object], particles: Particles, *arrays: np.ndarray) -> list[object]:
+    """What the content of parts depends on, but for the stacks themselves: settings, arrays, and all that is known of
+    the particles."""
     p, ctf = particles, () if particles.ctf is None else tuple(vars(particles.ctf).values())
     known = (p.ids, p.indices, p.euler_deg, p.shift_A, p.amplitudes, p.angle_sd_deg, *ctf, *arrays)
     digests = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known]
     names, of_particle = np.unique(p.stacks.astype(str), return_inverse=True)
-    files = [(str(Path(s).absolute()), Path(s).stat().st_size, Path(s).stat().st_mtime_ns) for s in names]
-    images = [files, hashlib.sha256(of_particle.tobytes()).hexdigest()]
+    images = [names.tolist(), hashlib.sha256(of_particle.tobytes()).hexdigest()]
     return [__version__, dict(settings), digests, p.mode_ids, p.pixel_size_A, p.box_px, p.phase_flipped, images]
+
+
+def _states(files: Iterable[str]) -> list[tuple[str, int, int] | None]:
+    """Path, size and time of change of each file; None of one that is not there."""
+    found: list[tuple[str, int, int] | None] = []
+    for file in files:
+        try:
+            status = os.stat(file)
+            found.append((file, status.st_size, status.st_mtime_ns))
+        except FileNotFoundError:
+            found.append(None)
+    return found
 
 
 def carried(particles: Particles) -> list[object]:

@@ -1,7 +1,8 @@
 """Pieces of work that several workers share, and the parts that come out of them."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,47 +34,46 @@ def joined_parts(particles: Particles, parts: list[Arrays]) -> tuple[Rows, Array
     return rows, {k: np.concatenate([part[k] for part in whole]) for k in whole[0] if k not in _OF_ROWS}, left_out
 
 
-def do_pieces(
-    store: Parts,
-    work: Mapping[str, Callable[[], Arrays]],
-    sizes: Mapping[str, int] | None = None,
-    description: str = "",
-) -> None:
-    """Do pieces of work, by name, that nobody else does, until all are kept in the store.
+def pieces_to_do(store: Parts, sizes: Mapping[str, int], description: str = "") -> Iterator[str]:
+    """Names of pieces of work that no other worker does, one after another, until all are kept in the store.
 
-    With their sizes in particles and a description, shows a bar with the progress of all workers.
+    Each is claimed while the caller does it, who saves it before the next one is asked for. sizes: particles of each
+    piece, for the progress of all workers, which is shown under the description if there is one.
     """
-    counted = sizes or {}
-    progress = lambda finished: sum(counted[name] for name in counted.keys() & finished)  # noqa: E731
-    finished, patience = store.finished(), Patience(store)
-    if work.keys() <= finished:
+    if sizes.keys() <= store.finished():
         return
-    if not sizes:
-        _until_all_are_done(store, work, patience, lambda finished: None)
-        return
-    with progress_bar(description, sum(sizes.values()), initial=progress(finished)) as bar:
-        _until_all_are_done(store, work, patience, lambda finished: bar.update(progress(finished) - bar.n))
+    with _progress(sizes, store.finished(), description) as show:
+        patience = Patience(store)
+        while True:
+            finished = store.finished()
+            show(finished)
+            todo = [name for name in sizes if name not in finished]
+            if not todo:
+                return
+            with store.claimed(todo) as name:
+                if name is not None:
+                    yield name
+            if name is None:
+                patience.wait()
+            else:
+                patience = Patience(store)
 
 
-def _until_all_are_done(
-    store: Parts,
-    work: Mapping[str, Callable[[], Arrays]],
-    patience: "Patience",
-    show: Callable[[set[str]], object],
-) -> None:
-    while True:
-        finished = store.finished()
-        show(finished)
-        todo = [name for name in work if name not in finished]
-        if not todo:
-            return
-        with store.claimed(todo) as name:
-            if name is not None:
-                store.save(name, work[name]())
-        if name is None:
-            patience.wait()
-        else:
-            patience = Patience(store)
+@contextmanager
+def _progress(sizes: Mapping[str, int], finished: set[str], description: str) -> Iterator[Callable[[set[str]], None]]:
+    """What shows how many particles the finished pieces have; without a description, nothing."""
+    if not description:
+        yield lambda names: None
+        return
+
+    def done(names: set[str]) -> int:
+        return sum(sizes[name] for name in sizes.keys() & names)
+
+    def show(names: set[str]) -> None:
+        bar.update(done(names) - bar.n)
+
+    with progress_bar(description, sum(sizes.values()), initial=done(finished)) as bar:
+        yield show
 
 
 class Patience:

@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from continuousflex_deep.errors import InputError
@@ -22,60 +22,69 @@ from continuousflex_deep.runs.pieces import Patience
 _WRITING = "output"
 
 
-@dataclass(frozen=True)
 class SharedRun:
-    """The making of an output by all workers that share a store.
+    """The making of an output by all workers that share a store of parts. As a context, this process is one of them:
 
-    complete: does the parts with the others; write: writes output and record (`write_record_of`), its False means that
-    a part was damaged and is to be done again; store_now: makes the store once more, from the files as they are when
-    all parts are done.
+        with SharedRun(store, output) as run:
+            while not run.is_written():
+                …  # do parts
+                with run.writing() as mine:
+                    if mine:
+                        …  # write the output, and its record by write_record_of
+
+    Where the very output is there already, as for a worker that starts when the others have finished, there is nothing
+    to do. InputError where stacks are other ones at the end than at the start.
     """
 
-    store: PartStore
-    output: Path
-    complete: Callable[[], object]
-    write: Callable[[], bool]
-    store_now: Callable[[], PartStore]
+    def __init__(self, store: PartStore, output: Path) -> None:
+        self.store, self.output = store, output
+        self._patience = Patience(store)
+        self._at_work = ExitStack()
 
-    def finish(self) -> None:
-        """Be one of the workers: do parts, then one of all writes the output and removes the parts.
-
-        Does nothing where the very output is there already, as for a worker that starts when the others have finished.
-        InputError where stacks are other ones at the end than at the start.
-        """
-        if self._is_written():
+    def __enter__(self) -> "SharedRun":
+        if self.is_written():
             note(
                 f"'{self.output}' is there already, made with the same options from the same files; remove it to make "
                 "it anew"
             )
             self.store.remove_if_left()
-            return
-        try:
-            with _leaving_in_order(), self.store.joined():
-                self._work()
-        except FinishedElsewhereError as gone:
-            if not self._is_written():
-                raise InputError(
-                    f"{gone}, but '{self.output}' is not written: the folder was removed or moved during the run; run "
-                    "the same command again"
-                ) from gone
+            return self
+        with ExitStack() as entered:
+            entered.enter_context(_leaving_in_order())
+            entered.enter_context(self.store.joined())
+            self._at_work = entered.pop_all()
+        return self
 
-    def _work(self) -> None:
-        patience = Patience(self.store)
-        while not self._is_written():
-            self.complete()
-            self.store.require_unchanged(self.store_now())
-            with self.store.claimed([_WRITING]) as mine:
-                if mine and self.write():
-                    for path in (self.output, self.output.with_suffix(".json")):
-                        _onto_disk(path)  # a power cut must not take the output when the parts are gone
-                    self.store.remove()
-                    return
-            if not mine:
-                patience.wait()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self._at_work.__exit__(kind, error, trace)
+        if not isinstance(error, FinishedElsewhereError):
+            return False
+        if not self.is_written():
+            raise InputError(
+                f"{error}, but '{self.output}' is not written: the folder was removed or moved during the run; run "
+                "the same command again"
+            ) from error
+        return True
 
-    def _is_written(self) -> bool:
+    def is_written(self) -> bool:
+        """Whether the output is there, as this run writes it."""
         return is_written(self.output, self.store.output_fingerprint)
+
+    @contextmanager
+    def writing(self) -> Iterator[bool]:
+        """When all parts are done: whether this worker is the one that writes the output. The parts are removed when it
+        is written; where it is not, since a part turned out damaged, the run goes on."""
+        self.store.require_unchanged()
+        with self.store.claimed([_WRITING]) as mine:
+            yield mine is not None
+            if mine and self.is_written():
+                for path in (self.output, self.output.with_suffix(".json")):
+                    _onto_disk(path)  # a power cut must not take the output when the parts are gone
+                self.store.remove()
+        if not mine:
+            self._patience.wait()
 
 
 def require_free_names(output: Path, *inputs: str) -> None:

@@ -9,10 +9,10 @@ import numpy as np
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.results import BatchResult
-from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 
 # of the structure's radius that the box must hold at least
@@ -28,9 +28,8 @@ class Engine(ABC, Generic[L]):
     radius_A: float  # of the structure's farthest atom from its centre
 
     def check(self, particles: Particles) -> None:
-        """Find bad input before any long work: missing or short stacks, a box that is too small. Says where no CTF is
-        known."""
-        check_images(particles)
+        """Find what the engine cannot work with before any long work, such as a box that is too small. Says where no
+        CTF is known. That the images are there is for `check_images` to find."""
         field_A = particles.box_px * particles.pixel_size_A
         if field_A < 2 * _SEEN * self.radius_A:
             raise InputError(
@@ -52,7 +51,7 @@ class Engine(ABC, Generic[L]):
         """Particles that are aligned together."""
 
     @abstractmethod
-    def calibrate(self, particles: Particles) -> L:
+    def calibrate(self, batch: Batch) -> L:
         """What is to be learned from all of these particles."""
 
     @abstractmethod
@@ -60,8 +59,8 @@ class Engine(ABC, Generic[L]):
         """The calibration that gave these arrays."""
 
     @abstractmethod
-    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: L) -> BatchResult:
-        """Results of some rows, in their order."""
+    def align_batch(self, batch: Batch, calibration: L) -> BatchResult:
+        """Results of a batch's particles, in their order."""
 
     @abstractmethod
     def facts(self, aligned: Particles, calibration: L) -> dict[str, object]:

@@ -26,11 +26,11 @@ from continuousflex_deep.imaging.ctf import ctf_at
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, require_symmetric
 from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
-from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 from continuousflex_deep.stages import stage
 from continuousflex_deep.symmetry import point_group
@@ -97,9 +97,10 @@ class EmbeddedEngine(Engine[Calibration]):
     def batch_size(self) -> int:
         return self.options.batch or (64 if self.device.type == "cpu" else 512)
 
-    def calibrate(self, particles: Particles) -> Calibration:
+    def calibrate(self, batch: Batch) -> Calibration:
         """Noise, transfer and contrast sign from all of these particles."""
-        chosen, maker, band, images = self._loaded(particles, np.arange(len(particles)))
+        chosen = batch.particles
+        maker, band, images = self._transformed(batch, chosen.phase_flipped)
         noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
         start = self._starter(chosen, maker, self._prior(_FIRST))
         calibration = calibrate(band, noise, maker, start)
@@ -108,9 +109,10 @@ class EmbeddedEngine(Engine[Calibration]):
             note(f"the images {here} phase flipped, though their file says they {there}; they are taken as they look")
         return calibration
 
-    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> BatchResult:
+    def align_batch(self, batch: Batch, calibration: Calibration) -> BatchResult:
         """Poses, amplitudes and error bars of some rows; where a particle shows weakly, by a wider search, too."""
-        chosen, maker, band, _ = self._loaded(particles, rows, calibration)
+        chosen = batch.particles
+        maker, band, _ = self._transformed(batch, calibration.phase_flipped)
         levels, spectra = maker.levels(calibration.fine_px), calibration.spectra
         known = torch.cat([self._prior(_BESIDE_KNOWN), calibration.conformations])
         found = self._found(chosen, maker, band, calibration, levels, known)
@@ -158,13 +160,13 @@ class EmbeddedEngine(Engine[Calibration]):
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(~(deviation <= limit))  # or not a number
 
-    def covariance_at(self, particles: Particles, rows: np.ndarray, calibration: Calibration) -> Tensor:
+    def covariance_at(self, batch: Batch, calibration: Calibration) -> Tensor:
         """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
         them."""
-        chosen, maker, band, _ = self._loaded(particles, rows, calibration)
+        maker, band, _ = self._transformed(batch, calibration.phase_flipped)
         refiner = maker.levels(calibration.fine_px).fine.refiner
         images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
-        return refiner.evaluate(images, given_state(chosen, self.mode_ids, self.device)).covariance()
+        return refiner.evaluate(images, given_state(batch.particles, self.mode_ids, self.device)).covariance()
 
     def facts(self, aligned: Particles, calibration: Calibration) -> dict[str, object]:
         """What the record of a run tells: contrast, finest resolution used, and how many particles are ambiguous."""
@@ -177,20 +179,16 @@ class EmbeddedEngine(Engine[Calibration]):
             "ambiguous": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
         }
 
-    @stage("images read and transformed")
-    def _loaded(
-        self, particles: Particles, rows: np.ndarray, calibration: Calibration | None = None
-    ) -> tuple[Particles, ScheduleMaker, Band, Tensor]:
-        """Some particles, the levels for their images, and the images as coefficients and as pixels (k, d, d), of mean
-        0 and in units of each one's noise."""
-        chosen = particles.select(rows)
-        maker = self._maker(chosen)
-        images = torch.from_numpy(read_images(chosen)).to(self.device)
+    @stage("images transformed")
+    def _transformed(self, batch: Batch, phase_flipped: bool) -> tuple[ScheduleMaker, Band, Tensor]:
+        """The levels for a batch's images, and the images as coefficients and as pixels (k, d, d), of mean 0 and in
+        units of each one's noise."""
+        maker = self._maker(batch.particles)
+        images = torch.from_numpy(batch.images).to(self.device)
         images = images - images.mean(dim=(1, 2), keepdim=True)
         level = noise_levels(maker.band.gather(images), maker.band)
         images = images / level[:, None, None]
-        flipped = calibration.phase_flipped if calibration else chosen.phase_flipped
-        return chosen, maker, self._band(chosen, images, maker.band, flipped), images
+        return maker, self._band(batch.particles, images, maker.band, phase_flipped), images
 
     def _maker(self, particles: Particles) -> ScheduleMaker:
         field_A = particles.box_px * particles.pixel_size_A

@@ -19,13 +19,13 @@ from continuousflex_deep.hemnma.engines.xmipp_run import XmippRun
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.imaging.preprocessing import phase_flip
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
-from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.xmipp import score_of_cost
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.programs import XMIPP, mpi_command, run_program
 from continuousflex_deep.progress import note
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 
 _SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
@@ -91,25 +91,25 @@ class XmippEngine(Engine[XmippLearned]):
     def batch_size(self) -> int:
         return self.options.batch or _IMAGES_PER_PROCESS * self.options.xmipp_processes
 
-    def calibrate(self, particles: Particles) -> XmippLearned:
+    def calibrate(self, batch: Batch) -> XmippLearned:
         """The contrast's sign. Whether phases are flipped is what the file says of its images, which stay as they are:
         only the copies for Xmipp, which knows no CTF, are flipped."""
-        contrast = contrast_of(self._images(particles))
+        contrast = contrast_of(self._images(batch))
         standard_error = contrast.std() / np.sqrt(len(contrast))
         dark = bool(contrast.mean() < -_CLEAR * standard_error)
-        return XmippLearned(dark, particles.phase_flipped)
+        return XmippLearned(dark, batch.particles.phase_flipped)
 
     def calibration_of(self, arrays: Arrays) -> XmippLearned:
         return XmippLearned(bool(arrays["dark"]), bool(arrays["phase_flipped"]))
 
-    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: XmippLearned) -> BatchResult:
-        """Results of some rows: as Xmipp gives them, in our units. Its cost, half the squared difference of normalised
+    def align_batch(self, batch: Batch, calibration: XmippLearned) -> BatchResult:
+        """Results of a batch: as Xmipp gives them, in our units. Its cost, half the squared difference of normalised
         images under a Gaussian weight, becomes the score 1 - cost."""
-        chosen, o = particles.select(rows), self.options
-        with self._folder(rows) as folder:
-            run = XmippRun(folder, len(rows))
+        chosen, o = batch.particles, self.options
+        with self._folder(batch.rows) as folder:
+            run = XmippRun(folder, len(batch))
             if not run.is_done:
-                images = self._images(chosen)
+                images = self._images(batch)
                 sign = np.float32(-1 if calibration.dark else 1)
                 run.write_inputs(self.structure, self.modes, sign * images, chosen.pixel_size_A)
                 run.clear_scratch()
@@ -133,7 +133,7 @@ class XmippEngine(Engine[XmippLearned]):
             shift_A=found.shift_px * chosen.pixel_size_A,
             amplitudes=found.amplitudes,
             score=score,
-            gap=np.full(len(rows), np.inf),
+            gap=np.full(len(batch), np.inf),
             weakness=np.where(failed | astray, np.inf, 0.0),
         )
 
@@ -144,9 +144,9 @@ class XmippEngine(Engine[XmippLearned]):
             "failed_fits": int(np.sum(aligned.score == 0)) if aligned.score is not None else 0,
         }
 
-    def _images(self, particles: Particles) -> Images:
+    def _images(self, batch: Batch) -> Images:
         """The images as Xmipp wants them, but for their sign: phase flipped, their ground 0 and their deviation 1."""
-        images = read_images(particles)
+        images, particles = batch.images, batch.particles
         if not particles.phase_flipped and particles.ctf is not None:
             images = np.asarray(phase_flip(torch.as_tensor(images), particles).numpy(), dtype=np.float32)
         return normalized(images)

@@ -186,11 +186,11 @@ class EngineContract(ABC):
         engine = make_engine(*reference(self.inputs), self.options(batch=4), tmp_path / "out.parts")
         real, done = type(engine).align_batch, []
 
-        def killed_at_the_second(self, particles, rows, calibration):
-            done.append(rows[0])
+        def killed_at_the_second(self, batch, calibration):
+            done.append(batch.rows[0])
             if len(done) == 2:
                 raise KeyboardInterrupt
-            return real(self, particles, rows, calibration)
+            return real(self, batch, calibration)
 
         monkeypatch.setattr(type(engine), "align_batch", killed_at_the_second)
         first = store()

@@ -16,6 +16,7 @@ from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.halving import is_out_of_memory
 from continuousflex_deep.runs.left_out import ImageScreen, calibration_rows
 from continuousflex_deep.runs.parts import Arrays, PartStore
@@ -38,21 +39,20 @@ class MeansEngine:
     def batches(self, particles: Particles, size: int) -> Iterator[np.ndarray]:
         return iter(np.split(np.arange(len(particles)), range(size, len(particles), size)))
 
-    def calibrate(self, particles: Particles) -> SimpleNamespace:
-        read_images(particles)
-        self._needs_memory_for(len(particles))
-        return self.calibration_of({"learned_from": np.array(len(particles))})
+    def calibrate(self, batch: Batch) -> SimpleNamespace:
+        self._needs_memory_for(len(batch))
+        return self.calibration_of({"learned_from": np.array(len(batch))})
 
     def calibration_of(self, arrays: Arrays) -> SimpleNamespace:
         learned = int(arrays["learned_from"])
         arrays_of = lambda: {"learned_from": np.array(learned)}  # noqa: E731
         return SimpleNamespace(learned_from=learned, phase_flipped=False, arrays=arrays_of)
 
-    def align_batch(self, particles: Particles, rows: np.ndarray, calibration: SimpleNamespace) -> BatchResult:
-        self._needs_memory_for(len(rows))
-        self.done.append(rows.tolist())
-        found = read_images(particles, rows).mean(axis=(1, 2), dtype=np.float64)
-        k, one = len(rows), np.ones(len(rows))
+    def align_batch(self, batch: Batch, calibration: SimpleNamespace) -> BatchResult:
+        self._needs_memory_for(len(batch))
+        self.done.append(batch.rows.tolist())
+        found = batch.images.mean(axis=(1, 2), dtype=np.float64)
+        k, one = len(batch), np.ones(len(batch))
         shapes = {"euler_deg": (k, 3), "shift_A": (k, 2), "amplitudes_sd": (k, 1)}
         known = {name: np.zeros(shape) for name, shape in shapes.items()} | {"amplitudes": found[:, None]}
         return BatchResult(**{name: known.get(name, one) for name in BatchResult.__dataclass_fields__})
@@ -101,10 +101,10 @@ def test_results_belong_to_their_particles(particles: Particles) -> None:
 
 def test_killed_run_goes_on_where_it_was(particles: Particles, tmp_path: Path) -> None:
     class Killed(MeansEngine):
-        def align_batch(self, *arguments: object) -> BatchResult:
+        def align_batch(self, batch: Batch, calibration: SimpleNamespace) -> BatchResult:
             if len(self.done) == 2:
                 raise KeyboardInterrupt
-            return super().align_batch(*arguments)
+            return super().align_batch(batch, calibration)
 
     store = PartStore(tmp_path / "p", "same")
     with pytest.raises(KeyboardInterrupt), store.joined():

@@ -1,7 +1,6 @@
 """The embedded engine on a small molecule, beyond what every engine must do."""
 
 import dataclasses
-import json
 import shutil
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 from continuousflex_deep import cli
-from continuousflex_deep.commands.align import _determining
+from continuousflex_deep.commands.align import part_store
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations
 from continuousflex_deep.hemnma.alignment import align, calibration_for
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
@@ -102,10 +101,12 @@ class TestEmbeddedEngine:
 
 
 def test_parts_belong_to_everything_that_is_known_of_the_particles(truth: Particles, tmp_path) -> None:
-    def fingerprint(particles: Particles, vectors: np.ndarray) -> str:
-        return json.dumps(_determining(OPTIONS, particles, vectors), default=str)
+    structure, modes = toy_structure(), toy_modes(toy_structure())
 
-    vectors, ctf = toy_modes(toy_structure()).vectors, truth.require_ctf("this test")
+    def fingerprint(particles: Particles, vectors: np.ndarray) -> str:
+        return part_store(OPTIONS, particles, structure, dataclasses.replace(modes, vectors=vectors)).fingerprint
+
+    vectors, ctf = modes.vectors, truth.require_ctf("this test")
     copied = shutil.copyfile(truth.stacks[0], tmp_path / "other.mrcs")
     changed = [
         truth.replace(ctf=dataclasses.replace(ctf, defocus_u_A=ctf.defocus_u_A + 1)),

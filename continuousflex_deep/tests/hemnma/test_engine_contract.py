@@ -22,6 +22,7 @@ from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.programs import XMIPP
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.tests.helpers import xmipp_replay
 from continuousflex_deep.tests.helpers.engine_contract import (
     STRUCTURE,
@@ -128,8 +129,9 @@ class TestRecordedXmippEngine(EngineContract):
 
     def test_numbers_that_are_none(self, tmp_path: Path) -> None:
         engine = make_engine(*reference(self.inputs), self.options(), tmp_path)
-        learned, rows = engine.calibrate(self.blank), np.arange(len(self.blank))
-        engine.align_batch(self.blank, rows, learned)
+        batch = Batch.read(self.blank)
+        learned = engine.calibrate(batch)
+        engine.align_batch(batch, learned)
         (result,) = tmp_path.glob("xmipp-*/result.xmd")
         lines = result.read_text().splitlines(keepends=True)
         place = next(i for i, line in enumerate(lines) if "000003@" in line)
@@ -138,21 +140,21 @@ class TestRecordedXmippEngine(EngineContract):
             words[3] = spoilt  # the cost
             lines[place] = " ".join(words) + "\n"
             result.write_text("".join(lines))
-            found = engine.align_batch(self.blank, rows, learned)
+            found = engine.align_batch(batch, learned)
             assert found.score[2] == 0
             assert np.isinf(found.weakness).nonzero()[0].tolist() == [2]
 
     def test_results_of_a_program_killed_at_its_last_step(self, tmp_path: Path) -> None:
         """All images done, but the file not renamed yet: nothing is done again."""
         engine = make_engine(*reference(self.inputs), self.options(), tmp_path)
-        rows = np.arange(len(self.blank))
-        learned = engine.calibrate(self.blank)
-        first = engine.align_batch(self.blank, rows, learned)
+        batch = Batch.read(self.blank)
+        learned = engine.calibrate(batch)
+        first = engine.align_batch(batch, learned)
         (result,) = tmp_path.glob("xmipp-*/result.xmd")
         result.rename(result.with_name("nmaDone.xmd"))
         (result.parent / "_node0_img1_ab_ref").mkdir()
         (result.parent / "log.txt").unlink()
-        again = engine.align_batch(self.blank, rows, learned)
+        again = engine.align_batch(batch, learned)
         np.testing.assert_array_equal(again.amplitudes, first.amplitudes)
         assert not (result.parent / "log.txt").exists(), "the program did not run"
         assert not list(result.parent.glob("_node*"))
@@ -184,7 +186,8 @@ class TestRecordedXmippEngine(EngineContract):
         names = np.full(len(structure), "DENS", dtype=object)
         pseudo = dataclasses.replace(structure, atom_names=names, sigma_A=2.5)
         engine = make_engine(pseudo, modes, self.options(), tmp_path)
-        engine.align_batch(self.blank, np.arange(3), engine.calibrate(self.blank))
+        batch = Batch.read(self.blank)
+        engine.align_batch(batch[:3], engine.calibrate(batch))
         said = next(tmp_path.glob("xmipp-*/log.txt")).read_text().splitlines()[0]
         assert "--fixed_Gaussian 2.5000" in said
         atoms = [a for a in next(tmp_path.glob("xmipp-*/atoms.pdb")).read_text().splitlines() if a.startswith("ATOM")]
@@ -196,7 +199,8 @@ class TestRecordedXmippEngine(EngineContract):
 
     def test_filter(self, tmp_path: Path) -> None:
         engine = make_engine(*reference(self.inputs), self.options(finest_resolution_A=12.0), tmp_path)
-        engine.align_batch(self.blank, np.arange(2), engine.calibrate(self.blank))
+        batch = Batch.read(self.blank)
+        engine.align_batch(batch[:2], engine.calibrate(batch))
         assert "--filterVol 12" in next(tmp_path.glob("xmipp-*/log.txt")).read_text()
 
     def test_facts(self, aligned: Any) -> None:

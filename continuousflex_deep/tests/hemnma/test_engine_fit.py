@@ -16,6 +16,7 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
 
 OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, motion_prior_A=4.0)
@@ -160,5 +161,5 @@ def test_conformations_at_given_poses_stay_apart(tmp_path) -> None:
     noisy = toy_particles(tmp_path, count=40, snr=0.05)
     known = noisy.replace(amplitudes=None, mode_ids=())
     local = engine(fit="conformation")
-    result = local.align_batch(known, np.arange(40), calibration_for(local, known))
+    result = local.align_batch(Batch.read(known, np.arange(40)), calibration_for(local, known))
     assert np.isfinite(result.gap).any()

@@ -21,6 +21,7 @@ from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.reconstruct import reconstruct
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
 
 RIGID = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, fit="pose")
@@ -108,7 +109,7 @@ def test_contrast_is_detected_and_said(plate: Particles, plate_found: Particles,
     inverted = changed(plate, tmp_path / "inverted.mrcs", -read_images(plate))
     calibration = calibration_for(engine, inverted)
     assert engine.facts(plate_found, calibration)["contrast"] == "dark particles"
-    found = engine.align_batch(inverted, np.arange(len(inverted)), calibration)
+    found = engine.align_batch(Batch.read(inverted), calibration)
     np.testing.assert_allclose(angle_deg(found, plate_found), 0, atol=0.2)
     kept = calibration_for(engine, plate)
     assert engine.facts(plate_found, kept)["contrast"] == "bright particles"

@@ -13,6 +13,7 @@ from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.refine import Quadratic, State
 from continuousflex_deep.hemnma.search import ReferenceLibrary
 from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure
 
 OPTIONS = AlignOptions(
@@ -123,8 +124,8 @@ def test_the_order_of_certain_and_uncertain_particles_does_not_matter(truth):
     shuffled = np.random.default_rng(0).permutation(len(truth))
     calibrated = engine(search_above_deg=20.0)
     calibration = calibration_for(calibrated, particles)
-    straight = calibrated.align_batch(particles, np.arange(len(truth)), calibration)
-    mixed = calibrated.align_batch(particles.select(shuffled), np.arange(len(truth)), calibration)
+    straight = calibrated.align_batch(Batch.read(particles), calibration)
+    mixed = calibrated.align_batch(Batch.read(particles, shuffled), calibration)
     for name, values in vars(straight).items():
         if isinstance(values, np.ndarray) and name.startswith("amplitudes"):
             np.testing.assert_allclose(vars(mixed)[name], values[shuffled], rtol=0.05, atol=0.5)

@@ -20,7 +20,9 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.xmipp_replay import install
 
 
-def aligned_by_xmipp(shared_data: Path, home: Path, particles: Particles, modes: tuple[int, ...], method: str) -> Particles:
+def aligned_by_xmipp(
+    shared_data: Path, home: Path, particles: Particles, modes: tuple[int, ...], method: str
+) -> Particles:
     structure = read_structure(shared_data / "gold10" / "AK.pdb")
     options = AlignOptions(engine="xmipp", xmipp_method=method, xmipp_home=str(home), modes="given", batch=4)
     return align(make_engine(structure, read_modes(shared_data / "elnemo_ak", modes), options), particles)

@@ -269,7 +269,7 @@ def test_killed_inference_goes_on_and_finished_one_is_not_done_again(trained, tm
         return original(self, particles, rows)
 
     whole = predicted(trained, tmp_path / "w.star", "all")
-    monkeypatch.setattr(inference, "_PART", 7)
+    monkeypatch.setattr(inference, "PARTICLES_A_PART", 7)
     monkeypatch.setattr(Predictor, "predict", killed_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         predicted(trained, tmp_path / "o.star", "all")
@@ -305,7 +305,7 @@ def test_doubts_are_written_as_error_bars(trained, tmp_path):
 
 def test_neither_threads_nor_parts_change_predictions(trained, tmp_path, monkeypatch):
     whole = predicted(trained, tmp_path / "w.star", "all", workers=0)
-    monkeypatch.setattr(inference, "_PART", 6)
+    monkeypatch.setattr(inference, "PARTICLES_A_PART", 6)
     for workers in (0, 3):
         other = predicted(trained, tmp_path / f"{workers}.star", "all", workers=workers, batch=4)
         assert other.ids.tolist() == whole.ids.tolist()
@@ -344,7 +344,7 @@ def test_images_are_read_once_for_all_networks(trained, tmp_path, monkeypatch):
 @pytest.mark.parametrize("part", [4096, 6])
 def test_networks_of_halves_tell_their_disagreement(trained, tmp_path, monkeypatch, capsys, part):
     """In the record, as computed from what each predicts; the result is that of the network of all."""
-    monkeypatch.setattr(inference, "_PART", part)
+    monkeypatch.setattr(inference, "PARTICLES_A_PART", part)
     path = str(tmp_path / "others.star")
     write_particles(trained[2].replace(ids=trained[2].ids + 100_000), path)
     names = {"half1": "all/half1", "half2": "all/half2", "plain": "all"}
@@ -387,7 +387,7 @@ def bad_particles(trained, tmp_path, bad):
 
 @pytest.mark.parametrize("half_sets", [False, True])
 def test_a_whole_part_of_bad_images_is_left_out(trained, tmp_path, monkeypatch, half_sets):
-    monkeypatch.setattr(inference, "_PART", 5)
+    monkeypatch.setattr(inference, "PARTICLES_A_PART", 5)
     path = bad_particles(trained, tmp_path, [0, 1, 2, 3, 4, 7])
     found = predicted(trained, tmp_path / "o.star", "all", particles=path, half_sets=half_sets, batch=2)
     assert found.ids.tolist() == np.delete(trained[2].ids, [0, 1, 2, 3, 4, 7]).tolist()

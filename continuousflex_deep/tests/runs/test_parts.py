@@ -68,9 +68,18 @@ def test_parts_left_beside_a_written_output_go(tmp_path: Path) -> None:
 
 
 def test_files_that_changed_during_the_run_are_told(tmp_path: Path) -> None:
-    store(tmp_path).require_unchanged(store(tmp_path))
-    with pytest.raises(InputError, match="was changed during the run"):
-        store(tmp_path).require_unchanged(store(tmp_path, "other"))
+    stack = tmp_path / "s.mrcs"
+    stack.write_bytes(b"images")
+    kept = PartStore(tmp_path / "p", "same", files=[stack])
+    kept.require_unchanged()
+    assert kept.fingerprint == PartStore(tmp_path / "p", "same", files=[str(stack)]).fingerprint
+    stack.write_bytes(b"other images")
+    with pytest.raises(InputError, match="was changed or removed during the run"):
+        kept.require_unchanged()
+    assert kept.fingerprint != PartStore(tmp_path / "p", "same", files=[stack]).fingerprint
+    stack.unlink()
+    with pytest.raises(InputError, match="was changed or removed during the run"):
+        kept.require_unchanged()
 
 
 def test_an_output_belongs_to_everything_that_it_carries() -> None:
