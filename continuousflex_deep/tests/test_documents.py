@@ -7,7 +7,7 @@ import pytest
 
 from continuousflex_deep import cli
 from continuousflex_deep.io.structures import write_structure
-from continuousflex_deep.tests.documents import (
+from continuousflex_deep.tests.helpers.documents import (
     REPOSITORY,
     command_lines,
     documents,
@@ -17,10 +17,13 @@ from continuousflex_deep.tests.documents import (
     problems_of_labels,
     problems_of_links,
     problems_of_quotations,
+    problems_of_the_tree,
     programs_of,
     quotations,
+    tree,
 )
-from continuousflex_deep.tests.engine_data import toy_structure
+from continuousflex_deep.tests.helpers.engine_data import toy_structure
+from continuousflex_deep.tests.test_layers import RANKS
 
 PAGES = pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
 
@@ -56,6 +59,17 @@ def test_troubleshooting_quotes_errors() -> None:
 
 def test_files_of_the_formats_page_are_those_of_the_code() -> None:
     assert problems_of_formats((REPOSITORY / "docs" / "formats.md").read_text(encoding="utf-8")) == []
+
+
+def test_the_architecture_page_names_every_package() -> None:
+    assert problems_of_the_tree((REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")) == []
+
+
+def test_the_tree_goes_down_as_imports_do() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = [name.removesuffix("/").removesuffix(".py") for name in tree(page)]
+    ranks = [RANKS[name] for name in names if name in RANKS]
+    assert ranks == sorted(ranks, reverse=True)
 
 
 def test_the_readme_is_short() -> None:
@@ -142,6 +156,11 @@ def test_wrong_files_columns_and_labels_are_found() -> None:
 def test_wrong_file_names_are_found() -> None:
     assert problems_of_formats("`landscape.npz` `frame_NNN.mrc` `OUTPUT_bad.star` `1_open.star`") == []
     assert len(problems_of_formats("`landscapes.npz` `frames_NNN.mrc` `OUTPUT_worse.star`")) == 3
+
+
+def test_a_wrong_tree_is_found() -> None:
+    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert len(problems_of_the_tree(page.replace("\nhemnma/  ", "\nhemna/  "))) == 2
 
 
 def test_errors_that_are_not_raised_are_found() -> None:

@@ -5,6 +5,7 @@ text in a fixed width stands between ``` lines; *italics* are the labels of Scip
 begins with > quotes an error, with … where a value stands.
 """
 
+import argparse
 import ast
 import io
 import re
@@ -82,6 +83,8 @@ def problem_of(words: list[str]) -> str | None:
         return problem_of_benchmark(words[1:])
     if words[0] == "make":
         return problem_of_make(words[1:])
+    if words[0] == ".ci/run":
+        return None if (REPOSITORY / ".ci" / "run").is_file() else f"{line}: no such file"
     if words[0] == "pip":
         extras = {extra for word in words for extra in re.findall(r"\[(.*)\]", word)}
         unknown = {name for extra in extras for name in extra.split(",")} - extras_of_the_installation()
@@ -109,12 +112,12 @@ def problem_of_command(words: list[str], may_lack_a_value: bool = False) -> str 
     said = io.StringIO()
     try:
         with redirect_stderr(said):
-            values = vars(cli.build_parser().parse_args(given))
+            values = vars(_parser().parse_args(given))
     except SystemExit:
         return f"{line}: {said.getvalue().splitlines()[-1]}"
     values = {name: value for name, value in values.items() if value is not None and name not in ("command", "options")}
     try:
-        from_mapping(cli.COMMANDS[given[0]][0], values)
+        from_mapping(cli.COMMANDS[given[0]], values)
     except DeepError as error:
         incomplete = ELLIPSIS in words or "--options" in given
         return None if incomplete and "is required" in str(error) else f"{line}: {error}"
@@ -122,11 +125,16 @@ def problem_of_command(words: list[str], may_lack_a_value: bool = False) -> str 
 
 
 @cache
+def _parser() -> argparse.ArgumentParser:
+    return cli.build_parser()
+
+
+@cache
 def options_of(command: str) -> set[str]:
     """The options that a command's help names, as --name."""
     said = io.StringIO()
     with redirect_stdout(said), suppress(SystemExit):
-        cli.build_parser().parse_args([command, "--help"])
+        _parser().parse_args([command, "--help"])
     usage = said.getvalue().partition("\n\n")[0]
     return {"--help", *re.findall(r"--[\w-]+", usage)}
 
@@ -275,6 +283,22 @@ def sources_as_text() -> str:
 def sources() -> list[Path]:
     """The package's modules without its tests."""
     return [p for p in sorted(PACKAGE.rglob("*.py")) if "tests" not in p.relative_to(PACKAGE).parts]
+
+
+def tree(text: str) -> list[str]:
+    """The packages (with a slash) and modules that the trees of the architecture page describe, in order."""
+    blocks = "\n".join(re.findall(r"^```text\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL))
+    return re.findall(r"^(\w+/|\w+\.py) +\S", blocks, flags=re.MULTILINE)
+
+
+def problems_of_the_tree(text: str) -> list[str]:
+    """Packages and modules that the trees of the architecture page lack, or have too many."""
+    named = tree(text)
+    there = {path.name for path in PACKAGE.glob("*.py")} | {f"{path.parent.name}/" for path in PACKAGE.glob("*/*.py")}
+    there = there - {"tests/"} | {"templates/"}
+    problems = [f"{name}: the tree names it, but it does not exist" for name in named if name not in there]
+    problems += [f"{name}: the tree names it twice" for name in sorted(set(named)) if named.count(name) > 1]
+    return problems + [f"{name}: the tree does not name it" for name in sorted(there - set(named))]
 
 
 # ---------------------------------------------------------------------------------------------------------- messages
