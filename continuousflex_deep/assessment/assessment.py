@@ -10,9 +10,7 @@ from matplotlib.figure import Figure
 
 from continuousflex_deep.assessment.article_tables import Cell, Table, article_tables, write_errors, write_tables
 from continuousflex_deep.assessment.centroids import GroupAgreement
-from continuousflex_deep.assessment.evaluation import (
-    Evaluation,
-)
+from continuousflex_deep.assessment.evaluation import Evaluation
 from continuousflex_deep.figures.assessment import (
     ALLOWED,
     CENTROID,

@@ -27,15 +27,7 @@ from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.assessment.evaluation import conformation_rmsd_A
 from continuousflex_deep.assessment.group_maps import GroupMap
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.figures.assessment import (
-    ALLOWED,
-    CENTROID,
-    LEAST_ALLOWED,
-    MASKED,
-    OTHER,
-    REST,
-    TRUE_CENTROID,
-)
+from continuousflex_deep.figures.assessment import ALLOWED, CENTROID, LEAST_ALLOWED, MASKED, OTHER, REST, TRUE_CENTROID
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.fsc_table import THRESHOLDS, write_fsc
@@ -45,11 +37,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import deformed
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
-from continuousflex_deep.reconstruction.fsc import (
-    fourier_shell_correlation,
-    resolution_A,
-    shell_frequencies,
-)
+from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, resolution_A, shell_frequencies
 from continuousflex_deep.reconstruction.reconstruct import finite_resolutions, fsc_mask
 from continuousflex_deep.symmetry import point_group
 

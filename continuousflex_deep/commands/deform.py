@@ -19,6 +19,8 @@ from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.trajectories.frames import path_frames, swing_frames, swing_phases
 
 _FIRST_MODE = (7,)
+
+
 def run(options: DeformOptions) -> None:
     """Write frames.pdb, frames.csv, record.json and, with a map, frame_001.mrc … to options.output."""
     folder = require_writable_folder(options.output)

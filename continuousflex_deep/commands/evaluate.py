@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from continuousflex_deep.assessment.centroids import GroupAgreement
 
 COMMAND, RECORD_FILE = "evaluate", "record.json"
+
+
 def run(options: EvaluateOptions) -> None:
     """Print the tables and, if asked, write them."""
     as_file = Path(options.output).suffix == ".json"

@@ -13,11 +13,7 @@ from continuousflex_deep.landscape.embeddings import EmbeddingSettings
 from continuousflex_deep.landscape.landscape import Landscape, make_landscape, write_landscape
 from continuousflex_deep.landscape.merging import merge_sets
 from continuousflex_deep.landscape.pca import PCA
-from continuousflex_deep.landscape.reduction import (
-    LABELS,
-    Embedding,
-    reduction_facts,
-)
+from continuousflex_deep.landscape.reduction import LABELS, Embedding, reduction_facts
 from continuousflex_deep.options import LandscapeOptions
 from continuousflex_deep.progress import note
 

@@ -21,10 +21,7 @@ from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nma.choice import (
-    Motion,
-    match_atoms,
-)
+from continuousflex_deep.nma.choice import Motion, match_atoms
 from continuousflex_deep.nma.mode_facts import (
     Compared,
     Inputs,

@@ -11,9 +11,7 @@ from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.reconstruction.external import MapProgram, map_program
-from continuousflex_deep.reconstruction.fsc import (
-    cross_power,
-)
+from continuousflex_deep.reconstruction.fsc import cross_power
 from continuousflex_deep.reconstruction.groups import Group, group_folder, read_groups
 from continuousflex_deep.reconstruction.maps import read_reference
 from continuousflex_deep.reconstruction.reconstruct import (

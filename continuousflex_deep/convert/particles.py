@@ -10,14 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pwem.objects import (
-    Acquisition,
-    CTFModel,
-    ParticleFlex,
-    SetOfParticles,
-    SetOfParticlesFlex,
-    Transform,
-)
+from pwem.objects import Acquisition, CTFModel, ParticleFlex, SetOfParticles, SetOfParticlesFlex, Transform
 from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
 from continuousflex_deep.arrays import Column, Floats

@@ -14,6 +14,8 @@ from continuousflex_deep.options import PreprocessOptions
 from continuousflex_deep.particles import Particles
 
 _BACKGROUND_RADIUS = 0.45  # of the box: pixels farther from the centre are taken as background
+
+
 @dataclass(frozen=True)
 class Steps:
     """What is done to images, in this order: phase flip, change to `box_px`, normalise, invert."""

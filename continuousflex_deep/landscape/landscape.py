@@ -15,12 +15,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.landscape_table import (
-    LandscapeTable,
-    read_landscape_table,
-    table_of,
-    write_landscape_table,
-)
+from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, table_of, write_landscape_table
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.landscape.embeddings import EmbeddingSettings
 from continuousflex_deep.landscape.outliers import mahalanobis_distance

@@ -6,9 +6,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.mode_table import (
-    ModeTable,
-)
+from continuousflex_deep.io.mode_table import ModeTable
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import deformed

@@ -11,18 +11,10 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.corrected import MotionBasis, MotionCorrected
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
-from continuousflex_deep.reconstruction.fsc import (
-    fourier_shell_correlation,
-    masked_fsc,
-    shell_filter,
-    signal_to_noise,
-)
+from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, masked_fsc, shell_filter, signal_to_noise
 from continuousflex_deep.reconstruction.halves import half_sets
 from continuousflex_deep.reconstruction.maps import contrast_sign
-from continuousflex_deep.reconstruction.reconstruct import (
-    Reconstruction,
-    fsc_mask,
-)
+from continuousflex_deep.reconstruction.reconstruct import Reconstruction, fsc_mask
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

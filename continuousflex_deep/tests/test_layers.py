@@ -4,13 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from continuousflex_deep.tests.helpers.imports import (
-    PACKAGE,
-    imported_modules,
-    inside,
-    module_of,
-    project_files,
-)
+from continuousflex_deep.tests.helpers.imports import PACKAGE, imported_modules, inside, module_of, project_files
 
 # The floors below the process boundary, from the ground up. A package imports those below it; what stands on one floor
 # does not import each other.

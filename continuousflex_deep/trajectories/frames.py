@@ -8,6 +8,8 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import deformed
 
 SWING_FRAMES = 20
+
+
 def swing_phases(n_frames: int = SWING_FRAMES) -> Floats:
     """sin(2πk / n_frames) for the frames k (n_frames,) of one period of a swing."""
     return np.asarray(np.sin(2 * np.pi * np.arange(n_frames) / n_frames))

@@ -13,12 +13,7 @@ from matplotlib.figure import Figure
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, require_of_landscape
 from continuousflex_deep.viewers.dialogs import guarded, succeeds
-from continuousflex_deep.viewers.landscape_path import (
-    conformations_along,
-    places_of,
-    points_text,
-    trajectory_axes,
-)
+from continuousflex_deep.viewers.landscape_path import conformations_along, places_of, points_text, trajectory_axes
 from continuousflex_deep.viewers.landscape_view import LandscapeView
 from continuousflex_deep.viewers.modes_data import ModesData
 from continuousflex_deep.viewers.particle_view import ParticleView, describe_particle
