@@ -20,10 +20,8 @@ from continuousflex_deep.tests.helpers.documents import (
     problems_of_the_tree,
     programs_of,
     quotations,
-    tree,
 )
 from continuousflex_deep.tests.helpers.engine_data import toy_structure
-from continuousflex_deep.tests.test_layers import RANKS
 
 PAGES = pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
 
@@ -63,13 +61,6 @@ def test_files_of_the_formats_page_are_those_of_the_code() -> None:
 
 def test_the_architecture_page_names_every_package() -> None:
     assert problems_of_the_tree((REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")) == []
-
-
-def test_the_tree_goes_down_as_imports_do() -> None:
-    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
-    names = [name.removesuffix("/").removesuffix(".py") for name in tree(page)]
-    ranks = [RANKS[name] for name in names if name in RANKS]
-    assert ranks == sorted(ranks, reverse=True)
 
 
 def test_the_readme_is_short() -> None:

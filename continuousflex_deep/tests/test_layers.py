@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from continuousflex_deep.tests.helpers.documents import tree
 from continuousflex_deep.tests.helpers.imports import PACKAGE, imported_modules, inside, module_of, project_files
 
 # The floors below the process boundary, from the ground up. A package imports those below it; what stands on one floor
@@ -101,6 +102,13 @@ def test_every_module_has_a_floor() -> None:
 def test_every_package_has_a_rank_of_its_own() -> None:
     shared = [floor for floor in FLOORS if sum((PACKAGE / name).is_dir() for name in floor) > 1]
     assert not shared
+
+
+def test_the_architecture_page_shows_the_floors_in_order() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    names = [name.removesuffix("/").removesuffix(".py") for name in tree(page)]
+    ranks = [RANKS[name] for name in names if name in RANKS]
+    assert ranks == sorted(ranks, reverse=True)
 
 
 def test_dependencies_point_down() -> None:
