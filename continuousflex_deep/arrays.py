@@ -9,6 +9,7 @@ Integers = NDArray[np.int64]
 Rows = NDArray[np.int64]  # row numbers, for example of particles, from 0
 Booleans = NDArray[np.bool_]
 Column = NDArray[np.object_]  # texts of a table, a cell each
+Table = dict[str, Column]  # columns by name
 
 Images = NDArray[np.float32]  # (n, d, d), yx
 Map = NDArray[np.float32]  # (d, d, d), zyx

@@ -8,7 +8,7 @@ from pwem.objects import SetOfParticles
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.columns import vectors
+from continuousflex_deep.io.columns import Columns
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.io.xmipp import read_mode_list
 
@@ -54,9 +54,10 @@ def _found(extra: Path, item_id: int, amplitudes: Floats) -> bool:
     if len(read_mode_list(extra / _MODES)) != len(amplitudes):
         return False
     for table in read_star(extra / _IMAGES).values():
-        if "itemId" in table and "nmaDisplacements" in table:
-            here = table["itemId"] == str(item_id)
+        columns = Columns(extra / _IMAGES, table)
+        if columns.has("itemId", "nmaDisplacements"):
+            here = columns["itemId"] == str(item_id)
             if here.any():
-                found = vectors(extra / _IMAGES, "nmaDisplacements", table["nmaDisplacements"][here])
+                found = columns.select(here).vectors("nmaDisplacements")
                 return bool(found.shape[1] == len(amplitudes) and np.abs(found[0] - amplitudes).max() < _AGREEMENT)
     return False

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from pwem.objects import Acquisition, CTFModel, ParticleFlex, SetOfParticles, SetOfParticlesFlex, Transform
 from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
-from continuousflex_deep.arrays import Column, Floats
+from continuousflex_deep.arrays import Column, Floats, Table
 from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
 from continuousflex_deep.convert.origin import modes_of_its_amplitudes
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.io.columns import plain_stack
 from continuousflex_deep.io.cryosparc import UID_COLUMN
+from continuousflex_deep.io.image_names import plain_stack
 from continuousflex_deep.io.relion import optics_table, spread_optics, uninterpreted_optics
-from continuousflex_deep.io.star import Table, parse_star, table_lines
+from continuousflex_deep.io.star import parse_star, table_lines
 from continuousflex_deep.io.xmipp import score_of_cost, with_failed
 from continuousflex_deep.particles import Ctf, Particles
 

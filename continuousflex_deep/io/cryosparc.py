@@ -21,17 +21,17 @@ from scipy.spatial.transform import Rotation
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import matrix_to_euler
-from continuousflex_deep.io.columns import agreed_pixel_size, floats, read_ctf, resolve_stack, stack_facts, texts
+from continuousflex_deep.io.columns import Columns, CtfColumns, texts
 from continuousflex_deep.io.files import require_file
-from continuousflex_deep.io.passthrough import Wanted, complete_by_uid
+from continuousflex_deep.io.image_names import resolve_stack
+from continuousflex_deep.io.passthrough import Fields, Wanted, complete_by_uid
+from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.progress import note
 from continuousflex_deep.sampling import same_pixel_size
 
 UID_COLUMN = "cfdCryosparcUid"
-Fields = dict[str, NDArray[Any]]
-# field -> (Ctf field, default when the dataset leaves it out); angles are radians in the file
-_CTF: dict[str, tuple[str, float | None]] = {
+_CTF: CtfColumns = {  # angles are radians in the file
     "ctf/df1_A": ("defocus_u_A", None),
     "ctf/df2_A": ("defocus_v_A", None),
     "ctf/df_angle_rad": ("defocus_angle_deg", 0.0),
@@ -64,23 +64,24 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
     (`alignments3D/split`) becomes rlnRandomSubset, the exposure group rlnOpticsGroup, counted from 1 as RELION does.
     Raises InputError or FormatError naming the file and the field.
     """
-    table, found = complete_by_uid(path, read_fields(path), _WANTED, read_fields)
+    fields, found = complete_by_uid(path, read_fields(path), _WANTED, read_fields)
     for other, what in found.items():
         note(f"'{path.name}' lacks {', '.join(what)}; taken from '{other}', by uid")
-    stacks, indices = _images(path, table)
-    box_px, in_file, header = _image_facts(path, table, str(stacks[0]))
-    pixel = agreed_pixel_size(path, pixel_size_A, in_file, header)
-    euler_deg, shift_A = _poses(path, table, pixel)
-    groups = table.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
-    extra = {UID_COLUMN: texts(table["uid"]), "rlnOpticsGroup": texts(groups + 1)} | _half_sets(path, table)
-    extra |= _micrographs(path, table)
+    columns = Columns(path, fields)
+    stacks, indices = _images(columns)
+    box_px, in_file, in_header = _image_facts(columns, str(stacks[0]))
+    pixel = columns.agreed_pixel_size(pixel_size_A, in_file, in_header)
+    euler_deg, shift_A = _poses(columns, pixel)
+    groups = fields.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
+    extra = {UID_COLUMN: texts(fields["uid"]), "rlnOpticsGroup": texts(groups + 1)} | _half_sets(columns)
+    extra |= _micrographs(columns)
     return Particles(
-        ids=_ids(path, table["uid"]),
+        ids=_ids(path, fields["uid"]),
         stacks=stacks,
         indices=indices,
         pixel_size_A=pixel,
         box_px=box_px,
-        ctf=_ctf(path, table),
+        ctf=_ctf(columns),
         euler_deg=euler_deg,
         shift_A=shift_A,
         extra=extra,
@@ -151,82 +152,83 @@ def _ids(path: Path, uids: NDArray[np.uint64]) -> Integers:
     return ids
 
 
-def _images(path: Path, table: Fields) -> tuple[NDArray[np.object_], Integers]:
+def _images(columns: Columns) -> tuple[NDArray[np.object_], Integers]:
     """Absolute stack paths and zero-based indices."""
-    if "blob/path" not in table or "blob/idx" not in table:
+    if not columns.has("blob/path", "blob/idx"):
         raise InputError(
-            f"'{path}' names no images: no fields blob/path and blob/idx in it, nor in a passthrough file of its job "
-            "beside it; give the file that has them, or copy JOB_passthrough_particles.cs into the same folder"
+            f"'{columns.path}' names no images: no fields blob/path and blob/idx in it, nor in a passthrough file of "
+            "its job beside it; give the file that has them, or copy JOB_passthrough_particles.cs into the same folder"
         )
-    names = _paths(path, table, "blob/path")
-    known = {name: resolve_stack(path, name) for name in set(names)}
+    names = _paths(columns, "blob/path")
+    known = {name: resolve_stack(columns.path, name) for name in set(names)}
     stacks = np.empty(len(names), dtype=object)
     stacks[:] = [known[name] for name in names]
-    indices = table["blob/idx"].astype(np.int64)
+    indices = columns["blob/idx"].astype(np.int64)
     if (indices < 0).any():
-        raise FormatError(f"'{path}', field blob/idx: got {int(indices.min())}, expected positions from 0")
+        raise FormatError(f"'{columns.path}', field blob/idx: got {int(indices.min())}, expected positions from 0")
     return stacks, indices
 
 
-def _paths(path: Path, table: Fields, field: str) -> NDArray[np.object_]:
+def _paths(columns: Columns, field: str) -> NDArray[np.object_]:
     """Paths (n,) of a field of text, relative to cryoSPARC's project folder; exported files mark that by '>'."""
-    values = table[field]
+    values, place = columns[field], f"'{columns.path}', field {field}"
     if values.dtype.kind not in "SU" or values.ndim != 1:
-        raise FormatError(f"'{path}', field {field}: got {values.dtype} of shape {values.shape}, expected text (n,)")
+        raise FormatError(f"{place}: got {values.dtype} of shape {values.shape}, expected text (n,)")
     out = np.empty(len(values), dtype=object)
     shown = values.tolist()
     out[:] = [(v.decode("utf-8", "replace") if isinstance(v, bytes) else v).removeprefix(">") for v in shown]
     empty = np.flatnonzero(out == "")
     if len(empty):
-        raise FormatError(f"'{path}', field {field}: {len(empty)} particles have none, first in row {empty[0] + 1}")
+        raise FormatError(f"{place}: {len(empty)} particles have none, first in row {empty[0] + 1}")
     return out
 
 
-def _micrographs(path: Path, table: Fields) -> dict[str, NDArray[np.object_]]:
+def _micrographs(columns: Columns) -> dict[str, NDArray[np.object_]]:
     """rlnMicrographName, where every particle has one; nothing here needs it."""
-    if _MICROGRAPH not in table:
+    if _MICROGRAPH not in columns:
         return {}
     try:
-        return {"rlnMicrographName": _paths(path, table, _MICROGRAPH)}
+        return {"rlnMicrographName": _paths(columns, _MICROGRAPH)}
     except InputError as error:
-        note(f"'{path.name}': names of micrographs are left out: {error}")
+        note(f"'{columns.path.name}': names of micrographs are left out: {error}")
         return {}
 
 
-def _image_facts(path: Path, table: Fields, stack: str) -> tuple[int, float | None, float | None]:
+def _image_facts(columns: Columns, stack: str) -> tuple[int, float | None, float | None]:
     """Box in px, and pixel sizes in Å of the dataset and of the first stack's header."""
     pixel = None
-    if "blob/psize_A" in table:
-        sizes = floats(path, table, ["blob/psize_A"])[:, 0]
+    if "blob/psize_A" in columns:
+        sizes = columns.number("blob/psize_A")
         if not same_pixel_size(sizes.min(), sizes.max()):
             raise InputError(
-                f"'{path}', field blob/psize_A: got {sizes.min():g} to {sizes.max():g} Å, expected one size above 0; "
-                "rescale the images to one size first"
+                f"'{columns.path}', field blob/psize_A: got {sizes.min():g} to {sizes.max():g} Å, expected one size "
+                "above 0; rescale the images to one size first"
             )
         pixel = float(f"{sizes[0]:.7g}")  # the file has single precision
-    if "blob/shape" not in table:
-        return stack_facts(stack)[0], pixel, stack_facts(stack)[1]
-    shapes = np.unique(table["blob/shape"].reshape(len(table["uid"]), -1), axis=0)
+    if "blob/shape" not in columns:
+        info = stack_info(stack)
+        return info.box_px, pixel, info.pixel_size_A
+    shapes = np.unique(columns["blob/shape"].reshape(len(columns), -1), axis=0)
     if len(shapes) > 1 or shapes.shape[1] != 2 or shapes[0, 0] != shapes[0, 1]:
-        raise InputError(f"'{path}', field blob/shape: got {shapes[:3].tolist()}, expected one square box")
+        raise InputError(f"'{columns.path}', field blob/shape: got {shapes[:3].tolist()}, expected one square box")
     # poses can be analysed without the images; whatever needs these says that they are missing
-    header = stack_facts(stack)[1] if Path(stack).is_file() else None
-    return int(shapes[0, 0]), pixel, header
+    in_header = stack_info(stack).pixel_size_A if Path(stack).is_file() else None
+    return int(shapes[0, 0]), pixel, in_header
 
 
-def _ctf(path: Path, table: Fields) -> Ctf | None:
-    columns = dict(table)
-    if "ctf/ac" in table:  # as early versions called it
-        columns.setdefault("ctf/amp_contrast", table["ctf/ac"])
-    ctf = read_ctf(path, columns, _CTF)
+def _ctf(columns: Columns) -> Ctf | None:
+    fields = dict(columns.table)
+    if "ctf/ac" in fields:  # as early versions called it
+        fields.setdefault("ctf/amp_contrast", fields["ctf/ac"])
+    ctf, file = Columns(columns.path, fields).ctf(_CTF), columns.path.name
     if ctf is None:
-        note(f"'{path.name}' has no CTF")
+        note(f"'{file}' has no CTF")
         return None
-    left_out = [name for name in _ABERRATIONS if name in table and np.any(table[name] != 0)]
-    if "ctf/anisomag" in table and np.any(np.abs(table["ctf/anisomag"]) > 1e-6):
+    left_out = [name for name in _ABERRATIONS if name in fields and np.any(fields[name] != 0)]
+    if "ctf/anisomag" in fields and np.any(np.abs(fields["ctf/anisomag"]) > 1e-6):
         left_out.append("ctf/anisomag")
     if left_out:
-        note(f"'{path.name}': aberrations beyond defocus, astigmatism and Cs are not taken over: {', '.join(left_out)}")
+        note(f"'{file}': aberrations beyond defocus, astigmatism and Cs are not taken over: {', '.join(left_out)}")
     return dataclasses.replace(
         ctf,
         cs_mm=ctf.cs_mm.round(6),  # 0.07 of single precision is 0.0700000003
@@ -236,71 +238,75 @@ def _ctf(path: Path, table: Fields) -> Ctf | None:
     )
 
 
-def _poses(path: Path, table: Fields, pixel_size_A: float) -> tuple[Floats | None, Floats | None]:
+def _poses(columns: Columns, pixel_size_A: float) -> tuple[Floats | None, Floats | None]:
     """(euler_deg (n, 3), shift_A (n, 2)), or None twice where there is no one set of poses; that is said."""
-    pose, shift, size = (_alignment(table, name) for name in ("pose", "shift", "psize_A"))
+    pose, shift, size = (_alignment(columns, name) for name in ("pose", "shift", "psize_A"))
     if pose is None or shift is None:
-        note(f"'{path.name}': no poses are taken, {_why_no_poses(table)}")
+        note(f"'{columns.path.name}': no poses are taken, {_why_no_poses(columns)}")
         return None, None
     if pose.shape[1:] != (3,) or shift.shape[1:] != (2,):
         raise FormatError(
-            f"'{path}': alignments3D/pose and shift have shapes {pose.shape} and {shift.shape}, expected (n, 3) and "
-            "(n, 2); export the particles again"
+            f"'{columns.path}': alignments3D/pose and shift have shapes {pose.shape} and {shift.shape}, expected "
+            "(n, 3) and (n, 2); export the particles again"
         )
     rows = {f"alignments3D/pose[{i}]": pose[:, i] for i in range(3)}
     rows |= {f"alignments3D/shift[{i}]": shift[:, i] for i in range(2)}
     rows["alignments3D/psize_A"] = np.full(len(pose), pixel_size_A) if size is None else size
-    values = floats(path, rows, list(rows))
-    if values[:, 5].min() <= 0:
-        raise FormatError(f"'{path}', field alignments3D/psize_A: got {values[:, 5].min():g} Å, expected above 0")
+    values = Columns(columns.path, rows).numbers(*rows)
+    smallest = values[:, 5].min()
+    if smallest <= 0:
+        raise FormatError(f"'{columns.path}', field alignments3D/psize_A: got {smallest:g} Å, expected above 0")
     rotations = Rotation.from_rotvec(-values[:, :3]).as_matrix()
     return matrix_to_euler(rotations), values[:, 3:5] * values[:, 5:]
 
 
-def _alignment(table: Fields, name: str) -> NDArray[Any] | None:
+def _alignment(columns: Columns, name: str) -> NDArray[Any] | None:
     """A field of the one 3D alignment that the dataset has; None where it lacks it."""
-    group = _alignment_group(table)
-    found = None if group is None else table.get(f"{group}/{name}")
+    group = _alignment_group(columns)
+    found = None if group is None else columns.table.get(f"{group}/{name}")
     return found[:, 0] if found is not None and group == _MULTI and found.ndim > 1 else found
 
 
-def _alignment_group(table: Fields) -> str | None:
+def _alignment_group(columns: Columns) -> str | None:
     """The group of the one 3D alignment that there is: of a refinement, or of a job with a single class."""
-    if "alignments3D/pose" in table:
+    if "alignments3D/pose" in columns:
         return "alignments3D"
-    several = table.get(f"{_MULTI}/pose")
+    several = columns.table.get(f"{_MULTI}/pose")
     if several is not None and several.ndim == 3 and several.shape[1] == 1:
         return _MULTI
-    classes = [n for n in table if _CLASS_POSE.fullmatch(n)]
+    classes = [n for n in columns.table if _CLASS_POSE.fullmatch(n)]
     return classes[0].removesuffix("/pose") if len(classes) == 1 else None
 
 
-def _why_no_poses(table: Fields) -> str:
-    group = _alignment_group(table)
+def _why_no_poses(columns: Columns) -> str:
+    group = _alignment_group(columns)
     if group is not None:
         return f"because it has {group}/pose, but no {group}/shift; export the particles again with both"
-    if f"{_MULTI}/pose" in table or any(_CLASS_POSE.fullmatch(n) for n in table):
+    if f"{_MULTI}/pose" in columns or any(_CLASS_POSE.fullmatch(n) for n in columns.table):
         return (
             "because it holds those for several classes, each in the frame of its own volume; give the particles of "
             "one class (…_class_00_…particles.cs), or refine them together"
         )
-    if "alignments3D/shift" in table:
+    if "alignments3D/shift" in columns:
         return "because it has alignments3D/shift, but no alignments3D/pose; export the particles again with both"
-    if "alignments2D/pose" in table:
+    if "alignments2D/pose" in columns:
         return "because it holds those of a 2D classification alone (alignments2D)"
     return "because it has no alignments3D, nor has a passthrough file of its job beside it"
 
 
-def _half_sets(path: Path, table: Fields) -> dict[str, NDArray[np.object_]]:
+def _half_sets(columns: Columns) -> dict[str, NDArray[np.object_]]:
     """rlnRandomSubset, 1 or 2, where the dataset tells two halves apart."""
-    split = _alignment(table, "split")
+    split = _alignment(columns, "split")
     if split is None:
-        split = table.get(f"{_MULTI}/split")
+        split = columns.table.get(f"{_MULTI}/split")
     if split is None or split.ndim != 1:
         return {}
     values = np.unique(split).tolist()
     if values != [0, 1]:
         if len(values) > 1:
-            note(f"'{path.name}', field alignments3D/split: got {values[:5]}, expected 0 and 1; half sets are not kept")
+            note(
+                f"'{columns.path.name}', field alignments3D/split: got {values[:5]}, expected 0 and 1; half sets are "
+                "not kept"
+            )
         return {}
     return {"rlnRandomSubset": texts(split.astype(np.int64) + 1)}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.columns import CALLED_MAPS
+from continuousflex_deep.io.image_names import CALLED_MAPS
 from continuousflex_deep.particles import Particles
 
 

@@ -5,25 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep.arrays import Column, Floats
+from continuousflex_deep.arrays import Column, Floats, Table
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.columns import (
-    agreed_pixel_size,
-    constant,
-    floats,
-    image_names,
-    particle_ids,
-    read_ctf,
-    stack_facts,
-    texts,
-    written_names,
-)
-from continuousflex_deep.io.star import Table
+from continuousflex_deep.io.columns import Columns, CtfColumns, texts
+from continuousflex_deep.io.image_names import written_names
+from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.sampling import same_pixel_size
 
-# file column -> (Ctf field, default when the file leaves it out)
-_CTF: dict[str, tuple[str, float | None]] = {
+_CTF: CtfColumns = {
     "rlnDefocusU": ("defocus_u_A", None),
     "rlnDefocusV": ("defocus_v_A", None),
     "rlnDefocusAngle": ("defocus_angle_deg", 0.0),
@@ -34,13 +24,14 @@ _CTF: dict[str, tuple[str, float | None]] = {
 }
 _OPTICS_CTF = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _SCALARS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A", "cfdScore": "score"}
-_ANGLES = ["rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi"]
+_ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
+_SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
 _NAME = "rlnOpticsGroupName"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)")
 # columns of the particles that have a field of their own; the others are kept as they are
 _INTERPRETED = {
-    "rlnImageName", "rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginX", "rlnOriginY", "rlnDetectorPixelSize",
-    "rlnMagnification", "cfdParticleId", "cfdAmbiguous", *_CTF, *_SCALARS, *_ANGLES,
+    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", "cfdAmbiguous", *_CTF, *_SCALARS,
+    *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
 }  # fmt: skip
 _OPTICS_WRITTEN = {
     "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize",
@@ -49,49 +40,52 @@ _OPTICS_WRITTEN = {
 
 
 def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None) -> Particles:
+    """Particles of a RELION file's tables. Raises InputError or FormatError naming the file and the column."""
     main = next((t for t in blocks.values() if "rlnImageName" in t), None)
     if main is None:
         raise FormatError(
             f"'{path}': no table with a rlnImageName or image column; got blocks {list(blocks)}; is it a particle file?"
         )
     optics = _relion_optics(path, blocks, main)
-    table = {**optics, **main}
-    stacks, indices = image_names(path, table["rlnImageName"])
-    if {"rlnImageSize", "rlnImagePixelSize"} <= set(table) and not Path(stacks[0]).is_file():
-        # poses and amplitudes can be analysed without the images; whatever needs these says that they are missing
-        box_px, header_pixel = int(float(constant(path, table, "rlnImageSize", "0"))), None
-    else:
-        box_px, header_pixel = stack_facts(stacks[0])
-    pixel = _relion_pixel_size(path, table, pixel_size_A, header_pixel)
-    modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, table) if m))
-    with_sd = bool(modes) and all(f"cfdAmplitude{m}Sd" in table for m in modes)
-    used = _INTERPRETED | (set(optics) - {"rlnOpticsGroup"})
-    used |= {f"cfdAmplitude{m}{suffix}" for m in modes for suffix in ("", "Sd")}
-    flipped = constant(path, table, "rlnCtfDataArePhaseFlipped", "0")
-    premultiplied = constant(path, table, "rlnCtfDataAreCtfPremultiplied", "0")
-    if premultiplied not in ("0", "0.0"):
+    columns = Columns(path, {**optics, **main})
+    images = columns.images("rlnImageName")
+    box_px, header_pixel = _image_facts(columns, images.stacks[0])
+    pixel = columns.agreed_pixel_size(pixel_size_A, _pixel_size(columns), header_pixel)
+    modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, columns.table) if m))
+    amplitudes, deviations = [f"cfdAmplitude{m}" for m in modes], [f"cfdAmplitude{m}Sd" for m in modes]
+    used = _INTERPRETED | (set(optics) - {"rlnOpticsGroup"}) | {*amplitudes, *deviations}
+    if columns.flag("rlnCtfDataAreCtfPremultiplied"):
         raise InputError(
             f"'{path}': the images are premultiplied by their CTF (rlnCtfDataAreCtfPremultiplied); extract them "
             "without that option"
         )
     return Particles(
-        ids=particle_ids(path, table.get("cfdParticleId"), table["rlnImageName"], stacks, indices),
-        stacks=stacks,
-        indices=indices,
+        ids=columns.ids("cfdParticleId", images),
+        stacks=images.stacks,
+        indices=images.indices,
         pixel_size_A=pixel,
         box_px=box_px,
-        ctf=read_ctf(path, table, _CTF),
-        phase_flipped=flipped not in ("0", "0.0"),
-        euler_deg=floats(path, table, _ANGLES) if all(a in table for a in _ANGLES) else None,
-        shift_A=_relion_shifts(path, table, pixel),
+        ctf=columns.ctf(_CTF),
+        phase_flipped=columns.flag("rlnCtfDataArePhaseFlipped"),
+        euler_deg=columns.numbers(*_ANGLES) if columns.has(*_ANGLES) else None,
+        shift_A=_shifts_A(columns, pixel),
         mode_ids=modes,
-        amplitudes=floats(path, table, [f"cfdAmplitude{m}" for m in modes]) if modes else None,
-        amplitudes_sd=floats(path, table, [f"cfdAmplitude{m}Sd" for m in modes]) if with_sd else None,
-        ambiguous=floats(path, table, ["cfdAmbiguous"])[:, 0] > 0.5 if "cfdAmbiguous" in table else None,
+        amplitudes=columns.numbers(*amplitudes) if modes else None,
+        amplitudes_sd=columns.numbers(*deviations) if modes and columns.has(*deviations) else None,
+        ambiguous=columns.number("cfdAmbiguous") > 0.5 if "cfdAmbiguous" in columns else None,
         extra={k: v for k, v in main.items() if k not in used},
         optics_extra=uninterpreted_optics(optics),
-        **{name: floats(path, table, [column])[:, 0] for column, name in _SCALARS.items() if column in table},
+        **{name: columns.number(column) for column, name in _SCALARS.items() if column in columns},
     )
+
+
+def _image_facts(columns: Columns, stack: str) -> tuple[int, float | None]:
+    """Box in px, and the pixel size in Å of the first stack's header where that says."""
+    if columns.has("rlnImageSize", "rlnImagePixelSize") and not Path(stack).is_file():
+        # poses and amplitudes can be analysed without the images; whatever needs these says that they are missing
+        return int(float(columns.constant("rlnImageSize", "0"))), None
+    info = stack_info(stack)
+    return info.box_px, info.pixel_size_A
 
 
 def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
@@ -131,29 +125,27 @@ def _default_names(groups: Column) -> Column:
     return np.array([f"opticsGroup{g}" for g in groups], dtype=object)
 
 
-def _relion_pixel_size(path: Path, table: Table, given: float | None, header: float | None) -> float:
-    if "rlnImagePixelSize" in table:
-        values = floats(path, table, ["rlnImagePixelSize"])[:, 0]
-    elif "rlnDetectorPixelSize" in table and "rlnMagnification" in table:
+def _pixel_size(columns: Columns) -> float | None:
+    """The pixel size in Å that the file tells; None where it does not."""
+    if "rlnImagePixelSize" in columns:
+        values = columns.number("rlnImagePixelSize")
+    elif columns.has("rlnDetectorPixelSize", "rlnMagnification"):
         # RELION 3.0: µm at the detector over magnification
-        pair = floats(path, table, ["rlnDetectorPixelSize", "rlnMagnification"])
-        values = pair[:, 0] * 1e4 / pair[:, 1]
+        values = columns.number("rlnDetectorPixelSize") * 1e4 / columns.number("rlnMagnification")
     else:
-        values = np.array([])
-    if len(values) and values.min() < values.max() and not same_pixel_size(values.min(), values.max()):
+        return None
+    if values.min() < values.max() and not same_pixel_size(values.min(), values.max()):
         raise InputError(
-            f"'{path}': images of different pixel sizes ({values.min():g} to {values.max():g} Å); rescale them to one "
-            "size first"
+            f"'{columns.path}': images of different pixel sizes ({values.min():g} to {values.max():g} Å); rescale them "
+            "to one size first"
         )
-    return agreed_pixel_size(path, given, float(values[0]) if len(values) else None, header)
+    return float(values[0])
 
 
-def _relion_shifts(path: Path, table: Table, pixel_size_A: float) -> Floats | None:
-    if "rlnOriginXAngst" in table and "rlnOriginYAngst" in table:
-        return floats(path, table, ["rlnOriginXAngst", "rlnOriginYAngst"])
-    if "rlnOriginX" in table and "rlnOriginY" in table:
-        return floats(path, table, ["rlnOriginX", "rlnOriginY"]) * pixel_size_A
-    return None
+def _shifts_A(columns: Columns, pixel_size_A: float) -> Floats | None:
+    if columns.has(*_SHIFTS_A):
+        return columns.numbers(*_SHIFTS_A)
+    return columns.numbers(*_SHIFTS_PX) * pixel_size_A if columns.has(*_SHIFTS_PX) else None
 
 
 def optics_groups(p: Particles) -> Column:
@@ -199,7 +191,7 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     if p.euler_deg is not None:
         table |= {name: texts(p.euler_deg[:, i]) for i, name in enumerate(_ANGLES)}
     if p.shift_A is not None:
-        table |= {"rlnOriginXAngst": texts(p.shift_A[:, 0]), "rlnOriginYAngst": texts(p.shift_A[:, 1])}
+        table |= {name: texts(p.shift_A[:, i]) for i, name in enumerate(_SHIFTS_A)}
     for i, mode in enumerate(p.mode_ids):
         if p.amplitudes is not None:
             table[f"cfdAmplitude{mode}"] = texts(p.amplitudes[:, i])

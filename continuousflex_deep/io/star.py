@@ -6,11 +6,9 @@ from pathlib import Path
 import gemmi
 import numpy as np
 
-from continuousflex_deep.arrays import Column
+from continuousflex_deep.arrays import Column, Table
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
-
-Table = dict[str, Column]
 
 
 def read_star(path: str | Path) -> dict[str, Table]:

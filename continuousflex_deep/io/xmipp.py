@@ -9,27 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep.arrays import Booleans, Floats
+from continuousflex_deep.arrays import Booleans, Floats, Table
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.columns import (
-    agreed_pixel_size,
-    constant,
-    floats,
-    image_names,
-    particle_ids,
-    read_ctf,
-    stack_facts,
-    texts,
-    vector_texts,
-    vectors,
-    written_names,
-)
-from continuousflex_deep.io.star import Table, read_star, write_star
+from continuousflex_deep.io.columns import Columns, CtfColumns, texts, vector_texts
+from continuousflex_deep.io.image_names import written_names
+from continuousflex_deep.io.stacks import stack_info
+from continuousflex_deep.io.star import read_star, write_star
 from continuousflex_deep.particles import Particles
 
 _GREATEST_COST = 2.0  # of two images that are each other's negative
-# file column -> (Ctf field, default when the file leaves it out)
-_CTF: dict[str, tuple[str, float | None]] = {
+_CTF: CtfColumns = {
     "ctfDefocusU": ("defocus_u_A", None),
     "ctfDefocusV": ("defocus_v_A", None),
     "ctfDefocusAngle": ("defocus_angle_deg", 0.0),
@@ -38,6 +27,12 @@ _CTF: dict[str, tuple[str, float | None]] = {
     "ctfQ0": ("amplitude_contrast", None),
     "ctfPhaseShift": ("phase_shift_deg", 0.0),
 }
+_ANGLES = ("angleRot", "angleTilt", "anglePsi")
+# columns that have a field of their own; the others are kept as they are
+_INTERPRETED = {
+    "image", "itemId", "shiftX", "shiftY", "nmaDisplacements", "samplingRate", "cost", "ctfPhaseFlipped", "cfdModes",
+    "cfdAmplitudesSd", "cfdAngleSd", "cfdShiftSd", "cfdAmbiguous", *_ANGLES, *_CTF,
+}  # fmt: skip
 
 
 def score_of_cost(cost: Floats) -> tuple[Floats, Booleans]:
@@ -52,57 +47,54 @@ def score_of_cost(cost: Floats) -> tuple[Floats, Booleans]:
 def read_xmipp(
     path: Path, blocks: dict[str, Table], pixel_size_A: float | None, mode_ids: tuple[int, ...] | None
 ) -> Particles:
-    table = next(t for t in blocks.values() if "image" in t)
-    if "enabled" in table:  # Xmipp marks what is to be left out by -1
-        table = {name: column[table["enabled"] != "-1"] for name, column in table.items()}
-    stacks, indices = image_names(path, table["image"])
-    box_px, header_pixel = stack_facts(stacks[0])
-    in_file = floats(path, table, ["samplingRate"])[0, 0] if "samplingRate" in table else None
-    pixel = agreed_pixel_size(path, pixel_size_A, in_file, header_pixel)
-    amplitudes, sd = None, None
-    if "cfdModes" in table:  # what the file says of itself goes before the caller's guess
-        mode_ids = tuple(int(m) for m in constant(path, table, "cfdModes", "").split())
-    if "nmaDisplacements" in table:
-        amplitudes = vectors(path, "nmaDisplacements", table["nmaDisplacements"])
-        mode_ids = mode_ids or tuple(range(7, 7 + amplitudes.shape[1]))
-        if len(mode_ids) != amplitudes.shape[1]:
-            raise InputError(
-                f"'{path}': nmaDisplacements has {amplitudes.shape[1]} values a particle, but {len(mode_ids)} modes "
-                f"were named: {list(mode_ids)}"
-            )
-    if "cfdAmplitudesSd" in table:
-        sd = vectors(path, "cfdAmplitudesSd", table["cfdAmplitudesSd"])
-    angles = ["angleRot", "angleTilt", "anglePsi"]
-    used = {"image", "itemId", "shiftX", "shiftY", "nmaDisplacements", "samplingRate", "cost", "ctfPhaseFlipped"}
-    used |= set(angles) | set(_CTF) | {"cfdModes", "cfdAmplitudesSd", "cfdAngleSd", "cfdShiftSd", "cfdAmbiguous"}
-    column = {
-        name: floats(path, table, [name])[:, 0]
-        for name in ("cfdAngleSd", "cfdShiftSd", "cfdAmbiguous")
-        if name in table
-    }
-    score, ambiguous = None, column["cfdAmbiguous"] > 0.5 if "cfdAmbiguous" in column else None
-    if "cost" in table:
-        score, failed = score_of_cost(floats(path, table, ["cost"])[:, 0])
+    """Particles of an xmd file's tables; mode_ids: the modes of its amplitudes, where it does not name them."""
+    columns = Columns(path, next(t for t in blocks.values() if "image" in t))
+    if "enabled" in columns:  # Xmipp marks what is to be left out by -1
+        columns = columns.select(columns["enabled"] != "-1")
+    images = columns.images("image")
+    info = stack_info(images.stacks[0])
+    in_file = columns.number("samplingRate")[0] if "samplingRate" in columns else None
+    pixel = columns.agreed_pixel_size(pixel_size_A, in_file, info.pixel_size_A)
+    modes, amplitudes = _amplitudes(columns, mode_ids)
+    score, ambiguous = None, columns.number("cfdAmbiguous") > 0.5 if "cfdAmbiguous" in columns else None
+    if "cost" in columns:
+        score, failed = score_of_cost(columns.number("cost"))
         ambiguous = with_failed(ambiguous, failed)
     return Particles(
-        ids=particle_ids(path, table.get("itemId"), table["image"], stacks, indices),
-        stacks=stacks,
-        indices=indices,
+        ids=columns.ids("itemId", images),
+        stacks=images.stacks,
+        indices=images.indices,
         pixel_size_A=pixel,
-        box_px=box_px,
-        ctf=read_ctf(path, table, _CTF),
-        phase_flipped=constant(path, table, "ctfPhaseFlipped", "0") not in ("0", "0.0"),
-        euler_deg=floats(path, table, angles) if all(a in table for a in angles) else None,
-        shift_A=floats(path, table, ["shiftX", "shiftY"]) * pixel if "shiftX" in table and "shiftY" in table else None,
-        mode_ids=mode_ids if amplitudes is not None and mode_ids else (),
+        box_px=info.box_px,
+        ctf=columns.ctf(_CTF),
+        phase_flipped=columns.flag("ctfPhaseFlipped"),
+        euler_deg=columns.numbers(*_ANGLES) if columns.has(*_ANGLES) else None,
+        shift_A=columns.numbers("shiftX", "shiftY") * pixel if columns.has("shiftX", "shiftY") else None,
+        mode_ids=modes,
         amplitudes=amplitudes,
-        amplitudes_sd=sd,
-        angle_sd_deg=column.get("cfdAngleSd"),
-        shift_sd_A=column.get("cfdShiftSd"),
+        amplitudes_sd=columns.vectors("cfdAmplitudesSd") if "cfdAmplitudesSd" in columns else None,
+        angle_sd_deg=columns.number("cfdAngleSd") if "cfdAngleSd" in columns else None,
+        shift_sd_A=columns.number("cfdShiftSd") if "cfdShiftSd" in columns else None,
         score=score,
         ambiguous=ambiguous,
-        extra={k: v for k, v in table.items() if k not in used},
+        extra={k: v for k, v in columns.table.items() if k not in _INTERPRETED},
     )
+
+
+def _amplitudes(columns: Columns, mode_ids: tuple[int, ...] | None) -> tuple[tuple[int, ...], Floats | None]:
+    """The amplitudes (n, M) and their modes: those that the file names, else the given ones, else 7, 8, …."""
+    if "nmaDisplacements" not in columns:
+        return (), None
+    amplitudes = columns.vectors("nmaDisplacements")
+    if "cfdModes" in columns:
+        mode_ids = tuple(int(m) for m in columns.constant("cfdModes", "").split())
+    mode_ids = mode_ids or tuple(range(7, 7 + amplitudes.shape[1]))
+    if len(mode_ids) != amplitudes.shape[1]:
+        raise InputError(
+            f"'{columns.path}': nmaDisplacements has {amplitudes.shape[1]} values a particle, but {len(mode_ids)} "
+            f"modes were named: {list(mode_ids)}"
+        )
+    return mode_ids, amplitudes
 
 
 def with_failed(ambiguous: Booleans | None, failed: Booleans) -> Booleans | None:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep.arrays import Images
+from continuousflex_deep.arrays import Images, Table
 from continuousflex_deep.errors import DeepError, FormatError
-from continuousflex_deep.io.columns import vectors
+from continuousflex_deep.io.columns import Columns
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.stacks import StackWriter
-from continuousflex_deep.io.star import Table, read_star
+from continuousflex_deep.io.star import read_star
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.io.xmipp import modes_table, write_xmd
 from continuousflex_deep.progress import progress_bar
@@ -154,7 +154,7 @@ class XmippRun:
             XmippFound(
                 euler_deg=_numbers(chosen, ["angleRot", "angleTilt", "anglePsi"]),
                 shift_px=_numbers(chosen, ["shiftX", "shiftY"]),
-                amplitudes=vectors(path, "nmaDisplacements", chosen["nmaDisplacements"]),
+                amplitudes=Columns(path, chosen).vectors("nmaDisplacements"),
                 cost=_numbers(chosen, ["cost"])[:, 0],
             )
         )

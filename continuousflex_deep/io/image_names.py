@@ -1,0 +1,87 @@
+"""Names of images in particle files, such as 000012@folder/stack.mrcs, and the images that they stand for."""
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.arrays import Column, Integers
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.particles import Particles
+
+CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes under which an MRC file is taken for a map
+_HINT = re.compile(r":[A-Za-z]+$")
+
+
+@dataclass(frozen=True, eq=False)
+class ImageNames:
+    """Names (n,) of images, with the absolute paths of their stacks and their zero-based indices in these (n,)."""
+
+    names: Column
+    stacks: NDArray[np.object_]
+    indices: Integers
+
+    def ids(self) -> Integers:
+        """Ids (n,) for particles without any: positions in the one stack, else hashes of the names, which are the same
+        in every file."""
+        if len(set(self.stacks)) == 1:
+            return self.indices + 1
+        digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in self.names)
+        return np.array([int.from_bytes(digest, "big") >> 2 for digest in digests], dtype=np.int64)
+
+
+def plain_stack(name: str) -> str:
+    """The file of a stack's name; RELION, Xmipp and Scipion may add how to read it, as in particles.mrc:mrcs."""
+    return _HINT.sub("", name)
+
+
+def resolve_stack(file: Path, stack: str) -> str:
+    """Absolute path of a stack that a particle file names: relative to its folder or to one above it."""
+    candidate = Path(stack)
+    if candidate.is_absolute():
+        return str(candidate)
+    folder = Path(os.path.abspath(file)).parent
+    for base in (folder, *folder.parents):
+        if (base / candidate).is_file():
+            return str(base / candidate)
+    return str(folder / candidate)  # reading the image will say that it is missing
+
+
+def locate_images(path: Path, names: Column) -> ImageNames:
+    """The images of names (n,) in the particle file `path`. FormatError where there are none, or one is malformed."""
+    if len(names) == 0:
+        raise FormatError(f"'{path}' has no particles: its table is empty")
+    stacks, indices = np.empty(len(names), dtype=object), np.zeros(len(names), dtype=np.int64)
+    known: dict[str, str] = {}
+    for row, name in enumerate(names):
+        position, at, stack = name.rpartition("@")
+        if at and not (position.isdigit() and int(position) > 0):
+            raise FormatError(
+                f"'{path}', row {row + 1}: image name '{name}'; expected NUMBER@STACK with a number from 1"
+            )
+        indices[row] = int(position) - 1 if at else 0
+        if stack not in known:
+            known[stack] = resolve_stack(path, plain_stack(stack))
+        stacks[row] = known[stack]
+    return ImageNames(names, stacks, indices)
+
+
+def written_names(p: Particles, path: Path) -> Column:
+    """Image names for a file at `path`: relative where the stack is below its folder, else absolute.
+
+    RELION takes an MRC file for a stack of images only where it is called .mrcs, or :mrcs follows its name.
+    """
+    folder = Path(os.path.abspath(path)).parent
+    shown = {s: _relative(Path(s), folder) + (":mrcs" if Path(s).suffix in CALLED_MAPS else "") for s in set(p.stacks)}
+    names = np.empty(len(p), dtype=object)
+    names[:] = [f"{i + 1:06d}@{shown[s]}" for i, s in zip(p.indices, p.stacks, strict=True)]
+    return names
+
+
+def _relative(stack: Path, folder: Path) -> str:
+    absolute = Path(os.path.abspath(stack))
+    return str(absolute.relative_to(folder)) if absolute.is_relative_to(folder) else str(absolute)
