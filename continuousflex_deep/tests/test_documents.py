@@ -72,6 +72,11 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert [page.name for page in documents() if page.parent.name == "docs" and f"docs/{page.name}" not in readme] == []
 
 
+def test_every_picture_is_shown() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in documents())
+    assert [p.name for p in (REPOSITORY / "docs" / "images").iterdir() if f"images/{p.name})" not in pages] == []
+
+
 def test_every_command_is_documented() -> None:
     table = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
     assert [name for name in cli.COMMANDS if f"\n| `{name}` |" not in table] == []

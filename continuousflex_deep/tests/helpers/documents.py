@@ -327,8 +327,8 @@ def problems_of_quotations(text: str) -> list[str]:
     """Quoted errors that no text of the code begins, contains or ends with; … stands for any value."""
     problems = []
     for quoted in quotations(text):
-        pieces = [re.escape(piece.strip()) for piece in quoted.split(ELLIPSIS) if piece.strip()]
-        pattern = re.compile(".*".join(pieces), flags=re.DOTALL)
-        if not any(pattern.search(text) for text in texts_of_the_package()):
+        pieces = [piece.strip() for piece in quoted.split(ELLIPSIS) if piece.strip()]
+        pattern = re.compile(".*".join(map(re.escape, pieces)), flags=re.DOTALL)
+        if not any(pieces[0] in text and pattern.search(text) for text in texts_of_the_package()):
             problems.append(f"> {quoted}: no such text in the code")
     return problems
