@@ -17,12 +17,14 @@ from continuousflex_deep.tests.helpers.documents import (
     problems_of_labels,
     problems_of_links,
     problems_of_quotations,
+    problems_of_the_flow,
     problems_of_the_tree,
     programs_of,
     quotations,
 )
 from continuousflex_deep.tests.helpers.engine_data import toy_structure
 
+ARCHITECTURE = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
 PAGES = pytest.mark.parametrize("page", documents(), ids=lambda page: page.name)
 
 
@@ -60,7 +62,11 @@ def test_files_of_the_formats_page_are_those_of_the_code() -> None:
 
 
 def test_the_architecture_page_names_every_package() -> None:
-    assert problems_of_the_tree((REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")) == []
+    assert problems_of_the_tree(ARCHITECTURE) == []
+
+
+def test_the_architecture_page_follows_the_code() -> None:
+    assert problems_of_the_flow(ARCHITECTURE) == []
 
 
 def test_the_readme_is_short() -> None:
@@ -155,8 +161,8 @@ def test_wrong_file_names_are_found() -> None:
 
 
 def test_a_wrong_tree_is_found() -> None:
-    page = (REPOSITORY / "docs" / "architecture.md").read_text(encoding="utf-8")
-    assert len(problems_of_the_tree(page.replace("\nhemnma/  ", "\nhemna/  "))) == 2
+    assert len(problems_of_the_tree(ARCHITECTURE.replace("\nhemnma/  ", "\nhemna/  "))) == 2
+    assert len(problems_of_the_flow(ARCHITECTURE.replace("pieces_to_do   ", "batches_to_do  "))) == 1
 
 
 def test_errors_that_are_not_raised_are_found() -> None:

@@ -301,6 +301,17 @@ def problems_of_the_tree(text: str) -> list[str]:
     return problems + [f"{name}: the tree does not name it" for name in sorted(there - set(named))]
 
 
+def problems_of_the_flow(text: str) -> list[str]:
+    """Functions and classes that the architecture page places in a file where they are not defined."""
+    placed = re.findall(r"^ *(\w[\w.]*) +\(([\w/]+\.py)\) ", text, flags=re.MULTILINE)
+    problems = [] if placed else ["no flow: expected lines such as 'main (cli.py) what it does'"]
+    for name, file in placed:
+        defined = (PACKAGE / file).read_text(encoding="utf-8") if (PACKAGE / file).is_file() else ""
+        if not all(re.search(rf"^ *(def|class) {part}\b", defined, flags=re.MULTILINE) for part in name.split(".")):
+            problems.append(f"{name}: not defined in {file}")
+    return problems
+
+
 # ---------------------------------------------------------------------------------------------------------- messages
 def texts_of(file: Path) -> Iterator[str]:
     """The texts of a module, with … where a value is put in."""
