@@ -12,11 +12,9 @@ times over where more are asked for than are simulated. The engine is told nothi
 all (libraries, warm-up; not counted), and then all once more. Errors, in units of the Cramér-Rao bound over the
 particles not lost (5°), show that speed has not cost accuracy.
 
-The profile is of one more batch with a clock at each stage's border. Operations are those of matrix products only,
-counted from the work really done: 2·A·W·(2K+2)² for the sums over A atoms with W weightings (1 for a model alone,
-4 + 2M with its derivatives along M modes) on a disc of K rings, and 2·R·n·(2·S + 1) for correlations with R references
-of n coefficients over S shifts. The peak is that of a large float32 matrix product, here and now. On a CPU rates are
-per second of a core, so that other work on the machine does not count; on a GPU they are per second of waiting.
+The profile is torch.profiler's of one more batch: the engine's named ranges with all that runs within them, and the
+costliest operations by themselves. The rate of the matrix products counts their additions and multiplications; the peak
+is that of a large float32 matrix product with as many threads, here and now. Other work on the machine slows both.
 """
 
 import argparse
@@ -28,13 +26,15 @@ import resource
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile, record_function
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from continuousflex_deep.assessment.evaluation import evaluate
 from continuousflex_deep.commands.simulate import run as simulate
@@ -49,13 +49,19 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import AlignOptions, NmaOptions, SimulateOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, concatenate
 from continuousflex_deep.runs.batch import Batch
-from continuousflex_deep.stages import StageClock, stage, stages_timed
 
 _RIBOSOME_ATOMS = 14218
-# images on a CPU and on a GPU, by default, and simulated at most
+# images to align on a CPU and on a GPU, and to simulate at most, by default
 _COUNTS = {"ak": (256, 4096, 512), "ribosome": (32, 1024, 128)}
+_RANGES = (
+    "batch", "images transformed", "search", "distinct orientations", "descent to ring", "projections",
+    "hypotheses compared",
+)  # fmt: skip
+_MATRIX_PRODUCTS = {"aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm", "aten::baddbmm_"}
+# torch counts the operations of the product that returns its sum, but not of the one in place
+flop_registry[torch.ops.aten.baddbmm_] = flop_registry[torch.ops.aten.baddbmm]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +82,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
     parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES))
     parser.add_argument("--count", type=int, default=0, help="images to align; 0: by case and device")
+    parser.add_argument("--simulated", type=int, default=0, help="images to simulate at most; 0: by case")
     parser.add_argument("--batch", type=int, default=0, help="images at a time; 0: the engine's choice")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=Path("engine_speed.json"))
@@ -83,12 +90,12 @@ def main() -> None:
     device = choose_device(arguments.device, arguments.threads)
     peak = peak_gflops(device)
     figures: dict[str, object] = {"machine": machine(device), "peak_gflops": peak}
-    per = " a core" if device.type == "cpu" else ""
-    print(f"{machine(device)}\npeak: " + ", ".join(f"{v:,.0f} GFLOP/s{per} {k}" for k, v in peak.items()), flush=True)
+    print(f"{machine(device)}\npeak: " + ", ".join(f"{v:,.0f} GFLOP/s {k}" for k, v in peak.items()), flush=True)
     for name in arguments.only:
         count = arguments.count or _COUNTS[name][device.type == "cuda"]
         with tempfile.TemporaryDirectory() as folder:
-            case = repeated(CASES[name](arguments.data, Path(folder), min(count, _COUNTS[name][2])), count)
+            simulated = min(count, arguments.simulated or _COUNTS[name][2])
+            case = repeated(CASES[name](arguments.data, Path(folder), simulated), count)
             options = AlignOptions(device=str(device), threads=torch.get_num_threads(), batch=arguments.batch)
             figures[name] = measured(name, case, options, peak)
         arguments.output.write_text(json.dumps(figures, indent=2) + "\n")
@@ -149,9 +156,17 @@ CASES: dict[str, Callable[[Path, Path, int], Case]] = {"ak": adenylate_kinase, "
 
 def repeated(case: Case, count: int) -> Case:
     """With as many particles, which share images where there are not as many."""
-    rows, ids = np.arange(count) % len(case.particles), np.arange(1, count + 1)
-    particles, truth = (p.select(rows).replace(ids=ids) for p in (case.particles, case.truth))
+    particles, truth = (with_copies(p, count) for p in (case.particles, case.truth))
     return dataclasses.replace(case, particles=particles, truth=truth)
+
+
+def with_copies(particles: Particles, count: int) -> Particles:
+    """As many particles, the first ones several times over where there are not as many; each with an id of its own."""
+    parts = []
+    for start in range(0, count, len(particles)):
+        rows = np.arange(min(len(particles), count - start))
+        parts.append(particles.select(rows).replace(ids=start + 1 + rows))
+    return concatenate(parts)
 
 
 def measured(name: str, case: Case, options: AlignOptions, peak: dict[str, float]) -> dict[str, object]:
@@ -170,12 +185,8 @@ def measured(name: str, case: Case, options: AlignOptions, peak: dict[str, float
     figures["finest_ring"] = calibration.fine_px
     figures |= accuracy(engine, case, calibration, results) | memory(engine.device)
     print("\n".join(f"  {k:<32}{'–' if v is None else format(v, '.4g')}" for k, v in figures.items()), flush=True)
-    rows = next(iter(engine.batches(case.particles)))
-    with stages_timed(engine.device) as clock, stage("batch"):
-        engine.align_batch(Batch.read(case.particles, rows), calibration)
-    table = profile_rows(clock, len(rows), peak)
-    print_profile(table)
-    return {**facts, **figures, "profile": table}
+    profile_of_batch = profiled(engine, case.particles, calibration, peak)
+    return {**facts, **figures, "profile": profile_of_batch}
 
 
 def steady_state(
@@ -226,40 +237,33 @@ def memory(device: torch.device) -> dict[str, float | None]:
     return {"host_peak_gib": host, "gpu_peak_gib": gpu}
 
 
-def profile_rows(clock: StageClock, images: int, peak: dict[str, float]) -> list[dict[str, float | str | None]]:
-    """A row for each stage, the costliest first, for each kind of stage whatever it is part of, and for the whole."""
-    total = sum((clock.cpu_seconds if clock.device.type == "cpu" else clock.seconds).values())
-    kinds = defaultdict(list)
-    for path in clock.seconds:
-        kinds[f"all {path[-1]}"].append(path)
-    named = {" / ".join(dict.fromkeys([*p[1:2], *p[-1:]])) if len(p) > 1 else "rest": [p] for p in clock.seconds}
-    several = {name: paths for name, paths in kinds.items() if len(paths) > 1}
-    table = []
-    for name, paths in {**named, **several, "all": list(clock.seconds)}.items():
-        wall, cpu, operations = (sum(v[p] for p in paths) for v in (clock.seconds, clock.cpu_seconds, clock.operations))
-        seconds = cpu if clock.device.type == "cpu" else wall
-        rate = operations / seconds / 1e9 if operations else None
-        table.append(
-            {
-                "stage": name,
-                "ms_per_image": 1e3 * wall / images,
-                "cpu_ms_per_image": 1e3 * cpu / images,
-                "share": seconds / total,
-                "gflop_per_image": operations / images / 1e9 if operations else None,
-                "gflops": rate,
-                **{f"of {k} peak": rate / v if rate else None for k, v in peak.items()},
-            }
-        )
-    return sorted(table, key=lambda row: (str(row["stage"]).startswith("all"), -float(row["share"] or 0)))
-
-
-def print_profile(table: list[dict[str, float | str | None]]) -> None:
-    """The profile as text."""
-    columns = list(table[0])
-    print(f"  {columns[0]:<48}" + "".join(f"{c:>18}" for c in columns[1:]))
-    for row in table:
-        cells = ("–" if row[c] is None else format(row[c], ".3g") for c in columns[1:])
-        print(f"  {row['stage']:<48}" + "".join(f"{c:>18}" for c in cells), flush=True)
+def profiled(
+    engine: EmbeddedEngine, particles: Particles, calibration: Calibration, peak: dict[str, float]
+) -> dict[str, object]:
+    """Where the time of one batch goes, printed: named ranges, each with what runs within it; operations, each without
+    those that it calls; and the rate of the matrix products."""
+    rows, on_gpu = next(iter(engine.batches(particles))), engine.device.type == "cuda"
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+    batch = Batch.read(particles, rows)
+    with profile(activities=activities) as profiler, record_function("batch"):
+        engine.align_batch(batch, calibration)
+    averages = profiler.key_averages()
+    print(averages.table(sort_by=f"self_{'cuda' if on_gpu else 'cpu'}_time_total", row_limit=20))
+    ranges = {
+        event.key: {"calls": event.count, "ms_per_image": event.cpu_time_total / 1e3 / len(rows)}
+        for event in averages
+        if event.key.startswith(_RANGES) and event.device_type == DeviceType.CPU
+    }
+    for name, figures in ranges.items():
+        print(f"  {name:<32}{figures['ms_per_image']:>10.3g} ms an image, {figures['calls']} calls")
+    with FlopCounterMode(display=False) as counter:
+        engine.align_batch(batch, calibration)
+    products = [event for event in averages if event.key in _MATRIX_PRODUCTS]
+    seconds = sum(e.self_device_time_total if on_gpu else e.self_cpu_time_total for e in products) / 1e6
+    gflops = counter.get_total_flops() / seconds / 1e9
+    shares = {f"share_of_{name}_peak": gflops / value for name, value in peak.items()}
+    print(f"  matrix products: {gflops:,.0f} GFLOP/s, {shares}", flush=True)
+    return {"ranges": ranges, "matrix_products_gflops": gflops, **shares}
 
 
 def peak_gflops(device: torch.device) -> dict[str, float]:
@@ -271,10 +275,10 @@ def peak_gflops(device: torch.device) -> dict[str, float]:
         seconds = []
         for _ in range(6):
             synchronize(device)
-            started = seconds_of(device)
+            started = time.perf_counter()
             a @ b
             synchronize(device)
-            seconds.append(seconds_of(device) - started)
+            seconds.append(time.perf_counter() - started)
         return 2.0 * size**3 / min(seconds) / 1e9
 
     figures = {"fp32": best()}
@@ -282,11 +286,6 @@ def peak_gflops(device: torch.device) -> dict[str, float]:
         with fast_products(device):
             figures["tf32"] = best()
     return figures
-
-
-def seconds_of(device: torch.device) -> float:
-    """A clock: of the cores' work, or of the time that one waits for a GPU."""
-    return time.process_time() if device.type == "cpu" else time.perf_counter()
 
 
 def synchronize(device: torch.device) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from continuousflex_deep.hemnma.refine import Descent, Quadratic, Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
-from continuousflex_deep.stages import stage
 
 COARSE = Descent(steps=20, damping=0.1, tolerance=0.5, near=4.0)
 MEDIUM = Descent(steps=30, damping=0.03, tolerance=0.1, near=2.0)
@@ -39,10 +39,10 @@ class Level:
         """Refine all hypotheses in this level's disc; see `keep_best` for what is returned."""
         within = images.prefix(len(self.refiner.disc))
         found = self.refiner.descend(within, state, self.descent, self.kept.behind)
-        return keep_best(*found, self.kept, self.symmetry)
+        with record_function("hypotheses compared"):
+            return keep_best(*found, self.kept, self.symmetry)
 
 
-@stage("hypotheses compared")
 def keep_best(
     state: State, quadratic: Quadratic, kept: Kept, symmetry: Tensor | None = None
 ) -> tuple[State, Quadratic, Tensor]:

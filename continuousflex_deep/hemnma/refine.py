@@ -14,11 +14,11 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from continuousflex_deep.devices import working_bytes
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project, project_with_jacobian
 from continuousflex_deep.options import Fit
-from continuousflex_deep.stages import stage
 
 # precision of the prior of a parameter that is not to be found
 _FIXED = 1e12
@@ -184,19 +184,19 @@ class Refiner:
 
     def _filtered(self, images: Whitened, state: State) -> tuple[Tensor, Tensor]:
         """The model (h, 2n) and its derivatives (h, free parameters, 2n) as they are in the whitened images."""
-        p, jacobian = project_with_jacobian(
-            self.model,
-            self.disc,
-            self.field_A,
-            state.rotation,
-            state.displacement_A,
-            state.amplitudes,
-            along_modes=self.fit != "pose",
-        )
+        with record_function("projections and derivatives"):
+            p, jacobian = project_with_jacobian(
+                self.model,
+                self.disc,
+                self.field_A,
+                state.rotation,
+                state.displacement_A,
+                state.amplitudes,
+                along_modes=self.fit != "pose",
+            )
         w = images.filter[state.particle]
         return _real(p * w), _real(jacobian[:, self.free] * w[:, None])
 
-    @stage("normal equations")
     def _evaluate(self, images: Whitened, state: State) -> Quadratic:
         y, (m, jm) = _real(images.data[state.particle]), self._filtered(images, state)
         gain, cost, scale, correlation, mm, q = self._fit(y, m, state)
@@ -247,19 +247,18 @@ class Refiner:
         Hypotheses without prospect of coming within `behind` of the cost of their particle's best are given up on the
         way.
         """
-        with stage(f"descent to ring {self.disc.radius_px}"):
+        with record_function(f"descent to ring {self.disc.radius_px}"):
             here = self.evaluate(images, state)
             rows = torch.arange(len(state), device=here.cost.device)
             current, quadratic, damping = state, here, torch.full_like(here.cost, descent.damping)
             for taken in range(descent.steps):
-                with stage("steps"):
-                    expected = quadratic.expected_gain()
-                    limit = _lowest(here.cost, state.particle, len(images.data))[current.particle] + behind
-                    going = (damping < 1e5) & (quadratic.cost - _REACH * expected <= limit)
-                    # at least one step is taken from every start
-                    going &= (expected > descent.tolerance) | (taken == 0)
-                    last = going & (expected <= descent.near) & (damping <= _FREELY)
-                    split = [torch.nonzero(which).flatten() for which in (last, going & ~last)]
+                expected = quadratic.expected_gain()
+                limit = _lowest(here.cost, state.particle, len(images.data))[current.particle] + behind
+                going = (damping < 1e5) & (quadratic.cost - _REACH * expected <= limit)
+                # at least one step is taken from every start
+                going &= (expected > descent.tolerance) | (taken == 0)
+                last = going & (expected <= descent.near) & (damping <= _FREELY)
+                split = [torch.nonzero(which).flatten() for which in (last, going & ~last)]
                 for chosen, evaluate in zip(split, (self._without_derivatives, self._anew), strict=True):
                     if len(chosen):
                         moved = self._stepped(images, current[chosen], quadratic[chosen], damping[chosen], evaluate)
@@ -274,12 +273,10 @@ class Refiner:
         self, images: Whitened, state: State, quadratic: Quadratic, damping: Tensor, evaluate: Evaluation
     ) -> tuple[State, Quadratic, Tensor]:
         """After one step, where that leads downhill, and with how much damping to go on."""
-        with stage("steps"):
-            trial = state.moved(quadratic.step(damping))
+        trial = state.moved(quadratic.step(damping))
         there = evaluate(images, trial, quadratic)
-        with stage("steps"):
-            worse = ~(there.cost < quadratic.cost)  # or not a number
-            return state.where(worse, trial), quadratic.where(worse, there), damping * torch.where(worse, 6.0, 0.3)
+        worse = ~(there.cost < quadratic.cost)  # or not a number
+        return state.where(worse, trial), quadratic.where(worse, there), damping * torch.where(worse, 6.0, 0.3)
 
     def _anew(self, images: Whitened, state: State, before: Quadratic) -> Quadratic:
         return self.evaluate(images, state)
@@ -289,7 +286,8 @@ class Refiner:
         parts = []
         for i in range(0, len(state), self.chunk):
             s = state[i : i + self.chunk]
-            seen = project(self.model, self.disc, self.field_A, s.rotation, s.displacement_A, s.amplitudes)
+            with record_function("projections"):
+                seen = project(self.model, self.disc, self.field_A, s.rotation, s.displacement_A, s.amplitudes)
             y, m = _real(images.data[s.particle]), _real(seen * images.filter[s.particle])
             parts.append(torch.stack(self._fit(y, m, s)[:4]))
         gain, cost, scale, correlation = torch.cat(parts, dim=1)

@@ -8,12 +8,12 @@ reference is the log-likelihood it gains with its best scale, (y·m)²/(m·m).
 import numpy as np
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from continuousflex_deep.devices import fast_products
 from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.hemnma.refine import State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
-from continuousflex_deep.stages import stage
 
 # correlations made at a time: on a CPU they stay in the cache
 _CORRELATIONS = {"cpu": 1 << 21, "cuda": 1 << 28}
@@ -50,7 +50,6 @@ class ReferenceLibrary:
             parts.append(project(model, self.disc, self.field_A, r, q.new_zeros(len(r), 2), q))
         return torch.cat(parts)
 
-    @stage("search")
     def best(self, images: Whitened, count: int, apart_deg: float, known: Tensor | None = None) -> State:
         """The `count` best orientations of each particle, at least apart_deg from each other, with shift and
         conformation.
@@ -60,10 +59,11 @@ class ReferenceLibrary:
         """
         most = _CORRELATIONS["cpu" if self.rotation.device.type == "cpu" else "cuda"]
         step = max(1, most // (len(self.rotation) * len(self.shifts_A)))
-        parts = [
-            self._best(images, slice(start, start + step), count, apart_deg, known)
-            for start in range(0, len(images.data), step)
-        ]
+        with record_function("search"):
+            parts = [
+                self._best(images, slice(start, start + step), count, apart_deg, known)
+                for start in range(0, len(images.data), step)
+            ]
         return State(
             *(
                 torch.cat([getattr(p, n) for p in parts])
@@ -75,7 +75,8 @@ class ReferenceLibrary:
         moved, w = self._moved_back(images, rows), images.filter[rows]
         nearest = None if known is None else torch.cdist(known[rows], self.amplitudes).argmin(dim=1)
         gain, conformation = self._gains(moved, w, nearest)
-        chosen = self._spread(gain, count, apart_deg)
+        with record_function("distinct orientations"):
+            chosen = self._spread(gain, count, apart_deg)
         row = torch.arange(len(w), device=w.device)[:, None].expand_as(chosen)
         conformation = conformation.gather(1, chosen)
         # which shift was the best is looked up for the chosen alone: it is quicker to find a maximum than its place
@@ -102,17 +103,14 @@ class ReferenceLibrary:
         which = torch.zeros(gain.shape, dtype=torch.long, device=w.device)
         for i in range(len(self.amplitudes)):
             part = slice(i * size, (i + 1) * size)
-            operations = 2.0 * moved.numel() * size + 2.0 * w.numel() * size
-            with stage("correlations", operations), fast_products(w.device):
+            with fast_products(w.device):
                 cross = (moved.flatten(0, 1) @ self._real[part].T).unflatten(0, moved.shape[:2])
                 norm = (w * w) @ self.power[part].T
-            with stage("maxima"):
-                new = cross.amax(dim=1).clamp(min=0) ** 2 / norm.clamp(min=1e-30)
-                better = new > gain if nearest is None else (nearest == i)[:, None]
-                gain, which = torch.where(better, new, gain), which.masked_fill(better, i)
+            new = cross.amax(dim=1).clamp(min=0) ** 2 / norm.clamp(min=1e-30)
+            better = new > gain if nearest is None else (nearest == i)[:, None]
+            gain, which = torch.where(better, new, gain), which.masked_fill(better, i)
         return gain, which
 
-    @stage("distinct orientations")
     def _spread(self, gain: Tensor, count: int, apart_deg: float) -> Tensor:
         """Greedy maxima (k, count) of gain (k, orientations), each at least apart_deg from those before it."""
         flat = self.rotation.flatten(1)

@@ -20,7 +20,6 @@ from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.imaging.scattering import forward_scattering
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.stages import stage
 
 # numbers in the largest intermediate array: on a CPU it stays in the cache
 _TILE = {"cpu": 1 << 20, "cuda": 1 << 28}
@@ -53,7 +52,6 @@ class FrequencyDisc:
     def __len__(self) -> int:
         return len(self._kx)
 
-    @stage("coefficients")
     def combined(self, products: Tensor) -> Tensor:
         """Σ exp(−i(kx x + ky y)) (B, W, n) complex from the products (B, 2·(K+1), W, 2·(K+1)) of waves in x and y, each
         the cosines and sines for k = 0 … K side by side."""
@@ -226,23 +224,20 @@ def project_with_jacobian(
 ) -> tuple[Tensor, Tensor]:
     """`project`, and its derivatives (B, 5 + M, n) complex by rotation vector (rad, applied from the left),
     displacement (Å), amplitudes; without along_modes those (B, 5, n) of the pose alone."""
-    with stage("motions"):
-        seen = model.deformed(amplitudes) @ rotation.transpose(1, 2)
-        motions = [torch.ones_like(seen[..., :1]), seen]
-        if along_modes:
-            moved = model.modes.transpose(0, 1).flatten(0, 1) @ rotation[:, :2].transpose(1, 2)
-            motions.append(moved.reshape(len(seen), len(model.weights), -1))
-        weightings = torch.cat(motions, dim=2) * model.weights[:, None]
+    seen = model.deformed(amplitudes) @ rotation.transpose(1, 2)
+    motions = [torch.ones_like(seen[..., :1]), seen]
+    if along_modes:
+        moved = model.modes.transpose(0, 1).flatten(0, 1) @ rotation[:, :2].transpose(1, 2)
+        motions.append(moved.reshape(len(seen), len(model.weights), -1))
+    weightings = torch.cat(motions, dim=2) * model.weights[:, None]
     sums = _sums(weightings, _waves(seen[..., :2] + shift_A[:, None], disc, field_A), disc)
-    with stage("derivatives"):
-        one, sx, sy, sz = sums[:, :4].unbind(dim=1)
-        ux, uy = sums[:, 4::2], sums[:, 5::2]
-        kx, ky = disc.kx, disc.ky
-        pose = torch.stack([-ky * sz, kx * sz, ky * sx - kx * sy, kx * one, ky * one], dim=1)
-        return one, torch.cat([pose, kx * ux + ky * uy], dim=1) * (-2j * torch.pi / field_A)
+    one, sx, sy, sz = sums[:, :4].unbind(dim=1)
+    ux, uy = sums[:, 4::2], sums[:, 5::2]
+    kx, ky = disc.kx, disc.ky
+    pose = torch.stack([-ky * sz, kx * sz, ky * sx - kx * sy, kx * one, ky * one], dim=1)
+    return one, torch.cat([pose, kx * ux + ky * uy], dim=1) * (-2j * torch.pi / field_A)
 
 
-@stage("waves")
 def _waves(position_A: Tensor, disc: FrequencyDisc, field_A: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine (B, A, 2·(K+1)) of 2π k x / L for k = 0 … K, side by side, for x and for y.
 
@@ -290,14 +285,13 @@ def _products(weightings: Tensor, waves: tuple[Tensor, Tensor], rounded: bool = 
     step = min(atoms, max(1, _TILE["cpu" if out.device.type == "cpu" else "cuda"] // (batch * count * side)))
     # written into again and again: a product in memory of its own costs as much as the sum over atoms
     weighted = wave_y.new_empty(batch, step, count, side)
-    with stage("products over atoms", operations=2.0 * out.numel() * atoms):
-        for start in range(0, atoms, step):
-            part, here = slice(start, start + step), weighted[:, : atoms - start]
-            torch.mul(weightings[:, part, :, None], wave_y[:, part, None], out=here)
-            x, y = wave_x[:, part].transpose(1, 2), here.flatten(2)
-            if rounded:
-                sums = torch.bmm(x.bfloat16(), y.bfloat16())
-                out = sums.float() if start == 0 else out.add_(sums)
-            else:
-                out.baddbmm_(x, y, beta=float(start > 0))
+    for start in range(0, atoms, step):
+        part, here = slice(start, start + step), weighted[:, : atoms - start]
+        torch.mul(weightings[:, part, :, None], wave_y[:, part, None], out=here)
+        x, y = wave_x[:, part].transpose(1, 2), here.flatten(2)
+        if rounded:
+            sums = torch.bmm(x.bfloat16(), y.bfloat16())
+            out = sums.float() if start == 0 else out.add_(sums)
+        else:
+            out.baddbmm_(x, y, beta=float(start > 0))
     return out.reshape(batch, side, count, side)

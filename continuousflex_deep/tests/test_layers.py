@@ -13,7 +13,7 @@ FLOORS = (
     ("_version", "errors", "launch"),
     ("arrays", "progress", "sampling"),
     ("geometry", "programs"),
-    ("devices", "symmetry", "stages"),
+    ("devices", "symmetry"),
     ("particles",),
     ("io",),
     ("options",),

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from torch import Tensor
+from torch.profiler import record_function
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
@@ -32,7 +33,6 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
-from continuousflex_deep.stages import stage
 from continuousflex_deep.symmetry import point_group
 
 # conformations per mode that the search tries: of the prior where nothing is known yet, fewer of it beside those that
@@ -112,7 +112,8 @@ class EmbeddedEngine(Engine[Calibration]):
     def align_batch(self, batch: Batch, calibration: Calibration) -> BatchResult:
         """Poses, amplitudes and error bars of some rows; where a particle shows weakly, by a wider search, too."""
         chosen = batch.particles
-        maker, band, _ = self._transformed(batch, calibration.phase_flipped)
+        with record_function("images transformed"):
+            maker, band, _ = self._transformed(batch, calibration.phase_flipped)
         levels, spectra = maker.levels(calibration.fine_px), calibration.spectra
         known = torch.cat([self._prior(_BESIDE_KNOWN), calibration.conformations])
         found = self._found(chosen, maker, band, calibration, levels, known)
@@ -179,7 +180,6 @@ class EmbeddedEngine(Engine[Calibration]):
             "ambiguous": int(np.sum(aligned.ambiguous)) if aligned.ambiguous is not None else 0,
         }
 
-    @stage("images transformed")
     def _transformed(self, batch: Batch, phase_flipped: bool) -> tuple[ScheduleMaker, Band, Tensor]:
         """The levels for a batch's images, and the images as coefficients and as pixels (k, d, d), of mean 0 and in
         units of each one's noise."""
