@@ -1,9 +1,9 @@
-"""Which of several workers does what, told by files in a folder that they share; no worker needs to know of another.
+"""Which of several workers does which piece of work, by files in a folder that they share.
 
-A worker shows that it lives by a file whose time of change it renews. It claims a piece of work by creating a file that
-names it, which of several workers only one can. A worker that dies leaves its claims behind; others see that it is dead
-and claim the piece a second time. Should it be alive after all, the piece is done twice, which does no harm: what is
-written is the same, and written in one step.
+A worker keeps a file whose modification time it renews while it is alive. It claims a piece by creating a file that
+carries its name, which only one worker can do. A worker that dies leaves its claims behind; the others find that it is
+dead and claim the piece again. If it is alive after all, the piece is done twice. This does no harm: both write the
+same result, each in one step.
 """
 
 import json
@@ -20,13 +20,13 @@ from typing import Any
 from continuousflex_deep.io.files import create_exclusively
 
 BEAT_S = 5.0
-# a worker that has not renewed its file for so long is taken for dead, by the clock of the file system that both use
+# a worker that has not renewed its file for this time counts as dead, by the clock of the file system that both use
 STALE_S = 60.0
 _WORKER, _CLAIM = "worker-", ".claim-"
 
 
 class Worker:
-    """This process at work in a folder, from `start` to `stop`."""
+    """This process as a worker in a folder, from `start` to `stop`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,12 +36,12 @@ class Worker:
         self._heart = threading.Thread(target=self._beat, daemon=True, name="heartbeat")
 
     def start(self) -> None:
-        """Appear in the folder, and go on to show life there."""
+        """Create this worker's file, and renew it from now on."""
         create_exclusively(self.path, json.dumps(_identity(os.getpid())))
         self._heart.start()
 
     def stop(self) -> None:
-        """Leave, and give up all claims."""
+        """Give up all claims and remove this worker's file."""
         self._stopped.set()
         self._heart.join()
         for claim in tuple(self._claims):
@@ -79,7 +79,7 @@ class Worker:
         self._claims.discard(claim)
 
     def holder(self, piece: str, number: int) -> str:
-        """The living worker that has made the claim of this number, in words; empty where there is none."""
+        """Description of the living worker that made the claim with this number; empty if there is none."""
         claim = self.folder / f"{piece}{_CLAIM}{number}"
         try:
             name = claim.read_text()
@@ -91,13 +91,13 @@ class Worker:
         return _in_words(worker) if lives(worker, self._now()) else ""
 
     def _now(self) -> float:
-        """The time by the file system's clock, which is not this host's."""
+        """Current time by the file system's clock, which may differ from this host's."""
         os.utime(self.path)
         return self.path.stat().st_mtime
 
 
 def pieces_claimed(listing: Iterable[str]) -> dict[str, int]:
-    """The pieces that claims in a folder are for, and the latest claim's number."""
+    """The claimed pieces of a folder, each with the number of its latest claim."""
     found: dict[str, int] = {}
     for name in listing:
         piece, claimed, number = name.rpartition(_CLAIM)
@@ -107,29 +107,29 @@ def pieces_claimed(listing: Iterable[str]) -> dict[str, int]:
 
 
 def living_workers(folder: Path) -> list[str]:
-    """The workers that are alive in a folder, in words."""
+    """Descriptions of the living workers of a folder."""
     with tempfile.TemporaryFile(dir=folder) as clock:
         now = os.fstat(clock.fileno()).st_mtime
     return [_in_words(path) for path in folder.glob(_WORKER + "*") if lives(path, now)]
 
 
 def lives(worker: Path, now: float) -> bool:
-    """Whether the worker that wrote this file is still at work: on this host its process tells, elsewhere the file's
-    age at the time `now` of the file system's clock."""
+    """Whether the worker that wrote this file is alive: on this host by its process, on another one by the age of the
+    file at the time `now` of the file system's clock."""
     try:
-        told = json.loads(worker.read_text() or "{}")
+        stated = json.loads(worker.read_text() or "{}")
         if _age_s(worker, now) > STALE_S:
             return False
     except (FileNotFoundError, ValueError):
         return False
-    seen = _identity(int(told.get("process", 0)))
-    if told.get("host") != seen["host"]:
+    seen = _identity(int(stated.get("process", 0)))
+    if stated.get("host") != seen["host"]:
         return True
-    return seen["started"] is not None and seen["started"] == told.get("started")
+    return seen["started"] is not None and seen["started"] == stated.get("started")
 
 
 def _age_s(path: Path, now: float) -> float:
-    with open(path) as file:  # opening makes a network file system ask for the present time of change
+    with open(path) as file:  # opening makes a network file system fetch the current modification time
         return now - os.fstat(file.fileno()).st_mtime
 
 
@@ -139,10 +139,10 @@ def _in_words(worker: Path) -> str:
 
 
 def _identity(process: int) -> dict[str, Any]:
-    """What tells a process apart from all others: its host (that runs since one start, and sees one set of process
-    numbers), its number, and when it started (None where there is no such process)."""
+    """What identifies a process: its host (one boot and one namespace of process numbers), its number, and its start
+    time (None if there is no such process)."""
     boot, namespace = _text("/proc/sys/kernel/random/boot_id"), _link("/proc/self/ns/pid")
-    # the 22nd field; the second, in brackets, is the only one that may hold blanks
+    # the 22nd field; only the second, in brackets, may contain blanks
     fields = _text(f"/proc/{process}/stat").rpartition(")")[2].split()
     dead = not fields or fields[0] in ("Z", "X")
     host = f"{socket.gethostname()} {boot} {namespace}"

@@ -1,4 +1,4 @@
-"""Less at a time where the memory does not suffice."""
+"""Smaller batches where memory is not sufficient."""
 
 import sys
 from collections.abc import Callable
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Sliced(Protocol):
-    """What can be had in smaller pieces, such as a batch of particles."""
+    """What can be cut into smaller pieces, for example a batch of particles."""
 
     def __len__(self) -> int: ...
 
@@ -20,28 +20,28 @@ class Sliced(Protocol):
 
 
 S = TypeVar("S", bound=Sliced)
-# how errors that are no OutOfMemoryError or MemoryError of their own say the same
+# how other errors report the same as OutOfMemoryError and MemoryError
 _TOLD = ("out of memory", "can't allocate memory", "STATUS_ALLOC_FAILED")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, of the GPU or of the host, did not suffice."""
+    """Whether an error reports that memory of the GPU or of the host was not sufficient."""
     if isinstance(error, MemoryError | torch.cuda.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _TOLD)
 
 
 class Halving:
-    """Does something with a batch, and where memory does not suffice with half as much at a time; the smaller number is
-    remembered. `what`: for messages, for example "aligning"."""
+    """Processes a batch; where memory is not sufficient, half of it at a time. The smaller size is kept from then on.
+    `what`: for messages, for example "aligning"."""
 
     def __init__(self, what: str) -> None:
         self.what, self.most = what, 0
 
     def pieces(self, work: Callable[[S], T], batch: S) -> list[T]:
-        """What `work` gives for consecutive pieces of a batch, which may be one piece.
+        """Results of `work` for consecutive pieces of a batch, which may be one piece.
 
-        Raises OutOfMemoryError when the memory does not suffice for a single particle.
+        Raises OutOfMemoryError if memory is not sufficient for a single particle.
         """
         done: list[T] = []
         start = 0
@@ -54,7 +54,7 @@ class Halving:
         return done
 
     def subset(self, work: Callable[[S], T], batch: S) -> T:
-        """What `work` gives for the batch, or where memory does not suffice for every second of them, and so on."""
+        """Result of `work` for the batch or, where memory is not sufficient, for every second particle, and so on."""
         while True:
             chosen = batch[:: -(-len(batch) // self.most)] if self.most else batch
             result = self._attempt(work, chosen)
@@ -73,12 +73,12 @@ class Halving:
             torch.cuda.empty_cache()
         if len(batch) == 1:
             raise OutOfMemoryError(
-                f"the memory does not suffice for {self.what} even one particle at a time ({said}); use a device with "
-                "more memory (--device cpu), images reduced by preprocess --box, or a coarser reference"
+                f"memory is not sufficient for {self.what} even one particle at a time ({said}); use a device with "
+                "more memory (--device cpu), images reduced by preprocess --box, or a lower-resolution reference"
             )
         self.most = len(batch) // 2
         print(
-            f"note: the memory does not suffice for {self.what} {len(batch)} particles at a time; going on with "
+            f"note: memory is not sufficient for {self.what} {len(batch)} particles at a time; continuing with "
             f"{self.most} ({said})",
             file=sys.stderr,
         )

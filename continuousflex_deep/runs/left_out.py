@@ -1,4 +1,4 @@
-"""Which images are fit for alignment, so that a few that are not can be left out and named."""
+"""Images that cannot be used, and the particles that are left out of a result because of them."""
 
 import sys
 from dataclasses import dataclass
@@ -15,29 +15,30 @@ from continuousflex_deep.io.stacks import read_images_with_reasons
 from continuousflex_deep.particles import Particles, evenly_spread
 from continuousflex_deep.runs.batch import Batch
 
-# images whose grey values span so many times more or less than those of the median image are no images of particles;
-# more is allowed where the set itself varies: so many robust standard deviations of the span's logarithm
+# an image whose range of grey values is this many times larger or smaller than that of the median image is not an image
+# of a particle; a set that varies more is allowed this many robust standard deviations of the logarithm of the range
 _WIDER, _DEVIATIONS = 100.0, 8.0
 _BLOCK = 256  # images held at a time
 
 
 @dataclass(frozen=True)
 class ImageScreen:
-    """Between what the span of a usable image's grey values, largest minus smallest, lies."""
+    """Limits of the range of grey values (largest minus smallest) of a usable image."""
 
     lowest: float
     highest: float
 
     @staticmethod
     def of(spans: Floats) -> "ImageScreen":
-        """From the spans (n,) of images that may have a few unusable ones among them."""
+        """From the ranges (n,) of images, a few of which may be unusable."""
         logs = np.log(spans[(spans > 0) & np.isfinite(spans)])
         middle = np.median(logs)
         width = max(np.log(_WIDER), _DEVIATIONS * 1.4826 * np.median(np.abs(logs - middle)))
         return ImageScreen(float(np.exp(middle - width)), float(np.exp(middle + width)))
 
     def reasons(self, spans: Floats, reasons: NDArray[np.object_]) -> NDArray[np.object_]:
-        """The given reasons (k,), with one for every image whose span (k,) is out of the range."""
+        """The given reasons (k,), with one added for every image whose range of grey values (k,) is outside the
+        limits."""
         out = (reasons == "") & ~((self.lowest <= spans) & (spans <= self.highest))
         found = reasons.copy()
         found[out] = [
@@ -46,7 +47,7 @@ class ImageScreen:
         return found
 
     def read(self, particles: Particles, rows: Rows) -> tuple[Batch, Rows, NDArray[np.str_]]:
-        """Of some rows, the usable ones with their images, the others, and what is wrong with these."""
+        """Read some rows: the usable ones with their images, the rows of the others, and the reasons why not."""
         images, reasons = read_images_with_reasons(particles, rows)
         reasons = self.reasons(_spans(images), reasons)
         good = reasons == ""
@@ -55,9 +56,9 @@ class ImageScreen:
 
 
 def calibration_rows(particles: Particles, count: int) -> tuple[Integers, ImageScreen]:
-    """About `count` rows with usable images, evenly spread over the set, and what usable images are like.
+    """About `count` rows with usable images, evenly spread over the set, and the limits for usable images.
 
-    More of the set is looked at where many images turn out unusable. InputError when none is usable.
+    If many images are unusable, more of the set is read. InputError if none is usable.
     """
     tried = min(count, len(particles))
     while True:
@@ -74,7 +75,7 @@ def calibration_rows(particles: Particles, count: int) -> tuple[Integers, ImageS
 
 
 def no_usable_image(reasons: NDArray[Any]) -> InputError:
-    """The error when nothing can be done; reasons (n,): what is wrong with each image."""
+    """The error to raise if no image can be used; reasons (n,): what is wrong with each image."""
     return InputError(
         f"none of the {len(reasons)} images can be used ({', '.join(sorted(set(reasons.tolist()))[:3])}); extract or "
         "normalise them again"
@@ -82,7 +83,7 @@ def no_usable_image(reasons: NDArray[Any]) -> InputError:
 
 
 def _looked_at(particles: Particles, rows: Integers) -> tuple[Floats, NDArray[np.object_]]:
-    """Spans (k,) of the images of some rows and what is wrong with each, read a block at a time."""
+    """Ranges of grey values (k,) of the images of some rows and what is wrong with each, read block by block."""
     spans, reasons = np.zeros(len(rows)), np.full(len(rows), "", dtype=object)
     for start in range(0, len(rows), _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -98,7 +99,7 @@ def _spans(images: Images) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class LeftOut:
-    """Particles (k) that have no result, and (k,) why."""
+    """Particles (k) that have no result, and the reasons (k,)."""
 
     particles: Particles
     reasons: NDArray[np.str_]
@@ -107,7 +108,7 @@ class LeftOut:
         return len(self.particles)
 
     def lines(self, most: int) -> list[str]:
-        """A line for each of the first ones: id, image and reason."""
+        """A line for each of the first `most` particles: id, image and reason."""
         p = self.particles
         listed = [
             f"particle {p.ids[i]} (image {p.indices[i] + 1} of {p.stacks[i]}): {self.reasons[i]}"
@@ -124,8 +125,8 @@ class LeftOut:
         ]
 
     def write(self, output: Path) -> Path:
-        """Write OUTPUT_bad.star beside a particle file, the reason in the column cfdReason; where there is none, remove
-        what an earlier run wrote."""
+        """Write OUTPUT_bad.star beside a particle file, with the reason in the column cfdReason. If no particle was
+        left out, remove the file of an earlier run."""
         path = left_out_path(output)
         if len(self):
             named = self.particles.replace(extra=self.particles.extra | {"cfdReason": self.reasons.astype(object)})
@@ -136,12 +137,12 @@ class LeftOut:
 
 
 def left_out_path(output: Path) -> Path:
-    """Where the particles without a result are listed."""
+    """The file that lists the particles without a result."""
     return output.with_name(f"{output.stem}_bad.star")
 
 
 def tell_left_out(left_out: LeftOut, output: Path) -> None:
-    """Name the particles without a result on stderr and in a file beside the output."""
+    """Report the particles without a result on stderr and in a file beside the output."""
     path = left_out.write(output)
     for line in left_out.lines(most=20):
         print(f"note: left out: {line}", file=sys.stderr)

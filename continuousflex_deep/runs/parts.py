@@ -1,5 +1,5 @@
-"""Finished pieces of a long run, kept in a folder that any number of workers fill together, and from which a killed run
-goes on where it was."""
+"""Finished parts of a long run, kept in a folder that any number of workers fill together. A run that was killed
+continues from it."""
 
 import hashlib
 import json
@@ -27,23 +27,23 @@ _LABEL, _EVICTED, _OLD, _PART = "run.json", "evicted", ".old-", ".npz"
 
 
 class Parts(Protocol):
-    """Where pieces of work are kept when done, and claimed before."""
+    """Where pieces of work are claimed, and saved when done."""
 
     def finished(self) -> set[str]:
-        """Names of the pieces that are done."""
+        """Names of the finished pieces."""
 
     def load(self, name: str) -> Arrays | None:
         """A finished piece, or None."""
 
     def save(self, name: str, arrays: Arrays) -> None:
-        """Keep a finished piece."""
+        """Save a finished piece."""
 
     def claimed(self, names: list[str]) -> AbstractContextManager[str | None]:
-        """While the context lasts: the first of some pieces that nobody else is at, which is now ours; None
-        if there is none."""
+        """Within the context: the first of some pieces that no other worker has claimed, claimed for this one; None if
+        there is none."""
 
     def holders(self) -> list[str]:
-        """Who is at other pieces, in words."""
+        """Descriptions of the workers that hold other pieces."""
 
 
 class MemoryParts(dict[str, Arrays]):
@@ -67,21 +67,21 @@ class MemoryParts(dict[str, Arrays]):
 
 
 class FinishedElsewhereError(Exception):
-    """The folder of parts is gone: another worker has written the output and removed it, or someone deleted it."""
+    """The folder of parts is gone: another worker wrote the output and removed it, or someone deleted it."""
 
 
 class PartStore:
-    """A folder of finished parts of one run, told apart from other runs by a fingerprint of what determines their
-    content. Use `joined` around all work with it.
+    """A folder of finished parts of one run. A fingerprint of what determines their content distinguishes it from other
+    runs. All work with it takes place within `joined`.
 
-    Raises FinishedElsewhereError when the folder is removed meanwhile, and DiskFullError.
+    Raises FinishedElsewhereError if the folder is removed meanwhile, and DiskFullError.
     """
 
     def __init__(
         self, folder: str | Path, determining: Any, carried: Any = None, files: Iterable[str | Path] = ()
     ) -> None:
-        """determining: what the parts' content depends on; carried: what else the output contains; files: that are
-        read during the run, which the parts depend on, too."""
+        """determining: what the parts' content depends on; carried: what else the output contains; files: read
+        during the run; the parts depend on them as well."""
         self.folder = Path(folder)
         self._files = sorted({str(Path(file).absolute()) for file in files})
         self._states = _states(self._files)
@@ -91,9 +91,10 @@ class PartStore:
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Be one of the workers of this run while the block lasts. A folder without parts does not outlast it.
+        """Within the block, this process is one of the workers of this run. A folder without parts is removed at its
+        end.
 
-        Parts that a run with other options or particles left behind are an InputError: they may be days of work.
+        Raises InputError if the folder has parts of a run with other options or particles: they may be days of work.
         """
         for old in self.folder.parent.glob(self.folder.name + _OLD + "*"):
             shutil.rmtree(old, ignore_errors=True)
@@ -111,7 +112,7 @@ class PartStore:
             worker = Worker(self.folder)
             try:
                 worker.start()
-            except FileNotFoundError:  # another worker, who finished or failed, has just removed the folder
+            except FileNotFoundError:  # another worker has just removed the folder, after success or failure
                 continue
             return worker
 
@@ -120,7 +121,7 @@ class PartStore:
         return {name.removesuffix(_PART) for name in self._listing() if name.endswith(_PART)}
 
     def load(self, name: str) -> Arrays | None:
-        """The arrays of a finished part, or None. One that was cut off, by a full disk say, is removed."""
+        """The arrays of a finished part, or None. A damaged part (for example cut off by a full disk) is removed."""
         path = self.folder / f"{name}{_PART}"
         try:
             with np.load(path) as arrays:
@@ -130,12 +131,12 @@ class PartStore:
         except PermissionError:
             raise
         except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
-            print(f"note: '{path}' is damaged ({error}) and removed; what it held is done again", file=sys.stderr)
+            print(f"note: '{path}' is damaged ({error}) and removed; its particles are processed again", file=sys.stderr)
             path.unlink(missing_ok=True)
             return None
 
     def save(self, name: str, arrays: Arrays) -> None:
-        """Keep a finished part."""
+        """Save a finished part."""
         self._listing()
         with self._gone_explained(), atomic_path(self.folder / f"{name}{_PART}", make_folder=False) as temporary:
             np.savez(temporary, **arrays)
@@ -153,13 +154,13 @@ class PartStore:
                 worker.release(claim)
 
     def _claim(self, worker: Worker, names: list[str]) -> tuple[str | None, Path | None]:
-        """Claim one of some pieces: those without a claim come first, then those whose worker has died."""
+        """Claim one of some pieces: first those without a claim, then those whose worker has died."""
         listing = self._listing()
         taken = pieces_claimed(listing)
         for name in sorted(names, key=lambda n: n in taken):
             with self._gone_explained():
                 claim = worker.claim(name, listing if name in taken else ())
-            if claim and (self.folder / f"{name}{_PART}").exists():  # done since the folder was listed
+            if claim and (self.folder / f"{name}{_PART}").exists():  # finished since the folder was listed
                 worker.release(claim)
             elif claim:
                 return name, claim
@@ -173,17 +174,17 @@ class PartStore:
 
     # ------------------------------------------------------------------------------------------------- the folder
     def remove(self) -> None:
-        """Forget all parts, once the whole is written: the folder vanishes in one step."""
+        """Remove all parts after the output is written. The folder disappears in one step."""
         self._listing()
         self._discard()
 
     def remove_if_left(self) -> None:
-        """Forget parts of this run that are still there though its output is written: it was killed just then."""
+        """Remove parts of this run that remained although its output is written: the run was killed just then."""
         if self._label() == self._own_label() and not living_workers(self.folder):
             self._discard()
 
     def require_unchanged(self) -> None:
-        """InputError where the files that are read have changed since the run began."""
+        """InputError if the files that are read have changed since the run began."""
         if _states(self._files) != self._states:
             raise InputError(
                 "an image stack was changed or removed during the run, so that the results are of mixed origin and are "
@@ -191,7 +192,7 @@ class PartStore:
             )
 
     def _listing(self) -> list[str]:
-        """Names in the folder, which must be the one that was joined and not a later run's of the same name."""
+        """Names in the folder, which must be the one that was joined, not that of a later run with the same name."""
         with self._gone_explained():
             names = os.listdir(self.folder)
             if self._worker is not None and self._worker.path.name not in names:
@@ -208,7 +209,7 @@ class PartStore:
             raise FinishedElsewhereError(f"'{self.folder}' is gone") from error
 
     def _settle(self) -> None:
-        """Make the folder this run's."""
+        """Take the folder for this run."""
         ours = self._own_label()
         while True:
             with disk_full_explained(self.folder):
@@ -216,7 +217,7 @@ class PartStore:
             try:
                 if self._label() == ours:
                     return
-                # parts without a label come from a folder that someone had begun to delete
+                # parts without a label are from a folder that someone began to delete
                 unlabelled = self._label() is None and any(self.folder.glob("*" + _PART))
                 if self._label() is None and not unlabelled:
                     create_exclusively(self.folder / _LABEL, ours)
@@ -235,21 +236,21 @@ class PartStore:
             return None
 
     def _evict(self, ours: str) -> None:
-        """Remove what another run left, unless it is still going on or has parts. Of several workers, one does."""
+        """Remove what another run left, unless that run is still active or has parts. One of several workers does
+        it."""
         at_work = living_workers(self.folder)
         if self._label() == ours:  # by another worker, since we looked
             return
         if at_work:
             raise InputError(
-                f"'{self.folder}' belongs to a run with other options or particles that is going on: "
-                f"{', '.join(at_work)}; wait until it ends (a minute, if it was just killed on another host), stop it, "
-                "or give another --output"
+                f"'{self.folder}' belongs to an active run with other options or particles: {', '.join(at_work)}; wait until "
+                "it ends (a minute if it was just killed on another host), stop it, or give another --output"
             )
         if begun := sum(_is_work(path) for path in self.folder.iterdir()):
             raise InputError(
                 f"'{self.folder}' holds {begun} finished or begun parts of a run with other options or particles, "
-                "or of another version; give that run's options again to go on with it, remove the folder, or give "
-                "another --output"
+                "or of another version; give the options of that run to continue it, remove the folder, or give another "
+                "--output"
             )
         if not create_exclusively(self.folder / _EVICTED, ""):
             if time.time() - (self.folder / _EVICTED).stat().st_mtime < 10:
@@ -269,7 +270,7 @@ class PartStore:
         shutil.rmtree(aside, ignore_errors=True)
 
     def _leave_no_empty_folder(self) -> None:
-        """Without parts and other workers there is nothing to go on from."""
+        """Without parts and other workers there is nothing to continue from."""
         try:
             if not any(_is_work(path) or path.name.startswith("worker-") for path in self.folder.iterdir()):
                 self._discard()
@@ -278,7 +279,7 @@ class PartStore:
 
 
 def _is_work(path: Path) -> bool:
-    """Whether something in the folder of a run is a finished part, or a folder in which one was begun."""
+    """Whether a path in the folder of a run is a finished part, or a folder of a part that was begun."""
     return path.suffix == _PART or path.is_dir()
 
 
@@ -287,25 +288,25 @@ def _digest_of(content: Any) -> str:
 
 
 def parts_folder(output: str | Path) -> Path:
-    """Where the parts of an output are kept until it is written."""
+    """The folder of an output's parts until the output is written."""
     return Path(output).with_suffix(".parts")
 
 
 def store_for(
     output: str | Path, settings: Mapping[str, object], particles: Particles, *arrays: np.ndarray
 ) -> PartStore:
-    """The parts of an output, kept beside it until it is written: the folder OUTPUT.parts.
+    """The parts of an output, kept in the folder OUTPUT.parts until the output is written.
 
-    Their content depends on the settings, the arrays, and all that is known of the particles and their stacks. A stack
-    is known by its path, size and time of change, so that its images need not be read for this.
+    Their content depends on the settings, the arrays, the particles and their stacks. A stack is identified by its
+    path, size and modification time, so that its images need not be read for this.
     """
     content = determining(settings, particles, *arrays)
     return PartStore(parts_folder(output), content, carried(particles), set(particles.stacks))
 
 
 def determining(settings: Mapping[str, object], particles: Particles, *arrays: np.ndarray) -> list[object]:
-    """What the content of parts depends on, but for the stacks themselves: settings, arrays, and all that is known of
-    the particles."""
+    """What the content of parts depends on, apart from the stacks themselves: settings, arrays, and all that is known
+    of the particles."""
     p, ctf = particles, () if particles.ctf is None else tuple(vars(particles.ctf).values())
     known = (p.ids, p.indices, p.euler_deg, p.shift_A, p.amplitudes, p.angle_sd_deg, *ctf, *arrays)
     digests = [None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known]
@@ -315,7 +316,7 @@ def determining(settings: Mapping[str, object], particles: Particles, *arrays: n
 
 
 def _states(files: Iterable[str]) -> list[tuple[str, int, int] | None]:
-    """Path, size and time of change of each file; None of one that is not there."""
+    """Path, size and modification time of each file; None for a file that does not exist."""
     found: list[tuple[str, int, int] | None] = []
     for file in files:
         try:
@@ -327,7 +328,7 @@ def _states(files: Iterable[str]) -> list[tuple[str, int, int] | None]:
 
 
 def carried(particles: Particles) -> list[object]:
-    """What an output carries of its particles though no part depends on it."""
+    """What an output contains of its particles although no part depends on it."""
     p = particles
     tables = [{k: _digest_of(v.tolist()) for k, v in t.items()} for t in (p.extra, p.optics_extra)]
     known = (p.score, p.ambiguous, p.amplitudes_sd, p.shift_sd_A)

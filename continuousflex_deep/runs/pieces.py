@@ -1,4 +1,4 @@
-"""Pieces of work that several workers share, and the parts that come out of them."""
+"""Pieces of work that several workers share, and the parts that result from them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,19 +13,20 @@ from continuousflex_deep.progress import note, progress_bar
 from continuousflex_deep.runs.left_out import LeftOut, no_usable_image
 from continuousflex_deep.runs.parts import Arrays, Parts
 
-# of a part, beside the results: rows that have them, rows that have none, and why
+# in a part, besides the results: rows that have results, rows that have none, and the reasons
 _OF_ROWS = ("rows", "bad_rows", "bad_reasons")
 _POLL_S, _SAID_AFTER_S = (0.05, 2.0), 3.0
 
 
 def part_of_rows(rows: Rows, bad_rows: Rows, bad_reasons: NDArray[np.str_]) -> Arrays:
-    """What a part tells besides the results: the rows that have them, and why others have none."""
+    """What a part contains besides the results: the rows that have results, the rows that have none, and the
+    reasons."""
     return dict(zip(_OF_ROWS, (rows, bad_rows, bad_reasons), strict=True))
 
 
 def joined_parts(particles: Particles, parts: list[Arrays]) -> tuple[Rows, Arrays, LeftOut]:
-    """Rows that have results, the results as arrays, and the particles that have none, from all parts. InputError where
-    there is no result at all."""
+    """From all parts: the rows that have results, the results as arrays, and the particles that have none. InputError
+    if no particle has a result."""
     rows, bad, reasons = (np.concatenate([part[key] for part in parts]) for key in _OF_ROWS)
     left_out = LeftOut(particles.select(bad), reasons)
     if not len(rows):
@@ -35,10 +36,10 @@ def joined_parts(particles: Particles, parts: list[Arrays]) -> tuple[Rows, Array
 
 
 def pieces_to_do(store: Parts, sizes: Mapping[str, int], description: str = "") -> Iterator[str]:
-    """Names of pieces of work that no other worker does, one after another, until all are kept in the store.
+    """Names of the pieces that this worker is to do, one after another, until all pieces are saved in the store.
 
-    Each is claimed while the caller does it, who saves it before the next one is asked for. sizes: particles of each
-    piece, for the progress of all workers, which is shown under the description if there is one.
+    A piece is claimed while the caller works on it; the caller saves it before asking for the next one. sizes: number
+    of particles of each piece. With a description, a bar shows the progress of all workers.
     """
     if sizes.keys() <= store.finished():
         return
@@ -61,7 +62,7 @@ def pieces_to_do(store: Parts, sizes: Mapping[str, int], description: str = "") 
 
 @contextmanager
 def _progress(sizes: Mapping[str, int], finished: set[str], description: str) -> Iterator[Callable[[set[str]], None]]:
-    """What shows how many particles the finished pieces have; without a description, nothing."""
+    """A function that shows the number of particles in the finished pieces; without a description it does nothing."""
     if not description:
         yield lambda names: None
         return
@@ -77,7 +78,7 @@ def _progress(sizes: Mapping[str, int], finished: set[str], description: str) ->
 
 
 class Patience:
-    """Waiting for other workers, first for short and then for longer times; after a while the user is told for whom."""
+    """Waiting for other workers, first for short and then for longer times. After a few seconds it reports for whom."""
 
     def __init__(self, store: Parts) -> None:
         self._store, self._since, self._pause_s, self._said = store, time.monotonic(), _POLL_S[0], False

@@ -1,4 +1,4 @@
-"""One output from many workers: all complete the parts, one writes the output, none ends well before it is there."""
+"""One output from many workers: all compute parts, one writes the output, none reports success before it is written."""
 
 import hashlib
 import json
@@ -23,17 +23,17 @@ _WRITING = "output"
 
 
 class SharedRun:
-    """The making of an output by all workers that share a store of parts. As a context, this process is one of them:
+    """One output that all workers of a store of parts make together. As a context, this process is one of them:
 
         with SharedRun(store, output) as run:
             while not run.is_written():
-                …  # do parts
+                …  # compute parts
                 with run.writing() as mine:
                     if mine:
                         …  # write the output, and its record by write_record_of
 
-    Where the very output is there already, as for a worker that starts when the others have finished, there is nothing
-    to do. InputError where stacks are other ones at the end than at the start.
+    If this output is written already, for example for a worker that starts after the others have finished, there is
+    nothing to do. Raises InputError if image stacks changed during the run.
     """
 
     def __init__(self, store: PartStore, output: Path) -> None:
@@ -44,8 +44,8 @@ class SharedRun:
     def __enter__(self) -> "SharedRun":
         if self.is_written():
             note(
-                f"'{self.output}' is there already, made with the same options from the same files; remove it to make "
-                "it anew"
+                f"'{self.output}' exists already, made with the same options from the same files; remove it to compute "
+                "it again"
             )
             self.store.remove_if_left()
             return self
@@ -69,27 +69,27 @@ class SharedRun:
         return True
 
     def is_written(self) -> bool:
-        """Whether the output is there, as this run writes it."""
+        """Whether the output exists as this run writes it."""
         return is_written(self.output, self.store.output_fingerprint)
 
     @contextmanager
     def writing(self) -> Iterator[bool]:
-        """When all parts are done: whether this worker is the one that writes the output. The parts are removed when it
-        is written; where it is not, since a part turned out damaged, the run goes on."""
+        """After all parts are done: whether this worker is the one that writes the output. Once the output is written,
+        the parts are removed. If it was not written, because a part turned out to be damaged, the run continues."""
         self.store.require_unchanged()
         with self.store.claimed([_WRITING]) as mine:
             yield mine is not None
             if mine and self.is_written():
                 for path in (self.output, self.output.with_suffix(".json")):
-                    _onto_disk(path)  # a power cut must not take the output when the parts are gone
+                    _onto_disk(path)  # after a power failure the output must be there if the parts are gone
                 self.store.remove()
         if not mine:
             self._patience.wait()
 
 
 def require_free_names(output: Path, *inputs: str) -> None:
-    """InputError where an output, the list of particles left out, or the record would take the place of an input or of
-    a file that is no record."""
+    """InputError if the output, the list of particles left out, or the record would overwrite an input or a file that
+    is not a record."""
     written = (output, output.with_suffix(".json"), left_out_path(output))
     for given in inputs:
         for path in written:
@@ -100,8 +100,8 @@ def require_free_names(output: Path, *inputs: str) -> None:
 
 @contextmanager
 def _leaving_in_order() -> Iterator[None]:
-    """While the block lasts, a scheduler's or launcher's SIGTERM ends this process by an exception, so that its claims
-    are given up and others need not wait until it counts as dead."""
+    """Within the block, SIGTERM of a scheduler or launcher raises an exception in this process. Its claims are then
+    given up, and other workers need not wait until it counts as dead."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -118,17 +118,17 @@ def _onto_disk(path: Path) -> None:
 
 
 def write_record_of(output: Path, store: PartStore, command: str, options: Any, **facts: Any) -> None:
-    """Write the record beside an output, as the last of its files; with it the output counts as written."""
+    """Write the record of an output, the last of its files. From then on the output counts as written."""
     written = {"fingerprint": store.output_fingerprint, "output_sha256": _digest(output)}
     write_record(output.with_suffix(".json"), command, options, **facts, **written)
 
 
 def is_written(output: Path, fingerprint: str) -> bool:
-    """Whether the output is there, as a run of this fingerprint wrote it."""
+    """Whether the output exists as a run with this fingerprint wrote it."""
     try:
         record = json.loads(output.with_suffix(".json").read_text())
         return record.get("fingerprint") == fingerprint and record.get("output_sha256") == _digest(output)
-    except (OSError, ValueError, AttributeError):  # none, or a file of that name from elsewhere
+    except (OSError, ValueError, AttributeError):  # there is none, or the file is from another program
         return False
 
 

@@ -178,8 +178,8 @@ def test_batches_are_halved_until_they_fit(particles: Particles, tmp_path: Path,
     assert max(len(rows) for rows in engine.done) <= fits
     assert [row for rows in engine.done for row in rows] == list(range(N))
     said = capsys.readouterr().err
-    assert said.count("does not suffice") == {1: 2, 3: 1, 6: 1}[fits], "the smaller number is remembered"
-    assert "7 particles at a time; going on with 3" in said
+    assert said.count("memory is not sufficient") == {1: 2, 3: 1, 6: 1}[fits], "the smaller number is remembered"
+    assert "7 particles at a time; continuing with 3" in said
 
 
 def test_calibration_takes_fewer_particles_where_memory_is_small(particles: Particles) -> None:

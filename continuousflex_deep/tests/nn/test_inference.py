@@ -278,7 +278,7 @@ def test_killed_inference_goes_on_and_finished_one_is_not_done_again(trained, tm
     assert resumed.amplitudes == pytest.approx(whole.amplitudes, abs=1e-4)
     predicted(trained, tmp_path / "o.star", "all")
     assert len(calls) == 4
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 def test_doubts_are_written_as_error_bars(trained, tmp_path):

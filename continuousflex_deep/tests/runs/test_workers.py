@@ -41,7 +41,7 @@ def test_two_workers_write_what_one_does(toy: ToyRun, alone: bytes) -> None:
     assert not list(toy.folder.glob("two.parts*"))
     assert len(read_particles(toy.folder / "two.star")) == len(toy.particles)
     [late] = ended_well(toy.start("two.star"))
-    assert "is there already" in late, "a worker that starts when all is done does nothing again"
+    assert "exists already" in late, "a worker that starts when all is done does nothing again"
 
 
 def test_torchrun(toy: ToyRun, alone: bytes) -> None:
@@ -122,7 +122,7 @@ def test_a_run_with_other_options_waits_its_turn(toy: ToyRun, alone: bytes, caps
     until(lambda: parts_of(toy, "other.star", 1))
     os.kill(first.pid, signal.SIGSTOP)
     assert cli.main(toy.arguments("other.star", "--motion-prior-A", "5")) == 2
-    assert f"going on: process {first.pid} on" in capsys.readouterr().err
+    assert f"other options or particles: process {first.pid} on" in capsys.readouterr().err
     os.kill(first.pid, signal.SIGCONT)
     ended_well(first)
     assert (toy.folder / "other.star").read_bytes() == alone
