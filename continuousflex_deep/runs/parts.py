@@ -131,7 +131,8 @@ class PartStore:
         except PermissionError:
             raise
         except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
-            print(f"note: '{path}' is damaged ({error}) and removed; its particles are processed again", file=sys.stderr)
+            said = f"note: '{path}' is damaged ({error}) and removed; its particles are processed again"
+            print(said, file=sys.stderr)
             path.unlink(missing_ok=True)
             return None
 
@@ -243,14 +244,14 @@ class PartStore:
             return
         if at_work:
             raise InputError(
-                f"'{self.folder}' belongs to an active run with other options or particles: {', '.join(at_work)}; wait until "
-                "it ends (a minute if it was just killed on another host), stop it, or give another --output"
+                f"'{self.folder}' belongs to an active run with other options or particles: {', '.join(at_work)}; "
+                "wait until it ends (a minute if it was just killed on another host), stop it, or give another --output"
             )
         if begun := sum(_is_work(path) for path in self.folder.iterdir()):
             raise InputError(
                 f"'{self.folder}' holds {begun} finished or begun parts of a run with other options or particles, "
-                "or of another version; give the options of that run to continue it, remove the folder, or give another "
-                "--output"
+                "or of another version; give the options of that run to continue it, remove the folder, or give "
+                "another --output"
             )
         if not create_exclusively(self.folder / _EVICTED, ""):
             if time.time() - (self.folder / _EVICTED).stat().st_mtime < 10:

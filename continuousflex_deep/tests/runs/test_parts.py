@@ -98,7 +98,7 @@ def test_another_run_that_is_going_on_is_not_disturbed(tmp_path: Path) -> None:
     with first.joined():
         first.save("part-0", ARRAYS)
         with (
-            pytest.raises(InputError, match=rf"other options or particles: process {os.getpid()} on .*another --output"),
+            pytest.raises(InputError, match=rf"options or particles: process {os.getpid()} on .*another --output"),
             store(tmp_path, "other").joined(),
         ):
             pass
