@@ -39,8 +39,10 @@ class Particles:
     euler_deg (n, 3) rot, tilt, psi; shift_A (n, 2), what moves the image back to the centre;
     amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd;
     angle_sd_deg, shift_sd_A, score (n,); ambiguous (n,) True where hypotheses disagree;
+    half (n,) the independent half set of each particle, 1 or 2, and 0 where it is in none;
     extra: columns of the source file that we do not interpret, as strings (n,); optics_extra: the same of its
-    optics table, spread over the particles.
+    optics table, spread over the particles; column_order: names of the file's columns that a writer hands on, half sets
+    among them, in their order there.
     """
 
     ids: Integers
@@ -59,8 +61,10 @@ class Particles:
     shift_sd_A: Floats | None = None
     score: Floats | None = None
     ambiguous: Booleans | None = None
+    half: Integers | None = None
     extra: dict[str, NDArray[np.object_]] = field(default_factory=dict)
     optics_extra: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+    column_order: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n = len(self.ids)
@@ -81,6 +85,11 @@ class Particles:
             raise InputError(
                 f"particles: amplitudes have shape {self.amplitudes.shape}, expected ({n}, {len(self.mode_ids)}) "
                 f"for modes {list(self.mode_ids)}"
+            )
+        if self.half is not None and not np.isin(self.half, _HALVES).all():
+            raise InputError(
+                f"particles: got half sets {np.unique(self.half)[:5].tolist()}, expected 1 and 2, and 0 for particles "
+                "in none"
             )
 
     def __len__(self) -> int:
@@ -148,10 +157,11 @@ def evenly_spread(count: int, most: int) -> Integers:
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-_ROW_ARRAYS = (
-    "ids", "stacks", "indices", "euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A",
-    "score", "ambiguous",
+_RESULT_ARRAYS = (
+    "euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "half",
 )  # fmt: skip
+_ROW_ARRAYS = ("ids", "stacks", "indices", *_RESULT_ARRAYS)
+_HALVES = (0, 1, 2)
 
 
 def concatenate(parts: Sequence[Particles]) -> Particles:
@@ -189,14 +199,14 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
 
 
 def join(base: Particles, results: Particles) -> Particles:
-    """`base` (its images, optics, extra columns) with the poses, amplitudes and scores that `results` has for its ids.
+    """`base` (its images, optics, extra columns) with the poses, amplitudes, scores and half sets that `results` has
+    for its ids.
 
     Every id of `base` must be in `results`; rows are matched by id, never by position. Shifts are in Å, so the two may
     have different pixel sizes: this is how poses found on reduced images go back to the originals.
     """
     matched = results.select(results.rows_of(base.ids))
-    names = ("euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous")
-    changes = {name: getattr(matched, name) for name in names if getattr(matched, name) is not None}
+    changes = {name: getattr(matched, name) for name in _RESULT_ARRAYS if getattr(matched, name) is not None}
     if "amplitudes" in changes:
         changes["mode_ids"] = matched.mode_ids
     return dataclasses.replace(base, **changes)

@@ -49,8 +49,8 @@ def with_original(particles: Particles, original: Particles) -> Particles:
 
 def describe(particles: Particles) -> dict[str, Any]:
     """What the particles carry, for the record: half sets are the number of particles by half."""
-    subset = particles.extra.get("rlnRandomSubset")
-    values, counts = np.unique(subset.astype(str), return_counts=True) if subset is not None else ([], [])
+    halves = [] if particles.half is None else particles.half
+    values, counts = np.unique(halves, return_counts=True)
     return {
         "particles": len(particles),
         "box_px": particles.box_px,

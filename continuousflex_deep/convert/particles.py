@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from pwem.objects import Acquisition, CTFModel, ParticleFlex, SetOfParticles, SetOfParticlesFlex, Transform
 from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 
-from continuousflex_deep.arrays import Column, Floats, Table
+from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
 from continuousflex_deep.convert.origin import modes_of_its_amplitudes
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.cryosparc import UID_COLUMN
 from continuousflex_deep.io.image_names import plain_stack
-from continuousflex_deep.io.relion import optics_table, spread_optics, uninterpreted_optics
+from continuousflex_deep.io.relion import HALF_SET, optics_table, spread_optics, uninterpreted_optics
 from continuousflex_deep.io.star import parse_star, table_lines
 from continuousflex_deep.io.xmipp import score_of_cost, with_failed
 from continuousflex_deep.particles import Ctf, Particles
@@ -33,11 +33,10 @@ _RESULT_ATTRIBUTES = {
     AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, COST_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE,
     *_NUMBERS,
 }  # fmt: skip
-# attribute of a Scipion particle, as RELION's plugin calls it, -> column of the particle file, and its kind
-_HALF_SET_ATTRIBUTE, _OPTICS_ATTRIBUTE = "_rlnRandomSubset", "_rlnOpticsGroup"
+# attributes of a Scipion particle, as RELION's plugin calls them; the latter -> column of the particle file, and kind
+_HALF_SET_ATTRIBUTE = f"_{HALF_SET}"
 _COLUMNS: dict[str, tuple[str, type]] = {
-    _HALF_SET_ATTRIBUTE: ("rlnRandomSubset", Integer),
-    _OPTICS_ATTRIBUTE: ("rlnOpticsGroup", Integer),
+    "_rlnOpticsGroup": ("rlnOpticsGroup", Integer),
     "_cfdCryosparcUid": (UID_COLUMN, String),
 }
 
@@ -101,6 +100,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
         score=score,
         ambiguous=ambiguous,
+        half=_half_sets(items),
         extra=extra,
         optics_extra=_optics_extra(image_set, extra.get("rlnOpticsGroup")),
         **numbers,
@@ -114,13 +114,24 @@ def mode_ids_of(image_set: SetOfParticles) -> tuple[int, ...]:
 
 
 def _kept_columns(items: list[Any]) -> dict[str, Column]:
-    """Half set, optics group and cryoSPARC's uid of the particles (n,) as texts, as far as all of them have one."""
-    found: dict[str, Column] = {}
-    for attribute, (column, _) in _COLUMNS.items():
-        values = [getattr(item, attribute, None) for item in items]
-        if all(value is not None and value.get() not in (None, "") for value in values):
-            found[column] = np.array([str(value.get()) for value in values if value is not None], dtype=object)
-    return found
+    """Optics group and cryoSPARC's uid of the particles (n,) as texts, as far as all of them have one."""
+    return {
+        column: np.array([str(value) for value in values], dtype=object)
+        for attribute, (column, _) in _COLUMNS.items()
+        if (values := _values_of_all(items, attribute)) is not None
+    }
+
+
+def _half_sets(items: list[Any]) -> Integers | None:
+    """The half set of each particle (n,), where all of them have one."""
+    values = _values_of_all(items, _HALF_SET_ATTRIBUTE)
+    return None if values is None else np.array(values, dtype=np.int64)
+
+
+def _values_of_all(items: list[Any], attribute: str) -> list[Any] | None:
+    """One attribute's value per item; None where not every item has it."""
+    values = _values(items, attribute)
+    return None if None in values else values
 
 
 def _optics_extra(image_set: SetOfParticles, groups: Column | None) -> Table:
@@ -136,28 +147,34 @@ def _optics_extra(image_set: SetOfParticles, groups: Column | None) -> Table:
         return {}
 
 
-def _values(items: list[Any], attribute: str) -> list[Any] | None:
+def _values(items: list[Any], attribute: str) -> list[Any]:
+    """One attribute's value per item, None for items without it."""
+    found = (getattr(item, attribute, None) for item in items)
+    values = (None if value is None else value.get() for value in found)
+    return [None if value == "" else value for value in values]
+
+
+def _values_of_all_or_none(items: list[Any], attribute: str) -> list[Any] | None:
     """One attribute's value per item; None where no item has it. One that only some have is an InputError."""
-    found = [getattr(item, attribute, None) for item in items]
-    present = [value is not None and value.get() not in (None, "") for value in found]
-    if not any(present):
+    values = _values(items, attribute)
+    lacking = [item.getObjId() for item, value in zip(items, values, strict=True) if value is None]
+    if len(lacking) == len(items):
         return None
-    if not all(present):
-        lacking = [item.getObjId() for item, here in zip(items, present, strict=True) if not here]
+    if lacking:
         raise InputError(
             f"{len(lacking)} of {len(items)} particles have no {attribute}, for example ids {lacking[:5]}; "
             "expected it for all or for none: join only sets of the same kind"
         )
-    return [value.get() for value in found if value is not None]
+    return values
 
 
 def _column(items: list[Any], attribute: str, kind: type) -> NDArray[Any] | None:
-    values = _values(items, attribute)
+    values = _values_of_all_or_none(items, attribute)
     return None if values is None else np.array(values, dtype=kind)
 
 
 def _vectors(items: list[Any], attribute: str) -> Floats | None:
-    values = _values(items, attribute)
+    values = _values_of_all_or_none(items, attribute)
     if values is None:
         return None
     rows = [[float(number) for number in str(value).replace(",", " ").split()] for value in values]
@@ -256,7 +273,8 @@ def fill_set(
             _set_image(item, particles, row)
         if matrices is not None:
             item.setTransform(Transform(matrices[row]))
-        _set_column(item, particles, row, _HALF_SET_ATTRIBUTE)
+        if particles.half is not None:
+            setattr(item, _HALF_SET_ATTRIBUTE, Integer(int(particles.half[row])))
         _set_results(item, particles, row)
         output.append(item)
 

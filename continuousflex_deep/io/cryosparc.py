@@ -25,6 +25,7 @@ from continuousflex_deep.io.columns import Columns, CtfColumns, texts
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.image_names import resolve_stack
 from continuousflex_deep.io.passthrough import Fields, Wanted, complete_by_uid
+from continuousflex_deep.io.relion import HALF_SET
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.progress import note
@@ -41,7 +42,7 @@ _CTF: CtfColumns = {  # angles are radians in the file
     "ctf/phase_shift_rad": ("phase_shift_deg", 0.0),
 }
 _ABERRATIONS = ("ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ctf/shift_A")
-_MICROGRAPH = "location/micrograph_path"
+_MICROGRAPH, _MICROGRAPH_COLUMN = "location/micrograph_path", "rlnMicrographName"
 # field that tells whether a group of fields is there -> the group
 _WANTED = {
     "blob/path": Wanted("images", needed=True),
@@ -61,7 +62,8 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
     """Particles of a cryoSPARC dataset; fields that it lacks come from the passthrough files of its job, by uid.
 
     Ids are the uids without their highest bit; the whole uid is the column cfdCryosparcUid. The half set
-    (`alignments3D/split`) becomes rlnRandomSubset, the exposure group rlnOpticsGroup, counted from 1 as RELION does.
+    (`alignments3D/split`) is 0 or 1 there, 1 or 2 here; the exposure group becomes rlnOpticsGroup, counted from 1 as
+    RELION does.
     Raises InputError or FormatError naming the file and the field.
     """
     fields, found = complete_by_uid(path, read_fields(path), _WANTED, read_fields)
@@ -73,8 +75,7 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
     pixel = columns.agreed_pixel_size(pixel_size_A, in_file, in_header)
     euler_deg, shift_A = _poses(columns, pixel)
     groups = fields.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
-    extra = {UID_COLUMN: texts(fields["uid"]), "rlnOpticsGroup": texts(groups + 1)} | _half_sets(columns)
-    extra |= _micrographs(columns)
+    extra = {UID_COLUMN: texts(fields["uid"]), "rlnOpticsGroup": texts(groups + 1)} | _micrographs(columns)
     return Particles(
         ids=_ids(path, fields["uid"]),
         stacks=stacks,
@@ -84,7 +85,9 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
         ctf=_ctf(columns),
         euler_deg=euler_deg,
         shift_A=shift_A,
+        half=_half_sets(columns),
         extra=extra,
+        column_order=(UID_COLUMN, HALF_SET, _MICROGRAPH_COLUMN),
         optics_extra={"rlnOpticsGroupName": np.array([f"cryosparc_exposure_group_{g}" for g in groups], dtype=object)},
     )
 
@@ -188,7 +191,7 @@ def _micrographs(columns: Columns) -> dict[str, NDArray[np.object_]]:
     if _MICROGRAPH not in columns:
         return {}
     try:
-        return {"rlnMicrographName": _paths(columns, _MICROGRAPH)}
+        return {_MICROGRAPH_COLUMN: _paths(columns, _MICROGRAPH)}
     except InputError as error:
         note(f"'{columns.path.name}': names of micrographs are left out: {error}")
         return {}
@@ -294,13 +297,13 @@ def _why_no_poses(columns: Columns) -> str:
     return "because it has no alignments3D, nor has a passthrough file of its job beside it"
 
 
-def _half_sets(columns: Columns) -> dict[str, NDArray[np.object_]]:
-    """rlnRandomSubset, 1 or 2, where the dataset tells two halves apart."""
+def _half_sets(columns: Columns) -> Integers | None:
+    """The half set of each particle (n,), 1 or 2, where the dataset tells two halves apart."""
     split = _alignment(columns, "split")
     if split is None:
         split = columns.table.get(f"{_MULTI}/split")
     if split is None or split.ndim != 1:
-        return {}
+        return None
     values = np.unique(split).tolist()
     if values != [0, 1]:
         if len(values) > 1:
@@ -308,5 +311,5 @@ def _half_sets(columns: Columns) -> dict[str, NDArray[np.object_]]:
                 f"'{columns.path.name}', field alignments3D/split: got {values[:5]}, expected 0 and 1; half sets are "
                 "not kept"
             )
-        return {}
-    return {"rlnRandomSubset": texts(split.astype(np.int64) + 1)}
+        return None
+    return split.astype(np.int64) + 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep.arrays import Column, Floats, Table
+from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import Columns, CtfColumns, texts
 from continuousflex_deep.io.image_names import written_names
@@ -27,11 +27,12 @@ _SCALARS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A", "cfdScore"
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
 _NAME = "rlnOpticsGroupName"
+HALF_SET = "rlnRandomSubset"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)")
 # columns of the particles that have a field of their own; the others are kept as they are
 _INTERPRETED = {
-    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", "cfdAmbiguous", *_CTF, *_SCALARS,
-    *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
+    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", "cfdAmbiguous", HALF_SET, *_CTF,
+    *_SCALARS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
 }  # fmt: skip
 _OPTICS_WRITTEN = {
     "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize",
@@ -73,7 +74,9 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         amplitudes=columns.numbers(*amplitudes) if modes else None,
         amplitudes_sd=columns.numbers(*deviations) if modes and columns.has(*deviations) else None,
         ambiguous=columns.number("cfdAmbiguous") > 0.5 if "cfdAmbiguous" in columns else None,
+        half=_half_sets(columns),
         extra={k: v for k, v in main.items() if k not in used},
+        column_order=tuple(k for k in main if k not in used or k == HALF_SET),
         optics_extra=uninterpreted_optics(optics),
         **{name: columns.number(column) for column, name in _SCALARS.items() if column in columns},
     )
@@ -148,6 +151,19 @@ def _shifts_A(columns: Columns, pixel_size_A: float) -> Floats | None:
     return columns.numbers(*_SHIFTS_PX) * pixel_size_A if columns.has(*_SHIFTS_PX) else None
 
 
+def _half_sets(columns: Columns) -> Integers | None:
+    """The half set of each particle (n,), 1 or 2, 0 for none."""
+    if HALF_SET not in columns:
+        return None
+    values = columns.number(HALF_SET)
+    if not np.isin(values, (0, 1, 2)).all():
+        raise FormatError(
+            f"'{columns.path}', column {HALF_SET}: got {np.unique(values)[:5].tolist()}, expected 1 and 2, and 0 for "
+            "particles in neither half; correct or remove the column"
+        )
+    return values.astype(np.int64)
+
+
 def optics_groups(p: Particles) -> Column:
     """The optics group of each particle (n,)."""
     return p.extra.get("rlnOpticsGroup", texts(np.ones(len(p), dtype=int)))
@@ -202,4 +218,11 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
             table[column] = texts(getattr(p, name))
     if p.ambiguous is not None:
         table["cfdAmbiguous"] = texts(p.ambiguous.astype(int))
-    return {"optics": optics, "particles": table | {k: v for k, v in p.extra.items() if k not in table}}
+    return {"optics": optics, "particles": table | {k: v for k, v in _handed_on(p).items() if k not in table}}
+
+
+def _handed_on(p: Particles) -> Table:
+    """The columns that stand behind ours: half sets and what we do not interpret, in the order of the source file."""
+    columns = p.extra if p.half is None else {HALF_SET: texts(p.half), **p.extra}
+    place = {name: i for i, name in enumerate(p.column_order)}
+    return {name: columns[name] for name in sorted(columns, key=lambda name: place.get(name, len(place)))}

@@ -10,7 +10,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.particles import Particles, concatenate, join
 
 _OPTICS = ("voltage_kV", "cs_mm", "amplitude_contrast")
-_OPTIONAL = ("euler_deg", "shift_A", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "ctf")
+_OPTIONAL = ("euler_deg", "shift_A", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "half", "ctf")
 
 
 def merge_sets(sets: Sequence[Particles], names: Sequence[str]) -> tuple[Particles, Integers, list[str]]:
@@ -37,9 +37,7 @@ def with_images(particles: Particles, images: Particles) -> Particles:
 
     Ids that `images` lacks are an InputError; those it has besides are left out.
     """
-    joined = join(images.select(images.rows_of(particles.ids)), particles)
-    subset = {k: v for k, v in particles.extra.items() if k == "rlnRandomSubset"}
-    return joined.replace(extra=joined.extra | subset)
+    return join(images.select(images.rows_of(particles.ids)), particles)
 
 
 def _dropped(sets: Sequence[Particles], merged: Particles) -> list[str]:

@@ -4,27 +4,26 @@ import numpy as np
 
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.relion import HALF_SET
 from continuousflex_deep.particles import Particles
 
-_COLUMN = "rlnRandomSubset"
 _LEAST = 2  # particles per half
 
 
 def half_sets(particles: Particles) -> tuple[Integers, Integers, str]:
     """Row numbers of both halves and how they were told apart.
 
-    By rlnRandomSubset where the particles carry it, so that halves refined apart stay apart; else every other particle
-    in the order of ids, which is the same in every run. Raises InputError when a half has fewer than 2 particles or
-    the column holds anything but 1 and 2.
+    By the particles' half sets where they have them, so that halves refined apart stay apart; else every other particle
+    in the order of ids, which is the same in every run. Raises InputError when a half has fewer than 2 particles, or
+    some particles are in neither half.
     """
-    subset = particles.extra.get(_COLUMN)
-    if subset is not None:
-        values = sorted(set(subset))
-        if not set(values) <= {"1", "2"}:
+    if particles.half is not None:
+        if (particles.half == 0).any():
             raise InputError(
-                f"column {_COLUMN}: got values {values[:5]}, expected 1 and 2; correct or remove the column"
+                f"column {HALF_SET}: got values {np.unique(particles.half).tolist()}, expected 1 and 2; correct or "
+                "remove the column"
             )
-        first, second, how = np.flatnonzero(subset == "1"), np.flatnonzero(subset == "2"), _COLUMN
+        first, second, how = np.flatnonzero(particles.half == 1), np.flatnonzero(particles.half == 2), HALF_SET
     else:
         order = np.argsort(particles.ids)
         first, second, how = np.sort(order[::2]), np.sort(order[1::2]), "every other id"

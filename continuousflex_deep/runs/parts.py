@@ -332,5 +332,5 @@ def carried(particles: Particles) -> list[object]:
     """What an output contains of its particles although no part depends on it."""
     p = particles
     tables = [{k: _digest_of(v.tolist()) for k, v in t.items()} for t in (p.extra, p.optics_extra)]
-    known = (p.score, p.ambiguous, p.amplitudes_sd, p.shift_sd_A)
+    known = (p.score, p.ambiguous, p.amplitudes_sd, p.shift_sd_A, p.half)
     return [*tables, *(None if a is None else hashlib.sha256(a.tobytes()).hexdigest() for a in known)]

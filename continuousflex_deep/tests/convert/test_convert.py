@@ -241,7 +241,6 @@ def with_optics(particles: Particles) -> Particles:
     second = np.arange(len(particles)) % 2 == 1
     ctf = dataclasses.replace(particles.require_ctf("it"), voltage_kV=np.where(second, 200.0, 300.0))
     columns = {
-        "rlnRandomSubset": np.where(np.arange(len(particles)) < 3, "1", "2").astype(object),
         "rlnOpticsGroup": np.where(second, "10", "2").astype(object),
         "cfdCryosparcUid": np.array([str(2**63 + int(i)) for i in particles.ids], dtype=object),
     }
@@ -249,7 +248,8 @@ def with_optics(particles: Particles) -> Particles:
         "rlnOpticsGroupName": np.where(second, "late", "early").astype(object),
         "rlnBeamTiltX": np.where(second, "0.25", "-0.5").astype(object),
     }
-    return particles.replace(ctf=ctf, extra=columns, optics_extra=optics)
+    half = np.where(np.arange(len(particles)) < 3, 1, 2)
+    return particles.replace(ctf=ctf, half=half, extra=columns, optics_extra=optics)
 
 
 def assert_columns(found: Particles, expected: Particles) -> None:
@@ -257,6 +257,7 @@ def assert_columns(found: Particles, expected: Particles) -> None:
     for name in ("extra", "optics_extra"):
         theirs = {k: v[rows].tolist() for k, v in getattr(expected, name).items()}
         assert {k: v.tolist() for k, v in getattr(found, name).items()} == theirs
+    assert found.half.tolist() == expected.half[rows].tolist()
     np.testing.assert_allclose(found.ctf.voltage_kV, expected.ctf.voltage_kV[rows])
 
 
@@ -266,7 +267,7 @@ def test_half_sets_and_optics_groups_survive(particles: Particles, tmp_path: Pat
     source = make_set(tmp_path / "a", whole)
     item = source[7]
     row = whole.rows_of([7])[0]
-    assert item._rlnRandomSubset.get() == int(whole.extra["rlnRandomSubset"][row])
+    assert item._rlnRandomSubset.get() == whole.half[row]
     assert item._rlnOpticsGroup.get() == int(whole.extra["rlnOpticsGroup"][row])
     table = parse_star(source.getAcquisition().opticsGroupInfo.get(), "the set")["optics"]
     assert (table["rlnOpticsGroup"].tolist(), table["rlnVoltage"].tolist()) == (["2", "10"], ["300", "200"])
@@ -280,7 +281,7 @@ def test_half_sets_of_results_reach_images_without(particles: Particles, tmp_pat
     source = make_set(tmp_path / "a", particles)
     whole = with_optics(particles)
     back = convert.particles_from_set(make_set(tmp_path / "b", whole, source))
-    assert back.extra["rlnRandomSubset"].tolist() == whole.extra["rlnRandomSubset"][whole.rows_of(back.ids)].tolist()
+    assert back.half.tolist() == whole.half[whole.rows_of(back.ids)].tolist()
     assert "rlnOpticsGroup" not in back.extra  # optics are those of the images
 
 
@@ -306,12 +307,14 @@ def test_columns_that_only_some_particles_have_are_left_out(particles: Particles
         if item.getObjId() == 12:
             item._rlnRandomSubset.set(None)  # as in a union with a set that has no half sets
         output.append(item)
-    assert set(convert.particles_from_set(output).extra) == {"rlnOpticsGroup", "cfdCryosparcUid"}
+    found = convert.particles_from_set(output)
+    assert found.half is None
+    assert set(found.extra) == {"rlnOpticsGroup", "cfdCryosparcUid"}
 
 
-def test_half_sets_that_are_no_numbers_are_refused(particles: Particles, tmp_path: Path) -> None:
-    wrong = particles.replace(extra={"rlnRandomSubset": np.full(8, "first", dtype=object)})
-    with pytest.raises(InputError, match="column rlnRandomSubset, particle 41: got 'first', expected a whole number"):
+def test_optics_groups_that_are_no_numbers_are_refused(particles: Particles, tmp_path: Path) -> None:
+    wrong = particles.replace(extra={"rlnOpticsGroup": np.full(8, "first", dtype=object)})
+    with pytest.raises(InputError, match="column rlnOpticsGroup, particle 41: got 'first', expected a whole number"):
         convert.fill_set(SetOfParticlesFlex.create(str(tmp_path)), wrong)
 
 

@@ -64,7 +64,7 @@ def test_everything_a_dataset_says(project: Path) -> None:
     np.testing.assert_allclose(ctf.defocus_v_A, table["ctf/df2_A"])
     np.testing.assert_allclose(ctf.phase_shift_deg, np.degrees(table["ctf/phase_shift_rad"]), rtol=1e-6)
     assert (ctf.voltage_kV[0], ctf.cs_mm[0], ctf.amplitude_contrast[0]) == (300, 2.7, 0.07)
-    assert p.extra["rlnRandomSubset"].tolist() == ["1", "1", "2", "2", "1", "1"]
+    assert p.half.tolist() == [1, 1, 2, 2, 1, 1]
     assert p.extra["rlnOpticsGroup"].tolist() == ["3", "4"] * 3  # cryoSPARC counts from 0
     assert p.optics_extra["rlnOpticsGroupName"][0] == "cryosparc_exposure_group_2"
 
@@ -251,7 +251,7 @@ def test_poses_of_several_classes_are_not_mixed(project: Path, capsys: pytest.Ca
         new["alignments3D_multi/psize_A"], new["alignments3D_multi/split"] = PIXEL, np.arange(N) % 2
         p = read_particles(save(project / "p.cs", new))
         assert (p.euler_deg is not None) is taken
-        assert "rlnRandomSubset" in p.extra
+        assert p.half.tolist() == [1, 2] * (N // 2)
     assert "each in the frame of its own volume" in capsys.readouterr().err
     with pytest.raises(InputError, match="needs angles and shifts"):
         p.require_poses("a reconstruction")

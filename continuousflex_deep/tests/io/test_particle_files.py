@@ -13,6 +13,7 @@ from continuousflex_deep.io.star import read_star
 from continuousflex_deep.particles import Ctf, Particles, concatenate, join
 
 N, BOX, PIXEL = 4, 11, 1.25
+HANDED_ON = ("extra", "column_order")  # a file that we write has optics groups, too
 
 
 @pytest.fixture
@@ -38,6 +39,7 @@ def full_particles(folder: Path) -> Particles:
         amplitudes=rng.normal(scale=100, size=(N, 3)), amplitudes_sd=rng.uniform(1, 2, (N, 3)),
         angle_sd_deg=rng.uniform(size=N),
         shift_sd_A=rng.uniform(size=N), score=rng.uniform(size=N), ambiguous=np.array([True, False, False, True]),
+        half=np.array([2, 1, 0, 1]),
         extra={"rlnMicrographName": np.array(["data_1.mrc", "two words.mrc", "m3.mrc", "m4.mrc"], dtype=object)},
     )  # fmt: skip
 
@@ -64,7 +66,7 @@ def test_star_keeps_everything(folder: Path) -> None:
     p = full_particles(folder)
     write_particles(p, folder / "p.star")
     back = read_particles(folder / "p.star")
-    assert_same(p, back, skip=("extra",))
+    assert_same(p, back, skip=HANDED_ON)
     assert back.extra["rlnMicrographName"].tolist() == p.extra["rlnMicrographName"].tolist()
     write_particles(back, folder / "again.star")
     assert_same(back, read_particles(folder / "again.star"))
@@ -73,7 +75,7 @@ def test_star_keeps_everything(folder: Path) -> None:
 def test_xmd_keeps_everything(folder: Path) -> None:
     p = full_particles(folder)
     write_particles(p, folder / "p.xmd")
-    assert_same(p, read_particles(folder / "p.xmd"), skip=("extra",))
+    assert_same(p, read_particles(folder / "p.xmd"), skip=(*HANDED_ON, "half"))
 
 
 def test_marks_of_failed_fits_are_no_scores(folder: Path) -> None:
@@ -118,7 +120,7 @@ def test_stacks_called_mrc_are_named_so_that_relion_takes_them_for_stacks(folder
     for name in ("p.star", "p.xmd"):
         write_particles(p, folder / name)
         assert "000004@s.mrc:mrcs " in (folder / name).read_text()
-        assert_same(p, read_particles(folder / name), skip=("extra",))
+        assert_same(p, read_particles(folder / name), skip=(*HANDED_ON, "half"))
 
 
 def test_written_paths_are_relative_and_found_after_a_move(folder: Path) -> None:
@@ -171,7 +173,7 @@ def test_relion_30(folder: Path) -> None:
     assert p.ctf.defocus_v_A.tolist() == [9000, 9500]
     assert p.extra["rlnClassNumber"].tolist() == ["1", "2"]
     write_particles(p, folder / "q.star")
-    assert_same(p, read_particles(folder / "q.star"), skip=("extra",))
+    assert_same(p, read_particles(folder / "q.star"), skip=HANDED_ON)
 
 
 RELION_31 = """
@@ -212,11 +214,45 @@ def test_relion_31_optics_groups_survive(folder: Path) -> None:
     write_particles(p, folder / "q.star")
     back = read_particles(folder / "q.star")
     assert_same(p, back)
-    assert back.extra["rlnRandomSubset"].tolist() == ["2", "1"]
+    assert back.half.tolist() == [2, 1]
     # optics that differ within one group are kept, particle by particle
     merged = p.replace(extra={"rlnOpticsGroup": np.array(["1", "1"], dtype=object)}, optics_extra={})
     write_particles(merged, folder / "r.star")
     assert_same(merged, read_particles(folder / "r.star"))
+
+
+HALVES = """
+data_particles
+loop_
+_rlnImageName
+_rlnMicrographName
+_rlnRandomSubset
+_rlnClassNumber
+000002@s.mrcs m1.mrc 2 5
+000001@s.mrcs m2.mrc 1 6
+000004@s.mrcs m3.mrc 0 7
+"""
+
+
+def test_half_sets_stay_with_their_particles_and_in_their_column(folder: Path) -> None:
+    (folder / "p.star").write_text(HALVES)
+    p = read_particles(folder / "p.star")
+    assert p.half.tolist() == [2, 1, 0]
+    for made in (p, concatenate([p.select([0]), p.select([1, 2])]), join(p.replace(half=None), p.select([2, 0, 1]))):
+        write_particles(made, folder / "q.star")
+        table = read_star(folder / "q.star")["particles"]
+        assert list(table)[-3:] == ["rlnMicrographName", "rlnRandomSubset", "rlnClassNumber"]
+        assert table["rlnRandomSubset"].tolist() == ["2", "1", "0"]
+    written = (folder / "q.star").read_bytes()
+    write_particles(read_particles(folder / "q.star"), folder / "r.star")
+    assert (folder / "r.star").read_bytes() == written
+
+
+def test_half_sets_that_only_some_sets_have_are_dropped(folder: Path) -> None:
+    p = full_particles(folder)
+    assert concatenate([p.select([0, 1]), p.select([2, 3]).replace(half=None)]).half is None
+    with pytest.raises(InputError, match=r"got half sets \[1, 3\], expected 1 and 2"):
+        p.replace(half=np.array([1, 3, 1, 1]))
 
 
 def test_gold_xmipp_file(shared_data: Path, tmp_path: Path) -> None:
@@ -261,6 +297,8 @@ def swap(old: str, new: str) -> Callable[[str], str]:
         (swap("000003@", "0@"), "image name '0@s.mrcs'; expected NUMBER@STACK"),
         (swap("5000 5000 7", "5000 nan 7"), r"rlnDefocusV: 1 values are not finite, first in row 1"),
         (swap("5000 5000 7", "5000 many 7"), "rlnDefocusV: expected numbers"),
+        (swap("1.5 0.5 2", "1.5 0.5 3"), r"column rlnRandomSubset: got \[1.0, 3.0\], expected 1 and 2"),
+        (swap("1.5 0.5 2", "1.5 0.5 first"), "rlnRandomSubset: expected numbers"),
         (swap("5000 5000 7", "5000 5000 3"), r"optics groups \['3'\], the optics table has \['1', '7'\]"),
         (swap("first 200", "first 0"), "expected voltages above 0 and contrasts between -1 and 1"),
         (swap("_rlnDefocusV", "_rlnOther"), "there is a CTF, but its column rlnDefocusV is missing"),

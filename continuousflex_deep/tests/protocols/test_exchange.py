@@ -59,7 +59,8 @@ class TestCfdExchange(ProjectTest):
         ctfs = [p.require_ctf("it") for p in (found, expected)]
         for name in vars(ctfs[0]):
             np.testing.assert_allclose(getattr(ctfs[0], name), getattr(ctfs[1], name), rtol=1e-6, err_msg=name)
-        for name in ("rlnRandomSubset", "rlnOpticsGroup", "cfdCryosparcUid"):
+        self.assertEqual(found.half.tolist(), expected.half.tolist())
+        for name in ("rlnOpticsGroup", "cfdCryosparcUid"):
             self.assertEqual(found.extra[name].tolist(), expected.extra[name].tolist())
         self.assertEqual(found.optics_extra.keys(), expected.optics_extra.keys())
 

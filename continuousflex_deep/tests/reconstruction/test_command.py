@@ -117,8 +117,7 @@ def test_poses_go_to_images_of_another_size(particles: Particles, tmp_path: Path
     big = write_images(tmp_path / "big.mrcs", particles, 40, 2.4)
     order = np.random.default_rng(3).permutation(N)
     write_particles(big.select(order).replace(euler_deg=None, shift_A=None), tmp_path / "big.star")
-    halves = np.array(["2", "1", "1", "1"] * (N // 4), dtype=object)
-    with_halves = particles.replace(extra={"rlnRandomSubset": halves})
+    with_halves = particles.replace(half=np.array([2, 1, 1, 1] * (N // 4)))
     assert main(arguments(tmp_path, with_halves, "--no-ctf", "--images", str(tmp_path / "big.star"))) == 0
     assert json.loads((tmp_path / "out" / "record.json").read_text())["half_sets"] == "rlnRandomSubset"
     volume, voxel = read_volume(tmp_path / "out" / "map.mrc")
@@ -127,12 +126,12 @@ def test_poses_go_to_images_of_another_size(particles: Particles, tmp_path: Path
     assert np.corrcoef(volume.ravel(), true_map(40, 2.4).ravel())[0, 1] > 0.95
 
 
-def test_half_sets_follow_the_column(particles: Particles) -> None:
-    subset = np.array(["1", "1", "1", "2"] * (N // 4), dtype=object)
-    first, second, how = half_sets(particles.replace(extra={"rlnRandomSubset": subset}))
+def test_half_sets_are_the_particles_own(particles: Particles) -> None:
+    half = np.array([1, 1, 1, 2] * (N // 4))
+    first, second, how = half_sets(particles.replace(half=half))
     assert how == "rlnRandomSubset"
-    assert first.tolist() == np.flatnonzero(subset == "1").tolist()
-    assert second.tolist() == np.flatnonzero(subset == "2").tolist()
+    assert first.tolist() == np.flatnonzero(half == 1).tolist()
+    assert second.tolist() == np.flatnonzero(half == 2).tolist()
 
 
 def test_half_sets_do_not_depend_on_the_order_of_rows(particles: Particles) -> None:
@@ -147,11 +146,11 @@ def test_half_sets_do_not_depend_on_the_order_of_rows(particles: Particles) -> N
 def test_half_sets_need_particles(particles: Particles) -> None:
     with pytest.raises(InputError, match="got 2 and 1 of 3"):
         half_sets(particles.select(np.arange(3)))
-    few = np.array(["1"] * (N - 1) + ["2"], dtype=object)
+    few = np.array([1] * (N - 1) + [2])
     with pytest.raises(InputError, match=f"got {N - 1} and 1 of {N}"):
-        half_sets(particles.replace(extra={"rlnRandomSubset": few}))
+        half_sets(particles.replace(half=few))
     with pytest.raises(InputError, match="expected 1 and 2"):
-        half_sets(particles.replace(extra={"rlnRandomSubset": np.array(["0", "1"] * (N // 2), dtype=object)}))
+        half_sets(particles.replace(half=np.array([0, 1] * (N // 2))))
 
 
 def test_command_says_what_is_wrong(particles: Particles, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
