@@ -49,7 +49,7 @@ def with_original(particles: Particles, original: Particles) -> Particles:
 
 def describe(particles: Particles) -> dict[str, Any]:
     """What the particles carry, for the record: half sets are the number of particles by half."""
-    halves = [] if particles.half is None else particles.half
+    halves = np.array([], dtype=np.int64) if particles.half is None else particles.half
     values, counts = np.unique(halves, return_counts=True)
     return {
         "particles": len(particles),
