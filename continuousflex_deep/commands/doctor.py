@@ -13,7 +13,7 @@ from continuousflex_deep.options import DoctorOptions
 from continuousflex_deep.programs import ELNEMO, RELION, XMIPP
 
 _NEEDED = ("numpy", "scipy", "gemmi", "mrcfile", "tqdm", "torch", "torchvision", "scikit-learn", "matplotlib")
-_OPTIONAL = ("ProDy", "plotly", "dash-molstar", "umap-learn", "scipion-app", "scipion-em", "scipion-pyworkflow")
+_OPTIONAL = ("plotly", "dash-molstar", "umap-learn", "scipion-app", "scipion-em", "scipion-pyworkflow")
 _PROGRAMS = (
     (RELION, "relion_reconstruct", "reconstruct --engine relion"),
     (XMIPP, "xmipp_nma_alignment", "align --engine xmipp"),

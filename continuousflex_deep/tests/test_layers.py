@@ -10,7 +10,7 @@ from continuousflex_deep.tests.helpers.imports import PACKAGE, imported_modules,
 # The floors below the process boundary, from the ground up. A package imports those below it; what stands on one floor
 # does not import each other.
 FLOORS = (
-    ("_version", "errors", "launch"),
+    ("_version", "data", "errors", "launch"),
     ("arrays", "progress", "sampling"),
     ("geometry", "programs"),
     ("devices", "symmetry"),

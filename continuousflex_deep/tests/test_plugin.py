@@ -100,7 +100,7 @@ class TestPlugin:
         from continuousflex_deep._plugin import compute_requirements, installation_commands
 
         names = {requirement.split(">")[0].split("=")[0].strip().lower() for requirement in compute_requirements()}
-        assert {"torch", "torchvision", "prody", "gemmi", "mrcfile", "numpy"} <= names
+        assert {"torch", "torchvision", "gemmi", "mrcfile", "numpy"} <= names
         assert not names & {"pytest", "scipion-app", "setuptools<81"}
         commands = installation_commands()
         assert all(target for _, target in commands)

