@@ -1,7 +1,7 @@
-"""A set of particles aligned batch by batch, by this process or by many workers that share a folder of parts.
+"""Alignment of a set of particles batch by batch, by this process or by many workers that share a folder of parts.
 
-The batches do not depend on the workers, and each worker takes the next one that nobody has: so the result is the same
-however many there are, whichever dies, and however often the run is killed and started again.
+The batches are independent of the workers, and each worker takes the next free one. The result is therefore the same
+for any number of workers, whichever of them dies, and however often the run is killed and restarted.
 """
 
 from functools import partial
@@ -26,12 +26,12 @@ _CALIBRATION = "calibration"
 
 
 def align(engine: Engine[L], particles: Particles, store: Parts | None = None) -> Particles:
-    """The particles with euler_deg, shift_A, amplitudes and scores (and error bars where the engine knows them), by id.
-    Those whose image cannot be used (constant, not finite, unreadable) are left out, and named on stderr.
+    """Align particles: the same particles with euler_deg, shift_A, amplitudes and scores (and error bars if the engine
+    gives them). Particles whose image cannot be used (constant, not finite, unreadable) are left out and reported on
+    stderr.
 
-    With a store, finished batches are kept there and not done again, and other processes may work at them, too.
-    Raises InputError for particles that cannot be aligned: stacks missing, no poses for a local start, no usable
-    image at all.
+    With a store, finished batches are kept there and not repeated, and other processes may work on the same store.
+    Raises InputError for particles that cannot be aligned: missing stacks, no poses for a local start, no usable image.
     """
     check_images(particles)
     engine.check(particles)
@@ -42,12 +42,12 @@ def align(engine: Engine[L], particles: Particles, store: Parts | None = None) -
 
 
 def calibration_for(engine: Engine[L], particles: Particles) -> L:
-    """What an engine learns from the particles, of those whose images can be used."""
+    """What an engine learns from the particles, using those with usable images."""
     return calibrated(engine, particles)[0]
 
 
 class Alignment(Generic[L]):
-    """The alignment of some particles by an engine, its parts kept in a store."""
+    """The alignment of a set of particles by an engine, with its parts in a store."""
 
     def __init__(self, engine: Engine[L], particles: Particles, store: Parts | None = None) -> None:
         self.engine, self.particles = engine, particles
@@ -62,7 +62,7 @@ class Alignment(Generic[L]):
                 return found
 
     def complete(self) -> None:
-        """Do what no other worker does until all parts are there."""
+        """Compute the parts that no other worker computes, until all parts exist."""
         self._calibrated()
         batches = self._batches()
         if set(batches) <= self.store.finished():
@@ -72,12 +72,12 @@ class Alignment(Generic[L]):
             self.store.save(name, self._align(batches[name], calibration, screen))
 
     def calibration(self) -> tuple[L, ImageScreen]:
-        """What the parts were made with."""
+        """The calibration that the parts were made with."""
         return self.engine.calibration_of(self._kept()), ImageScreen(*map(float, self._kept()["image_range"]))
 
     def result(self) -> tuple[Particles, LeftOut] | None:
-        """The aligned particles, and those left out, from all parts; None when a part turns out damaged, and is to be
-        done again."""
+        """The aligned particles and those left out, from all parts; None if a part turns out to be damaged and must be
+        computed again."""
         parts = []
         for name in [_CALIBRATION, *self._batches()]:
             part = self.store.load(name)
@@ -93,8 +93,8 @@ class Alignment(Generic[L]):
         return merged_results(good, self.engine.mode_ids, [BatchResult(**arrays)], self.engine.options.fit), left_out
 
     def _batches(self) -> dict[str, Rows]:
-        """The rows of each batch by the name of its part. Their size is that of whoever calibrated, so that workers on
-        other devices take the same ones."""
+        """The rows of each batch by the name of its part. The batch size is that of the worker that calibrated, so that
+        workers on other devices use the same batches."""
         batches = self.engine.batches(self.particles, int(self._kept()["batch_size"]))
         return {f"part-{rows[0]:08d}-{len(rows)}": rows for rows in batches}
 
@@ -104,7 +104,7 @@ class Alignment(Generic[L]):
         return kept
 
     def _calibrated(self) -> None:
-        """Calibrate, unless that is done."""
+        """Calibrate, unless the calibration exists."""
         for _ in pieces_to_do(self.store, {_CALIBRATION: 0}):
             calibration, screen = calibrated(self.engine, self.particles)
             of_images = {"image_range": np.array([screen.lowest, screen.highest])}
@@ -112,7 +112,7 @@ class Alignment(Generic[L]):
             self.store.save(_CALIBRATION, calibration.arrays() | of_images | size)
 
     def _align(self, rows: Rows, calibration: L, screen: ImageScreen) -> Arrays:
-        """The part of some rows: results of those whose images can be used, and why not of the others."""
+        """The part for some rows: results of those with usable images, and for the others the reason why not."""
         batch, bad, reasons = screen.read(self.particles, rows)
         arrays = part_of_rows(batch.rows, bad, reasons)
         if not len(batch):
@@ -122,7 +122,7 @@ class Alignment(Generic[L]):
 
 
 def calibrated(engine: Engine[L], particles: Particles) -> tuple[L, ImageScreen]:
-    """A calibration from usable images, evenly spread over the set, and what these are like."""
+    """A calibration from usable images, evenly spread over the set, and the limits for usable images."""
     rows, screen = calibration_rows(particles, engine.options.calibration_particles)
     learn = lambda some: engine.calibrate(Batch.read(particles, some))  # noqa: E731
     return Halving("calibrating with").subset(learn, rows), screen

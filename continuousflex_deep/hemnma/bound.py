@@ -1,4 +1,4 @@
-"""The Cramér–Rao bound: the smallest errors that any unbiased estimate can have on given particles."""
+"""The Cramér–Rao bound: the smallest errors that an unbiased estimate can have on given particles."""
 
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ from continuousflex_deep.runs.batch import Batch
 class Bound:
     """Expected absolute errors at the bound, averaged over particles, in the units of the evaluate command.
 
-    amplitude_A: mean over modes, NaN where there are none; amplitude_each_A (M,); angle_deg: mean over the rotated
-    axes; shift_A: mean over x and y.
+    amplitude_A: mean over modes, NaN without modes; amplitude_each_A (M,); angle_deg: mean over the rotated axes;
+    shift_A: mean over x and y.
     """
 
     amplitude_A: float
@@ -28,7 +28,7 @@ class Bound:
     mode_ids: tuple[int, ...]
 
     def as_errors(self) -> dict[str, float]:
-        """By the names that the evaluate command gives errors."""
+        """The errors under the names of the evaluate command."""
         each = {f"amplitude_{m}": v for m, v in zip(self.mode_ids, self.amplitude_each_A, strict=True)}
         shifts = dict.fromkeys(("shift_A", "shift_x_A", "shift_y_A"), self.shift_A)
         mean = {"amplitude": self.amplitude_A} if each else {}
@@ -38,10 +38,10 @@ class Bound:
 def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Calibration) -> Bound:
     """The bound for particles with true poses and amplitudes, given the noise and transfer of a calibration.
 
-    The errors of an efficient estimator are Gaussian with the inverse Fisher matrix as covariance, the intensity scale
-    estimated along; a mean absolute error is then √(2/π) deviations, and the angular one is averaged over draws. The
-    engine's prior on amplitudes is part of the matrix: negligible but where the images hardly tell the amplitudes.
-    Raises InputError when the truth has no poses or other modes.
+    The errors of an efficient estimator are Gaussian; their covariance is the inverse Fisher matrix, with the intensity
+    scale among the parameters. A mean absolute error is √(2/π) standard deviations; the angular error is averaged over
+    random draws. The matrix includes the engine's prior on amplitudes, which is negligible unless the images hardly
+    determine the amplitudes. Raises InputError if the truth has no poses or other modes.
     """
     truth.require_poses("the Cramér-Rao bound")
     if truth.mode_ids != engine.mode_ids:
@@ -62,8 +62,8 @@ def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Cali
 
 
 def _mean_axes_angle(covariance: Tensor, draws: int = 256) -> Tensor:
-    """Mean angle by which the coordinate axes turn under small random rotation vectors of covariance (k, 3, 3), in
-    radians."""
+    """Mean angle between the coordinate axes before and after small random rotations with rotation vectors of
+    covariance (k, 3, 3), in radians."""
     root = torch.linalg.cholesky(covariance + 1e-12 * torch.eye(3, dtype=covariance.dtype, device=covariance.device))
     generator = torch.Generator(device=covariance.device).manual_seed(0)
     normal = torch.randn(draws, 3, generator=generator, dtype=covariance.dtype, device=covariance.device)

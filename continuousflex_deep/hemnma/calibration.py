@@ -1,7 +1,7 @@
-"""Noise spectrum, transfer from model to data, and contrast sign, learned from some of the particles by aligning them.
+"""Noise spectrum, transfer from model to data, and contrast sign, learned by aligning some of the particles.
 
-Nothing is asked of the user: the noise begins as what lies outside the particle, the transfer as a generic blur with
-both signs tried; a coarse alignment gives better estimates of both, and finer ones better still.
+No input is required: the first noise spectrum is that outside the particle, the first transfer a generic blur of either
+sign. A coarse alignment improves both estimates, and finer alignments improve them further.
 """
 
 from collections.abc import Callable
@@ -19,19 +19,19 @@ from continuousflex_deep.imaging.spectra import Spectra, estimate_spectra, infor
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.runs.parts import Arrays
 
-# a coarse-grained model without a known transfer is taken to be blurred by this much (Gaussian deviation)
+# assumed blur (Gaussian deviation) of a coarse-grained model before its transfer is known
 _GENERIC_BLUR_A = 1.5
-# spectra are estimated from particles whose correlation is at most so many deviations below the median. (Choosing the
-# best of a good set would choose noise that resembles the model, and make error bars too small.)
+# spectra are estimated from particles whose correlation is at most this many deviations below the median. (Selecting
+# the best of a good set would select noise that resembles the model, and make error bars too small.)
 _TRUSTED_DEVIATIONS = 2.5
 # particles that decide the contrast sign and whether phases are flipped
 _CONTRAST_PARTICLES = 32
-# what the images must tell, that phases are flipped or not, against what their file says: so much log-likelihood, by so
-# many particles, and so many standard errors of what these tell one by one
+# evidence needed from the images to contradict the file about phase flipping: this log-likelihood, from this many
+# particles, and this many standard errors of the particles' individual evidence
 _AGAINST_FILE, _WITNESSES, _STANDARD_ERRORS = 20.0, 8, 4.0
-# fewer particles do not tell how the intensities of a set spread
+# fewer particles do not determine the spread of a set's intensities
 _ENOUGH_FOR_SPREAD = 20
-# conformations per mode that the search takes over from the calibration particles
+# conformations per mode that the search takes from the calibration particles
 _CONFORMATIONS = 8
 
 Start = Callable[[Band, Spectra], State]
@@ -39,9 +39,9 @@ Start = Callable[[Band, Spectra], State]
 
 @dataclass(frozen=True)
 class Intensity:
-    """How strongly particles show in their images, in units of the transfer: median and deviation of the logarithm.
+    """How strongly particles appear in their images, in units of the transfer: median and deviation of the logarithm.
 
-    A particle that fits its image in a wrong pose or conformation explains less of it, and so shows weakly.
+    A particle that is fitted in a wrong pose or conformation explains less of its image, so that its contrast is low.
     """
 
     median: float
@@ -49,20 +49,21 @@ class Intensity:
 
     @staticmethod
     def of(scales: Tensor) -> "Intensity":
-        """From fitted scales (k,). The upper half tells the deviation: the lower one holds what is misaligned."""
+        """From fitted scales (k,). The deviation is that of the upper half, since the lower half contains the
+        misaligned particles."""
         logs = scales.clamp(min=1e-6).log()
         median, upper = torch.quantile(logs, logs.new_tensor([0.5, 0.84])).tolist()
         return Intensity(median, max(upper - median, 0.01 if len(logs) >= _ENOUGH_FOR_SPREAD else 0.1))
 
     def weakness(self, scales: Tensor) -> Tensor:
-        """By how many deviations (k,) particles of these scales show more weakly than others."""
+        """By how many deviations (k,) the contrast of particles with these scales is below that of others."""
         return (self.median - scales.clamp(min=1e-6).log()) / self.deviation
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """What is learned once for a set of particles and shared by all its batches; conformations (C, M) are such as occur
-    in it, evenly spread."""
+    """What is learned once for a set of particles and shared by all its batches. conformations (C, M): a selection of
+    those that occur in the set, evenly spread."""
 
     spectra: Spectra
     phase_flipped: bool
@@ -85,7 +86,7 @@ class Calibration:
 
     @staticmethod
     def of(arrays: Arrays, device: torch.device) -> "Calibration":
-        """From what `arrays` gave."""
+        """The calibration from what `arrays` returned."""
         limit, fine_px = (int(v) for v in arrays["limits"])
         noise, transfer, conformations = (
             torch.from_numpy(arrays[k]).to(device) for k in ("noise", "transfer", "conformations")
@@ -96,15 +97,15 @@ class Calibration:
 
 
 def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: float) -> Spectra:
-    """Before anything is known: measured noise, a Gaussian blur, and a sign to try."""
+    """The first estimate: measured noise, a Gaussian blur, and a sign to try."""
     frequency = torch.arange(disc.radius_px + 1, device=noise.device) / field_A
     transfer = sign * torch.exp(-2 * (torch.pi * _GENERIC_BLUR_A * frequency) ** 2)
     return Spectra(noise=noise, transfer=transfer, limit=disc.radius_px)
 
 
 def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> Calibration:
-    """Spectra from particles, aligned from `start` coarse, medium, then twice fine, each with the estimates before;
-    and what the particles then are like."""
+    """Spectra from particles that are aligned from `start` at coarse, medium and twice at fine resolution, each time
+    with the previous estimates; then the intensities and conformations of these particles."""
     stages = ("contrast", "coarse", "medium", "fine", "finest")
     with progress_bar("estimating noise and transfer", len(stages), unit="stage") as bar:
         sign, flipped = contrast(band, noise, maker, start)
@@ -129,8 +130,8 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
 
 
 def farthest_points(points: Tensor, count: int) -> Tensor:
-    """At most `count` different ones of points (n, M), each as far as can be from those before it: they cover what the
-    points cover."""
+    """At most `count` different points of (n, M), each as far as possible from those before it, so that they cover the
+    range of all."""
     chosen = [int((points - points.mean(dim=0)).norm(dim=1).argmin())]
     distance = (points - points[chosen[0]]).norm(dim=1)
     while len(chosen) < count and float(distance.max()) > 0:
@@ -140,7 +141,7 @@ def farthest_points(points: Tensor, count: int) -> Tensor:
 
 
 def fine_limit(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> int:
-    """The finest ring worth fitting, from the information that the particles carry, and allowed."""
+    """The finest ring worth fitting, given the information in the particles and the allowed resolution."""
     best = state[state.first_rows()]
     model = _modelled(band, best, maker) * spectra.filter(band.ctf[best.particle], band.disc)
     limit = information_limit(band.disc.ring_mean(model.abs() ** 2) * band.disc.ring_count, spectra.limit)
@@ -154,19 +155,19 @@ def reestimated(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra
     whitened = of_best.whitened(spectra)
     y, m = whitened.data, whitened.filter * model
     correlation = (y * m.conj()).real.sum(dim=1) / (m.abs() ** 2).sum(dim=1).sqrt() / (y.abs() ** 2).sum(dim=1).sqrt()
-    # the upper half tells the spread: the lower one holds what is misaligned, and what is no particle
+    # the spread is that of the upper half: the lower half contains misaligned particles and images without one
     median, upper = torch.quantile(correlation, correlation.new_tensor([0.5, 0.84]))
     rows = torch.nonzero(correlation >= median - _TRUSTED_DEVIATIONS * (upper - median)).flatten()
     return estimate_spectra(of_best.data[rows], model[rows], of_best.ctf[rows], band.disc)
 
 
 def without_fitted_noise(spectra: Spectra, band: Band, best: State, maker: ScheduleMaker, refiner: Refiner) -> Spectra:
-    """Spectra whose transfer is freed of the noise that poses and amplitudes have followed.
+    """Spectra whose transfer is corrected for the noise that poses and amplitudes have followed.
 
-    A fit of p parameters makes the model resemble the noise: whitened, their product is larger by p than at the truth.
-    Half of that is lost again as the model at a slightly wrong pose, of the same power, resembles the signal less. The
-    rest would make the transfer too large, most at high resolution, where little signal tells much about poses, and
-    error bars too small.
+    A fit of p parameters makes the model resemble the noise: whitened, their product exceeds that at the truth by p.
+    Half of this is lost again, because the model at a slightly wrong pose has the same power but resembles the signal
+    less. Uncorrected, the rest would make the transfer too large, most at high resolution, where a weak signal
+    determines much of the pose, and the error bars too small.
     """
     disc, images = refiner.disc, band.whitened(spectra).prefix(len(refiner.disc))
     power = (_modelled(band, best, maker) * band.whitened(spectra).filter[best.particle]).abs() ** 2
@@ -178,9 +179,9 @@ def without_fitted_noise(spectra: Spectra, band: Band, best: State, maker: Sched
 
 
 def contrast(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[float, bool]:
-    """The transfer's sign, +1 or −1, and whether phases are flipped: that with which a coarse alignment of a few
-    particles explains most of the data. What the file says of the phases stands unless the images clearly say
-    otherwise."""
+    """The transfer's sign, +1 or −1, and whether phases are flipped: the combination with which a coarse alignment of a
+    few particles explains most of the data. The file's statement about phases is kept unless the images clearly
+    contradict it."""
     few = band[slice(0, _CONTRAST_PARTICLES)]
     sign, gains = _best_sign(few, noise, maker, start)
     if len(gains) < _WITNESSES or not bool((band.optics < 0).any()):
@@ -192,7 +193,7 @@ def contrast(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> t
 
 
 def _best_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> tuple[float, Tensor]:
-    """The sign that explains more, and what it explains of each particle (k,)."""
+    """The sign that explains more of the data, and how much it explains of each particle (k,)."""
     coarse = maker.levels(maker.coarse_disc().radius_px).coarse
     found = []
     for sign in (1.0, -1.0):
@@ -203,8 +204,8 @@ def _best_sign(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) ->
 
 
 def rightly_flipped(band: Band, state: State, maker: ScheduleMaker, spectra: Spectra) -> Band:
-    """The band with phases taken as flipped or not, as the whole of it tells: a coarse alignment sees few of the CTF's
-    zeros."""
+    """The band with phases taken as flipped or not, decided on the whole band: a coarse alignment covers few zeros of
+    the CTF."""
     if len(band.data) < _WITNESSES or not bool((band.optics < 0).any()):
         return band
     other = replace(band, flipped=not band.flipped)

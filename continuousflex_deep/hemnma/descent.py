@@ -1,4 +1,4 @@
-"""What a descent through all levels finds for each particle, and the better of two such finds."""
+"""The result of a descent through all levels for each particle, and the better of two such results."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,8 @@ from continuousflex_deep.imaging.spectra import Spectra
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The best hypothesis of each of k particles, in their order, the cost around it, and by how much log-likelihood it
-    leads the next distinct one: gap (k,), infinite where all became one."""
+    """The best hypothesis of each of k particles, in their order, the cost around it, and gap (k,): the log-likelihood
+    by which it leads the next distinct hypothesis, infinite if all hypotheses merged."""
 
     state: State
     quadratic: Quadratic
@@ -22,7 +22,7 @@ class Found:
 
     @staticmethod
     def joined(parts: list["Found"]) -> "Found":
-        """Those of all parts, one part after another."""
+        """The results of all parts, one part after another."""
         return Found(
             joined_fields(State, [p.state for p in parts]),
             joined_fields(Quadratic, [p.quadratic for p in parts]),
@@ -34,12 +34,12 @@ class Found:
 
     @property
     def intensity(self) -> Tensor:
-        """How strongly each particle shows (k,); negative where it fits with the wrong contrast only."""
+        """Contrast of each particle (k,); negative if it fits only with the wrong contrast sign."""
         return self.quadratic.scale * self.quadratic.correlation.sign()
 
     def better(self, other: "Found", rows: Tensor, symmetry: Tensor | None = None) -> "Found":
-        """With what another search found for some rows, where that fits better; where the two disagree, the gap is at
-        most that between them."""
+        """This result with that of another search for some rows, where the other one fits better. Where the two
+        disagree, the gap is at most the difference between them."""
         mine, mine_here = self.state[rows], self.quadratic[rows]
         lead = (mine_here.cost - other.quadratic.cost) / 2
         wins = lead > 0
@@ -63,7 +63,7 @@ def descended(band: Band, state: State, levels: Schedule, spectra: Spectra) -> F
     images = band.whitened(spectra)
     gap = torch.full((len(band.data),), float("inf"), device=band.data.device)
     for level in (levels.coarse, levels.medium, levels.fine):
-        # the finest level that had a choice decides; where its hypotheses became one there is no doubt
+        # the finest level that still had several hypotheses decides; if they merged, the particle is not ambiguous
         choice = torch.bincount(state.particle, minlength=len(gap)) > 1
         state, quadratic, level_gap = level.run(images, state)
         gap = torch.where(choice, level_gap, gap)

@@ -6,11 +6,11 @@ from continuousflex_deep.runs.parts import Arrays
 
 
 class Learned(Protocol):
-    """Kept as arrays with the parts of a run, so that all its workers align alike."""
+    """A calibration. It is saved as arrays with the parts of a run, so that all workers use the same one."""
 
     @property
     def phase_flipped(self) -> bool:
-        """Whether the images are phase flipped, whatever their file says."""
+        """Whether the images are phase flipped, as found from the images."""
 
     def arrays(self) -> Arrays:
         """As arrays for a file."""

@@ -1,5 +1,4 @@
-"""From coarse to fine: which frequencies, which atoms and how many hypotheses each level of the alignment works
-with."""
+"""The levels of the alignment from coarse to fine: frequencies, atoms and number of hypotheses of each."""
 
 from dataclasses import dataclass
 
@@ -13,13 +12,14 @@ from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 
 COARSE = Descent(steps=20, damping=0.1, tolerance=0.5, near=4.0)
 MEDIUM = Descent(steps=30, damping=0.03, tolerance=0.1, near=2.0)
-# nearly all need fewer than ten, but where pose and conformation trade off along a bent valley it takes tens
+# nearly all need fewer than ten steps; where pose and conformation compensate each other along a curved valley, tens
 FINE = Descent(steps=80, damping=0.01, tolerance=0.01, near=0.5)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Of a particle's hypotheses go on at most `count`, and none whose cost is more than `behind` above the best."""
+    """Of a particle's hypotheses, at most `count` continue, and none whose cost exceeds the best by more than
+    `behind`."""
 
     count: int
     behind: float
@@ -27,8 +27,8 @@ class Kept:
 
 @dataclass(frozen=True, eq=False)
 class Level:
-    """One stage: a refiner (model and disc), how it descends, and what is kept afterwards; rotations symmetry (s, 3, 3)
-    leave the model as it is."""
+    """One level: a refiner (model and disc), its descent, and what is kept afterwards. The rotations symmetry (s, 3, 3)
+    map the model onto itself."""
 
     refiner: Refiner
     descent: Descent
@@ -36,7 +36,7 @@ class Level:
     symmetry: Tensor
 
     def run(self, images: Whitened, state: State) -> tuple[State, Quadratic, Tensor]:
-        """Refine all hypotheses in this level's disc; see `keep_best` for what is returned."""
+        """Refine all hypotheses in this level's disc; `keep_best` describes what is returned."""
         within = images.prefix(len(self.refiner.disc))
         found = self.refiner.descend(within, state, self.descent, self.kept.behind)
         with record_function("hypotheses compared"):
@@ -46,10 +46,10 @@ class Level:
 def keep_best(
     state: State, quadratic: Quadratic, kept: Kept, symmetry: Tensor | None = None
 ) -> tuple[State, Quadratic, Tensor]:
-    """Sort each particle's hypotheses by cost, merge those that are one, and drop those far behind.
+    """Sort each particle's hypotheses by cost, merge those that are the same, and drop those far behind.
 
-    Returns the hypotheses that go on, particles in order, the best first; and the gap (particles,), the log-likelihood
-    by which each particle's best hypothesis leads its next distinct one, infinite where all became one.
+    Returns the hypotheses that continue, particles in order, the best first; and the gap (particles,): the
+    log-likelihood by which each particle's best hypothesis leads its next distinct one, infinite if all merged.
     """
     order = torch.argsort(quadratic.cost, stable=True)
     order = order[torch.argsort(state.particle[order], stable=True)]
@@ -73,9 +73,9 @@ def keep_best(
 
 
 def same_hypothesis(state: State, better: State, quadratic: Quadratic, symmetry: Tensor | None = None) -> Tensor:
-    """Whether (h,) hypotheses are a better one seen again: turned by less than 3°, or, by the better one's own
-    quadratic model, no farther from it than its deviations allow. Poses of a symmetric model that look the same are
-    one."""
+    """Whether (h,) hypotheses are the same as a better one: rotated by less than 3° or, by the better one's own
+    quadratic model, no farther from it than its deviations allow. Equivalent poses of a symmetric model are the
+    same."""
     rotation = state.rotation if symmetry is None else nearest_mates(state.rotation, better.rotation, symmetry)
     turn = rotation @ better.rotation.transpose(1, 2)
     cosine = (turn.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2
@@ -86,7 +86,7 @@ def same_hypothesis(state: State, better: State, quadratic: Quadratic, symmetry:
     difference = torch.cat([axis / 2, shift, amplitudes], dim=1)
     distance = (difference[:, None] @ quadratic.matrix @ difference[:, :, None]).flatten()
     near = (cosine > np.cos(np.radians(30))) & (distance < 2 * difference.shape[1])
-    # where poses are given all hypotheses have the same, and only the conformations tell
+    # if poses are given, all hypotheses have the same one, and only the conformations differ
     given = (state.rotation == better.rotation).flatten(1).all(dim=1)
     return ((cosine > np.cos(np.radians(3))) & ~given) | near
 
@@ -104,14 +104,14 @@ def _index(counts: Tensor) -> Tensor:
 
 
 def residue_groups(residue_index: Tensor, n_atoms: int, most: int = 4000) -> Tensor:
-    """Group numbers (A,) that make one point per residue, or per run of residues where there are more than `most`."""
+    """Group numbers (A,) that make one point per residue, or per run of residues if there are more than `most`."""
     count = int(residue_index.max()) + 1
     return residue_index // max(1, -(-count // most))
 
 
 def coarse_resolution_A(model: PointModel, step_deg: float) -> float:
-    """The resolution at which a grid of this step is fine enough: half a step moves the rim by half a period at most;
-    8 Å or worse."""
+    """The resolution for which a grid of this step is fine enough: half a step moves the rim by at most half a period;
+    8 Å or lower."""
     return max(8.0, float(np.radians(step_deg)) * model.radius_A)
 
 

@@ -4,8 +4,8 @@ For a whitened image y and model m(θ) the intensity scale s is eliminated in cl
 Pereyra 1973): minimise −(y·m)²/(m·m) + |q|²/σ_q², whose Gauss–Newton matrix is s²·Jᵀ(1 − m mᵀ/m·m)J. In units of the
 noise, half the cost is a negative log-likelihood, and the inverse of the matrix is the Cramér–Rao covariance.
 
-Parameters that are not to be found (the pose, or the amplitudes) have a prior of no width: their steps and deviations
-are nothing, and the matrix stays one of all parameters.
+Parameters that are not to be found (the pose, or the amplitudes) have a prior of zero width: their steps and deviations
+are zero, and the matrix still has all parameters.
 """
 
 from collections.abc import Callable
@@ -20,16 +20,16 @@ from continuousflex_deep.devices import working_bytes
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project, project_with_jacobian
 from continuousflex_deep.options import Fit
 
-# precision of the prior of a parameter that is not to be found
+# precision of the prior of a parameter that is not fitted
 _FIXED = 1e12
-# a descent has no prospect of a lower cost than so many times the gain that its quadratic model promises would give
+# a descent is not expected to gain more than this many times what its quadratic model predicts
 _REACH = 4.0
 
-# damping up to which a step is nearly the whole one
+# damping up to which a step is nearly a full one
 _FREELY = 0.1
 
 T = TypeVar("T")
-# of images, hypotheses in them, and the quadratic model of where these come from
+# images, hypotheses, and the quadratic model at the point that the step started from
 Evaluation = Callable[["Whitened", "State", "Quadratic"], "Quadratic"]
 
 
@@ -62,17 +62,17 @@ class State:
         return State(self.rotation[rows], self.displacement_A[rows], self.amplitudes[rows], self.particle[rows])
 
     def first_rows(self) -> Tensor:
-        """Rows of each particle's first hypothesis, where a particle's hypotheses stand together."""
+        """Rows of each particle's first hypothesis; a particle's hypotheses are consecutive."""
         _, counts = torch.unique_consecutive(self.particle, return_counts=True)
         return torch.cumsum(counts, 0) - counts
 
     def moved(self, step: Tensor) -> "State":
-        """After a step (h, 5 + M): rotation vector from the left, displacement, amplitudes."""
+        """The hypotheses after a step (h, 5 + M): rotation vector from the left, displacement, amplitudes."""
         rotation = _turn(step[:, :3]) @ self.rotation
         return State(rotation, self.displacement_A + step[:, 3:5], self.amplitudes + step[:, 5:], self.particle)
 
     def put(self, rows: Tensor, values: "State") -> "State":
-        """With some rows replaced."""
+        """The hypotheses with some rows replaced."""
         names = ("rotation", "displacement_A", "amplitudes")
         fields = {n: getattr(self, n).index_copy(0, rows, getattr(values, n)) for n in names}
         return State(**fields, particle=self.particle)
@@ -100,7 +100,7 @@ class Quadratic:
         return Quadratic(*(v[rows] for v in vars(self).values()))
 
     def put(self, rows: Tensor, values: "Quadratic") -> "Quadratic":
-        """With some rows replaced."""
+        """The models with some rows replaced."""
         return Quadratic(
             *(
                 mine.index_copy(0, rows, new)
@@ -118,11 +118,11 @@ class Quadratic:
         scale = self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
         unit = self.matrix * scale[:, :, None] * scale[:, None, :]
         unit = unit + torch.diag_embed(damping[:, None].expand_as(scale) + 1e-6)
-        # not checked for singularity, which it cannot be, because a check waits for the GPU
+        # not checked for singularity, which is excluded here, because the check would wait for the GPU
         return scale * torch.linalg.solve_ex(unit, scale * self.gradient).result
 
     def expected_gain(self) -> Tensor:
-        """By how much (h,) the undamped step lowers the cost, were it quadratic."""
+        """The decrease of the cost (h,) by an undamped step if the cost were quadratic."""
         return (self.gradient * self.step(torch.zeros_like(self.cost))).sum(dim=1)
 
     def covariance(self) -> Tensor:
@@ -131,19 +131,19 @@ class Quadratic:
         p = self.matrix.shape[-1]
         scale = (
             self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
-        )  # unit diagonal first: parameters differ in unit
+        )  # unit diagonal first: parameters have different units
         unit = self.matrix * scale[:, :, None] * scale[:, None, :] + 1e-6 * torch.eye(p, device=scale.device)
         return torch.linalg.inv(unit.double()).float() * scale[:, :, None] * scale[:, None, :]
 
 
 @dataclass(frozen=True)
 class Descent:
-    """How to descend: at most `steps`, from a damping, until a full Gauss–Newton step would gain less than `tolerance`
-    in the cost.
+    """A descent: at most `steps` steps, starting from a damping, until a full Gauss–Newton step would gain less than
+    `tolerance` in the cost.
 
-    The cost is in units of the noise, so a tolerance of 0.01 leaves parameters within a tenth of their deviation. Where
-    a full step would gain less than `near`, it is the last: so close to the end derivatives do not change any more,
-    and the model alone, which costs a tenth of them, tells where it led.
+    The cost is in units of the noise, so that a tolerance of 0.01 leaves parameters within a tenth of their deviation.
+    A step is the last one if a full step would gain less than `near`: so close to the minimum the derivatives no longer
+    change, and the model alone, at a tenth of their cost, shows the result of the step.
     """
 
     steps: int
@@ -153,9 +153,9 @@ class Descent:
 
 
 class Refiner:
-    """Levenberg–Marquardt of one model in one frequency disc, of poses, amplitudes or both.
+    """Levenberg–Marquardt of one model in one frequency disc, for poses, amplitudes or both.
 
-    memory_bytes: for intermediate results; 0 takes what suits the device.
+    memory_bytes: for intermediate results; 0 selects a size for the device.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Refiner:
         device, count = model.weights.device, 5 + len(model.modes)
         self.prior = torch.zeros(count, device=device)
         self.prior[5:] = prior_sd_A**-2
-        # the parameters to be found
+        # the parameters to fit
         self.free = torch.arange(5 if fit == "conformation" else 0, 5 if fit == "pose" else count, device=device)
         waves, sums = 2 * (disc.radius_px + 1), 4 + 2 * len(model.modes)
         numbers = len(model.weights) * (4 * waves + 3 * sums) + 3 * sums * waves**2 + 8 * count * len(disc)
@@ -183,7 +183,7 @@ class Refiner:
         return joined_fields(Quadratic, parts)
 
     def _filtered(self, images: Whitened, state: State) -> tuple[Tensor, Tensor]:
-        """The model (h, 2n) and its derivatives (h, free parameters, 2n) as they are in the whitened images."""
+        """The model (h, 2n) and its derivatives (h, free parameters, 2n), filtered as in the whitened images."""
         with record_function("projections and derivatives"):
             p, jacobian = project_with_jacobian(
                 self.model,
@@ -210,8 +210,8 @@ class Refiner:
         """Gain, cost, scale, correlation, the model's power (h,), and all parameters with a prior (h, p), from images
         and models (h, 2n)."""
         mm, ym = (m * m).sum(dim=1).clamp(min=1e-30), (y * m).sum(dim=1)
-        # a hypothesis of negative correlation is drawn towards a positive one: contrast has one sign, which the filter
-        # holds
+        # a hypothesis with negative correlation is moved towards a positive one: contrast has one sign, which is in
+        # the filter
         scale, gain = (ym / mm).abs(), ym * ym.abs() / mm
         correlation = ym / (mm.sqrt() * (y * y).sum(dim=1).clamp(min=1e-30).sqrt())
         q = torch.cat([state.amplitudes.new_zeros(len(state), 5), state.amplitudes], dim=1)
@@ -228,7 +228,7 @@ class Refiner:
 
     def leverage(self, images: Whitened, state: State) -> Tensor:
         """How much of the noise of each coefficient the fit follows (n,): the diagonal of J·(JᵀJ)⁻¹·Jᵀ, both components
-        of a coefficient together, averaged over the hypotheses. Its sum is the number of parameters found."""
+        of a coefficient together, averaged over the hypotheses. Its sum is the number of free parameters."""
         total = torch.zeros(len(self.disc), device=self.prior.device)
         for i in range(0, len(state), self.chunk):
             s = state[i : i + self.chunk]
@@ -242,10 +242,10 @@ class Refiner:
     def descend(
         self, images: Whitened, state: State, descent: Descent, behind: float = float("inf")
     ) -> tuple[State, Quadratic]:
-        """Move every hypothesis downhill; returns where each ended and the quadratic model there.
+        """Descend from every hypothesis; returns where each ended and the quadratic model there.
 
-        Hypotheses without prospect of coming within `behind` of the cost of their particle's best are given up on the
-        way.
+        Hypotheses that are not expected to come within `behind` of the cost of their particle's best one are dropped on
+        the way.
         """
         with record_function(f"descent to ring {self.disc.radius_px}"):
             here = self.evaluate(images, state)
@@ -255,7 +255,7 @@ class Refiner:
                 expected = quadratic.expected_gain()
                 limit = _lowest(here.cost, state.particle, len(images.data))[current.particle] + behind
                 going = (damping < 1e5) & (quadratic.cost - _REACH * expected <= limit)
-                # at least one step is taken from every start
+                # every start takes at least one step
                 going &= (expected > descent.tolerance) | (taken == 0)
                 last = going & (expected <= descent.near) & (damping <= _FREELY)
                 split = [torch.nonzero(which).flatten() for which in (last, going & ~last)]
@@ -272,7 +272,7 @@ class Refiner:
     def _stepped(
         self, images: Whitened, state: State, quadratic: Quadratic, damping: Tensor, evaluate: Evaluation
     ) -> tuple[State, Quadratic, Tensor]:
-        """After one step, where that leads downhill, and with how much damping to go on."""
+        """Hypotheses after one step, if it leads downhill, and the damping of the next step."""
         trial = state.moved(quadratic.step(damping))
         there = evaluate(images, trial, quadratic)
         worse = ~(there.cost < quadratic.cost)  # or not a number
@@ -282,7 +282,7 @@ class Refiner:
         return self.evaluate(images, state)
 
     def _without_derivatives(self, images: Whitened, state: State, before: Quadratic) -> Quadratic:
-        """The cost at each hypothesis, with gradient and matrix as they were before the step that led there."""
+        """The cost at each hypothesis, with gradient and matrix from before the step."""
         parts = []
         for i in range(0, len(state), self.chunk):
             s = state[i : i + self.chunk]
@@ -295,7 +295,7 @@ class Refiner:
 
 
 def joined_fields(kind: type[T], parts: list[T]) -> T:
-    """One of several objects of tensors, one after another."""
+    """Several objects of tensors concatenated to one."""
     return kind(*(torch.cat(values) for values in zip(*(vars(p).values() for p in parts), strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""What the engine finds, a batch at a time, and how batches become particles again."""
+"""Results of an engine, batch by batch, and the particles that they make together."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +12,11 @@ from continuousflex_deep.hemnma.descent import Found
 from continuousflex_deep.options import Fit
 from continuousflex_deep.particles import Particles
 
-# two hypotheses closer than this in log-likelihood (natural units) leave the particle ambiguous
+# a particle is ambiguous if its two best hypotheses differ by less than this in log-likelihood (natural units)
 _AMBIGUOUS_BELOW = 5.0
-# and so does showing by more than this many deviations more weakly than others: a sign of a wrong pose or conformation
+# or if its contrast is this many deviations below that of others: a sign of a wrong pose or conformation
 _WEAK_ABOVE = 3.5
-# results that are none, because what they describe was given
+# arrays that are not results, because their values were given
 _FIXED_BY: dict[Fit, tuple[str, ...]] = {
     "both": (),
     "pose": ("amplitudes", "amplitudes_sd"),
@@ -27,7 +27,7 @@ _FIXED_BY: dict[Fit, tuple[str, ...]] = {
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes (k, M), score, gap, weakness (k,)
-    and, where the engine knows them, error bars: amplitudes_sd (k, M), angle_sd_deg, shift_sd_A (k,)."""
+    and, if the engine gives them, error bars: amplitudes_sd (k, M), angle_sd_deg, shift_sd_A (k,)."""
 
     euler_deg: np.ndarray
     shift_A: np.ndarray
@@ -40,12 +40,13 @@ class BatchResult:
     shift_sd_A: np.ndarray | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What is known, by name."""
+        """The known arrays by name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
     @staticmethod
     def of(found: Found, weakness: Tensor) -> "BatchResult":
-        """From the best hypothesis of every particle, and how weakly it shows (k,), in deviations from the others."""
+        """From the best hypothesis of every particle, and weakness (k,): the deviations by which its contrast is below
+        that of others."""
         state, quadratic, gap = found.state, found.quadratic, found.gap
         variance = quadratic.covariance().diagonal(dim1=1, dim2=2).clamp(min=0)
         return BatchResult(
@@ -62,7 +63,7 @@ class BatchResult:
 
 
 def concatenated(parts: list[BatchResult]) -> BatchResult:
-    """The results of consecutive batches as those of one."""
+    """The results of consecutive batches as one batch."""
     known = [p.arrays() for p in parts]
     return BatchResult(**{name: np.concatenate([arrays[name] for arrays in known]) for name in known[0]})
 
@@ -70,8 +71,8 @@ def concatenated(parts: list[BatchResult]) -> BatchResult:
 def merged_results(
     particles: Particles, mode_ids: tuple[int, ...], parts: list[BatchResult], fit: Fit = "both"
 ) -> Particles:
-    """The particles with the results of consecutive batches that cover them all; what was not to be found stays as it
-    was."""
+    """The particles with the results of consecutive batches that cover them all. What the fit does not determine is not
+    changed."""
     merged: dict[str, Any] = dict(vars(concatenated(parts)))
     gap, weakness = merged.pop("gap"), merged.pop("weakness")
     for name in _FIXED_BY[fit]:

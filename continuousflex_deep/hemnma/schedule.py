@@ -1,4 +1,4 @@
-"""A set of particles as the engine holds it, and the levels at which a model is aligned to it."""
+"""A set of particles in the form that the engine uses, and the levels at which a model is aligned to it."""
 
 from dataclasses import dataclass, replace
 
@@ -20,14 +20,14 @@ from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.imaging.spectra import Spectra
 from continuousflex_deep.options import Fit
 
-# with fewer, images of this field tell poses no more
+# with fewer rings, images of this field do not determine poses
 _FEWEST_RINGS = 3
 
 
 @dataclass(frozen=True, eq=False)
 class Band:
-    """Particles as the engine holds them: coefficients (k, n) complex and CTF (k, n) on a disc; field of view in Å; and
-    whether their phases are flipped, which takes the CTF's sign away."""
+    """Particles in the form that the engine uses: coefficients (k, n) complex and CTF (k, n) on a disc; field of view
+    in Å; and whether phases are flipped, which removes the CTF's sign."""
 
     data: Tensor
     optics: Tensor
@@ -37,14 +37,14 @@ class Band:
 
     @property
     def ctf(self) -> Tensor:
-        """The CTF (k, n) as it is in the images."""
+        """The CTF (k, n) of the images as they are."""
         return self.optics.abs() if self.flipped else self.optics
 
     def __getitem__(self, rows: Tensor | slice) -> "Band":
         return replace(self, data=self.data[rows], optics=self.optics[rows])
 
     def whitened(self, spectra: Spectra) -> Whitened:
-        """In units of the noise."""
+        """The images in units of the noise."""
         return Whitened(spectra.whitened(self.data, self.ctf, self.disc), spectra.filter(self.ctf, self.disc))
 
 
@@ -59,7 +59,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class ScheduleMaker:
-    """Builds levels for a model; what stays the same while spectra are learned."""
+    """Builds levels for a model; it holds what does not change while spectra are learned."""
 
     model: PointModel
     coarse_model: PointModel
@@ -84,8 +84,8 @@ class ScheduleMaker:
         symmetry: Tensor,
         fit: Fit = "both",
     ) -> "ScheduleMaker":
-        """For a model whose atoms belong to residues (A,), in images of box_px pixels, of which nothing finer than
-        finest_A is fitted."""
+        """For a model whose atoms belong to residues (A,), in images of box_px pixels, fitted to finest_A at the
+        finest."""
         device = model.weights.device
         band = disc_for(2.0, field_A, box_px, device)
         groups = residue_groups(residue_index, len(model.weights)).to(device)
@@ -95,13 +95,13 @@ class ScheduleMaker:
         )
 
     def coarse_disc(self) -> FrequencyDisc:
-        """The disc of search and first descent."""
+        """The disc of the search and the first descent."""
         device = self.model.weights.device
         disc = disc_for(coarse_resolution_A(self.model, self.step_deg), self.field_A, self.box_px, device)
         return FrequencyDisc(min(disc.radius_px, self.finest_px()), device)
 
     def finest_px(self) -> int:
-        """The last ring that may be used. InputError where the user's limit leaves nothing to align by."""
+        """The last ring that may be used. InputError if the user's limit leaves too little to align by."""
         if self.finest_A == 0:
             return self.band.radius_px
         last = int(self.field_A / self.finest_A)

@@ -1,8 +1,8 @@
-"""The search from nothing: every particle against projections on an SO(3) grid, over shifts and a few conformations.
+"""The global search: every particle against projections on an SO(3) grid, over shifts and a few conformations.
 
 The correlations with a conformation are one matrix product: (particles × shifts) × orientations, in a low-resolution
-disc where a grid of 15° is fine enough; its rounding does not matter, for what it ranks is refined. The score of a
-reference is the log-likelihood it gains with its best scale, (y·m)²/(m·m).
+disc where a grid of 15° is fine enough. Rounding does not matter, because what it ranks is refined afterwards. The
+score of a reference is the gain in log-likelihood with its best scale, (y·m)²/(m·m).
 """
 
 import numpy as np
@@ -15,13 +15,13 @@ from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.hemnma.refine import State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
 
-# correlations made at a time: on a CPU they stay in the cache
+# correlations computed at a time: on a CPU they stay in the cache
 _CORRELATIONS = {"cpu": 1 << 21, "cuda": 1 << 28}
 
 
 class ReferenceLibrary:
-    """Projections of a model in several conformations (C, M) over a grid of orientations, of which symmetry (s, 3, 3)
-    leaves the asymmetric part."""
+    """Projections of a model in several conformations (C, M) over a grid of orientations; symmetry (s, 3, 3) leaves the
+    asymmetric part of it."""
 
     def __init__(
         self,
@@ -54,8 +54,8 @@ class ReferenceLibrary:
         """The `count` best orientations of each particle, at least apart_deg from each other, with shift and
         conformation.
 
-        known: amplitudes (k, M) that are not to be found; each particle is then compared with the library's nearest
-        conformation, and goes on with its own.
+        known: amplitudes (k, M) that are given; each particle is then compared with the library's nearest conformation,
+        and keeps its own.
         """
         most = _CORRELATIONS["cpu" if self.rotation.device.type == "cpu" else "cuda"]
         step = max(1, most // (len(self.rotation) * len(self.shifts_A)))
@@ -79,7 +79,7 @@ class ReferenceLibrary:
             chosen = self._spread(gain, count, apart_deg)
         row = torch.arange(len(w), device=w.device)[:, None].expand_as(chosen)
         conformation = conformation.gather(1, chosen)
-        # which shift was the best is looked up for the chosen alone: it is quicker to find a maximum than its place
+        # the best shift is looked up only for the selected ones: finding a maximum is faster than finding its position
         references = self._real[conformation * len(self.rotation) + chosen]
         shift = (references @ moved.transpose(1, 2)).argmax(dim=2)
         return State(
@@ -90,14 +90,14 @@ class ReferenceLibrary:
         )
 
     def _moved_back(self, images: Whitened, rows: slice) -> Tensor:
-        """Particles filtered as the references are, and displaced by minus each shift: (k, shifts, 2n)."""
+        """Particles filtered as the references are, and shifted by minus each shift: (k, shifts, 2n)."""
         phase = 2 * torch.pi / self.field_A * (self.shifts_A @ torch.stack([self.disc.kx, self.disc.ky]))
         moved = (images.filter[rows] * images.data[rows])[:, None] * torch.polar(torch.ones_like(phase), phase)
         return torch.view_as_real(moved).flatten(2)
 
     def _gains(self, moved: Tensor, w: Tensor, nearest: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The best gain (k, orientations) over shifts and conformations, and the conformation it comes from; nearest
-        (k,): only that conformation of each particle."""
+        """The best gain (k, orientations) over shifts and conformations, and the conformation that it belongs to;
+        nearest (k,): only that conformation of each particle."""
         size = len(self.rotation)
         gain = w.new_full((len(w), size), -1.0)
         which = torch.zeros(gain.shape, dtype=torch.long, device=w.device)
@@ -124,10 +124,10 @@ class ReferenceLibrary:
 
 
 def prior_conformations(modes: int, amplitude_sd_A: float, count: int, seed: int = 0) -> Tensor:
-    """Amplitudes (1 + count, modes) to search with: the reference, then quasi-random ones of the prior's Gaussian.
+    """Amplitudes (1 + count, modes) to search with: the reference, then quasi-random ones from the prior's Gaussian.
 
-    Descending from the reference alone ends in local minima where particles are deformed by several Å; a few tens of
-    conformations, shared out evenly (Sobol's sequence), put nearly every particle near a start.
+    A descent from the reference alone ends in local minima for particles that are deformed by several Å. A few tens of
+    conformations (Sobol's sequence) give nearly every particle a start nearby.
     """
     if modes == 0:
         return torch.zeros(1, 0)
@@ -137,8 +137,8 @@ def prior_conformations(modes: int, amplitude_sd_A: float, count: int, seed: int
 
 
 def _without_mates(rotation: Tensor, symmetry: Tensor) -> Tensor:
-    """Of the orientations R (n, 3, 3) those that turn least among their mates R·S: one of each set, and those between
-    two."""
+    """Of the orientations R (n, 3, 3), those with the smallest rotation among their equivalents R·S: one of each set,
+    and those between two sets."""
     turned = torch.einsum("nij,sji->ns", rotation, symmetry)  # traces of R·S
     return rotation[turned.max(dim=1).values <= rotation.diagonal(dim1=1, dim2=2).sum(dim=1) + 1e-4]
 

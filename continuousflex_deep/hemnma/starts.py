@@ -1,5 +1,4 @@
-"""First hypotheses from the poses that particles come with: as they are, turned a little, or in several
-conformations."""
+"""First hypotheses from the given poses of particles: as they are, slightly rotated, or in several conformations."""
 
 import numpy as np
 import torch
@@ -13,9 +12,9 @@ FROM_KNOWN_POSES = "a start from known poses (--init local or --fit conformation
 
 
 def given_state(particles: Particles, mode_ids: tuple[int, ...], device: torch.device) -> State:
-    """One hypothesis a particle: the pose it comes with, and its amplitudes as far as it has them for these modes.
+    """One hypothesis a particle: its given pose, and its amplitudes as far as they are given for these modes.
 
-    Raises InputError where there are no poses.
+    Raises InputError if there are no poses.
     """
     euler, shift = particles.require_poses(FROM_KNOWN_POSES)
     as_tensor = lambda a: torch.as_tensor(np.asarray(a), dtype=torch.float32, device=device)  # noqa: E731
@@ -28,7 +27,7 @@ def given_state(particles: Particles, mode_ids: tuple[int, ...], device: torch.d
 
 
 def given_amplitudes(particles: Particles, mode_ids: tuple[int, ...], device: torch.device) -> Tensor:
-    """Amplitudes (n, M) along some modes, 0 along those that the particles know nothing of."""
+    """Amplitudes (n, M) along some modes, 0 along those for which the particles have none."""
     q = np.zeros((len(particles), len(mode_ids)))
     if particles.amplitudes is not None:
         for i, mode in enumerate(mode_ids):
@@ -38,13 +37,13 @@ def given_amplitudes(particles: Particles, mode_ids: tuple[int, ...], device: to
 
 
 def knows_amplitudes(particles: Particles, mode_ids: tuple[int, ...]) -> bool:
-    """Whether the particles come with amplitudes along any of these modes."""
+    """Whether the particles have amplitudes along any of these modes."""
     return particles.amplitudes is not None and bool(set(mode_ids) & set(particles.mode_ids))
 
 
 def with_neighbours(state: State, step_deg: float) -> State:
-    """The hypotheses, and each turned by step_deg about the three axes both ways, so that a poor start is recovered
-    from."""
+    """The hypotheses, and each rotated by step_deg about the three axes in both directions, to recover from a poor
+    start."""
     if step_deg == 0:
         return state
     turns = np.radians(step_deg) * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
@@ -54,7 +53,7 @@ def with_neighbours(state: State, step_deg: float) -> State:
 
 
 def with_conformations(state: State, amplitudes: Tensor) -> State:
-    """The hypotheses, and each in other conformations (C, M) as well, those of one particle together."""
+    """The hypotheses, and each in other conformations (C, M) as well; those of one particle are consecutive."""
     count = 1 + len(amplitudes)
     repeated = _repeated(state, count)
     others = torch.cat([state.amplitudes[:, None], amplitudes.expand(len(state), -1, -1)], dim=1)
@@ -62,7 +61,7 @@ def with_conformations(state: State, amplitudes: Tensor) -> State:
 
 
 def joined(first: State, second: State) -> State:
-    """The hypotheses of both, those of one particle together."""
+    """The hypotheses of both; those of one particle are consecutive."""
     names = ("rotation", "displacement_A", "amplitudes", "particle")
     both = State(*(torch.cat([getattr(first, n), getattr(second, n)]) for n in names))
     return both[torch.argsort(both.particle, stable=True)]

@@ -1,4 +1,4 @@
-"""What every HEMNMA engine offers: the same inputs, the same outputs, the same errors."""
+"""The interface of every HEMNMA engine: the same inputs, outputs and errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,21 +15,21 @@ from continuousflex_deep.progress import note
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 
-# of the structure's radius that the box must hold at least
+# part of the structure's radius that must lie inside the box
 _SEEN = 0.75
 
 
 class Engine(ABC, Generic[L]):
-    """Finds pose and normal-mode amplitudes of particles; made from a structure, its modes and the options of
-    `align`. The work is done in batches, which do not depend on each other."""
+    """Finds pose and normal-mode amplitudes of particles. An engine is made from a structure, its modes and the options
+    of `align`. It works in batches, which are independent of each other."""
 
     options: AlignOptions
     mode_ids: tuple[int, ...]
     radius_A: float  # of the structure's farthest atom from its centre
 
     def check(self, particles: Particles) -> None:
-        """Find what the engine cannot work with before any long work, such as a box that is too small. Says where no
-        CTF is known. That the images are there is for `check_images` to find."""
+        """Find input that the engine cannot work with before long work starts, for example a box that is too small.
+        Reports that no CTF is known. `check_images` checks that the images exist."""
         field_A = particles.box_px * particles.pixel_size_A
         if field_A < 2 * _SEEN * self.radius_A:
             raise InputError(
@@ -38,21 +38,21 @@ class Engine(ABC, Generic[L]):
                 "or extract a larger box"
             )
         if not particles.phase_flipped and particles.ctf is None:
-            note("the particles have no CTF; their images are taken as free of it")
+            note("the particles have no CTF; their images are assumed to be free of it")
 
     def batches(self, particles: Particles, size: int = 0) -> Iterator[np.ndarray]:
-        """Row numbers of one batch after another; size 0 takes batch_size()."""
+        """Row numbers of one batch after another; size 0 is batch_size()."""
         step = size or self.batch_size()
         for start in range(0, len(particles), step):
             yield np.arange(start, min(start + step, len(particles)))
 
     @abstractmethod
     def batch_size(self) -> int:
-        """Particles that are aligned together."""
+        """Number of particles that are aligned together."""
 
     @abstractmethod
     def calibrate(self, batch: Batch) -> L:
-        """What is to be learned from all of these particles."""
+        """Learn from all particles of a batch."""
 
     @abstractmethod
     def calibration_of(self, arrays: Arrays) -> L:
@@ -64,4 +64,4 @@ class Engine(ABC, Generic[L]):
 
     @abstractmethod
     def facts(self, aligned: Particles, calibration: L) -> dict[str, object]:
-        """What the record of a run tells."""
+        """What the record of a run reports."""

@@ -1,4 +1,4 @@
-"""The engine that the options name."""
+"""Selection of the engine by the options."""
 
 from dataclasses import fields
 from pathlib import Path
@@ -16,10 +16,10 @@ from continuousflex_deep.options import AlignOptions
 def make_engine(
     structure: Structure, modes: NormalModes, options: AlignOptions, keep_in: Path | None = None
 ) -> Engine[Any]:
-    """The engine for a structure and its modes; keep_in: folder for batches that are begun.
+    """The engine for a structure and its modes; keep_in: folder for unfinished batches.
 
-    Raises InputError where structure, modes and options do not fit each other or the engine, and
-    MissingDependencyError where the engine's programs are not installed.
+    Raises InputError if structure, modes and options do not fit each other or the engine, and MissingDependencyError if
+    the engine's programs are not installed.
     """
     if options.engine == "xmipp":
         return XmippEngine(structure, modes, options, keep_in)

@@ -35,10 +35,10 @@ from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 from continuousflex_deep.symmetry import point_group
 
-# conformations per mode that the search tries: of the prior where nothing is known yet, fewer of it beside those that
-# were found to occur, and many more in a second look
+# conformations per mode that the search tries: from the prior at first, fewer of these beside those found to occur,
+# and many more in the second search
 _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
-# particles that show this much more weakly than others (in deviations) are looked at a second time
+# particles whose contrast is this many deviations below that of others are searched a second time
 _SECOND_LOOK_ABOVE = 2.5
 
 
@@ -55,20 +55,20 @@ class EmbeddedEngine(Engine[Calibration]):
         self.model = PointModel.from_structure(structure, modes, self.device)
         self.radius_A = self.model.radius_A
         self._residues = torch.as_tensor(structure.residue_index)
-        # of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
+        # deviation of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
         self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
         self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
         self._require_symmetry()
         self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
 
     def _require_symmetry(self) -> None:
-        """InputError unless the model has the symmetry that is claimed, and keeps it."""
+        """InputError unless the model has the stated symmetry and keeps it."""
         if len(self._symmetry) == 1:
             return
         if self.options.fit != "pose":
             raise InputError(
                 f"--symmetry {self.options.symmetry} is for rigid alignment (--fit pose): motions along modes break "
-                "the symmetry, and poses that look the same in the structure differ then; leave it out"
+                "the symmetry, so that equivalent poses of the structure are no longer equivalent; leave it out"
             )
         require_symmetric(self.model, self._symmetry, self.options.symmetry)
 
@@ -83,15 +83,15 @@ class EmbeddedEngine(Engine[Calibration]):
         self._require_modes_of(particles)
 
     def _require_modes_of(self, particles: Particles) -> None:
-        """InputError where poses alone are to be found in conformations that the engine has not all modes for."""
+        """InputError if poses alone are to be found in conformations along modes that the engine does not have."""
         if self.options.fit != "pose" or particles.amplitudes is None:
             return
         bent = [m for i, m in enumerate(particles.mode_ids) if (particles.amplitudes[:, i] != 0).any()]
         if missing := sorted(set(bent) - set(self.mode_ids)):
             raise InputError(
                 f"the particles have amplitudes along modes {missing}, which are not among those given; give --modes "
-                f"and --mode-list '{' '.join(map(str, bent))}', so that each is aligned in its own conformation, or "
-                "remove these columns to align all in that of the structure"
+                f"and --mode-list '{' '.join(map(str, bent))}' to align each in its own conformation, or remove these "
+                "columns to align all in the conformation of the structure"
             )
 
     def batch_size(self) -> int:
@@ -106,11 +106,11 @@ class EmbeddedEngine(Engine[Calibration]):
         calibration = calibrate(band, noise, maker, start)
         if calibration.phase_flipped != band.flipped:
             here, there = ("are", "are not") if calibration.phase_flipped else ("are not", "are")
-            note(f"the images {here} phase flipped, though their file says they {there}; they are taken as they look")
+            note(f"the images {here} phase flipped, but their file states that they {there}; the images decide")
         return calibration
 
     def align_batch(self, batch: Batch, calibration: Calibration) -> BatchResult:
-        """Poses, amplitudes and error bars of some rows; where a particle shows weakly, by a wider search, too."""
+        """Poses, amplitudes and error bars of a batch. Particles with low contrast are searched again, more widely."""
         chosen = batch.particles
         with record_function("images transformed"):
             maker, band, _ = self._transformed(batch, calibration.phase_flipped)
@@ -131,7 +131,7 @@ class EmbeddedEngine(Engine[Calibration]):
 
     @property
     def _may_search(self) -> bool:
-        """Whether all orientations may be searched where that seems needed."""
+        """Whether a search of all orientations is allowed where it seems necessary."""
         o = self.options
         return o.fit != "conformation" and (o.init == "global" or o.search_above_deg > 0)
 
@@ -139,8 +139,8 @@ class EmbeddedEngine(Engine[Calibration]):
         self, chosen: Particles, maker: ScheduleMaker, band: Band, calibration: Calibration, levels: Schedule,
         known: Tensor,
     ) -> Found:  # fmt: skip
-        """What is found from the starts that the options ask for: each particle's given pose or, where that is too
-        uncertain, a search."""
+        """Results from the starts that the options request: each particle's given pose or, if that is too uncertain, a
+        search."""
         spectra, doubtful = calibration.spectra, self._doubtful(chosen)
         if not len(doubtful):
             return descended(band, self._starter(chosen, maker, known)(band, spectra), levels, spectra)
@@ -159,18 +159,18 @@ class EmbeddedEngine(Engine[Calibration]):
         deviation, limit = particles.angle_sd_deg, self.options.search_above_deg
         if self.options.init == "global" or not self._may_search or deviation is None:
             return np.zeros(0, dtype=np.int64)
-        return np.flatnonzero(~(deviation <= limit))  # or not a number
+        return np.flatnonzero(~(deviation <= limit))  # or NaN
 
     def covariance_at(self, batch: Batch, calibration: Calibration) -> Tensor:
-        """Cramér–Rao covariance (k, 5 + M, 5 + M) at the poses and amplitudes that the particles have, without moving
-        them."""
+        """Cramér–Rao covariance (k, 5 + M, 5 + M) at the given poses and amplitudes of the particles, which are not
+        refined."""
         maker, band, _ = self._transformed(batch, calibration.phase_flipped)
         refiner = maker.levels(calibration.fine_px).fine.refiner
         images = band.whitened(calibration.spectra).prefix(len(refiner.disc))
         return refiner.evaluate(images, given_state(batch.particles, self.mode_ids, self.device)).covariance()
 
     def facts(self, aligned: Particles, calibration: Calibration) -> dict[str, object]:
-        """What the record of a run tells: contrast, finest resolution used, and how many particles are ambiguous."""
+        """What the record of a run reports: contrast, finest resolution used, and the number of ambiguous particles."""
         field_A = aligned.box_px * aligned.pixel_size_A
         bright = bool(calibration.spectra.transfer.sum() > 0)
         return {
@@ -181,8 +181,8 @@ class EmbeddedEngine(Engine[Calibration]):
         }
 
     def _transformed(self, batch: Batch, phase_flipped: bool) -> tuple[ScheduleMaker, Band, Tensor]:
-        """The levels for a batch's images, and the images as coefficients and as pixels (k, d, d), of mean 0 and in
-        units of each one's noise."""
+        """The levels for a batch's images, and the images as coefficients and as pixels (k, d, d), with mean 0 and in
+        units of each image's noise."""
         maker = self._maker(batch.particles)
         images = torch.from_numpy(batch.images).to(self.device)
         images = images - images.mean(dim=(1, 2), keepdim=True)
@@ -215,13 +215,13 @@ class EmbeddedEngine(Engine[Calibration]):
         return Band(data, ctf, disc, field_A, flipped)
 
     def _prior(self, per_mode: int, seed: int = 0) -> Tensor:
-        """The reference's conformation, and others as are expected where nothing is known."""
+        """The reference's conformation, and others drawn from the prior."""
         modes = len(self.mode_ids)
         return prior_conformations(modes, self.prior_sd_A, per_mode * modes, seed).to(self.device)
 
     def _starter(self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0) -> Start:
-        """What gives each particle its first hypotheses: the search in some conformations (C, M), or the pose it comes
-        with."""
+        """The function that gives each particle its first hypotheses: a search in some conformations (C, M), or its
+        given pose."""
         o, ids = self.options, self.mode_ids
         if o.fit == "conformation":
             given = given_state(particles, ids, self.device)
@@ -241,7 +241,8 @@ class EmbeddedEngine(Engine[Calibration]):
     def _searcher(
         self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0
     ) -> Start:
-        """What finds each particle's first hypotheses among all orientations, in some conformations (C, M)."""
+        """The function that finds each particle's first hypotheses among all orientations, in some conformations (C,
+        M)."""
         o = self.options
         library = self._library(maker, conformations)
         known = given_amplitudes(particles, self.mode_ids, self.device) if o.fit == "pose" else None
@@ -249,13 +250,13 @@ class EmbeddedEngine(Engine[Calibration]):
         def search(band: Band, spectra: Spectra) -> State:
             images = band.whitened(spectra).prefix(len(library.disc))
             given = None if known is None else known[: len(band.data)]
-            # hypotheses a little farther apart than neighbours on the grid, so that they are different ones
+            # a little more than the distance of neighbours on the grid, so that hypotheses are distinct
             return library.best(images, hypotheses or o.n_hypotheses, 1.15 * o.angular_step_deg, given)
 
         return search
 
     def _library(self, maker: ScheduleMaker, conformations: Tensor) -> ReferenceLibrary:
-        """The references for this size of image and these conformations; the last two libraries are kept."""
+        """The references for this image size and these conformations; the last two libraries are kept."""
         key, o = (maker.box_px, maker.field_A, conformations.cpu().numpy().tobytes()), self.options
         if key not in self._libraries:
             shift_A, disc = o.max_shift_percent / 100 * maker.field_A, maker.coarse_disc()

@@ -29,23 +29,23 @@ from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 
 _SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
-# options that its program cannot follow
+# options that Xmipp's program does not support
 _OF_THE_EMBEDDED_ENGINE = (
     "init", "fit", "search_above_deg", "local_step_deg", "n_hypotheses", "motion_prior_A", "angular_step_deg",
     "symmetry", "max_shift_percent",
 )  # fmt: skip
-# what its program must offer
+# options that the program must have
 _NEEDED = ("--modes", "--resume", "--centerPDB", "--discrAngStep", "--projMatch", "--trustradius_scale")
 _IMAGES_PER_PROCESS = 16
-_MOST_ATOMS = 99_999  # that a PDB file numbers in digits, as its programs read it
-_DISC, _OUTSIDE = 0.25, 0.45  # of the box: what is seen as the particle, and what as the ground
-_FARTHEST = 0.15  # of the box: its search goes to 0.1, its descent has no bound
-_CLEAR = 4.0  # standard errors by which dark particles must stand out to be taken for such
+_MOST_ATOMS = 99_999  # of a PDB file as its programs read it, with numbers in decimal digits
+_DISC, _OUTSIDE = 0.25, 0.45  # of the box: within is the particle, beyond is background
+_FARTHEST = 0.15  # of the box: its search covers 0.1, its descent is unlimited
+_CLEAR = 4.0  # standard errors by which particles must be darker than the background to count as dark
 
 
 @dataclass(frozen=True)
 class XmippLearned:
-    """dark: whether particles are darker than their ground, so that images are inverted for Xmipp."""
+    """dark: whether particles are darker than the background, so that images are inverted for Xmipp."""
 
     dark: bool
     phase_flipped: bool
@@ -57,9 +57,9 @@ class XmippLearned:
 class XmippEngine(Engine[XmippLearned]):
     """Xmipp's HEMNMA for one structure and its modes.
 
-    keep_in: folder in which batches that were begun are kept, so that a killed run loses one image a process at most;
-    without it they are done in temporary folders. Raises MissingDependencyError where Xmipp is not installed and
-    InputError for options that it cannot follow.
+    keep_in: folder for unfinished batches, so that a killed run loses at most one image a process; without it, batches
+    use temporary folders. Raises MissingDependencyError if Xmipp is not installed and InputError for options that it
+    does not support.
     """
 
     def __init__(
@@ -92,8 +92,8 @@ class XmippEngine(Engine[XmippLearned]):
         return self.options.batch or _IMAGES_PER_PROCESS * self.options.xmipp_processes
 
     def calibrate(self, batch: Batch) -> XmippLearned:
-        """The contrast's sign. Whether phases are flipped is what the file says of its images, which stay as they are:
-        only the copies for Xmipp, which knows no CTF, are flipped."""
+        """The contrast's sign. Whether phases are flipped is taken from the particle file, and the images themselves
+        are not changed: only the copies for Xmipp, which does not model a CTF, are phase flipped."""
         contrast = contrast_of(self._images(batch))
         standard_error = contrast.std() / np.sqrt(len(contrast))
         dark = bool(contrast.mean() < -_CLEAR * standard_error)
@@ -103,8 +103,8 @@ class XmippEngine(Engine[XmippLearned]):
         return XmippLearned(bool(arrays["dark"]), bool(arrays["phase_flipped"]))
 
     def align_batch(self, batch: Batch, calibration: XmippLearned) -> BatchResult:
-        """Results of a batch: as Xmipp gives them, in our units. Its cost, half the squared difference of normalised
-        images under a Gaussian weight, becomes the score 1 - cost."""
+        """Results of a batch as Xmipp gives them, in our units. Its cost (half the squared difference of normalised
+        images under a Gaussian weight) becomes the score 1 - cost."""
         chosen, o = batch.particles, self.options
         with self._folder(batch.rows) as folder:
             run = XmippRun(folder, len(batch))
@@ -145,15 +145,16 @@ class XmippEngine(Engine[XmippLearned]):
         }
 
     def _images(self, batch: Batch) -> Images:
-        """The images as Xmipp wants them, but for their sign: phase flipped, their ground 0 and their deviation 1."""
+        """The images as Xmipp needs them, apart from their sign: phase flipped, with background 0 and deviation 1."""
         images, particles = batch.images, batch.particles
         if not particles.phase_flipped and particles.ctf is not None:
             images = np.asarray(phase_flip(torch.as_tensor(images), particles).numpy(), dtype=np.float32)
         return normalized(images)
 
     def _launch(self, command: list[str], run: XmippRun, ids: np.ndarray) -> None:
-        """Run the program until all images have results. One at which the serial program dies twice, though it did
-        others, gets the mark of a failed fit, so that it does not hold up the rest. DeepError for other failures."""
+        """Run the program until all images have results. If the serial program dies twice at the same image, although
+        it processed others, that image is marked as a failed fit and the run continues. DeepError for other
+        failures."""
         tried = -1
         while True:
             finished = run.clear_scratch()
@@ -171,17 +172,17 @@ class XmippEngine(Engine[XmippLearned]):
                         tried = stuck
                         continue
                     run.give_up(stuck)
-                    note(f"particle {ids[stuck]}: Xmipp fails at its image and marks it as a failed fit ({error})")
+                    note(f"particle {ids[stuck]}: Xmipp fails at its image, which is marked as a failed fit ({error})")
 
     def _on_all(self, command: list[str]) -> list[str]:
-        """The command on as many processes as the options say."""
+        """The command on as many processes as the options request."""
         if self.options.xmipp_processes == 1:
             return command
         return mpi_command(self.options.xmipp_launcher, self.options.xmipp_processes, command)
 
     @contextmanager
     def _folder(self, rows: np.ndarray) -> Iterator[Path]:
-        """Where a batch is done."""
+        """The folder of a batch."""
         if self.keep_in is not None:
             yield self.keep_in / f"xmipp-{rows[0]:08d}-{len(rows)}"
             return
@@ -189,26 +190,26 @@ class XmippEngine(Engine[XmippLearned]):
             yield Path(folder) / "batch"
 
     def _require_abilities(self) -> None:
-        """MissingDependencyError for a program of another time, which does not offer what is needed."""
+        """MissingDependencyError if the program is of another version that lacks what is needed."""
         command = self._on_all([str(self.program), "--help"])
         try:
             said = subprocess.run(
                 command, env=XMIPP.environment(self.program), capture_output=True, timeout=60, check=False
             )
         except subprocess.TimeoutExpired as error:
-            raise MissingDependencyError(f"'{shlex.join(command)}' does not answer; install Xmipp anew") from error
+            raise MissingDependencyError(f"'{shlex.join(command)}' does not respond; reinstall Xmipp") from error
         text = (said.stdout + said.stderr).decode(errors="replace").strip()
         last = text.splitlines()[-1] if text else "nothing"
         if said.returncode and self.options.xmipp_processes > 1:
             raise MissingDependencyError(
                 f"Xmipp's program does not start on {self.options.xmipp_processes} processes ('{shlex.join(command)}', "
-                f"exit {said.returncode}); give fewer or another --xmipp-launcher. It says: {last}"
+                f"exit {said.returncode}); give fewer or another --xmipp-launcher. Its message: {last}"
             )
         if missing := [name for name in _NEEDED if name not in text]:
             version = XMIPP.version(self.program) or "unknown"
             raise MissingDependencyError(
                 f"'{self.program}' (version {version}) does not offer {', '.join(missing)}, which is needed; "
-                f"Xmipp 3.25 does. It says: {last}"
+                f"Xmipp 3.25 does. Its message: {last}"
             )
 
 
@@ -218,8 +219,8 @@ def _require_options(options: AlignOptions, structure: Structure) -> None:
     if other:
         flags = ", ".join("--" + name.replace("_", "-") for name in other)
         raise InputError(
-            f"Xmipp's engine cannot follow {flags}: it searches pose and amplitudes of every particle anew, with "
-            "shifts of up to 10% of the box; leave them out, or use --engine embedded"
+            f"Xmipp's engine cannot follow {flags}: it searches pose and amplitudes of every particle from the "
+            "beginning, with shifts of up to 10% of the box; leave them out, or use --engine embedded"
         )
     if not options.modes:
         raise InputError("Xmipp's engine needs normal modes (--modes)")
@@ -230,31 +231,31 @@ def _require_options(options: AlignOptions, structure: Structure) -> None:
         )
     if structure.is_pseudoatomic and structure.sigma_A is None:
         raise InputError(
-            "the pseudoatoms' file does not tell the width of the Gaussians (REMARK fixedGaussian), which Xmipp needs; "
-            "make them by the pseudoatoms command or Xmipp's"
+            "the pseudoatoms' file does not state the width of the Gaussians (REMARK fixedGaussian), which Xmipp "
+            "needs; make them with the pseudoatoms command or Xmipp's program"
         )
 
 
 def normalized(images: Images) -> Images:
-    """Images (n, d, d) with a ground of mean 0 and a deviation of 1. A constant in them would lead Xmipp astray: its
-    Gaussian weight makes a blob of it."""
+    """Images (n, d, d) with a background of mean 0 and a deviation of 1. A constant in them would mislead Xmipp, whose
+    Gaussian weight turns it into a blob."""
     ground = images[:, _radius(images) > _OUTSIDE].mean(axis=1, dtype=np.float64)
     deviation = images.std(axis=(1, 2), dtype=np.float64)
     return np.asarray((images - ground[:, None, None]) / deviation[:, None, None], dtype=np.float32)
 
 
 def contrast_of(images: Images) -> np.ndarray:
-    """By how much (n,) the middle of each normalised image (n, d, d) is brighter than its ground."""
+    """By how much (n,) the centre of each normalised image (n, d, d) is brighter than its background."""
     return np.asarray(images[:, _radius(images) < _DISC].mean(axis=1, dtype=np.float64))
 
 
 def _radius(images: Images) -> np.ndarray:
-    """Distance (d, d) of the pixels from the middle, in boxes."""
+    """Distance (d, d) of the pixels from the centre, in boxes."""
     axis = np.arange(images.shape[-1]) - images.shape[-1] // 2
     return np.hypot(axis[:, None], axis[None, :]) / images.shape[-1]
 
 
 def _power_of_two(box_px: int) -> int:
-    """The nearest one below, or above where it is closer."""
+    """The power of two below the box size, or the one above if that is closer."""
     below = 1 << (box_px.bit_length() - 1)
     return below if box_px - below <= 2 * below - box_px else 2 * below

@@ -1,4 +1,4 @@
-"""One run of Xmipp's HEMNMA program in a folder of its own: what it reads, its command, what it found."""
+"""One run of Xmipp's HEMNMA program in its own folder: inputs, command, results."""
 
 import contextlib
 import shutil
@@ -21,7 +21,7 @@ from continuousflex_deep.progress import progress_bar
 
 _STACK, _IMAGES, _MODES, _ATOMS = "images.mrcs", "images.xmd", "modes.xmd", "atoms.pdb"
 _DONE, _RESULT, _LOG = "nmaDone.xmd", "result.xmd", "log.txt"
-_SCRATCH = ("_node*", "nmaTodo.xmd")  # what a killed program leaves
+_SCRATCH = ("_node*", "nmaTodo.xmd")  # files that a killed program leaves
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class XmippFound:
 
 
 class XmippRun:
-    """The folder in which the program aligns `count` images; one that was begun before is gone on with."""
+    """The folder in which the program aligns `count` images. A run that was interrupted there is continued."""
 
     def __init__(self, folder: Path, count: int) -> None:
         self.folder, self.count = folder, count
@@ -45,7 +45,7 @@ class XmippRun:
         return (self.folder / _RESULT).is_file()
 
     def write_inputs(self, structure: Structure, modes: NormalModes, images: Images, pixel_size_A: float) -> None:
-        """Images (k, d, d) and the reference as the program wants them. Files of a run that was begun stay."""
+        """Write images (k, d, d) and reference in the program's formats. Files of an interrupted run are kept."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / _IMAGES).is_file():
             return
@@ -83,11 +83,12 @@ class XmippRun:
 
     @property
     def log(self) -> Path:
-        """What the program says."""
+        """The file with the program's messages."""
         return self.folder / _LOG
 
     def clear_scratch(self) -> int:
-        """Make a folder that a killed program left fit to be gone on in. Returns how many images it had finished."""
+        """Prepare a folder that a killed program left, so that it can continue there. Returns the number of finished
+        images."""
         for pattern in _SCRATCH:
             for path in self.folder.glob(pattern):
                 if path.is_dir():
@@ -98,23 +99,23 @@ class XmippRun:
         if not done.is_file():
             return 0
         kept, finished = _whole_rows(done.read_text(errors="replace"))
-        if not finished:  # only a header, which the program writes itself
+        if not finished:  # only a header, which the program writes again
             done.unlink()
         else:
             with atomic_path(done) as temporary:
                 temporary.write_text(kept)
-        if finished >= self.count:  # it was killed before the last step, which gives the file its name
+        if finished >= self.count:  # killed before the last step, which renames the file
             done.replace(self.folder / _RESULT)
         return min(finished, self.count)
 
     def first_unfinished(self) -> int | None:
-        """The first image (from 0) without a result, at which a serial program was; None where all have one."""
+        """The first image (from 0) without a result, at which a serial program stopped; None if all have one."""
         done = self.folder / _DONE
         finished = _images_of(done.read_text(errors="replace")) if done.is_file() else set()
         return next((image for image in range(self.count) if _name(image) not in finished), None)
 
     def give_up(self, image: int) -> None:
-        """Give an image (from 0) the mark of a failed fit, as the program writes it: cost -1."""
+        """Mark an image (from 0) as a failed fit, as the program does: cost -1."""
         done = self.folder / _DONE
         text, _ = _whole_rows(done.read_text(errors="replace"))
         columns = [line.split()[0].lstrip("_") for line in text.splitlines() if line.lstrip().startswith("_")]
@@ -125,21 +126,21 @@ class XmippRun:
 
     @contextlib.contextmanager
     def watched(self, finished: int) -> Iterator[Callable[[], None]]:
-        """Shows how many images are finished, with a function that looks again."""
+        """Show the number of finished images; yields a function that updates it."""
         with progress_bar("Xmipp, this batch", self.count, initial=finished) as bar:
 
             def look() -> None:
                 with contextlib.suppress(OSError):
                     now = len(_images_of((self.folder / _DONE).read_text(errors="replace")))
-                    if now > bar.n:  # a bar that is drawn anew each second fills the log of a run of days
+                    if now > bar.n:  # a bar that is redrawn every second fills the log of a run of days
                         bar.update(min(now, self.count) - bar.n)
 
             yield look
 
     def found(self) -> XmippFound:
-        """Results in the order of the images, whatever the order in which they were finished.
+        """Results in the order of the images, in whatever order they were finished.
 
-        Raises DeepError where some are missing and FormatError for a file that is not what the program writes.
+        Raises DeepError if some are missing and FormatError for a file that the program did not write.
         """
         path = self.folder / _RESULT
         if not path.is_file():
@@ -160,15 +161,15 @@ class XmippRun:
         )
 
     def drop_images(self) -> None:
-        """Forget the copies of images, once the results are there."""
+        """Remove the copies of images after the results exist."""
         (self.folder / _STACK).unlink(missing_ok=True)
 
 
 def _rename_pseudoatoms(path: Path) -> None:
-    """Give pseudoatoms the name by which Xmipp knows them when it looks for their centre.
+    """Give pseudoatoms the atom name with which Xmipp finds their centre.
 
-    It asks for EN, which older releases read from the middle of DENS. The sources of July 2025 read the whole name,
-    find no weights, and centre on what is no number, so that the reference is empty.
+    It looks for EN, which older releases read from the middle of DENS. The sources of July 2025 read the whole name,
+    find no weights, and centre on NaN, so that the reference is empty.
     """
     lines = path.read_text().splitlines(keepends=True)
     named = [line[:12] + " EN " + line[16:] if line.startswith(("ATOM", "HETATM")) else line for line in lines]
@@ -176,22 +177,22 @@ def _rename_pseudoatoms(path: Path) -> None:
 
 
 def _name(image: int) -> str:
-    """What the program calls an image (from 0)."""
+    """The program's name of an image (from 0)."""
     return f"{image + 1:06d}@{_STACK}"
 
 
 def _images_of(text: str) -> set[str]:
-    """Names of the images that have a whole row in a table."""
+    """Names of the images that have a complete row in a table."""
     return {word for line in _whole_rows(text)[0].splitlines() for word in line.split() if "@" in word}
 
 
 def _numbers(table: Table, columns: list[str]) -> np.ndarray:
-    """Columns as numbers, which may be none."""
+    """Columns as numbers, which may be NaN."""
     return np.stack([table[name].astype(np.float64) for name in columns], axis=1)
 
 
 def _sound(found: XmippFound) -> XmippFound:
-    """The same with the marks of failed fits where a number is none: one image must not hold up the others."""
+    """The same with the marks of failed fits in place of NaN, so that one image does not stop the others."""
     parts = (found.euler_deg, found.shift_px, found.amplitudes, found.cost[:, None])
     bad = ~np.isfinite(np.concatenate(parts, axis=1)).all(axis=1)
     euler_deg, shift_px, amplitudes, _ = (np.where(bad[:, None], 0.0, part) for part in parts)
@@ -205,7 +206,7 @@ def _rows_of_images(path: Path, table: Table, count: int) -> np.ndarray:
         number = name.partition("@")[0]
         if not number.isdigit():
             raise FormatError(f"'{path}', row {row + 1}: image name '{name}'; expected NUMBER@STACK")
-        row_of[int(number) - 1] = row  # of an image that was done twice, the later result
+        row_of[int(number) - 1] = row  # the later result of an image that was processed twice
     missing = sorted(set(range(count)) - row_of.keys())
     if missing:
         raise DeepError(
@@ -216,7 +217,7 @@ def _rows_of_images(path: Path, table: Table, count: int) -> np.ndarray:
 
 
 def _whole_rows(text: str) -> tuple[str, int]:
-    """A table as Xmipp writes it, without rows that were cut off, and the number of different images in it."""
+    """A table that Xmipp wrote, without rows that were cut off, and the number of different images in it."""
     lines = text.splitlines(keepends=True)
     columns = sum(line.lstrip().startswith("_") for line in lines)
     kept, images = [], set()
@@ -232,7 +233,7 @@ def _whole_rows(text: str) -> tuple[str, int]:
 
 
 def _fields(line: str) -> int:
-    """Number of fields of a row, of which one with blanks stands between quotes; -1 where a quote is open."""
+    """Number of fields of a row, one of which may contain blanks between quotes; -1 if a quote is not closed."""
     pieces: Sequence[str] = line.split("'")
     if len(pieces) % 2 == 0:
         return -1

@@ -95,8 +95,8 @@ def test_flipped_images_are_found_as_well(plate: Particles, tmp_path: Path, caps
     assert_found(near_truth(flipped), plate)
     assert "though" not in capsys.readouterr().err
     for particles, said, is_flipped in (
-        (flipped.replace(phase_flipped=False), "are phase flipped, though their file says they are not", True),
-        (plate.replace(phase_flipped=True), "are not phase flipped, though their file says they are", False),
+        (flipped.replace(phase_flipped=False), "are phase flipped, but their file states that they are not", True),
+        (plate.replace(phase_flipped=True), "are not phase flipped, but their file states that they are", False),
     ):
         found = near_truth(particles)
         assert said in capsys.readouterr().err
