@@ -6,10 +6,12 @@ from pathlib import Path
 
 from torch import nn
 
+from continuousflex_deep.figures.training import save_training
+from continuousflex_deep.io.training_curves import History, curves_of, write_curves
 from continuousflex_deep.nn.board import Board
 from continuousflex_deep.nn.checkpoint import BEST, LAST, Checkpoint, Weights, save_checkpoint
-from continuousflex_deep.nn.curves import History, draw_curves, write_curves
 
+PICTURE = "curves.png"
 # makes a checkpoint with a history, to resume from or not
 Describe = Callable[[History, bool], Checkpoint]
 
@@ -39,7 +41,7 @@ class Keeper:
         if final or time.monotonic() - self._written >= self.seconds:
             self.write_best()
             save_checkpoint(self.folder / LAST, describe(history, True))
-            draw_curves(self.folder, history)
+            save_training(self.folder / PICTURE, curves_of(history))
             self._written = time.monotonic()
 
     def write_best(self) -> None:

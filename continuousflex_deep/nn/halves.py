@@ -16,7 +16,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.nn.curves import ERRORS
+from continuousflex_deep.io.training_curves import VALIDATION_ERRORS
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
 from continuousflex_deep.nn.predict import Model, load_models
 from continuousflex_deep.nn.preparation import HALVES
@@ -56,12 +56,12 @@ def load_half_sets(folders: tuple[str, ...]) -> HalfSets:
 
 
 def disagreement(first: Prediction, second: Prediction) -> dict[str, Floats]:
-    """By how much two networks differ about each particle (n,), over √2, by names of curves.ERRORS."""
+    """By how much two networks differ about each particle (n,), over √2, by the names in VALIDATION_ERRORS."""
     return {name: values / 2**0.5 for name, values in first.differences(second).items()}
 
 
 def expected_errors(particles: Particles) -> dict[str, float]:
-    """The mean errors that particles' own error bars stand for, by names of curves.ERRORS.
+    """The mean errors that particles' own error bars stand for, by the names in VALIDATION_ERRORS.
 
     Of Gaussian errors; a rotation by a small angle about a random axis turns the three axes by π/4 of it on average.
     """
@@ -85,4 +85,4 @@ def told(disagreements: dict[str, float], expected: dict[str, float]) -> str:
 
 
 def _listed(errors: dict[str, float]) -> str:
-    return ", ".join(f"{ERRORS[name]} {value:.3g}" for name, value in errors.items())
+    return ", ".join(f"{VALIDATION_ERRORS[name]} {value:.3g}" for name, value in errors.items())

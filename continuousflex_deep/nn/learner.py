@@ -11,10 +11,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from continuousflex_deep.devices import mixed_precision
 from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.io.training_curves import History
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint, new_network
 from continuousflex_deep.nn.checkpointing import copied
-from continuousflex_deep.nn.curves import History
 from continuousflex_deep.nn.data import ctf_of, image_batches
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.labels import Labels

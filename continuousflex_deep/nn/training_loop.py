@@ -2,8 +2,8 @@
 
 import time
 
+from continuousflex_deep.io.training_curves import History
 from continuousflex_deep.nn.checkpointing import Keeper
-from continuousflex_deep.nn.curves import History
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.learner import Learner
 from continuousflex_deep.nn.preparation import Training

@@ -4,27 +4,29 @@ from pathlib import Path
 from typing import Any
 
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.training_curves import TABLE, VALIDATION_ERRORS, curve_files
 from continuousflex_deep.report.csv_columns import read_columns
 
-_TABLE, _RECORD = "curves.csv", "train.json"
+_RECORD = "train.json"
 _NEEDED = ("epoch", "train_loss", "validation_loss")
 
 
 def is_unfinished(folder: str) -> bool:
     """Whether a training has written curves, but not yet the record of its end."""
     path = Path(folder)
-    return path.is_dir() and not (path / _RECORD).is_file() and any(path.rglob(_TABLE))
+    return path.is_dir() and not (path / _RECORD).is_file() and bool(curve_files(path))
 
 
 def training_content(folder: str, name: str) -> dict[str, Any]:
     """The curves of all networks in a model's folder, by what they are called. InputError where there are none."""
     path = Path(folder)
-    files = sorted(path.rglob(_TABLE), key=lambda file: (len(file.parts), file))
+    files = curve_files(path)
     if not files:
-        raise InputError(f"model: '{folder}' has no {_TABLE}; give a folder that the train command wrote")
+        raise InputError(f"model: '{folder}' has no {TABLE}; give a folder that the train command wrote")
     networks = {file.parent.relative_to(path).as_posix(): file for file in files}
     return {
         "name": name,
+        "error_labels": VALIDATION_ERRORS,
         "networks": [
             {"name": "" if network == "." else network, "curves": _curves(file)} for network, file in networks.items()
         ],

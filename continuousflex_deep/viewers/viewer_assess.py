@@ -1,12 +1,9 @@
 """Shows an assessment: the article's tables, histograms of errors, and correlations of groups' maps."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-from pwem.viewers import EmPlotter
 from pyworkflow.protocol import params
 from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
 
@@ -22,6 +19,7 @@ from continuousflex_deep.figures.assessment import (
 )
 from continuousflex_deep.io.fsc_table import read_fsc
 from continuousflex_deep.protocols.protocol_assess import CfdProtAssess
+from continuousflex_deep.viewers.plotting import figure_window
 
 
 class CfdAssessViewer(ProtocolViewer):
@@ -47,22 +45,14 @@ class CfdAssessViewer(ProtocolViewer):
 
     def _showTables(self, _param: str | None = None) -> list[Any]:
         text = self._file("tables.txt").read_text(encoding="utf-8")
-        return [_window("Tables", text_size(text), partial(draw_text, text))]
+        return [figure_window("Tables", text_size(text), partial(draw_text, text))]
 
     def _showErrors(self, _param: str | None = None) -> list[Any]:
         errors = read_errors(self._file(ERRORS_FILE))
-        return [_window("Errors", errors_size(errors), partial(draw_errors, errors))]
+        return [figure_window("Errors", errors_size(errors), partial(draw_errors, errors))]
 
     def _showGroups(self, _param: str | None = None) -> list[Any]:
         groups = {}
         for facts in self.protocol.getGroups():
             groups[facts["group"]] = read_fsc(self._file(facts["group"]) / "fsc.csv")
-        return [_window("Groups", groups_size(groups), partial(draw_groups, groups))]
-
-
-def _window(title: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> EmPlotter:
-    """A window with a figure that brings its own layout."""
-    plotter = EmPlotter(windowTitle=title, figsize=size)
-    plotter.tightLayoutOn = False
-    draw(plotter.getFigure())
-    return plotter
+        return [figure_window("Groups", groups_size(groups), partial(draw_groups, groups))]

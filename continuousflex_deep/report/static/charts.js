@@ -7,10 +7,6 @@ const FONT = { family: 'system-ui, "Segoe UI", "Helvetica Neue", "DejaVu Sans", 
 // nothing that would send a chart to a server
 const OFFLINE = { displaylogo: false, showSendToCloud: false, plotlyServerURL: "" };
 const CONFIG = { ...OFFLINE, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"] };
-const ERRORS = {
-  amplitude_error_A: "amplitudes, mean |error| [Å]", angle_error_deg: "angular distance [°]",
-  shift_error_A: "shifts, mean |error| [Å]",
-};
 const THRESHOLDS = [0.143, 0.5];
 const CORRECTED = "half maps, corrected";
 
@@ -109,11 +105,11 @@ function showTrainings(trainings) {
       byId("trainings").append(element("div", { className: "card" },
         element("h3", {}, network.name ? `${one.name}: ${network.name}` : one.name),
         ...(one.unfinished ? [element("p", { className: "told" }, "This training is not finished.")] : []), charts));
-      drawTraining(charts, network.curves);
+      drawTraining(charts, network.curves, one.error_labels);
     }
 }
 
-function drawTraining(charts, curves) {
+function drawTraining(charts, curves, errorLabels) {
   const simulated = (curves.simulated ?? []).reduce((sum, value) => sum + value, 0);
   const grey = simulated ? [{
     type: "rect", yref: "paper", x0: 0.5, x1: simulated + 0.5, y0: 0, y1: 1, fillcolor: "#e3e8ed", line: { width: 0 },
@@ -129,7 +125,7 @@ function drawTraining(charts, curves) {
   const more = { shapes: grey, annotations: notes };
   chart(charts, [line("train_loss", "training", LINES[0]), line("validation_loss", "validation", LINES[1])],
     layoutOf(axis("epoch"), axis("loss", lossScale(curves)), more));
-  for (const [name, label] of Object.entries(ERRORS))
+  for (const [name, label] of Object.entries(errorLabels))
     if (name in curves)
       chart(charts, [line(name, "validation", LINES[1])],
         layoutOf(axis("epoch"), axis(label, { rangemode: "tozero" }), { ...more, showlegend: false }));

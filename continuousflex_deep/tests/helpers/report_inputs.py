@@ -10,7 +10,7 @@ import numpy as np
 from continuousflex_deep.cli import main
 from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, write_landscape_table
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.nn.curves import write_curves
+from continuousflex_deep.io.training_curves import write_curves
 from continuousflex_deep.options import TrainOptions
 
 N, RESIDUES, MODES = 48, 40, (7, 8)

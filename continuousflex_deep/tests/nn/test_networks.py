@@ -14,12 +14,12 @@ from continuousflex_deep.commands import train
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
+from continuousflex_deep.io.training_curves import TABLE
 from continuousflex_deep.nn import learner as learning
 from continuousflex_deep.nn import schedule, training_loop
 from continuousflex_deep.nn.board import FOLDER, Board
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint, model_files
 from continuousflex_deep.nn.checkpointing import Keeper
-from continuousflex_deep.nn.curves import TABLE
 from continuousflex_deep.nn.data import split_halves
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.loss import Loss

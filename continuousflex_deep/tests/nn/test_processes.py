@@ -13,9 +13,9 @@ import torch
 
 from continuousflex_deep.commands import train
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.training_curves import TABLE
 from continuousflex_deep.nn import learner as learning
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint
-from continuousflex_deep.nn.curves import TABLE
 from continuousflex_deep.nn.distributed import Team, training_together
 from continuousflex_deep.nn.preparation import prepare, read_labelled
 from continuousflex_deep.nn.validate import validate

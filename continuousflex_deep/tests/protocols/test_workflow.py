@@ -30,12 +30,12 @@ from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import mode_ids_of, particles_from_set
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.training_curves import read_curves
 from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.tests.helpers.windows import button, messages, run_for, run_until, virtual_screen
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
-from continuousflex_deep.viewers.viewer_training import read_curves
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 IMAGES, PIXEL_SIZE_A, BOX_PX = 48, 3.0, 32
