@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from continuousflex_deep.assessment.article_tables import Cell, Table, article_tables, write_errors, write_tables
 from continuousflex_deep.assessment.centroids import GroupAgreement
 from continuousflex_deep.assessment.evaluation import Evaluation
@@ -16,11 +14,8 @@ from continuousflex_deep.figures.assessment import (
     CENTROID,
     ERRORS_FILE,
     MASKED,
-    draw_errors,
-    draw_groups,
-    errors_size,
-    groups_size,
-    save_png,
+    save_errors,
+    save_groups,
 )
 from continuousflex_deep.io.fsc_table import THRESHOLDS
 from continuousflex_deep.io.names import distinct
@@ -95,14 +90,10 @@ def write_assessment(folder: Path, assessment: Assessment) -> None:
     if comparisons:
         write_errors(folder / ERRORS_FILE, comparisons)
         errors = {name: one.errors for name, one in comparisons.items()}
-        figure = Figure(figsize=errors_size(errors))
-        draw_errors(errors, figure)
-        save_png(folder / "errors.png", figure)
+        save_errors(folder / "errors.png", errors)
     if assessment.groups:
         from continuousflex_deep.assessment.centroids import write_groups  # torch, as above
 
         write_groups(folder, assessment.groups)
         curves = {g.group.name: {n: (g.frequency, c) for n, c in g.curves.items()} for g in assessment.groups}
-        figure = Figure(figsize=groups_size(curves))
-        draw_groups(curves, figure)
-        save_png(folder / "fsc.png", figure)
+        save_groups(folder / "fsc.png", curves)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from continuousflex_deep.figures.landscape import draw_landscape
+from continuousflex_deep.figures.landscape import save_landscape
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.tables import format_rows
@@ -33,7 +33,7 @@ def run(options: LandscapeOptions) -> None:
     folder = Path(options.output)
     write_landscape(folder, landscape, tuple(Path(path).stem for path in options.particles))
     explained = landscape.reduction.explained if isinstance(landscape.reduction, PCA) else None
-    draw_landscape(folder / "landscape.png", landscape.coordinates, explained, landscape.outlier, source,
+    save_landscape(folder / "landscape.png", landscape.coordinates, explained, landscape.outlier, source,
                    [Path(p).name for p in options.particles], landscape.labels)  # fmt: skip
     facts: dict[str, Any] = {"particles": len(merged), "outliers": int(landscape.outlier.sum())}
     if isinstance(landscape.reduction, Embedding):

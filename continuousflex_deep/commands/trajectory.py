@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.figures.movies import to_and_fro, write_gif, write_mp4
+from continuousflex_deep.figures.trajectory import LandscapePlane, trajectory_pictures
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.records import write_record
@@ -16,7 +18,6 @@ from continuousflex_deep.landscape.landscape import Landscape, read_landscape
 from continuousflex_deep.motion import deformed
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import TrajectoryOptions
-from continuousflex_deep.trajectories.movies import LandscapePlane, draw_frames, to_and_fro, write_gif, write_mp4
 from continuousflex_deep.trajectories.paths import density_of, make_trajectory
 from continuousflex_deep.trajectories.scripts import FRAMES, shown_map, write_scripts
 
@@ -117,8 +118,8 @@ def _write_movies(
     if options.movie == "none":
         return []
     plane = LandscapePlane(landscape.coordinates[~landscape.outlier], landscape.labels)
-    pictures = to_and_fro(draw_frames(trajectory, structure, frames_A, plane))
-    write_gif(folder / names[0], pictures, options.frames_per_second)
+    pictures = to_and_fro(trajectory_pictures(trajectory, structure, frames_A, plane))
+    write_gif(folder / names[0], pictures, round(1000 / options.frames_per_second))
     if options.movie == "gif":
         return names[:1]
     if write_mp4(folder / names[1], pictures, options.frames_per_second):

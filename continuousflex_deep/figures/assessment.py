@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
+from continuousflex_deep.figures.saving import save_png
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.fsc_table import THRESHOLDS
 from continuousflex_deep.io.groups import COLOURS
@@ -20,7 +21,7 @@ _BEYOND = 1.5  # times the finest frequency at which maps agree with their centr
 _MOST_MODES = 4  # with more of them, their mean error is shown alone
 _BINS = (8, 40)  # of a histogram, by the number of particles
 _SMALLEST = (2.0, 1e-4)  # percentile of errors, and share of the largest one, at which the axis begins
-_PANEL_INCH = (3.6, 3.2)
+_PANEL_INCH, _DPI = (3.6, 3.2), 130
 # names of a group's curves: of the conformations that its map is compared with, and of what noise allows
 CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
 MASKED = ", masked"  # ends the names of curves within a mask
@@ -85,6 +86,13 @@ def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> N
     _legend_below(figure)
 
 
+def save_errors(path: str | Path, errors: Mapping[str, Mapping[str, Floats]]) -> None:
+    """PNG of the histograms."""
+    figure = Figure(figsize=errors_size(errors))
+    draw_errors(errors, figure)
+    save_png(path, figure, _DPI)
+
+
 def _error_bins(errors: list[Floats]) -> Floats:
     """Edges of bins of equal width in the logarithm that hold errors (n,) of all comparisons."""
     largest = max(float(values.max()) for values in errors) * 1.001 or 1.0
@@ -125,6 +133,13 @@ def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
     _legend_below(figure)
 
 
+def save_groups(path: str | Path, groups: Mapping[str, Curves]) -> None:
+    """PNG of the groups' curves."""
+    figure = Figure(figsize=groups_size(groups))
+    draw_groups(groups, figure)
+    save_png(path, figure, _DPI)
+
+
 def _line(number: int) -> dict[str, Any]:
     """Colour and dashes of a line; neither alone tells more than a few lines apart for everyone."""
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
@@ -149,11 +164,6 @@ def draw_text(text: str, figure: Figure) -> None:
     """Tables of plain text, as they are."""
     width, height = text_size(text)
     figure.text(0.2 / width, 1 - 0.2 / height, text, family="monospace", fontsize=9, va="top", ha="left")
-
-
-def save_png(path: Path, figure: Figure) -> None:
-    """The figure as PNG, drawn without a display."""
-    figure.savefig(path, dpi=130, format="png")
 
 
 def _size(panels: int) -> tuple[float, float]:

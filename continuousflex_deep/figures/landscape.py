@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
-from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.figures.saving import save_png
 
 _MANY = 5000  # from here on points hide each other and a density says more
 
 
-def draw_landscape(
+def save_landscape(
     path: str | Path,
     coordinates: Floats,
     explained: Floats | None,
@@ -44,8 +44,7 @@ def draw_landscape(
         axes[0].set_ylabel("particles")
     if explained is not None:
         _draw_variance(axes[-1], explained)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_png(path, figure, dpi=150)
 
 
 def _with_share(label: str, share: str) -> str:

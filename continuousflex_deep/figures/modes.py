@@ -7,15 +7,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Floats
-from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.figures.saving import save_png
 from continuousflex_deep.io.mode_table import ModeTable
 from continuousflex_deep.io.structures import Structure
 
 _MOST_CURVES = 6  # more would hide each other
+_MOST_CHAINS = 30  # whose ends are marked
 _GREY, _BLUE, _ORANGE = "0.75", "tab:blue", "tab:orange"
 
 
-def draw_modes(
+def save_modes(
     path: str | Path, table: ModeTable, residues: dict[str, Floats], structure: Structure, swing_rmsd_A: float
 ) -> None:
     """PNG with the displacement of each residue along the chosen modes, and energies, collectivity and overlaps.
@@ -35,8 +36,23 @@ def draw_modes(
         axes[-1].plot(place, table.columns["cumulative_overlap"], "o-", color=_ORANGE, markersize=4, label="cumulative")
         axes[-1].set_ylim(0, 1.05)
         axes[-1].legend(fontsize=8)
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110)
+    save_png(path, figure, dpi=110)
+
+
+def label_residues(ax: Any, structure: Structure) -> None:
+    """Name the axes of displacements over residues, or pseudoatoms, and mark where chains end, unless they are many."""
+    kind = "pseudoatom" if structure.is_pseudoatomic else "residue, counted along the file"
+    ax.set(xlabel=kind, ylabel="displacement [Å]")
+    chains = structure.chain_ids[structure.representative_atoms]
+    ends = [*(np.flatnonzero(chains[1:] != chains[:-1]) + 1), len(chains)]
+    if structure.is_pseudoatomic or not 1 < len(ends) < _MOST_CHAINS:
+        return
+    for start, end in zip([0, *ends], ends, strict=False):
+        ax.axvline(end + 0.5, color="0.8", linewidth=0.6)
+        ax.text(
+            (start + end) / 2, 0.99, str(chains[start]), transform=ax.get_xaxis_transform(), fontsize=7, va="top",
+            ha="center", color="0.5", clip_on=True,
+        )  # fmt: skip
 
 
 def _draw_displacements(
@@ -49,13 +65,8 @@ def _draw_displacements(
         )
     for mode in table.chosen_ids[:_MOST_CURVES]:
         ax.plot(place, residues[f"mode_{mode}_A"], linewidth=1, label=f"mode {mode}")
-    chains = structure.chain_ids[structure.representative_atoms]
-    ends = np.flatnonzero(chains[1:] != chains[:-1]) + 1.5
-    if len(ends) < 30:
-        for end in ends:
-            ax.axvline(end, color="0.6", linewidth=0.6, linestyle=":")
-    kind = "pseudoatom" if structure.is_pseudoatomic else "residue (counted along the file)"
-    ax.set(xlabel=kind, ylabel="displacement (Å)", xlim=(1, len(place)), ylim=(0, None))
+    ax.set(xlim=(1, len(place)), ylim=(0, None))
+    label_residues(ax, structure)
     more = len(table.chosen_ids) - _MOST_CURVES
     also = f"; {more} more chosen" if more > 0 else ""
     ax.set_title(f"chosen modes at an RMSD of {swing_rmsd_A:g} Å{also}", fontsize=10)

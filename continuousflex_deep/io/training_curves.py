@@ -47,4 +47,4 @@ def read_curves(path: str | Path) -> Curves:
     try:
         return {name: [float(row[name]) for row in rows] for name in rows[0]}
     except (IndexError, TypeError, ValueError) as error:
-        raise FormatError(f"'{file}' is not a table of training curves ({error}); run the train command again") from error
+        raise FormatError(f"'{file}' is not a table of training curves ({error}); run train again") from error

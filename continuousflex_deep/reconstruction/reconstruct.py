@@ -19,7 +19,7 @@ import torch
 
 from continuousflex_deep.arrays import Floats, Integers, Map
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.figures.maps import draw_fsc, draw_slices
+from continuousflex_deep.figures.maps import save_fsc, save_slices
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.fsc_table import THRESHOLDS, write_fsc
 from continuousflex_deep.io.records import write_json
@@ -175,13 +175,13 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
         folder / "fsc.json",
         {"thresholds": list(THRESHOLDS), "resolution_A": finite_resolutions(result.resolutions_A())},
     )
-    draw_fsc(folder / "fsc.png", result.frequency, result.curves)
+    save_fsc(folder / "fsc.png", {name: (result.frequency, curve) for name, curve in result.curves.items()})
     maps = {"map": result.map} if reference is None else {"map": result.map, "reference": reference}
     if result.local is not None:
         write_volume(folder / "local.mrc", result.local.map, result.pixel_size_A)
         write_volume(folder / "local_resolution.mrc", result.local.resolution_A, result.pixel_size_A)
         maps |= {"locally filtered": result.local.map}
-    draw_slices(folder / "slices.png", maps, result.pixel_size_A)
+    save_slices(folder / "slices.png", maps, result.pixel_size_A)
 
 
 def format_reconstruction(result: Reconstruction, n: int) -> str:

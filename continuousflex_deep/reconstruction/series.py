@@ -9,15 +9,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from PIL import Image
 
 from continuousflex_deep.arrays import Floats, Map
-from continuousflex_deep.figures.maps import draw_slices
+from continuousflex_deep.figures.maps import save_slices, series_pictures
+from continuousflex_deep.figures.movies import to_and_fro, write_gif
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.stacks import read_volume, write_volume
@@ -26,7 +23,6 @@ from continuousflex_deep.reconstruction.maps import contrast_sign
 _MAPS = ("half1", "half2", "map", "local")
 _RESOLVED = 0.5  # FSC of the shells in which the groups' signals are compared
 _FRAME_MS = 300
-_PLANES = ("xy", "xz", "yz")
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,24 +77,16 @@ def rescale(folder: Path, factor: float) -> None:
     record["multiplied_by"] = abs(factor)
     if factor < 0:
         volume, voxel_A = volumes["map"]
-        draw_slices(folder / "slices.png", {"map": -volume}, voxel_A)
+        save_slices(folder / "slices.png", {"map": -volume}, voxel_A)
         record |= {"maps_inverted": not record["maps_inverted"], "contrast_found_by": "skewness of all groups' maps"}
     write_json(folder / "record.json", record)
 
 
 def write_movie(path: Path, maps: Sequence[Path], titles: Sequence[str]) -> None:
     """GIF of the central slices of maps and of their projections, there and back, all on the same grey scale."""
-    shown = [_panels(read_volume(file)[0]) for file in maps]
-    pixel_A = read_volume(maps[0])[1]
-    ranges = []
-    for kind in ("slice", "projection"):
-        values = [image for panels in shown for name, image in panels.items() if name.startswith(kind)]
-        low, high = (np.percentile([np.percentile(v, p) for v in values], end) for p, end in ((1, 0), (99.9, 100)))
-        ranges.append((float(low), float(high)))
-    frames = [_frame(panels, title, ranges, pixel_A) for panels, title in zip(shown, titles, strict=True)]
-    frames += frames[-2:0:-1]
-    with atomic_path(path) as temporary:
-        frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=_FRAME_MS, loop=0)
+    voxel_A = read_volume(maps[0])[1]
+    pictures = series_pictures((read_volume(file)[0] for file in maps), titles, voxel_A)
+    write_gif(path, to_and_fro(pictures), _FRAME_MS)
 
 
 def write_chimerax(path: Path, maps: Sequence[Path]) -> None:
@@ -118,24 +106,3 @@ def write_chimerax(path: Path, maps: Sequence[Path]) -> None:
     ]
     with atomic_path(path) as temporary:
         Path(temporary).write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _panels(volume: Map) -> dict[str, Map]:
-    c = len(volume) // 2
-    slices = {f"slice {_PLANES[axis]}": volume.take(c, axis) for axis in range(3)}  # copies: the map need not stay
-    return slices | {f"projection {_PLANES[axis]}": volume.sum(axis=axis) for axis in range(3)}
-
-
-def _frame(panels: dict[str, Map], title: str, ranges: Sequence[tuple[float, float]], pixel_A: float) -> Image.Image:
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    rows: Any = figure.subplots(2, 3)
-    for ax, (name, image) in zip(rows.ravel(), panels.items(), strict=True):
-        low, high = ranges[name.startswith("projection")]
-        half = len(image) * pixel_A / 2
-        ax.imshow(image, cmap="gray", origin="lower", vmin=low, vmax=high, extent=(-half, half, -half, half))
-        ax.set_title(name, fontsize=8)
-        ax.tick_params(labelsize=6)
-    figure.suptitle(title, fontsize=9)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("L").convert("P")

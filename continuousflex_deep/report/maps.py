@@ -1,22 +1,17 @@
 """Reconstructions for the page: pictures of their central slices, curves and resolutions."""
 
 import base64
-import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from matplotlib.figure import Figure
-
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import FormatError
+from continuousflex_deep.figures.maps import grey_limits, small_slices_png
 from continuousflex_deep.io.records import read_json
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.report.csv_columns import read_columns
 
 _FREQUENCY = "frequency_per_A"
-_PERCENTILES = (1.0, 99.9)  # of a map's densities: black and white
-_INCH, _DPI = 1.9, 110
 # maps of a folder that are shown beside map.mrc, where they are there, and what they are called
 _BESIDE = {"average.mrc": "motion not undone", "local.mrc": "locally filtered"}
 
@@ -28,7 +23,7 @@ def reconstruction_content(folder: str, name: str, record: dict[str, Any]) -> di
     members = [(path / facts["folder"], facts) for facts in several] if several else [(path, record)]
     volumes = [_volumes(place) for place, _ in members]
     maps = [volume for shown in volumes for volume, _ in shown.values()]
-    limits = (min(_limit(m, 0) for m in maps), max(_limit(m, 1) for m in maps))
+    limits = grey_limits(maps)
     return {
         "name": name,
         "command": record["command"],
@@ -71,7 +66,7 @@ def _member(
         **along,
         **fsc_content(folder / "fsc.csv"),
         "resolutions": _resolutions(folder / "fsc.json"),
-        "pictures": {name: slices_png(*volume, limits) for name, volume in volumes.items()},
+        "pictures": {name: _picture(*volume, limits) for name, volume in volumes.items()},
     }
 
 
@@ -79,10 +74,6 @@ def _volumes(folder: Path) -> dict[str, tuple[Map, float]]:
     """Maps and their voxel sizes in Å by what they are called."""
     beside = {name: folder / file for file, name in _BESIDE.items() if (folder / file).is_file()}
     return {name: read_volume(file) for name, file in ({"map": folder / "map.mrc"} | beside).items()}
-
-
-def _limit(volume: Map, end: int) -> float:
-    return float(np.percentile(volume, _PERCENTILES[end]))
 
 
 def _resolutions(file: Path) -> dict[str, Any]:
@@ -97,16 +88,6 @@ def _resolutions(file: Path) -> dict[str, Any]:
     return dict(found)
 
 
-def slices_png(volume: Map, voxel_A: float, limits: tuple[float, float]) -> str:
-    """PNG, in base64, of the three central slices of a map (d, d, d) between two densities, with axes in Å."""
-    figure = Figure(figsize=(3 * _INCH, _INCH), layout="constrained")
-    panels: Any = figure.subplots(1, 3, squeeze=False)
-    c, half = len(volume) // 2, len(volume) * voxel_A / 2
-    planes = [("x", "y", volume[c]), ("x", "z", volume[:, c]), ("y", "z", volume[:, :, c])]
-    for ax, (across, up, plane) in zip(panels[0], planes, strict=True):
-        ax.imshow(plane, cmap="gray", origin="lower", vmin=limits[0], vmax=limits[1], extent=(-half, half, -half, half))
-        ax.set_title(f"{across} →, {up} ↑ [Å]", fontsize=6, pad=2)
-        ax.tick_params(labelsize=5, length=2, pad=1)
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=_DPI)
-    return base64.b64encode(out.getvalue()).decode("ascii")
+def _picture(volume: Map, voxel_A: float, limits: tuple[float, float]) -> str:
+    """PNG, in base64, of a map's central slices."""
+    return base64.b64encode(small_slices_png(volume, voxel_A, limits)).decode("ascii")

@@ -41,6 +41,7 @@ ABOVE = {
 }  # fmt: skip
 SCIPION = {"pwem", "pyworkflow", "scipion", "xmipp3", "xmippLib", "continuousflex"}
 TORCH = {"torch", "torchvision"}
+DRAWING = {"figures", "viewers"}  # the only packages that import matplotlib
 
 
 def violations(path: Path, source: str, package: Path = PACKAGE) -> list[str]:
@@ -118,6 +119,33 @@ def test_dependencies_point_down() -> None:
 
 def test_no_circle_of_imports() -> None:
     assert circle_in(imports_within()) == []
+
+
+def test_only_figures_and_viewers_draw() -> None:
+    found = [
+        str(path.relative_to(PACKAGE))
+        for path in project_files()
+        if module_of(path).split(".")[0] not in DRAWING
+        and any(name.split(".")[0] == "matplotlib" for name in imported_modules(path, path.read_text(encoding="utf-8")))
+    ]
+    assert not found
+
+
+def test_figures_need_no_torch() -> None:
+    """Scipion's side draws with them."""
+    graph = imports_within()
+    reached, left = set(), {module for module in graph if module.split(".")[0] == "figures"}
+    while left:
+        module = left.pop()
+        reached.add(module)
+        left |= graph[module] - reached
+    files = {module_of(path): path for path in project_files()}
+    found = [
+        module
+        for module in reached
+        if TORCH & {n.split(".")[0] for n in imported_modules(files[module], files[module].read_text(encoding="utf-8"))}
+    ]
+    assert not found
 
 
 def test_circles_are_found() -> None:

@@ -20,7 +20,7 @@ from continuousflex_deep.arrays import Floats, Integers, Mask, Singles
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.raster import Raster, Window
-from continuousflex_deep.viewers.trace import turned
+from continuousflex_deep.viewers.turning import turned
 
 LOG_DENSITY, DENSITY, PLAIN = "density (log)", "density", "one colour"
 FIXED_COLOURS = (LOG_DENSITY, DENSITY, PLAIN)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.figures.trace import chain_bonds
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, read_mode_table
 from continuousflex_deep.io.modes import NormalModes
@@ -16,7 +17,6 @@ from continuousflex_deep.trajectories.frames import swing_frames
 
 # more atoms than these are not drawn: they would hide each other, and the motion would no longer be fluid
 MOST_SHOWN = 2000
-_BOND_A = 9.0  # consecutive residues of a chain that are farther apart are not joined: some are missing between them
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,12 +60,6 @@ class ModesData:
         squared = np.square(self.vectors[self.row(mode)]).sum(axis=1) * self.amplitude_A(1.0) ** 2
         return np.asarray(np.sqrt(np.bincount(residue, squared) / np.bincount(residue)))
 
-    def chain_ends(self) -> list[tuple[str, int]]:
-        """Each chain's name and how many residues come before its end."""
-        chains = self.structure.chain_ids[self.structure.representative_atoms]
-        ends = [*(np.flatnonzero(chains[1:] != chains[:-1]) + 1), len(chains)]
-        return [(str(chains[end - 1]), int(end)) for end in ends]
-
     def write_swing(self, folder: str | Path, mode: int, rmsd_A: float) -> Path:
         """Write one period of the swing along a mode as a PDB file for ChimeraX or VMD, as the commands do; returns its
         path."""
@@ -87,8 +81,10 @@ def read_modes_data(structure_path: str | Path, modes_folder: str | Path, result
 
 def make_modes_data(structure: Structure, modes: NormalModes, table: ModeTable | None = None) -> ModesData:
     """What the viewer shows; without a table, of what the modes themselves say."""
-    shown, bonds = _shown_trace(structure)
-    return ModesData(structure, without_translation(structure, modes.vectors), table or _table_of(modes), shown, bonds)
+    every = structure.representative_atoms
+    shown = every[:: -(-len(every) // MOST_SHOWN)]  # of many residues every second, third, …
+    vectors = without_translation(structure, modes.vectors)
+    return ModesData(structure, vectors, table or _table_of(modes), shown, chain_bonds(structure, shown))
 
 
 def _table_of(modes: NormalModes) -> ModeTable:
@@ -100,16 +96,3 @@ def _table_of(modes: NormalModes) -> ModeTable:
         if column is not None:
             columns[name] = column
     return ModeTable(modes.mode_ids, np.zeros(len(modes), dtype=bool), columns)
-
-
-def _shown_trace(structure: Structure) -> tuple[Integers, Integers]:
-    """Atoms that stand for the structure, and which of them to join; of many residues, every second, third, …."""
-    every = structure.representative_atoms
-    stride = -(-len(every) // MOST_SHOWN)
-    shown = every[::stride]
-    if structure.is_pseudoatomic:
-        return shown, np.empty((0, 2), dtype=np.int64)
-    chain, coords_A = structure.chain_ids[shown], structure.coords_A[shown]
-    near = np.linalg.norm(coords_A[1:] - coords_A[:-1], axis=1) < _BOND_A * stride
-    first = np.flatnonzero((chain[1:] == chain[:-1]) & near)
-    return shown, np.stack([first, first + 1], axis=1)

@@ -5,8 +5,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.figures.modes import label_residues
+from continuousflex_deep.figures.trace import COLOURS, Trace, principal_axes
 from continuousflex_deep.viewers.modes_data import ModesData
-from continuousflex_deep.viewers.trace import COLOURS, Trace, principal_axes, turned
+from continuousflex_deep.viewers.turning import turned
 
 DEFAULT_RMSD_A = 2.5
 _REST, _LINE = "#c8ced6", "#3b6ea5"
@@ -96,9 +98,7 @@ class DisplacementFigure:
         self.data, self.figure, self.rmsd_A = data, figure, DEFAULT_RMSD_A
         self.axes = figure.add_subplot()
         figure.set_layout_engine("constrained")
-        kind = "pseudoatom" if data.structure.is_pseudoatomic else "residue, counted along the file"
-        self.axes.set(xlabel=kind, ylabel="displacement (Å)")
-        self._mark_chains()
+        label_residues(self.axes, data.structure)
         (self._line,) = self.axes.plot([], [], color=_LINE, linewidth=1.0)
         self._level = self.axes.axhline(self.rmsd_A, color="0.6", linewidth=0.8, linestyle="--")
         self.show_mode(mode)
@@ -114,16 +114,3 @@ class DisplacementFigure:
         self._level.set_ydata([rmsd_A, rmsd_A])
         self.axes.set(xlim=(1, max(len(self._unit), 2)), ylim=(0, 1.08 * rmsd_A * float(self._unit.max())))
         self.axes.set_title(f"mode {self.mode} at an RMSD of {rmsd_A:.1f} Å (dashed)", fontsize=9)
-
-    def _mark_chains(self) -> None:
-        ends = self.data.chain_ends()
-        if self.data.structure.is_pseudoatomic or not 1 < len(ends) < 30:
-            return
-        start = 0
-        for name, end in ends:
-            self.axes.axvline(end + 0.5, color="0.8", linewidth=0.6)
-            self.axes.text(
-                (start + end) / 2, 0.99, name, transform=self.axes.get_xaxis_transform(), fontsize=7, va="top",
-                ha="center", color="0.5", clip_on=True,
-            )  # fmt: skip
-            start = end

@@ -6,11 +6,11 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Floats, Singles
 from continuousflex_deep.errors import DeepError
+from continuousflex_deep.figures.trace import Trace, principal_axes
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.stacks import read_images_with_reasons
 from continuousflex_deep.viewers.modes_data import ModesData
-from continuousflex_deep.viewers.trace import Trace, principal_axes
 
 _SMOOTHING_A = 5.0  # deviation of the Gaussian that brings a particle out of its noise
 _COLOUR_RMSD = 2.0  # the colours end at the usual displacement times this

@@ -6,7 +6,7 @@ from typing import Any
 
 from pyworkflow.viewer import DESKTOP_TKINTER, Viewer
 
-from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.errors import InputError
 from continuousflex_deep.figures.training import draw_training, training_size
 from continuousflex_deep.io.training_curves import TABLE, curve_files, read_curves
 from continuousflex_deep.protocols.protocol_train import CfdProtTrain
@@ -25,7 +25,7 @@ class CfdTrainingViewer(Viewer):
         folder = Path(protocol.getModelFolder())
         try:
             return [_window(folder, file) for file in curve_files(folder) or [folder / TABLE]]
-        except (InputError, FormatError) as error:
+        except InputError as error:
             return [self.errorMessage(str(error), "No curves")]
 
 

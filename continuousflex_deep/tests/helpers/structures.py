@@ -1,4 +1,4 @@
-"""Small structures of Cα atoms alone."""
+"""Small structures of Cα atoms alone, or of pseudoatoms."""
 
 import numpy as np
 
@@ -17,3 +17,10 @@ def helix(residues: int = 60, chains: int = 1) -> Structure:
         residue_names=np.array(["ALA"] * n, dtype=object), residue_numbers=np.tile(t + 1, chains),
         chain_ids=np.repeat(np.array([chr(65 + k) for k in range(chains)], dtype=object), residues),
     )  # fmt: skip
+
+
+def beads(n: int) -> Structure:
+    """Pseudoatoms anywhere."""
+    name = np.array(["DENS"] * n, dtype=object)
+    coords_A = np.random.default_rng(0).normal(size=(n, 3)) * 20
+    return Structure(coords_A, np.full(n, 6), np.ones(n), name, name, np.arange(n), np.array(["A"] * n, dtype=object))

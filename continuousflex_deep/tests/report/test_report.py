@@ -21,6 +21,7 @@ import pytest
 from continuousflex_deep.cli import main
 from continuousflex_deep.commands.report import run
 from continuousflex_deep.errors import FormatError, InputError, MissingDependencyError
+from continuousflex_deep.figures.maps import small_slices_png
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, write_groups
 from continuousflex_deep.io.landscape_table import read_landscape_table, write_landscape_table
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -32,7 +33,6 @@ from continuousflex_deep.options import ReportOptions, from_mapping
 from continuousflex_deep.report.csv_columns import read_columns
 from continuousflex_deep.report.evaluations import evaluation_content
 from continuousflex_deep.report.landscape import complete_columns
-from continuousflex_deep.report.maps import slices_png
 from continuousflex_deep.report.molecule import shown_atoms
 from continuousflex_deep.report.packing import Pack
 from continuousflex_deep.report.page import LIBRARIES, json_in_html
@@ -518,7 +518,7 @@ def test_slices_are_in_the_directions_that_they_say(monkeypatch: pytest.MonkeyPa
     volume[z, 4, x] = 1  # in the plane of x and z, in which y is that of the centre
     volume[4, 3, x] = 2  # in that of x and y
     volume[z, 5, 4] = 3  # in that of y and z
-    slices_png(volume, 2.0, (0.0, 1.0))
+    small_slices_png(volume, 2.0, (0.0, 1.0))
     xy, xz, yz = (plane for plane, _ in drawn)
     assert all(how["origin"] == "lower" for _, how in drawn)
     assert (xy[3, x], xz[z, x], yz[z, 5]) == (2, 1, 3)

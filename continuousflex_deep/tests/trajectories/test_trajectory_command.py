@@ -13,6 +13,10 @@ import pytest
 from PIL import Image
 
 from continuousflex_deep import cli
+from continuousflex_deep.errors import DeepError
+from continuousflex_deep.figures import movies
+from continuousflex_deep.figures.movies import to_and_fro, write_mp4
+from continuousflex_deep.figures.trajectory import LandscapePlane, trajectory_pictures
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
@@ -21,8 +25,6 @@ from continuousflex_deep.landscape.landscape import Landscape, read_landscape, w
 from continuousflex_deep.motion import deformed
 from continuousflex_deep.tests.helpers.double_well import double_well, landscape_of
 from continuousflex_deep.tests.helpers.moving_map import VOXEL_A, map_of, molecule
-from continuousflex_deep.trajectories import movies as trajectory_movie
-from continuousflex_deep.trajectories.movies import LandscapePlane, draw_frames, to_and_fro, write_mp4
 from continuousflex_deep.trajectories.scripts import chimerax_script, vmd_script
 
 FRAMES = 6
@@ -154,7 +156,7 @@ def test_pictures_of_other_kinds(written: Path, kind: str) -> None:
     else:
         plane = LandscapePlane(plane.particles[:, :1], ["PC1"])
     frames = [structure.coords_A * (1 + 0.02 * i) for i in range(FRAMES)]
-    pictures = draw_frames(trajectory, structure, frames, plane)
+    pictures = trajectory_pictures(trajectory, structure, frames, plane)
     assert len(to_and_fro(pictures)) == 2 * FRAMES - 2
     assert np.abs(np.asarray(pictures[0]).astype(float) - np.asarray(pictures[-1])).max() > 50
 
@@ -166,7 +168,7 @@ def test_mp4_is_made_by_ffmpeg_or_said_not_to_be(
     assert run(folder, tmp_path / "axis") == 0
     assert "no MP4 was made: the program ffmpeg is not installed" in capsys.readouterr().out
     assert not (tmp_path / "axis" / "trajectory.mp4").exists()
-    monkeypatch.setattr(trajectory_movie.shutil, "which", lambda _: "ffmpeg")
+    monkeypatch.setattr(movies.shutil, "which", lambda _: "ffmpeg")
     given: dict[str, bytes] = {}
 
     def ffmpeg(command: list[str], input: bytes, **_: object) -> SimpleNamespace:
@@ -174,10 +176,10 @@ def test_mp4_is_made_by_ffmpeg_or_said_not_to_be(
         given["input"] = input
         return SimpleNamespace(returncode=int(b"\1" in input), stderr=b"no such codec")
 
-    monkeypatch.setattr(trajectory_movie.subprocess, "run", ffmpeg)
+    monkeypatch.setattr(movies.subprocess, "run", ffmpeg)
     assert write_mp4(tmp_path / "m.mp4", [Image.new("RGB", (4, 2))] * 3, 10)
     assert len(given["input"]) == 3 * 4 * 2 * 3
-    with pytest.raises(trajectory_movie.DeepError, match="no such codec"):
+    with pytest.raises(DeepError, match="no such codec"):
         write_mp4(tmp_path / "n.mp4", [Image.new("RGB", (4, 2), (1, 1, 1))], 10)
     assert not (tmp_path / "n.mp4").exists()
 

@@ -27,7 +27,7 @@ from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.tests.helpers.structures import helix
+from continuousflex_deep.tests.helpers.structures import beads, helix
 from continuousflex_deep.tests.helpers.windows import button, run_until
 from continuousflex_deep.trajectories import frames
 from continuousflex_deep.viewers import modes_data, viewer_modes
@@ -48,12 +48,6 @@ def modes() -> tuple[Structure, NormalModes]:
 @pytest.fixture
 def data(modes: tuple[Structure, NormalModes]) -> ModesData:
     return make_modes_data(*modes)
-
-
-def beads(n: int) -> Structure:
-    name = np.array(["DENS"] * n, dtype=object)
-    coords_A = np.random.default_rng(0).normal(size=(n, 3)) * 20
-    return Structure(coords_A, np.full(n, 6), np.ones(n), name, name, np.arange(n), np.array(["A"] * n, dtype=object))
 
 
 def drawn(data: ModesData, mode: int = 7) -> MotionFigure:
