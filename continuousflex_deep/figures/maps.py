@@ -103,7 +103,7 @@ def series_pictures(maps: Iterable[Map], titles: Sequence[str], voxel_A: float) 
     return pictures
 
 
-def grey_limits(densities: Iterable[Singles]) -> tuple[float, float]:
+def grey_limits(densities: Iterable[Singles | Floats]) -> tuple[float, float]:
     """Densities to show as black and white: the lowest 1st and the highest 99.9th percentile of the arrays."""
     low, high = np.array([np.percentile(values, _PERCENTILES) for values in densities]).T
     return float(low.min()), float(high.max())
@@ -111,7 +111,7 @@ def grey_limits(densities: Iterable[Singles]) -> tuple[float, float]:
 
 def _central_slices(volume: Map) -> list[Singles]:
     """Copies of the planes (d, d) through voxel d//2 normal to z, y and x, so that the map need not stay in memory."""
-    return [volume.take(len(volume) // 2, axis) for axis in range(3)]
+    return [np.take(volume, len(volume) // 2, axis) for axis in range(3)]
 
 
 def _show_plane(ax: Axes, plane: Singles, pixel_A: float, limits: tuple[float, float]) -> None:

@@ -59,7 +59,7 @@ class Trace:
         self.drawn.set_segments(list(seen_A[self._bonds[order], :2]))
         self.drawn.set_array(values[self._bonds[order]].mean(axis=1))
         if self._depth_A is not None:
-            self.drawn.set_linewidths(self._by_depth(depth[order], _WIDTHS))
+            self.drawn.set_linewidth(self._by_depth(depth[order], _WIDTHS).tolist())
 
     def _by_depth(self, depth_A: Floats, ends: tuple[float, float]) -> Floats:
         assert self._depth_A is not None

@@ -30,7 +30,7 @@ def test_each_map_has_a_row_of_slices_on_its_own_grey_scale(tmp_path: Path) -> N
     figure = Figure(figsize=slices_size(2))
     draw_slices(maps, 2.0, figure)
     assert [ax.get_title(loc="left") for ax in figure.axes] == ["map", "", "", "reference", "", ""]
-    for i, (across, up) in enumerate(("xy", "xz", "yz")):
+    for i, (across, up) in enumerate([("x", "y"), ("x", "z"), ("y", "z")]):
         ax = figure.axes[i]
         assert (ax.get_xlabel(), ax.get_ylabel()) == (f"{across} [Å]", f"{up} [Å]")
         assert (*ax.get_xlim(), *ax.get_ylim()) == (-8, 8, -8, 8)
