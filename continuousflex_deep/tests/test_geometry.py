@@ -15,6 +15,7 @@ from continuousflex_deep.geometry import (
     rotation_distance_deg,
     so3_grid,
 )
+from continuousflex_deep.tests.helpers import needs
 
 
 def random_euler(n: int, seed: int = 0) -> np.ndarray:
@@ -23,7 +24,7 @@ def random_euler(n: int, seed: int = 0) -> np.ndarray:
 
 
 def test_matrices_are_xmipps() -> None:
-    xmipp = pytest.importorskip("xmippLib", reason="xmippLib (pyxmipp3, installed with Scipion) is not here")
+    xmipp = needs.xmipp_library()
     special = np.array([[0, 0, 0], [10, 0, 20], [10, 180, 20], [90, 90, 90], [-30, -40, -50]], dtype=float)
     for euler in np.concatenate([special, random_euler(50)]):
         expected = np.asarray(xmipp.Euler_angles2matrix(*(float(a) for a in euler)))

@@ -6,8 +6,9 @@ import pytest
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.launch import Launch, cores_of_this_worker, current_launch
+from continuousflex_deep.tests.helpers import needs
 
-torch = pytest.importorskip("torch")
+torch = needs.library("torch", "torch", extra="compute")
 
 TORCHRUN = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
 MPIRUN = {

@@ -32,6 +32,7 @@ from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.particles import Particles, concatenate
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation
 from continuousflex_deep.reconstruction.reconstruct import fsc_mask
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.moving_particles import ATOMS, chain, motions, write_images
 
 BOX, PIXEL_A, N = 30, 3.0, 160
@@ -212,7 +213,7 @@ def test_masked_curves_are_of_masked_maps(folder: Path, assessed: list[GroupAgre
 
 def test_what_is_written_can_be_checked_by_others(folder: Path, tmp_path: Path) -> None:
     """The curve by another library's FSC of the files, and the centroid's atoms where the group's map is dense."""
-    peer = pytest.importorskip("torch_fourier_shell_correlation", reason="the peer library is not installed")
+    peer = needs.library("torch_fourier_shell_correlation", "torch-fourier-shell-correlation")
     structure_files(tmp_path)
     assert main([*command(folder, tmp_path), "--output", str(tmp_path / "out")]) == 0
     table = np.genfromtxt(tmp_path / "out" / "group_1" / "fsc.csv", delimiter=",", skip_header=1)

@@ -1,7 +1,6 @@
 """The convert command: nothing of the other program's file is lost, and RELION reads what is written."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,8 +17,10 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.io.stacks import read_volume, write_stack
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.programs import RELION
 from continuousflex_deep.reconstruction.fsc import spherical_mask
 from continuousflex_deep.reconstruction.reconstruct import reconstruct
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.cryosparc_data import dataset, save
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images, true_map
 
@@ -226,12 +227,12 @@ def refinement(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
-@pytest.mark.skipif(shutil.which("relion_reconstruct") is None, reason="relion_reconstruct is not installed")
 @pytest.mark.parametrize("half", [None, 1, 2])
 def test_relion_reconstructs_what_is_exported(refinement: Path, tmp_path: Path, half: int | None) -> None:
     """A cryoSPARC refinement as RELION's file: RELION's map and half maps are ours, and the particle."""
+    program = needs.program(RELION, "relion_reconstruct")
     assert convert(refinement / "J7" / "J7_009_particles.cs", tmp_path / "p.star") == 0
-    command = ["relion_reconstruct", "--i", "p.star", "--o", "relion.mrc", "--ctf"]
+    command = [str(program), "--i", "p.star", "--o", "relion.mrc", "--ctf"]
     command += ["--subset", str(half)] if half else []
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     theirs, _ = read_volume(tmp_path / "relion.mrc")

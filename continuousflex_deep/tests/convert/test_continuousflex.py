@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from continuousflex_deep.scipion_env import scipion_missing
+from continuousflex_deep.tests.helpers import needs
 
 if scipion_missing():
     pytest.skip(scipion_missing(), allow_module_level=True)
@@ -109,7 +110,7 @@ class TestItsParticles:
 
 class TestItsFormat:
     def test_our_xmd_has_its_columns_ids_and_values(self, recorded: Any, project: Path) -> None:
-        xmipp = pytest.importorskip("xmippLib")
+        xmipp = needs.xmipp_library()
         write_particles(particles_from_set(recorded), project / "ours.xmd")
         theirs = xmipp.MetaData(str(project / "Runs/000285_FlexProtAlignmentNMA/extra/images.xmd"))
         ours = xmipp.MetaData(str(project / "ours.xmd"))

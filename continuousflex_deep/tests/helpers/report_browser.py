@@ -22,8 +22,8 @@ def chromium() -> str | None:
 def browser_missing() -> str:
     """Why reports cannot be tried here; empty where they can."""
     if importlib.util.find_spec("playwright") is None:
-        return "playwright is not installed (pip install -e .[test])"
-    return "" if chromium() else "no Chromium is installed (apt-get install chromium, or name one in CFD_CHROMIUM)"
+        return "playwright is not installed; install this package with its extra 'test'"
+    return "" if chromium() else "Chromium is not installed; install it (Debian: chromium), or name one in CFD_CHROMIUM"
 
 
 class OpenReport:

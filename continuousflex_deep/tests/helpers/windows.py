@@ -46,7 +46,7 @@ def _display() -> str:
     """The name of a virtual display, which lives as long as this process: Tk ends the process when one disappears that
     it has ever had a window on."""
     if shutil.which("Xvfb") is None:
-        raise SkipTest("no display, and no Xvfb to make one (Debian: xvfb)")
+        raise SkipTest("there is no display; install Xvfb (Debian: xvfb)")
     read, write = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(write), "-screen", "0", "1400x1000x24", "-nolisten", "tcp"],
@@ -57,7 +57,7 @@ def _display() -> str:
     with os.fdopen(read) as answer:
         number = answer.readline().strip()
     if not number:
-        raise SkipTest("Xvfb did not start")
+        raise SkipTest("Xvfb did not start; run it by hand to see why")
     atexit.register(server.kill)
     return f":{number}"
 

@@ -23,7 +23,7 @@ from continuousflex_deep.io.star import read_star
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.programs import XMIPP
 from continuousflex_deep.runs.batch import Batch
-from continuousflex_deep.tests.helpers import xmipp_replay
+from continuousflex_deep.tests.helpers import needs, xmipp_replay
 from continuousflex_deep.tests.helpers.engine_contract import (
     STRUCTURE,
     EngineContract,
@@ -238,14 +238,14 @@ class TestRecordedXmippEngine(EngineContract):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(XMIPP.find("xmipp_nma_alignment") is None, reason="Xmipp's xmipp_nma_alignment is not installed")
+@needs.marked(XMIPP, "xmipp_nma_alignment")
 class TestRealXmippEngine(EngineContract):
     """The real program, in the faster of its ways; a minute a test."""
 
     def settings(self) -> dict[str, object]:
         return {"engine": "xmipp", "xmipp_method": "projections"}
 
-    @pytest.mark.skipif(XMIPP.find("xmipp_mpi_nma_alignment") is None, reason="Xmipp's MPI program is not installed")
+    @needs.marked(XMIPP, "xmipp_mpi_nma_alignment")
     def test_mpi(self, aligned: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"):
             monkeypatch.setenv(name, "1")

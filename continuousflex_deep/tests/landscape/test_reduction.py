@@ -25,6 +25,7 @@ from continuousflex_deep.landscape.reduction import (
     write_reduction,
 )
 from continuousflex_deep.landscape.selection import Criteria, select_group
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.landscape_data import make_particles
 
 NOISE_A = 5.0
@@ -223,7 +224,7 @@ def test_umap_says_when_it_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_umap_follows_the_path() -> None:
-    pytest.importorskip("umap")
+    needs.library("umap", "umap-learn", extra="umap")
     place, x = arc(500)
     embedding, _ = fit_embedding("umap", x, settings(1, n_neighbors=30), 400)
     assert order(embedding.transform(x)[:, 0], place) > 0.9

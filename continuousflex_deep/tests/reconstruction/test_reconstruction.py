@@ -1,6 +1,5 @@
 """Reconstruction from projections of Gaussians that no code of the project made."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,9 +13,11 @@ from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_volume, write_stack
 from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.programs import RELION
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator, background
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, signal_to_noise, spherical_mask
 from continuousflex_deep.symmetry import point_group
+from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images, true_map
 
 PIXEL_A = 3.0
@@ -199,7 +200,7 @@ def test_wiener_filter_beats_least_squares_in_noise() -> None:
 
 
 def test_agrees_with_torch_fourier_slice() -> None:
-    peer = pytest.importorskip("torch_fourier_slice", reason="the peer library is not installed")
+    peer = needs.library("torch_fourier_slice", "torch-fourier-slice")
     rotations, _ = views(200, seed=8)
     images = as_tensor(true_images(rotations, np.zeros((200, 2)), 32, PIXEL_A))
     inverse = torch.as_tensor(
@@ -211,8 +212,8 @@ def test_agrees_with_torch_fourier_slice() -> None:
     assert correlation(sums.volume(), theirs) > 0.998
 
 
-@pytest.mark.skipif(shutil.which("relion_reconstruct") is None, reason="relion_reconstruct is not installed")
 def test_agrees_with_relion(tmp_path: Path) -> None:
+    program = needs.program(RELION, "relion_reconstruct")
     box, n = 32, 300
     rotations, shift_A = views(n, seed=9)
     ctf = ctfs(n)
@@ -230,7 +231,7 @@ def test_agrees_with_relion(tmp_path: Path) -> None:
         shift_A=shift_A,
     )
     write_particles(particles, tmp_path / "p.star")
-    command = ["relion_reconstruct", "--i", "p.star", "--o", "relion.mrc", "--ctf"]
+    command = [str(program), "--i", "p.star", "--o", "relion.mrc", "--ctf"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     theirs, _ = read_volume(tmp_path / "relion.mrc")
     sums = SliceAccumulator(box, PIXEL_A)

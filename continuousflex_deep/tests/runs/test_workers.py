@@ -136,7 +136,7 @@ def test_full_disk_and_run_again(toy: ToyRun, alone: bytes, tmp_path: Path) -> N
     small.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=112k", "tmpfs", str(small)]
     if subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        pytest.skip("mounting a file system needs root")
+        pytest.skip("mounting a file system needs root; run the tests as root in a container that may mount")
     try:
         output = str(small / "out.star")
         process = toy.start(output)

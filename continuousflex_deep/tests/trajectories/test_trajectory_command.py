@@ -184,7 +184,7 @@ def test_mp4_is_made_by_ffmpeg_or_said_not_to_be(
     assert not (tmp_path / "n.mp4").exists()
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the program ffmpeg is not installed")
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed; install it (Debian: ffmpeg)")
 def test_real_mp4(tmp_path: Path) -> None:
     assert write_mp4(tmp_path / "m.mp4", [Image.new("RGB", (80, 60), (i, 0, 0)) for i in range(0, 200, 20)], 10)
     assert b"ftyp" in (tmp_path / "m.mp4").read_bytes()[:16]

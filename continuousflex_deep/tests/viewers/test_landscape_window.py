@@ -85,7 +85,7 @@ def open_window(data: LandscapeData, folder: Path, asked: Asked | None = None) -
     try:
         window = LandscapeWindow(data, folder, actions=actions, launch=launch)
     except tk.TclError as error:
-        pytest.skip(f"Tk opens no window: {error}")
+        pytest.skip(f"Tk opens no window ({error}); set DISPLAY to a display that works")
     run_until(window.root, lambda: window.canvas.get_tk_widget().winfo_width() > 300)
     run_for(window.root, 0.2)  # the figure takes the canvas' size, and is drawn
     return window
@@ -648,7 +648,7 @@ def test_the_model_moves_along_the_path(data: LandscapeData, tmp_path: Path, scr
     try:
         window = LandscapeWindow(data, tmp_path, model=model)
     except tk.TclError as error:
-        pytest.skip(f"Tk opens no window: {error}")
+        pytest.skip(f"Tk opens no window ({error}); set DISPLAY to a display that works")
     for place in CENTRES[:2, :2]:
         window.motion.add_corner(*place)
     window.motion.play_or_stop()
@@ -674,7 +674,7 @@ def test_within_another_programs_window(data: LandscapeData, tmp_path: Path, scr
     try:
         parent = tk.Tk()
     except tk.TclError as error:
-        pytest.skip(f"Tk opens no window: {error}")
+        pytest.skip(f"Tk opens no window ({error}); set DISPLAY to a display that works")
     faults: list[str] = []
     parent.createcommand("bgerror", lambda *text: faults.append(" ".join(text)))
     asked = Asked()
@@ -703,7 +703,7 @@ def test_half_a_window_is_not_left_behind(
     try:
         parent = tk.Tk()
     except tk.TclError as error:
-        pytest.skip(f"Tk opens no window: {error}")
+        pytest.skip(f"Tk opens no window ({error}); set DISPLAY to a display that works")
     data.table.coordinates[:] = np.nan
     with pytest.raises(InputError, match="is finite"):
         LandscapeWindow(data, tmp_path, parent=parent)

@@ -220,7 +220,7 @@ def window(
     try:
         window = ModesWindow(made, tmp_path, openers={"ChimeraX": opened.append, "VMD": None}, on_choose=choose)
     except tk.TclError as error:
-        pytest.skip(f"Tk opens no window: {error}")
+        pytest.skip(f"Tk opens no window ({error}); set DISPLAY to a display that works")
     run_until(window.root, lambda: all(window.list.bbox(str(mode)) for mode in table.mode_ids))
     yield window
     if is_open(window):
@@ -311,7 +311,7 @@ def test_within_another_programs_window(data: ModesData, tmp_path: Path, screen:
     try:
         parent = tk.Tk()
     except tk.TclError as error:
-        pytest.skip(f"Tk opens no window: {error}")
+        pytest.skip(f"Tk opens no window ({error}); set DISPLAY to a display that works")
     window = ModesWindow(data, tmp_path, parent=parent)
     window.show()
     parent.update()
