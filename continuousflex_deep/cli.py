@@ -1,11 +1,10 @@
 """The command line: every command and its options."""
 
 import argparse
-import dataclasses
 import importlib
 import sys
-from collections.abc import Sequence
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from continuousflex_deep import options as opt
 from continuousflex_deep._version import __version__
@@ -66,30 +65,47 @@ def build_parser() -> argparse.ArgumentParser:
         text = (options_class.__doc__ or "").strip()
         sub = commands.add_parser(name, help=text, description=text)
         sub.add_argument(
-            "--options", metavar="FILE.json", help="read options from a JSON file; those on the command line win"
+            "--options",
+            metavar="FILE.json",
+            help="Read options from a JSON file. Options on the command line take precedence.",
         )
-        for f in dataclasses.fields(options_class):
-            _add_argument(sub, f, get_type_hints(options_class)[f.name])
+        advanced, options = sub.add_argument_group("advanced options"), opt.options_of(options_class)
+        for option in options.values():
+            group = advanced if option.traits.level == "advanced" else sub
+            _add_argument(group.add_argument, option, _help(option, options))
     return parser
 
 
-def _add_argument(parser: argparse.ArgumentParser, f: "dataclasses.Field[Any]", hint: Any) -> None:
-    flag, meta = "--" + f.name.replace("_", "-"), f.metadata
-    must = f.default == opt.REQUIRED or meta.get("required", False)
-    shown = "required" if must else f"default {_shown(f.default)}"
-    unit = f" [{meta['unit']}]" if meta["unit"] else ""
-    text = f"{meta['help']}{unit} ({shown})".replace("%", "%%")
-    origin, args = get_origin(hint), get_args(hint)
-    if hint is bool:
-        parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-    elif origin is Literal:
-        parser.add_argument(flag, choices=args, default=None, help=text)
-    elif origin is tuple and args[-1] is Ellipsis:
-        parser.add_argument(flag, action="append", type=args[0], default=None, metavar="VALUE", help=text)
-    elif origin is tuple:
-        parser.add_argument(flag, nargs=len(args), type=args[0], default=None, metavar=("MIN", "MAX"), help=text)
+def _add_argument(add: Callable[..., Any], option: opt.Option, text: str) -> None:
+    if option.choices:
+        add(option.flag, choices=option.choices, default=None, help=text)
+    elif option.is_list:
+        add(option.flag, action="append", default=None, metavar="VALUE", help=text)
+    elif option.is_range:
+        add(option.flag, nargs=2, type=float, default=None, metavar=("MIN", "MAX"), help=text)
+    elif option.hint is bool:
+        add(option.flag, action=argparse.BooleanOptionalAction, default=None, help=text)
     else:
-        parser.add_argument(flag, type=hint, default=None, metavar=hint.__name__.upper(), help=text)
+        add(option.flag, type=option.hint, default=None, metavar=option.hint.__name__.upper(), help=text)
+
+
+def _help(option: opt.Option, options: Mapping[str, opt.Option]) -> str:
+    """What an option does, its default with its unit, and the values of other options with which alone it counts."""
+    default = f"default {_shown(option.default)} {option.traits.unit}".rstrip()
+    facts = ["required" if option.traits.required else default]
+    for name, values in option.traits.counts_with.items():
+        if name in options:  # compare runs both engines, and so has no option --engine
+            facts.append(_with(options[name], values))
+    return f"{option.traits.help} ({'; '.join(facts)})".replace("%", "%%")
+
+
+def _with(other: opt.Option, values: tuple[Any, ...]) -> str:
+    """That another option must have one of the values, in the fewer words."""
+    if other.hint is bool:
+        return f"with {other.flag}"
+    beside = [choice for choice in other.choices if choice not in values]
+    few, word = (beside, "not with") if len(beside) < len(values) else (values, "with")
+    return f"{word} {other.flag} {' or '.join(few)}"
 
 
 def _shown(value: Any) -> str:

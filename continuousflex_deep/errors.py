@@ -10,7 +10,7 @@ class InputError(DeepError, ValueError):
 
 
 class FormatError(InputError):
-    """A file that does not follow the format it claims."""
+    """A file that does not support the format it claims."""
 
 
 class DiskFullError(DeepError):

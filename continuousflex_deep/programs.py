@@ -71,6 +71,7 @@ class Package:
 XMIPP = Package("Xmipp", "XMIPP_HOME", "--xmipp-home", "install it (in Scipion: the plugin scipion-em-xmipp)")
 RELION = Package("RELION", "RELION_HOME", "--relion-home", "install it (in Debian: the package relion)")
 ELNEMO = Package("elNemo", "NMA_HOME", "--elnemo-home", "install it (in Scipion: the binary 'nma' of ContinuousFlex)")
+PACKAGES = {"xmipp": XMIPP, "relion": RELION, "elnemo": ELNEMO}  # by the name of the engine that runs them
 
 
 def mpi_command(template: str, processes: int, command: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """The align command: reads, checks, aligns with an engine, writes."""
 
-import dataclasses
 import sys
 
 from continuousflex_deep.errors import InputError
@@ -12,16 +11,11 @@ from continuousflex_deep.io.particle_files import read_particles, require_partic
 from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.options import AlignOptions, result_options
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.left_out import tell_left_out
 from continuousflex_deep.runs.parts import PartStore, parts_folder, store_for
 from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
-
-# options that do not change the result, so that a resumed run may differ in them
-_FREE = (
-    "output", "device", "threads", "particles", "structure", "modes", "xmipp_processes", "xmipp_launcher", "xmipp_home",
-)  # fmt: skip
 
 
 def run(options: AlignOptions) -> None:
@@ -64,7 +58,7 @@ def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
     """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
-    settings = {k: v for k, v in dataclasses.asdict(options).items() if k not in _FREE}
+    settings = result_options(options)
     if options.modes:
         settings["mode_list"] = parse_mode_list(options.mode_list)  # however it is written
     reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)

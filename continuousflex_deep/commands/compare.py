@@ -5,7 +5,6 @@ import json
 import resource
 import time
 from pathlib import Path
-from typing import get_args, get_type_hints
 
 import numpy as np
 
@@ -21,12 +20,12 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
-from continuousflex_deep.options import AlignOptions, CompareOptions
+from continuousflex_deep.options import AlignOptions, CompareOptions, options_of
 from continuousflex_deep.particles import Particles, evenly_spread
 from continuousflex_deep.progress import note
 from continuousflex_deep.runs.parts import parts_folder
 
-ENGINES: tuple[str, ...] = get_args(get_type_hints(AlignOptions)["engine"])
+ENGINES = options_of(AlignOptions)["engine"].choices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,9 +73,10 @@ def run(options: CompareOptions) -> None:
 
 
 def _settings(options: CompareOptions, engine: str, particles: Path, folder: Path) -> AlignOptions:
-    """The options of `align` for one engine: those that both commands have, Xmipp's for Xmipp's engine only."""
-    shared = {f.name for f in dataclasses.fields(AlignOptions)} & {f.name for f in dataclasses.fields(options)}
-    values = {name: getattr(options, name) for name in shared if engine == "xmipp" or not name.startswith("xmipp_")}
+    """The options of `align` for one engine: those that both commands have and that the engine follows."""
+    given = options_of(CompareOptions)
+    shared = [o.name for o in options_of(AlignOptions).values() if o.name in given and o.is_followed_by(engine)]
+    values = {name: getattr(options, name) for name in shared}
     values |= {"engine": engine, "particles": str(particles), "output": str(folder / f"{engine}.star")}
     return AlignOptions(**values)
 

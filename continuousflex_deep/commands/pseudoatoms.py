@@ -23,7 +23,8 @@ def run(options: PseudoatomsOptions) -> None:
     if output.suffix.lower() not in _SUFFIXES:
         raise InputError(f"--output: got '{output}', expected a file name that ends in .pdb or .cif")
     require_writable_folder(output.parent)
-    _require_engine(options)
+    if options.engine == "xmipp":
+        XMIPP.require([PROGRAM], options.xmipp_home)
     volume, voxel_A = read_map(options)
     sigma_A = options.sigma_A or _SIGMA_PX * voxel_A
     low, high = (s * voxel_A for s in _SIGMA_RANGE_PX)
@@ -65,14 +66,3 @@ def run(options: PseudoatomsOptions) -> None:
         f"definition: {found.mean_error_percent:.2f}%); their centre is at {center_A} Å from voxel d//2 and becomes "
         "the origin of poses that align finds"
     )
-
-
-def _require_engine(options: PseudoatomsOptions) -> None:
-    """InputError for options that the engine cannot follow, MissingDependencyError where it is not installed."""
-    if options.engine == "xmipp":
-        if options.max_pseudoatoms != PseudoatomsOptions.max_pseudoatoms:
-            raise InputError(
-                f"--max-pseudoatoms: got {options.max_pseudoatoms}, but Xmipp's program has no such limit; leave it "
-                "out, or use --engine embedded"
-            )
-        XMIPP.require([PROGRAM], options.xmipp_home)

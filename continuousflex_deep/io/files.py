@@ -1,5 +1,7 @@
 """Files that are either the old one or the whole new one, never a half."""
 
+from __future__ import annotations
+
 import errno
 import os
 import tempfile

@@ -1,6 +1,6 @@
 """Predictions of all particles, and their polish, as parts that several workers may fill."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -18,16 +18,12 @@ from continuousflex_deep.nn.halves import HalfSets, disagreement, expected_error
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.predict import Model, Predictor, with_prediction
 from continuousflex_deep.nn.targets import Prediction
-from continuousflex_deep.options import AlignOptions, InferOptions
+from continuousflex_deep.options import AlignOptions, InferOptions, result_options
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import note
 from continuousflex_deep.runs.left_out import LeftOut
 from continuousflex_deep.runs.parts import Arrays, Parts, PartStore, store_for
 from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_to_do
-
-# options that do not change the result, so that a resumed run may differ in them
-_FREE = ("output", "device", "threads", "workers", "batch", "particles", "structure", "modes", "model")
-
 
 # particles a part: a GPU's work of a fraction of a second, a CPU's of some
 PARTICLES_A_PART = 4096
@@ -144,7 +140,7 @@ def inference_store(
     models: list[Model], halves: HalfSets | None, particles: Particles, options: InferOptions
 ) -> PartStore:
     """Where the finished parts of this inference are kept until its output is written: the folder OUTPUT.parts."""
-    settings: dict[str, object] = {k: v for k, v in asdict(options).items() if k not in _FREE}
+    settings = result_options(options)
     settings["networks"] = [m.digest() for m in models]
     settings["halves"] = [m.digest() for m in (*halves.first, *halves.second)] if halves else []
     arrays: list[np.ndarray] = []

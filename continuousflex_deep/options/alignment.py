@@ -1,73 +1,137 @@
 """Options of the commands that align with HEMNMA: align, compare."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 
 from continuousflex_deep.options.schema import option, required
-from continuousflex_deep.options.shared import Fit, Hardware, ParticleFile, StructureAndModes, XmippSettings
+from continuousflex_deep.options.shared import (
+    Fit,
+    Hardware,
+    ParticleFile,
+    StructureAndModes,
+    XmippSettings,
+    pixel_size_option,
+)
 
 
 @dataclass(frozen=True)
 class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
-    """HEMNMA: pose and normal-mode amplitudes of every particle."""
+    """Find the pose and the normal-mode amplitudes of every particle by HEMNMA."""
 
-    output: str = required("particle file with poses and amplitudes (.star or .xmd)")
+    output: str = required("Particle file with poses and amplitudes (.star or .xmd).", "output")
     engine: Literal["embedded", "xmipp"] = option(
-        "embedded", "which engine aligns: the embedded one, or Xmipp's HEMNMA where Xmipp is installed"
+        "embedded",
+        "Engine of the alignment: the embedded one, or Xmipp's HEMNMA where it is installed. Choose Xmipp's to compare "
+        "with the published method; it takes minutes a particle and gives no error bars.",
     )
-    modes: str = option("", "folder of normal modes (vec.7, vec.8, …); needed unless only poses are to be found")
+    modes: str = option(
+        "", "Folder of normal modes (vec.7, vec.8, …). Leave it out where only poses are to be found.", role="input"
+    )
     init: Literal["global", "local"] = option(
-        "global", "search all orientations, or start from those in the particle file"
+        "global",
+        "Start of the alignment: a search of all orientations (global), or the poses in the particle file (local). "
+        "Choose local to refine poses that are nearly right.",
+        engine="embedded",
+        label="Start from",
+        when={"fit": ("both", "pose")},
     )
     fit: Fit = option(
         "both",
-        "what to find: pose and amplitudes; the pose alone, in the conformation that the particle file gives (without "
-        "amplitudes there: that of the structure); or the conformation alone, at the poses of the particle file",
+        "Parameters to find: pose and amplitudes (both); the pose alone, in the conformation that the particle file "
+        "gives (without amplitudes there: that of the structure); or the conformation alone, at the poses of the "
+        "particle file.",
+        engine="embedded",
+        label="Find",
     )
-    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    pixel_size_A: float = pixel_size_option()
     search_above_deg: float = option(
         0.0,
-        "with a local start, search all orientations where the particle file's deviation of the angle is above this, "
-        "and where a particle shows weakly afterwards; 0: nowhere",
+        "With a local start: search all orientations of particles whose angle has an error bar above this in the "
+        "particle file, and of particles that have low contrast when aligned; 0 searches none. Set it where some of "
+        "the given poses may be wrong.",
         "°",
         0,
         180,
+        engine="embedded",
+        level="advanced",
     )
     local_step_deg: float = option(
         12.0,
-        "a local start also tries poses turned by this about each axis, both ways; 0 takes the given pose alone",
+        "With a local start: also try poses rotated by this angle about each axis, both ways; 0 tries the given pose "
+        "alone. Increase it where the given poses are rough.",
         "°",
         0,
         60,
+        engine="embedded",
+        level="advanced",
     )
-    n_hypotheses: int = option(32, "orientations per particle that are refined after the search", low=1)
+    n_hypotheses: int = option(
+        32,
+        "Orientations of each particle that are refined after the search. Increase it where particles are misaligned; "
+        "it costs time.",
+        low=1,
+        engine="embedded",
+        level="advanced",
+        label="Hypotheses per particle",
+    )
     motion_prior_A: float = option(
         3.7,
-        "how far atoms are expected to move along a mode (RMSD of one standard deviation of its amplitude)",
+        "Expected motion of the atoms along a mode: their RMSD at one standard deviation of its amplitude. Increase it "
+        "where larger motions are expected.",
         "Å",
         0.01,
+        engine="embedded",
+        level="advanced",
     )
-    angular_step_deg: float = option(15.0, "step of the orientation search", "°", low=4.0, high=30.0)
+    angular_step_deg: float = option(
+        15.0,
+        "Angular step of the orientation search. Reduce it where particles are misaligned; it costs time.",
+        "°",
+        low=4.0,
+        high=30.0,
+        engine="embedded",
+        level="advanced",
+    )
     finest_resolution_A: float = option(
         0.0,
-        "use no detail finer than this, so that a reconstruction may be compared with the reference "
-        "beyond it without bias; 0: as fine as the images carry information",
+        "Finest resolution that is used; 0 uses all resolutions at which the images carry information. Set it to "
+        "compare a reconstruction with the reference beyond this resolution without bias.",
         "Å",
         low=0.0,
+        level="advanced",
     )
     symmetry: str = option(
-        "c1", "point group of the structure (c1, c2, …, d2, …; main axis along z): poses that look the same are one"
+        "c1",
+        "Point group of the structure (c1, c2, …, d2, …; main axis along z): equivalent poses count as one. Set it for "
+        "symmetric structures where only poses are to be found.",
+        engine="embedded",
+        level="advanced",
     )
     max_shift_percent: float = option(
-        10.0, "largest shift that is searched, in percent of the box", "%", low=0.0, high=40.0
+        10.0,
+        "Largest shift that is searched, in percent of the box. Increase it where particles are badly centred.",
+        "%",
+        low=0.0,
+        high=40.0,
+        engine="embedded",
+        label="Largest shift (% of the box)",
     )
     calibration_particles: int = option(
-        256, "particles from which noise, transfer and contrast sign are estimated", low=1
+        256,
+        "Particles from which noise, transfer function and contrast sign are estimated. Increase it for very noisy "
+        "images.",
+        low=1,
+        level="advanced",
+        label="Particles for calibration",
     )
     batch: int = option(
         0,
-        "particles at a time; 0 takes 64 on a CPU and 512 on a GPU, and of Xmipp's engine 16 for each of its processes",
+        "Particles that are aligned together; 0 takes 64 on a CPU, 512 on a GPU, and 16 for each process of Xmipp's "
+        "engine. Reduce it where memory is short.",
         low=0,
+        level="advanced",
     )
 
 
@@ -75,10 +139,19 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
 class CompareOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     """Align the same particles with both engines, and print their times and differences."""
 
-    output: str = required("folder for the two particle files and the table")
-    truth: str = option("", "particle file with the true poses and amplitudes, to compare both with it, too")
-    count: int = option(0, "particles to align, evenly spread over the file; 0 takes all", low=0)
-    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    output: str = required("Folder for the two particle files and the table.", "output")
+    truth: str = option(
+        "",
+        "Particle file with the true poses and amplitudes. Give it to compare both engines with the truth, too.",
+        role="input",
+    )
+    count: int = option(
+        0,
+        "Number of particles to align, evenly distributed over the file; 0 takes all. Xmipp's engine takes minutes a "
+        "particle.",
+        low=0,
+    )
+    pixel_size_A: float = pixel_size_option()
     lost_deg: float = option(
-        5.0, "a particle farther than this from the other orientation counts as lost", "°", low=0.0
+        5.0, "Angle between the two orientations above which a particle counts as misaligned.", "°", low=0.0
     )

@@ -1,86 +1,118 @@
 """Options of the commands that show how good results are: evaluate, report."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from continuousflex_deep.options.images import SimulateOptions
-from continuousflex_deep.options.schema import option, required, required_list
+from continuousflex_deep.options.schema import Paths, option, required, required_list
 from continuousflex_deep.options.shared import Hardware, StructureAndModes
 
 
 @dataclass(frozen=True)
 class EvaluateOptions(StructureAndModes, Hardware):
-    """Compare poses and amplitudes with the truth, as the paper's Tables 1 to 4, and groups' maps with centroids."""
+    """Compare poses and amplitudes with the truth (the article's Tables 1 to 4), and maps of groups with centroids."""
 
-    particles: tuple[str, ...] = required_list(
-        "particle file with results; repeat to compare several with the truth and with each other"
+    particles: Paths = required_list(
+        "Particle file with results. Repeat it to compare several with the truth and with each other.", "input"
     )
-    modes: str = option("", "folder of normal modes (vec.7, vec.8, …); needed where particles have amplitudes")
-    truth: str = option("", "particle file with the true poses and amplitudes; without it, results are compared alone")
+    modes: str = option(
+        "", "Folder of normal modes (vec.7, vec.8, …). Needed where particles have amplitudes.", role="input"
+    )
+    truth: str = option(
+        "",
+        "Particle file with the true poses and amplitudes. Without it, results are compared with each other alone.",
+        role="input",
+    )
     mode_list: str = option(
         "",
-        "modes along which results are compared, for example 7-9; by default those of the particles. Centroids of "
-        "groups are along all modes of the groups",
+        "Modes along which results are compared, for example 7-9; by default those of the particles. Centroids of "
+        "groups take all modes of the groups.",
+        label="Modes to compare (optional)",
     )
-    reconstruction: tuple[str, ...] = option(
+    reconstruction: Paths = option(
         (),
-        "folder that the reconstruct command wrote, of one group or several; repeat for more. Each map is compared "
-        "with that of the structure in the mean conformation of the group's particles",
+        "Folder that the reconstruct command wrote, of one group or several; repeat it for more. Each map is compared "
+        "with the structure in the mean conformation of the group's particles.",
+        role="input",
     )
     b_factor_A2: float = option(
         SimulateOptions.b_factor_A2,
-        "B-factor that blurs the atoms of these structures; it matters to correlations in a mask, hardly to others",
+        "B-factor that blurs the atoms of these structures. It changes correlations within a mask, and hardly others.",
         "Å²",
         low=0.0,
+        level="advanced",
+        label="B-factor of structures (Å²)",
     )
     lost_deg: float = option(
         5.0,
-        "a particle farther than this from its true orientation counts as lost",
+        "Angle from its true orientation above which a particle counts as misaligned.",
         "°",
         low=0.0,
+        label="Lost beyond (°)",
     )
     symmetry: str = option(
         "c1",
-        "point group of a rigid structure (c1, c2, …, d2, …; main axis along z): orientations that look the same are "
-        "one",
+        "Point group of the structure (c1, c2, …, d2, …; main axis along z): equivalent orientations count as one. Set "
+        "it for rigid symmetric particles.",
     )
     bound: bool = option(
-        False, "add the Cramér-Rao bound of the first file's particles, from the noise of their images"
+        False,
+        "Add the Cramér-Rao bound of the first file's particles, computed from the noise of their images.",
+        label="Cramér-Rao bound",
     )
     output: str = option(
         "",
-        "folder for tables (text, Markdown, CSV), errors of every particle, curves, centroids and pictures; or a file "
-        "NAME.json for the figures alone; the tables are printed in any case",
+        "Folder for tables (text, Markdown, CSV), errors of every particle, curves, centroids and pictures; or a file "
+        "NAME.json for the numbers alone. The tables are printed in any case.",
+        role="output",
     )
 
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Results as one HTML file for any browser: landscape with selections, moving structure, maps, curves, tables."""
+    """Write results as one HTML page: landscape, selections, moving structure, maps, training curves, tables."""
 
-    output: str = required("HTML file to write, such as report.html")
-    title: str = option("", "what the page is called; by default after what it shows first")
-    landscape: str = option("", "folder that the landscape command wrote")
-    group: tuple[str, ...] = option(
-        (), "group to show in the landscape: particle file (.star, .xmd, .cs), or file of named groups (.json); repeat"
+    output: str = required("HTML file to write, such as report.html.", "output")
+    title: str = option("", "Title of the page; by default named after what it shows first.")
+    landscape: str = option("", "Folder that the landscape command wrote.", role="input")
+    group: Paths = option(
+        (),
+        "Group to show in the landscape: particle file (.star, .xmd, .cs), or file of named groups (.json). Repeat it "
+        "for several.",
+        role="input",
     )
     structure: str = option(
-        "", "atomic structure or pseudoatoms (.pdb, .cif) to show in the conformations of particles, with --modes"
+        "",
+        "Atomic structure or pseudoatoms (.pdb, .cif), to show in the conformations of particles, with the modes.",
+        role="input",
     )
-    modes: str = option("", "folder of the structure's normal modes (vec.7, vec.8, …)")
-    trajectory: tuple[str, ...] = option((), "folder that the trajectory command wrote; repeat for several")
-    reconstruction: tuple[str, ...] = option(
-        (), "folder that the reconstruct or unbend command wrote, of one map or several; repeat for more"
+    modes: str = option("", "Folder of the structure's normal modes (vec.7, vec.8, …).", role="input")
+    trajectory: Paths = option(
+        (), "Folder that the trajectory command wrote. Repeat it for several.", role="input"
     )
-    model: tuple[str, ...] = option((), "folder that the train command wrote, for its curves; repeat for several")
-    evaluation: tuple[str, ...] = option((), "what evaluate --output wrote; repeat for several")
+    reconstruction: Paths = option(
+        (),
+        "Folder that the reconstruct or unbend command wrote, of one map or several. Repeat it for more.",
+        role="input",
+    )
+    model: Paths = option(
+        (), "Folder that the train command wrote, for its curves. Repeat it for several.", role="input"
+    )
+    evaluation: Paths = option((), "Output of the evaluate command. Repeat it for several.", role="input")
     max_points: int = option(
-        50_000, "of larger landscapes this many particles, evenly spread, are drawn as points", low=100, high=1_000_000
+        50_000,
+        "Number of particles, evenly distributed, that are drawn as points in larger landscapes.",
+        low=100,
+        high=1_000_000,
+        level="advanced",
     )
     max_megabytes: float = option(
         60.0,
-        "of particles that are not drawn, ids, coordinates and amplitudes are kept in the page, for selections and the "
-        "density, while they are no more than this before compression",
+        "Largest size, before compression, of the ids, coordinates and amplitudes of particles that are not drawn. "
+        "Above it the page leaves them out, and selections cover the drawn particles alone.",
         "MB",
         low=0.0,
         high=1000.0,
+        level="advanced",
     )

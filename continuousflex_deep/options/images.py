@@ -1,87 +1,114 @@
 """Options of the commands about particle images: simulate, preprocess, convert."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 
-from continuousflex_deep.options.schema import option, required
-from continuousflex_deep.options.shared import ParticleFile, StructureAndModes
+from continuousflex_deep.options.schema import Range, option, required
+from continuousflex_deep.options.shared import ParticleFile, StructureAndModes, pixel_size_option, threads_option
 
 
 @dataclass(frozen=True)
 class SimulateOptions(StructureAndModes):
-    """Images with known truth: conformations along modes, poses, CTF and noise before and after it."""
+    """Simulate images with known conformations and poses, with a CTF, and with noise before and after the CTF."""
 
-    output: str = required("folder for images and truth")
-    count: int = option(1000, "number of images", low=1)
+    output: str = required("Folder for the images and their true parameters.", "output")
+    count: int = option(1000, "Number of images.", low=1, label="Images")
     conformations: Literal["trajectory", "uniform", "gaussian", "linear"] = option(
         "trajectory",
-        "how amplitudes are drawn: the paper's Eq. 1 (three modes), or uniform, Gaussian or linear (one path) over the "
-        "range",
+        "Distribution of the amplitudes over their range: trajectory (the article's Eq. 1, three modes), uniform, "
+        "gaussian, or linear (one path).",
     )
     amplitude_range: float = option(
-        200.0, "largest amplitude (uniform, linear, trajectory) or two standard deviations (gaussian)", "Å"
+        200.0,
+        "Largest amplitude (uniform, linear, trajectory), or two standard deviations (gaussian). An amplitude divided "
+        "by the square root of the number of atoms is an RMSD.",
+        "Å",
     )
-    box_px: int = option(256, "box of the images as simulated", "px", low=16)
-    pixel_size_A: float = option(0.325, "pixel size of the images as simulated", "Å", low=0.05)
+    box_px: int = option(256, "Box of the simulated images, before they are reduced to the final box.", "px", low=16)
+    pixel_size_A: float = option(0.325, "Pixel size of the simulated images, before they are reduced.", "Å", low=0.05)
     shift_range_px: float = option(
-        5.0, "shifts are uniform between minus and plus this, in pixels of the simulated box", "px", low=0.0
+        5.0, "Largest shift along x and y, in pixels of the simulated box; shifts are uniform.", "px", low=0.0
     )
-    rot_range_deg: tuple[float, float] = option((0.0, 360.0), "range of rot", "°")
-    tilt_range_deg: tuple[float, float] = option((0.0, 180.0), "range of tilt", "°")
-    psi_range_deg: tuple[float, float] = option((0.0, 360.0), "range of psi", "°")
+    rot_range_deg: Range = option((0.0, 360.0), "Range of the angle rot.", "°")
+    tilt_range_deg: Range = option((0.0, 180.0), "Range of the angle tilt. Narrow it for missing views.", "°")
+    psi_range_deg: Range = option((0.0, 360.0), "Range of the in-plane angle psi.", "°")
     tilt_sampling: Literal["uniform-angle", "uniform-sphere"] = option(
-        "uniform-angle", "tilt uniform in angle, as in the paper, or uniform on the sphere"
+        "uniform-angle",
+        "Distribution of tilt: uniform in angle, as in the article, or uniform on the sphere, for evenly distributed "
+        "views.",
     )
-    voltage_kV: float = option(200.0, "acceleration voltage", "kV", low=10.0)
-    cs_mm: float = option(2.0, "spherical aberration", "mm", low=0.0)
-    amplitude_contrast: float = option(0.1, "amplitude contrast", low=0.0, high=1.0)
-    defocus_A: tuple[float, float] = option((5000.0, 5000.0), "range of defocus, positive for underfocus", "Å")
-    astigmatism_A: float = option(0.0, "largest difference of the two defoci", "Å", low=0.0)
-    ctf: bool = option(True, "apply the CTF")
+    voltage_kV: float = option(200.0, "Acceleration voltage.", "kV", low=10.0)
+    cs_mm: float = option(2.0, "Spherical aberration.", "mm", low=0.0, label="Spherical aberration (mm)")
+    amplitude_contrast: float = option(0.1, "Amplitude contrast, as a fraction.", low=0.0, high=1.0)
+    defocus_A: Range = option((5000.0, 5000.0), "Range of the defocus, positive for underfocus.", "Å")
+    astigmatism_A: float = option(0.0, "Largest difference between the two defoci.", "Å", low=0.0, level="advanced")
+    ctf: bool = option(True, "Apply the CTF.", label="Apply the CTF")
     b_factor_A2: float = option(
-        50.0, "B-factor that blurs the atoms; 50 gives the sharpness of images that Xmipp simulates", "Å²", low=0.0
+        50.0,
+        "B-factor that blurs the atoms. 50 gives images as sharp as those that Xmipp simulates.",
+        "Å²",
+        low=0.0,
+        level="advanced",
     )
     snr: float = option(
         0.1,
-        "signal-to-noise ratio: variance of the signal after the CTF over that of all noise; 0 for no noise",
+        "Signal-to-noise ratio: variance of the signal after the CTF over that of all noise; 0 adds no noise.",
         low=0.0,
+        label="Signal-to-noise ratio",
     )
     noise_before_ctf: float = option(
-        0.5, "share of the added noise's variance that is added before the CTF", low=0.0, high=1.0
+        0.5,
+        "Share of the noise variance that is added before the CTF, and so is modulated by it.",
+        low=0.0,
+        high=1.0,
+        level="advanced",
     )
-    phase_flip: bool = option(True, "phase flip the images")
+    phase_flip: bool = option(True, "Flip the phases of the images.")
     final_box_px: int = option(
-        128, "box after low-pass filtering and reduction; 0 keeps the simulated one", "px", low=0
+        128, "Box after low-pass filtering and reduction; 0 keeps the simulated box.", "px", low=0
     )
-    seed: int = option(0, "random seed")
-    threads: int = option(0, "CPU threads; 0 takes all cores that this process may use", low=0)
+    seed: int = option(0, "Random seed. Change it for other images.", level="advanced")
+    threads: int = threads_option()
 
 
 @dataclass(frozen=True)
 class PreprocessOptions(ParticleFile):
     """Phase flip, reduce and normalise particle images."""
 
-    output: str = required("folder for the new stack and its STAR file")
-    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
-    box: int = option(0, "new box; the field of view stays, the pixel size grows; 0 keeps the box", "px", low=0)
-    phase_flip: bool = option(False, "phase flip (only where the images are not flipped yet)")
-    normalize: bool = option(
-        False, "mean 0 and deviation 1 of the pixels outside the particle (a centred disc of radius 0.45 boxes)"
+    output: str = required("Folder for the new stack and its STAR file.", "output")
+    pixel_size_A: float = pixel_size_option()
+    box: int = option(
+        0,
+        "New box over the same field of view, so that pixels become larger; 0 keeps the box. 128 pixels or fewer are "
+        "usually enough for the alignment.",
+        "px",
+        low=0,
     )
-    invert: bool = option(False, "invert the contrast")
+    phase_flip: bool = option(False, "Flip the phases. Set it only where the images are not phase flipped yet.")
+    normalize: bool = option(
+        False,
+        "Normalise each image to mean 0 and standard deviation 1 outside the particle (a centred disc of radius 0.45 "
+        "boxes).",
+    )
+    invert: bool = option(False, "Invert the contrast.", label="Invert the contrast")
 
 
 @dataclass(frozen=True)
 class ConvertOptions(ParticleFile):
-    """Particles from one program's file to another's: .star, .xmd or .cs in, .star (RELION 3.1) or .xmd out."""
+    """Convert particles between programs: .star, .xmd or .cs in, .star (RELION 3.1) or .xmd out."""
 
-    output: str = required("particle file to write (.star for RELION, .xmd for Xmipp)")
+    output: str = required("Particle file to write (.star for RELION, .xmd for Xmipp).", "output")
     images: str = option(
         "",
-        "particle file with the same ids whose images, optics groups and other columns are taken (say, the original "
-        "one, for results that were found on reduced images)",
+        "Particle file with the same ids, whose images, optics groups and other columns are taken. Give the original "
+        "file where the results were found on reduced images.",
+        role="input",
     )
     xmd_modes: str = option(
-        "", "modes of the amplitudes in an .xmd file that does not name them, for example 7-9; by default 7, 8, …"
+        "",
+        "Modes of the amplitudes in an .xmd file that does not name them, for example 7-9; by default from 7 on.",
+        label="Modes of an .xmd file (optional)",
     )
-    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    pixel_size_A: float = pixel_size_option("normal")

@@ -5,4 +5,4 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """Say what is installed and what works here."""
+    """Report what is installed, and test that it works."""

@@ -1,147 +1,221 @@
 """Options of the commands about normal modes: nma, modes, pseudoatoms, deform."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 
-from continuousflex_deep.options.schema import option, required
-from continuousflex_deep.options.shared import ATOMS_BLOCK_SIZE, ATOMS_CUTOFF_A, PSEUDOATOMS_CUTOFF_PERCENT
+from continuousflex_deep.options.schema import Paths, option, required
+from continuousflex_deep.options.shared import (
+    ATOMS_BLOCK_SIZE,
+    ATOMS_CUTOFF_A,
+    PSEUDOATOMS_CUTOFF_PERCENT,
+    Place,
+    map_option,
+    modes_option,
+    place_option,
+    structure_option,
+    threads_option,
+    voxel_size_option,
+    xmipp_home_option,
+)
 
 
 @dataclass(frozen=True)
 class NmaOptions:
-    """Normal modes of a structure by an elastic network, of atoms with rotating and translating blocks."""
+    """Compute the normal modes of a structure by an elastic network of rigid blocks."""
 
-    structure: str = required("atomic structure or pseudoatoms (.pdb, .cif)")
-    output: str = required("folder for the modes")
+    structure: str = required("Atomic structure or pseudoatoms (.pdb, .cif).", "input")
+    output: str = required("Folder for the modes.", "output")
     cutoff_A: float = option(
         0.0,
-        f"atoms closer than this are joined by a spring; 0 takes {ATOMS_CUTOFF_A:g} Å for atoms, and for pseudoatoms "
-        f"the cutoff of {PSEUDOATOMS_CUTOFF_PERCENT:g}% of their distances (see the percentage)",
+        "Distance below which a spring connects two atoms; 0 takes "
+        f"{ATOMS_CUTOFF_A:g} Å for atoms, and a relative cutoff of {PSEUDOATOMS_CUTOFF_PERCENT:g}% for pseudoatoms. "
+        "Increase it where loose ends dominate the modes.",
         "Å",
         low=0.0,
         high=100.0,
+        level="advanced",
     )
     cutoff_percent: float = option(
         0.0,
-        "instead of a cutoff in Å: this percentile of the distances from each atom to its 3 nearest ones, as "
-        "ContinuousFlex's relative cutoff, widened so that every atom has 6 springs; 0 for none",
+        "Relative cutoff, as in ContinuousFlex: this percentile of the distances from each atom to its 3 nearest "
+        "neighbours, widened until every atom has 6 springs; 0 takes the cutoff in Å. Use it where atoms are unusually "
+        "far apart, as pseudoatoms are.",
         "%",
         low=0.0,
         high=100.0,
+        level="advanced",
+        label="Cutoff by distance distribution (%)",
     )
     block_size: int = option(
         -1,
-        f"residues (of pseudoatoms: neighbours) in a rigid block; 0 for no blocks, -1 takes {ATOMS_BLOCK_SIZE} for "
-        "atoms and no blocks for pseudoatoms",
+        "Residues (of pseudoatoms: neighbours) in a rigid block; 0 takes no blocks, -1 takes "
+        f"{ATOMS_BLOCK_SIZE} for atoms and no blocks for pseudoatoms. Increase it for large structures, to save time "
+        "and memory.",
         low=-1,
+        level="advanced",
     )
-    n_modes: int = option(20, "number of modes, the six rigid-body ones included", low=7)
+    n_modes: int = option(
+        20,
+        "Number of modes, including the six rigid-body modes. Increase it where these do not express the expected "
+        "motion.",
+        low=7,
+        label="Number of modes",
+    )
     collectivity_threshold: float = option(
-        0.15, "modes below this collectivity are marked as not recommended", low=0.0, high=1.0
+        0.15,
+        "Collectivity below which a mode is marked as not recommended, because it moves few atoms. Reduce it for local "
+        "motions.",
+        low=0.0,
+        high=1.0,
+        level="advanced",
     )
-    hydrogens: bool = option(False, "keep hydrogens")
+    hydrogens: bool = option(False, "Keep hydrogens, which are left out by default.", level="advanced")
     engine: Literal["embedded", "elnemo"] = option(
-        "embedded", "what computes the modes: the embedded network, or elNemo's programs where they are installed"
+        "embedded",
+        "Program that computes the modes: the embedded engine, or elNemo where it is installed. Choose elNemo to "
+        "compare with ContinuousFlex.",
+        level="advanced",
     )
-    elnemo_home: str = option("", "folder of elNemo's programs; by default that of NMA_HOME, then PATH")
+    elnemo_home: str = option(
+        "", "Folder of elNemo's programs; by default NMA_HOME, then PATH.", role="installation", engine="elnemo"
+    )
 
 
 @dataclass(frozen=True)
 class ModesOptions:
-    """Choose modes: by energy and collectivity, or by the motion towards another conformation; with animations."""
+    """Select normal modes, by energy and collectivity or by the motion to another conformation, and animate them."""
 
-    structure: str = required("atomic structure or pseudoatoms that the modes were computed from (.pdb, .cif)")
-    modes: str = required("folder of normal modes (vec.7, vec.8, …)")
-    output: str = required("folder for the table, the picture and the animations")
-    target: str = option("", "another conformation of the same molecule (.pdb, .cif), to see which modes lead there")
-    mode_list: str = option("", "modes to choose, for example 7-9 or '7 8 11'; by default those that are suggested")
+    structure: str = structure_option()
+    modes: str = modes_option()
+    output: str = required("Folder for the table, the picture and the animations.", "output")
+    target: str = option(
+        "",
+        "Another conformation of the same molecule (.pdb, .cif). Give it to select the modes that lead towards it.",
+        role="input",
+    )
+    mode_list: str = option(
+        "",
+        "Modes to select, for example 7-9 or '7 8 11'; by default those that the command suggests.",
+        label="Modes to choose",
+    )
     explained_percent: float = option(
         90.0,
-        "with a target, the fewest modes are suggested that hold this share of what all collective ones hold of its "
-        "squared difference",
+        "With a target: the fewest modes are suggested that explain this share of the squared displacement that all "
+        "collective modes explain. Increase it for more modes.",
         "%",
         low=1.0,
         high=100.0,
+        label="Motion to explain (%)",
     )
     max_energy: float = option(
         5.0,
-        "without a target, modes are suggested whose energy for a motion of the same size is at most this many times "
-        "that of the slowest collective one",
+        "Without a target: modes are suggested whose energy, for a motion of the same size, is at most this many times "
+        "that of the slowest collective mode. Increase it for more modes.",
         low=1.0,
+        label="Largest energy",
     )
     collectivity_threshold: float = option(
-        NmaOptions.collectivity_threshold, "modes below this collectivity are not suggested", low=0.0, high=1.0
+        NmaOptions.collectivity_threshold,
+        "Collectivity below which a mode is not suggested, because it moves few atoms. Reduce it for local motions.",
+        low=0.0,
+        high=1.0,
+        level="advanced",
     )
     swing_rmsd_A: float = option(
-        2.5, "how far atoms are from the structure at both ends of an animation, and in tables (RMSD)", "Å", low=0.01
+        2.5,
+        "RMSD of the atoms from the structure at both ends of an animation, and in tables. Increase it to see small "
+        "motions.",
+        "Å",
+        low=0.01,
+        level="advanced",
     )
 
 
 @dataclass(frozen=True)
 class PseudoatomsOptions:
-    """An EM map as pseudoatoms: equal Gaussians that can have normal modes as atoms do."""
+    """Convert an EM map into pseudoatoms: equal Gaussians, of which normal modes can be computed as of atoms."""
 
-    map: str = required("EM map (.mrc), its density positive")
-    output: str = required("pseudoatoms (.pdb)")
-    sigma_A: float = option(0.0, "standard deviation of the Gaussians; 0 takes 1.5 voxels", "Å", low=0.0)
+    map: str = required("EM map (.mrc) with positive density.", "input")
+    output: str = required("File for the pseudoatoms (.pdb, .cif).", "output")
+    sigma_A: float = option(
+        0.0,
+        "Standard deviation of the Gaussians; 0 takes 1.5 voxels. Increase it for fewer pseudoatoms with less detail.",
+        "Å",
+        low=0.0,
+        label="Sigma of the Gaussians (Å)",
+    )
     threshold: str = option(
         "auto",
-        "voxels of at least this density are approximated; auto: Otsu's threshold of the map smoothed by the Gaussian, "
-        "which is told",
+        "Lowest density that is approximated; auto takes Otsu's threshold of the map smoothed by the Gaussian, and "
+        "reports it. Set it where auto includes solvent or cuts off parts of the particle.",
     )
-    mask: str = option("", "map (.mrc) that is above 0.5 where to approximate, instead of a threshold")
+    mask: str = option(
+        "", "Map (.mrc) that is above 0.5 where to approximate. Give it instead of a threshold.", role="input"
+    )
     target_error_percent: float = option(
         5.0,
-        "pseudoatoms are added until the difference from the map, noise apart, is this much of it (root mean square); "
-        "of Xmipp's engine, the mean difference in percent of the map's range, which for the same pseudoatoms is the "
-        "smaller number (0.5 to 0.8 of the other)",
+        "Root-mean-square difference from the map, without its noise, at which no more pseudoatoms are added. Xmipp's "
+        "engine takes the mean difference in percent of the map's range instead, which is 0.5 to 0.8 times as large "
+        "for the same pseudoatoms. Reduce it for more pseudoatoms.",
         "%",
         0.1,
         50,
     )
-    max_pseudoatoms: int = option(20000, "no more than these, of the embedded engine", low=4)
-    invert: bool = option(False, "the map's density is negative: invert it")
-    voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
-    engine: Literal["embedded", "xmipp"] = option(
-        "embedded", "what places the pseudoatoms: the embedded engine, or Xmipp's program where Xmipp is installed"
+    max_pseudoatoms: int = option(
+        20000,
+        "Largest number of pseudoatoms. Increase it where the target error is not reached.",
+        low=4,
+        engine="embedded",
+        level="advanced",
+        label="Most pseudoatoms",
     )
-    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
-    threads: int = option(0, "CPU threads of Xmipp's program; 0 takes all cores that this process may use", low=0)
+    invert: bool = option(False, "Invert the map. Set it where the density is negative.", level="advanced")
+    voxel_size_A: float = voxel_size_option()
+    engine: Literal["embedded", "xmipp"] = option(
+        "embedded",
+        "Program that places the pseudoatoms: the embedded engine, or Xmipp's where it is installed. Choose Xmipp's to "
+        "compare with ContinuousFlex.",
+        level="advanced",
+    )
+    xmipp_home: str = xmipp_home_option()
+    threads: int = threads_option("Only Xmipp's engine uses more than one.")
 
 
 @dataclass(frozen=True)
 class DeformOptions:
-    """A structure, and a map with it, moved along normal modes: to a conformation, between groups, or to and fro."""
+    """Deform a structure, and a map with it, along normal modes: to a conformation, through groups, or to and fro."""
 
-    structure: str = required("atomic structure or pseudoatoms that the modes were computed from (.pdb, .cif)")
-    modes: str = required("folder of normal modes (vec.7, vec.8, …)")
-    output: str = required("folder for the frames")
+    structure: str = structure_option()
+    modes: str = modes_option()
+    output: str = required("Folder for the frames.", "output")
     mode_list: str = option(
-        "", "modes to move along, for example 7-9; by default those of the particles, and otherwise 7"
+        "",
+        "Modes to move along, for example 7-9; by default those of the particles, and mode 7 without particles.",
+        label="Modes to move along",
     )
     amplitudes: str = option(
         "",
-        "the conformation to go to, one amplitude in Å for each mode, such as '100 -50 0'; several, separated by "
-        "semicolons, are a path from the first to the last",
+        "Conformation to move to: one amplitude in Å for each mode, such as '100 -50 0'. Give several, separated by "
+        "semicolons, for a path from the first to the last.",
+        label="Amplitudes (Å, optional)",
     )
-    particles: tuple[str, ...] = option(
+    particles: Paths = option(
         (),
-        "particles, such as a group, whose mean amplitudes are the conformation to go to; repeat for a path through "
-        "the means of several groups",
+        "Particles, such as a group, whose mean amplitudes are the conformation to move to. Repeat it for a path "
+        "through the means of several groups.",
+        role="input",
     )
     swing_rmsd_A: float = option(
         ModesOptions.swing_rmsd_A,
-        "without amplitudes or particles the structure swings along one mode, and this is how far atoms are from it at "
-        "both ends (RMSD)",
+        "Without amplitudes and particles, the structure swings along one mode; this is the RMSD of the atoms from it "
+        "at both ends. Increase it to see small motions.",
         "Å",
         low=0.01,
+        label="Largest RMSD of a swing (Å)",
     )
-    n_frames: int = option(10, "number of frames", low=1, high=999)
-    map: str = option("", "EM map (.mrc) to move along with the structure, which lies in it")
-    place: Literal["auto", "middle", "centre", "header"] = option(
-        "auto",
-        "where the structure's coordinates are in the map: their origin at its voxel d//2 (middle), as of pseudoatoms; "
-        "their weighted centre there (centre); or at the origin of its header (header); auto takes middle for "
-        "pseudoatoms, and for atoms the one at which the map is densest, which is told",
-    )
-    voxel_size_A: float = option(0.0, "voxel size where the map's header does not say", "Å", low=0.0)
+    n_frames: int = option(10, "Number of frames. Increase it for smoother movies.", low=1, high=999, label="Frames")
+    map: str = map_option()
+    place: Place = place_option()
+    voxel_size_A: float = voxel_size_option()

@@ -1,95 +1,167 @@
 """Options of the commands about the network: train, infer."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from typing import Literal
 
-from continuousflex_deep.options.schema import option, required, required_list
-from continuousflex_deep.options.shared import Hardware, ParticleFile
+from continuousflex_deep.options.schema import Paths, option, required, required_list
+from continuousflex_deep.options.shared import Hardware, ParticleFile, pixel_size_option
 
 
 @dataclass(frozen=True)
 class TrainOptions(ParticleFile, Hardware):
-    """Train the network on labelled particles."""
+    """Train a network on labelled particles to predict poses and amplitudes."""
 
-    output: str = required("folder for the model, its checkpoints and curves")
-    structure: str = option("", "structure of the labels, to learn from simulated images of it first (with --modes)")
-    modes: str = option("", "folder of the normal modes of the labels, for simulated images")
-    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
-    recipe: Literal["default", "paper"] = option("default", "ours, or the article's to the letter")
+    output: str = required("Folder for the model, its checkpoints and its curves.", "output")
+    structure: str = option(
+        "", "Structure of the labels. Give it, with the modes, to train on simulated images of it first.", role="input"
+    )
+    modes: str = option("", "Folder of the normal modes of the labels, for simulated images.", role="input")
+    pixel_size_A: float = pixel_size_option()
+    recipe: Literal["default", "paper"] = option(
+        "default",
+        "Set of training parameters: ours (default), or the article's (paper). Choose paper to reproduce the article.",
+    )
     targets: Literal["recipe", "all", "separate", "amplitudes", "angles", "shifts"] = option(
         "recipe",
-        "what the network learns: all three by one joint network (default recipe), each by a network of its own "
-        "(separate; the article's), or one of them alone",
+        "Parameters that the network learns: all three by one joint network (default recipe), each by a network of its "
+        "own (separate; the article's), or one of them alone.",
+        label="What to learn",
     )
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = option(
-        "resnet34", "feature extractor; the article's is resnet34"
+        "resnet34", "Feature extractor; the article's is resnet34. Choose resnet18 to train on a CPU."
     )
     rotation: Literal["recipe", "euler", "quaternion", "matrix"] = option(
-        "recipe", "how the network expresses a rotation: 3, 4 or 9 numbers"
+        "recipe",
+        "Representation of a rotation by the network: Euler angles, a quaternion or a matrix (3, 4 or 9 numbers).",
+        level="advanced",
+        label="Rotations as",
     )
     augment: Literal["recipe", "off", "in-plane", "mirror"] = option(
-        "recipe", "train on copies: off, in-plane (turned and displaced), or mirror (seen from the other side, too)"
+        "recipe",
+        "Copies of the images to train on: none (off), rotated and shifted ones (in-plane), or mirrored ones, too, "
+        "which are views from the opposite side (mirror).",
+        level="advanced",
     )
-    box: int = option(0, "images are reduced to this box for the network; 0 keeps theirs", "px", low=0)
-    epochs: int = option(0, "passes over the training set; 0 is the recipe's", low=0)
+    box: int = option(
+        0,
+        "Box to which images are reduced for the network; 0 keeps theirs. Choose 32 to 48 to train on a CPU.",
+        "px",
+        low=0,
+    )
+    epochs: int = option(0, "Passes over the training set; 0 takes the recipe's number.", low=0)
     simulated_images: int = option(
         -1,
-        "simulated images to learn from first, with --structure and --modes; -1 is the recipe's, or none where a "
-        "network is fine-tuned",
+        "Number of simulated images to train on first, with a structure and modes; -1 takes the recipe's number, or "
+        "none where a network is fine-tuned. Increase it for a better network; it costs time.",
         low=-1,
     )
-    batch: int = option(0, "images a step; 0 is the recipe's", low=0)
-    learning_rate: float = option(0.0, "Adam's largest step; 0 is the recipe's", low=0.0)
-    change: str = option(
-        "", "other values of the recipe, such as 'schedule=step patience=20'; docs/network.md lists them"
+    batch: int = option(
+        0,
+        "Images in a training step; 0 takes the recipe's number. Reduce it where memory is short.",
+        low=0,
+        level="advanced",
     )
-    start_from: str = option("", "model folder to start from instead of random weights (fine-tuning)")
-    validation_percent: float = option(10.0, "share of particles held out for validation", "%", low=1.0, high=50.0)
+    learning_rate: float = option(
+        0.0, "Largest learning rate of Adam; 0 takes the recipe's.", low=0.0, level="advanced"
+    )
+    change: str = option(
+        "",
+        "Other values of the recipe, such as 'schedule=step patience=20'; docs/network.md lists them.",
+        level="advanced",
+        label="Other changes of the recipe",
+    )
+    start_from: str = option(
+        "", "Folder of a trained model to start from, instead of random weights (fine-tuning).", role="input"
+    )
+    validation_percent: float = option(
+        10.0,
+        "Share of the particles that is held out for validation.",
+        "%",
+        low=1.0,
+        high=50.0,
+        level="advanced",
+        label="Held out for validation (%)",
+    )
     outlier_distance: float = option(
-        3.2, "labels farther than this Mahalanobis distance in amplitude are left out; 0 keeps all", low=0.0
+        3.2,
+        "Mahalanobis distance of the amplitudes above which a particle is left out as an outlier; 0 keeps all.",
+        low=0.0,
     )
     keep_ambiguous: bool = option(
-        False, "also train on particles marked ambiguous, whose labels may be wrong by a whole orientation"
+        False,
+        "Also train on particles that are marked as ambiguous. Their labels may be wrong by a whole orientation.",
+        level="advanced",
     )
     half_sets: bool = option(
         False,
-        "also train two networks on halves of the particles, whose disagreement tells how far trainings vary, "
-        "where no truth is known (infer --half-sets); takes three times as long",
+        "Also train two networks on halves of the particles, whose disagreement shows how much trainings vary "
+        "(infer --half-sets). Set it where no truth is known; training takes three times as long.",
+        label="Networks on halves",
     )
     checkpoint_seconds: float = option(
-        60.0, "time between checkpoints; a killed training loses at most this", "s", low=0.0
+        60.0, "Time between checkpoints. A killed training loses at most this.", "s", low=0.0, role="resource"
     )
-    resume: bool = option(False, "go on from the last checkpoint in the output folder, where there is one")
-    deterministic: bool = option(False, "use only algorithms that give the same result every time, even if slower")
-    seed: int = option(0, "random seed", low=0)
-    workers: int = option(2, "threads that read images ahead", low=0)
+    resume: bool = option(
+        False,
+        "Continue from the last checkpoint in the output folder, if there is one.",
+        role="resource",
+        level="hidden",
+    )
+    deterministic: bool = option(
+        False,
+        "Use only algorithms that give the same result every time. Set it to repeat a training exactly; it may be "
+        "slower.",
+        level="advanced",
+    )
+    seed: int = option(0, "Random seed. Change it to see how much trainings vary.", low=0, level="advanced")
+    workers: int = option(
+        2, "Threads that read images ahead. Increase it where a GPU waits for images.", low=0, role="resource"
+    )
 
 
 @dataclass(frozen=True)
 class InferOptions(ParticleFile, Hardware):
-    """Predict poses and amplitudes with a trained network."""
+    """Predict poses and amplitudes of particles with trained networks."""
 
-    model: tuple[str, ...] = required_list("model folder; repeat for networks trained separately")
-    output: str = required("particle file with the predictions (.star or .xmd)")
-    pixel_size_A: float = option(0.0, "pixel size of the images where their file does not say", "Å", low=0.0)
+    model: Paths = required_list("Folder of a trained model. Repeat it for networks trained separately.", "input")
+    output: str = required("Particle file with the predictions (.star or .xmd).", "output")
+    pixel_size_A: float = pixel_size_option()
     mode_list: str = option(
-        "", "modes that the prediction must be for, for example 7-9; by default those of the network"
+        "",
+        "Modes that the network must predict, for example 7-9; by default those that it was trained on.",
+        level="advanced",
+        label="Modes to predict",
     )
-    polish: bool = option(False, "refine each prediction by the HEMNMA engine")
-    structure: str = option("", "structure, for polishing")
-    modes: str = option("", "folder of normal modes, for polishing")
+    polish: bool = option(
+        False,
+        "Refine each prediction with the HEMNMA engine. Set it for final results.",
+        label="Polish the predictions",
+    )
+    structure: str = option("", "Structure for polishing.", role="input")
+    modes: str = option("", "Folder of normal modes for polishing.", role="input")
     search_above_deg: float = option(
         20.0,
-        "when polishing, particles whose predicted angle is uncertain by more than this, and those that show weakly in "
-        "their polished pose, get the engine's full search; 0: none",
+        "Search all orientations of particles whose predicted angle has an error bar above this, and of particles that "
+        "have low contrast when polished; 0 searches none. Reduce it where polished particles are misaligned.",
         "°",
         0,
         180,
+        level="advanced",
+        label="Search where uncertain by more than (°)",
+        when={"polish": (True,)},
     )
     half_sets: bool = option(
         False,
-        "also ask the networks trained on halves (train --half-sets), and report how far they disagree, beside the "
-        "errors that the network expects of itself",
+        "Also predict with the networks trained on halves (train --half-sets), and report how far they disagree and "
+        "which errors the network expects.",
+        level="advanced",
+        label="Ask the networks on halves",
     )
-    batch: int = option(256, "images at a time", low=1)
-    workers: int = option(2, "threads that read images ahead", low=0)
+    batch: int = option(
+        256, "Images that are predicted together. Reduce it where memory is short.", low=1, role="resource"
+    )
+    workers: int = option(
+        2, "Threads that read images ahead. Increase it where a GPU waits for images.", low=0, role="resource"
+    )

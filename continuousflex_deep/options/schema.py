@@ -1,112 +1,149 @@
-"""Fields of options, their validation, and the JSON files that hold them."""
+"""What is known of an option beyond its name, type and default, and what follows from it.
+
+Traits are the only place that says which engine an option belongs to, whether it changes a result, and how Scipion's
+forms show it. This package also runs on Scipion's side, so it keeps to the standard library and to Python 3.8.
+"""
+
+from __future__ import annotations
 
 import dataclasses
-import json
-import math
-from dataclasses import field
-from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Mapping
+from typing import Any, Literal, Tuple, get_args, get_origin, get_type_hints  # noqa: UP035
 
-from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import require_file
+REQUIRED = "\0required"  # the default of a value that must be given
+Paths = Tuple[str, ...]  # noqa: UP006  for an option that may be given several times
+Range = Tuple[float, float]  # noqa: UP006  lower and upper end
+# setting: a value that a result depends on
+# input: a file, whose content a result depends on but whose name it does not
+# output: where a result goes
+# resource: how the work is done, with the same result
+# installation: where the programs of an engine are
+Role = Literal["setting", "input", "output", "resource", "installation"]
+Level = Literal["normal", "advanced", "hidden"]
+_LEVEL_OF_ROLE: Mapping[str, Level] = {
+    "setting": "normal",
+    "input": "hidden",
+    "output": "hidden",
+    "resource": "advanced",
+    "installation": "hidden",
+}
 
-T = TypeVar("T")
-REQUIRED = "\0required"  # the default of a path that must be given
+
+@dataclasses.dataclass(frozen=True)
+class Traits:
+    """What the declaration of an option says of it.
+
+    help: sentences; the first says what the option does, the next when to change it.
+    low, high: inclusive bounds, in `unit`.
+    engine: the only engine that follows the option; empty where all do.
+    level: who sees the option in a form; hidden ones are filled in by the protocol.
+    label: its name in a form, where the option's own name would not do.
+    when: the values of other options with which alone it counts; a form shows it only then.
+    """
+
+    help: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    required: bool = False
+    role: Role = "setting"
+    engine: str = ""
+    level: Level = "normal"
+    label: str = ""
+    when: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def counts_with(self) -> dict[str, tuple[Any, ...]]:
+        """The values of other options with which alone the option counts: its engine, and those of `when`."""
+        return {"engine": (self.engine,), **self.when} if self.engine else dict(self.when)
 
 
-def option(default: Any, text: str, unit: str = "", low: float | None = None, high: float | None = None) -> Any:
-    """A field with its help text, unit and (inclusive) bounds."""
-    return field(default=default, metadata={"help": text, "unit": unit, "low": low, "high": high})
+def option(
+    default: Any,
+    help: str,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    role: Role = "setting",
+    engine: str = "",
+    level: Level | None = None,
+    label: str = "",
+    when: Mapping[str, tuple[Any, ...]] | None = None,
+) -> Any:
+    """A field of an options class, with its traits. By default forms show settings to everyone, resources to advanced
+    users, and no files."""
+    shown = level or _LEVEL_OF_ROLE[role]
+    return _field(default, Traits(help, unit, low, high, False, role, engine, shown, label, when or {}))
 
 
-def required(text: str) -> Any:
+def required(help: str, role: Role) -> Any:
     """A field that must be given."""
-    return field(default=REQUIRED, metadata={"help": text, "unit": "", "low": None, "high": None})
+    return _field(REQUIRED, Traits(help, required=True, role=role, level=_LEVEL_OF_ROLE[role]))
 
 
-def required_list(text: str) -> Any:
-    """A list of at least one value that must be given."""
-    return field(default=(), metadata={"help": text, "unit": "", "low": None, "high": None, "required": True})
+def required_list(help: str, role: Role) -> Any:
+    """A field of at least one value that must be given."""
+    return _field((), Traits(help, required=True, role=role, level=_LEVEL_OF_ROLE[role]))
 
 
-def from_mapping(cls: type[T], values: dict[str, Any]) -> T:
-    """Options from names and values. Unknown names, wrong kinds, values out of bounds and missing ones: InputError."""
-    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(fields))
-    if unknown:
-        raise InputError(f"unknown options {unknown}; {cls.__name__} has {sorted(fields)}")
+def _field(default: Any, traits: Traits) -> Any:
+    return dataclasses.field(default=default, metadata={"traits": traits})
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One option of a command."""
+
+    name: str
+    hint: Any
+    default: Any
+    traits: Traits
+
+    @property
+    def flag(self) -> str:
+        """The option on the command line: --cutoff-A for cutoff_A."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[Any, ...]:
+        """The values to choose from; none where any value of the type will do."""
+        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+
+    @property
+    def is_list(self) -> bool:
+        return get_origin(self.hint) is tuple and get_args(self.hint)[-1] is Ellipsis
+
+    @property
+    def is_range(self) -> bool:
+        return get_origin(self.hint) is tuple and not self.is_list
+
+    @property
+    def changes_result(self) -> bool:
+        """Whether a result depends on the option: on its value or, of an input, on the content of the file."""
+        return self.traits.role in ("setting", "input")
+
+    def is_followed_by(self, engine: str) -> bool:
+        return self.traits.engine in ("", engine)
+
+
+def options_of(cls: type) -> dict[str, Option]:
+    """The options of a class by name, in the order of their declaration."""
     hints = get_type_hints(cls)
-    checked = {name: _converted(name, value, hints[name]) for name, value in values.items()}
-    result = cls(**checked)
-    for name, f in fields.items():
-        value = getattr(result, name)
-        if value == REQUIRED or (f.metadata.get("required") and not value):
-            raise InputError(f"option --{name.replace('_', '-')} is required: {f.metadata['help']}")
-        low, high = f.metadata["low"], f.metadata["high"]
-        if (low is not None and value < low) or (high is not None and value > high):
-            between = f"{'−∞' if low is None else low} to {'∞' if high is None else high} {f.metadata['unit']}".strip()
-            raise InputError(f"option --{name.replace('_', '-')}: got {value}, expected {between}")
-    return result
+    return {f.name: Option(f.name, hints[f.name], f.default, f.metadata["traits"]) for f in dataclasses.fields(cls)}
 
 
-def read_options_file(path: str | Path) -> dict[str, Any]:
-    """The names and values of a JSON options file."""
-    file = require_file(path, "options file")
-    try:
-        values = json.loads(file.read_text())
-    except ValueError as error:
-        raise FormatError(f"'{file}' is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise FormatError(f"'{file}': expected one JSON object with option names and values")
-    return values
+def result_options(options: Any) -> dict[str, Any]:
+    """The settings that determine a result, by name. Inputs are not among them, since their contents count: whoever
+    fingerprints a result adds these."""
+    return {o.name: getattr(options, o.name) for o in options_of(type(options)).values() if o.traits.role == "setting"}
 
 
-def write_options_file(path: str | Path, options: Any) -> None:
-    """Write options as JSON that read_options_file and from_mapping take back."""
-    Path(path).write_text(json.dumps(dataclasses.asdict(options), indent=2) + "\n")
-
-
-def value_from_text(name: str, text: str, hint: Any) -> Any:
-    """The value of an option's type that a text stands for. InputError where it stands for none."""
-    switch = {"true": True, "false": False}
-    return _converted(name, switch.get(text.lower(), text) if hint is bool else text, hint)
-
-
-def _converted(name: str, value: Any, hint: Any) -> Any:
-    try:
-        return _convert(value, hint)
-    except (TypeError, ValueError) as error:
-        flag = name.replace("_", "-")
-        raise InputError(f"option --{flag}: got {value!r}, expected {_described(hint)}") from error
-
-
-def _convert(value: Any, hint: Any) -> Any:
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        if value not in args:
-            raise ValueError
-        return value
-    if origin is tuple:
-        if isinstance(value, str) or (args[-1] is not Ellipsis and len(value) != len(args)):
-            raise ValueError
-        return tuple(_convert(v, args[0]) for v in value)
-    if hint is bool:
-        if not isinstance(value, bool):
-            raise ValueError
-        return value
-    if hint is int and (isinstance(value, bool) or float(value) != int(value)):
-        raise ValueError
-    if hint is str and not isinstance(value, str):
-        raise ValueError
-    if hint is float and (isinstance(value, bool) or not math.isfinite(float(value))):
-        raise ValueError
-    return hint(value)
-
-
-def _described(hint: Any) -> str:
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is Literal:
-        return "one of " + ", ".join(map(str, args))
-    if origin is tuple:
-        return "a list" if args[-1] is Ellipsis else f"{len(args)} values"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]
+def foreign_options(options: Any, engine: str) -> list[Option]:
+    """The options that belong to other engines than this one, and yet are not at their defaults. Where programs are
+    installed is a fact of the machine, so that it may be given with any engine."""
+    return [
+        o
+        for o in options_of(type(options)).values()
+        if not o.is_followed_by(engine) and o.traits.role != "installation" and getattr(options, o.name) != o.default
+    ]

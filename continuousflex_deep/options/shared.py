@@ -1,48 +1,134 @@
 """Options that several commands have, and values that options and methods share."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from continuousflex_deep.options.schema import option, required
 
-Fit = Literal["both", "pose", "conformation"]  # what an alignment is to find
-ReductionMethod = Literal[
-    "pca", "kernel-pca", "lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "tsne", "umap"
-]  # fmt: skip
+Fit = Literal["both", "pose", "conformation"]  # what an alignment finds
 ATOMS_CUTOFF_A, ATOMS_BLOCK_SIZE = 8.0, 10  # of the elastic network of atoms
 PSEUDOATOMS_CUTOFF_PERCENT, PSEUDOATOMS_BLOCK_SIZE = 95.0, 0  # and of pseudoatoms
 
 
+def structure_option() -> Any:
+    return required("Atomic structure or pseudoatoms that the modes were computed from (.pdb, .cif).", "input")
+
+
+def modes_option() -> Any:
+    return required("Folder of normal modes (vec.7, vec.8, …).", "input")
+
+
+def landscape_option() -> Any:
+    return required("Folder that the landscape command wrote.", "input")
+
+
+def pixel_size_option(level: Literal["normal", "hidden"] = "hidden") -> Any:
+    return option(0.0, "Pixel size of the images, where their file does not give it.", "Å", low=0.0, level=level)
+
+
+def voxel_size_option() -> Any:
+    return option(0.0, "Voxel size of the map, where its header does not give it.", "Å", low=0.0, level="hidden")
+
+
+def threads_option(more: str = "") -> Any:
+    text = "CPU threads; 0 takes all cores that this process may use."
+    return option(0, f"{text} {more}".rstrip(), low=0, role="resource", level="hidden")
+
+
+def xmipp_home_option() -> Any:
+    return option(
+        "", "Folder of Xmipp's bin and lib; by default XMIPP_HOME, then PATH.", role="installation", engine="xmipp"
+    )
+
+
+def map_option() -> Any:
+    return option("", "EM map (.mrc) of the structure, which is deformed with it.", role="input")
+
+
+def place_option() -> Any:
+    return option(
+        "auto",
+        "Position of the structure in the map: the origin of its coordinates at voxel d//2 (middle), its weighted "
+        "centre there (centre), or its origin at the origin in the map's header (header). auto takes middle for "
+        "pseudoatoms, and for atoms the position at which the map is densest, and reports it.",
+        label="Place of the structure in the map",
+    )
+
+
+Place = Literal["auto", "middle", "centre", "header"]
+
+
 @dataclass(frozen=True)
 class ParticleFile:
-    particles: str = required("particle file (.star of RELION, .xmd of Xmipp, .cs of cryoSPARC)")
+    particles: str = required("Particle file (.star of RELION, .xmd of Xmipp, .cs of cryoSPARC).", "input")
 
 
 @dataclass(frozen=True)
 class Hardware:
-    device: str = option("auto", "where to compute: auto (the GPU when there is one), cpu, cuda or cuda:N")
-    threads: int = option(0, "CPU threads; 0 takes all cores that this process may use", low=0)
+    device: str = option(
+        "auto",
+        "Device to compute on: auto (a GPU if there is one), cpu, cuda or cuda:N.",
+        role="resource",
+        level="hidden",
+    )
+    threads: int = threads_option()
 
 
 @dataclass(frozen=True)
 class StructureAndModes:
-    structure: str = required("atomic structure or pseudoatoms (.pdb, .cif)")
-    modes: str = required("folder of normal modes (vec.7, vec.8, …)")
-    mode_list: str = option("7-9", "modes to use, for example 7-9 or '7 8 11'; 1-6 are rigid-body and not allowed")
+    structure: str = required("Atomic structure or pseudoatoms (.pdb, .cif).", "input")
+    modes: str = modes_option()
+    mode_list: str = option(
+        "7-9",
+        "Modes to use, for example 7-9 or '7 8 11'. Modes 1-6 are rigid-body motions and not allowed.",
+        label="Modes to use",
+    )
 
 
 @dataclass(frozen=True)
 class XmippSettings:
     xmipp_method: Literal["wavelets", "projections"] = option(
         "wavelets",
-        "Xmipp's rigid-body alignment: wavelets and splines (boxes of a power of two), or projection matching (faster)",
+        "Rigid-body alignment of Xmipp's HEMNMA: wavelets and splines, for boxes of a power of two, or projection "
+        "matching, which is faster.",
+        engine="xmipp",
+        label="Rigid-body alignment",
     )
-    xmipp_step_deg: float = option(10.0, "Xmipp's step of the orientation search", "°", 1.0, 30.0)
+    xmipp_step_deg: float = option(
+        10.0,
+        "Angular step of Xmipp's orientation search. Reduce it for better starting poses; the search takes longer.",
+        "°",
+        1.0,
+        30.0,
+        engine="xmipp",
+        label="Angular step (°)",
+    )
     xmipp_trust_region: float = option(
-        1.0, "scale of Xmipp's first trust-region radius; up to 2 where large motions are expected", low=0.01, high=10.0
+        1.0,
+        "Scale of the first trust-region radius of Xmipp's optimiser. Increase it, up to 2, where large motions are "
+        "expected.",
+        low=0.01,
+        high=10.0,
+        engine="xmipp",
+        level="advanced",
+        label="Trust-region scale",
     )
-    xmipp_processes: int = option(1, "MPI processes of Xmipp's program; 1 runs the serial one", low=1)
+    xmipp_processes: int = option(
+        1,
+        "MPI processes of Xmipp's program; 1 runs the serial program.",
+        low=1,
+        role="resource",
+        engine="xmipp",
+        level="hidden",
+    )
     xmipp_launcher: str = option(
-        "mpirun -np {processes} {command}", "how Xmipp's program is started on several processes"
+        "mpirun -np {processes} {command}",
+        "Command that starts Xmipp's program on several processes. Change it for the launcher of your cluster, such as "
+        "srun.",
+        role="resource",
+        engine="xmipp",
+        level="hidden",
     )
-    xmipp_home: str = option("", "folder of Xmipp's bin and lib; by default that of XMIPP_HOME, then PATH")
+    xmipp_home: str = xmipp_home_option()

@@ -1,6 +1,5 @@
-"""Scipion forms derived from options dataclasses: the only home of defaults, help texts, units and bounds."""
+"""Scipion's forms, derived from the options of the commands and their traits."""
 
-import dataclasses
 import functools
 import importlib.util
 import os
@@ -8,13 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, cast
 
 import pwem
 from pyworkflow.protocol import params
 
 from continuousflex_deep._plugin import Plugin
-from continuousflex_deep.options import from_mapping
+from continuousflex_deep.options import Option, Traits, from_mapping, options_of
 from continuousflex_deep.programs import ELNEMO, RELION, XMIPP, Package
 
 # the folders into which Scipion installs packages of programs; of several versions the last one counts
@@ -23,52 +22,51 @@ NOT_INSTALLED = "not installed"
 _UNIT_SUFFIXES = ("_A", "_px", "_deg", "_kV", "_mm", "_percent")
 
 
-def add_options(form: Any, options_class: type, names: Iterable[str], expert: Iterable[str] = (), **overrides) -> None:
-    """Add one form parameter per named option; those in ``expert`` show only to advanced users.
+def add_options(form: Any, options_class: type, names: Iterable[str], **overrides: dict[str, Any]) -> None:
+    """Add one form parameter for each named option, as its traits say: label, level, help, bounds, and the condition on
+    other options of the form.
 
-    ``overrides``: per option name, a dict of further arguments of the parameter (label, condition, paramClass ...).
-    A pair of numbers becomes two parameters, NAME_min and NAME_max, on one line.
+    overrides: by option name, further arguments of the parameter, for what depends on the form's own parameters or on
+    what is installed. A pair of numbers becomes two parameters, NAME_min and NAME_max, on one line.
     """
-    fields, hints = {f.name: f for f in dataclasses.fields(options_class)}, get_type_hints(options_class)
-    advanced = set(expert)
+    options = options_of(options_class)
     for name in names:
-        given = dict(overrides.get(name, {}))
-        if name in advanced:
-            given["expertLevel"] = params.LEVEL_ADVANCED
-        if get_origin(hints[name]) is tuple:
-            _add_pair(form, fields[name], given)
+        arguments = _arguments(options[name]) | _shown_when(options, options[name]) | overrides.get(name, {})
+        if options[name].is_range:
+            _add_range(form, options[name], arguments)
         else:
-            param_class = given.pop("paramClass", None) or _param_class(hints[name])
-            form.addParam(name, param_class, **(_arguments(fields[name], hints[name]) | given))
+            form.addParam(name, _param_class(options[name]), **arguments)
 
 
-def add_other_options(form: Any, options_class: type, filled: Iterable[str], **overrides) -> None:
-    """Add, for advanced users, what the form does not offer yet; all but ``filled`` and options of a single choice."""
-    hints, beside = get_type_hints(options_class), set(filled)
-    names = [
-        f.name
-        for f in dataclasses.fields(options_class)
-        if f.name not in beside
-        and not (form.hasParam(f.name) or form.hasParam(f"{f.name}_min"))
-        and not (get_origin(hints[f.name]) is Literal and len(get_args(hints[f.name])) == 1)
+def add_advanced_options(form: Any, options_class: type, **overrides: dict[str, Any]) -> None:
+    """Add the options for advanced users that the form does not have yet. Those that others count with come first,
+    since a condition knows only parameters that are there."""
+    options = [
+        option
+        for option in options_of(options_class).values()
+        if option.traits.level == "advanced" and not form.hasParam(option.name)
     ]
-    add_options(form, options_class, names, expert=names, **overrides)
+    needed = {name for option in options for name in option.traits.counts_with}
+    names = [option.name for option in options]
+    add_options(form, options_class, sorted(names, key=lambda name: name not in needed), **overrides)
 
 
 def read_options(protocol: Any, options_class: type, **values: Any) -> Any:
     """The options that a protocol's form holds, with ``values`` for what the form does not ask (files, for example).
 
-    Raises InputError, as the command itself would, where a value is out of its bounds.
+    What the form holds for another engine than the chosen one, where it does not show it, does not count. Raises
+    InputError, as the command itself would, where a value is out of its bounds.
     """
-    hints = get_type_hints(options_class)
+    options = options_of(options_class)
+    engine = _form_value(protocol, options["engine"]) if "engine" in options else ""
     found: dict[str, Any] = {}
-    for f in dataclasses.fields(options_class):
-        if f.name in values:
+    for option in options.values():
+        if option.name in values or not option.is_followed_by(engine):
             continue
-        if protocol.getParam(f.name) is not None:
-            found[f.name] = _value(getattr(protocol, f.name).get(), hints[f.name])
-        elif protocol.getParam(f"{f.name}_min") is not None:
-            found[f.name] = [getattr(protocol, f"{f.name}_{end}").get() for end in ("min", "max")]
+        if protocol.getParam(option.name) is not None:
+            found[option.name] = _form_value(protocol, option)
+        elif protocol.getParam(f"{option.name}_min") is not None:
+            found[option.name] = [getattr(protocol, f"{option.name}_{end}").get() for end in ("min", "max")]
     return from_mapping(options_class, found | values)
 
 
@@ -116,15 +114,11 @@ def _importable(python: str, module: str) -> bool:
 
 def _without(options_class: type, name: str, left_out: Mapping[str, str]) -> dict[str, Any]:
     """Choices and help without those left out, which need what the mapping says."""
-    field = next(f for f in dataclasses.fields(options_class) if f.name == name)
-    arguments = _arguments(field, get_type_hints(options_class)[name])
-    last = max(place for place, choice in enumerate(arguments["choices"]) if choice not in left_out)
-    offered = [
-        f"{choice} ({NOT_INSTALLED})" if choice in left_out else choice for choice in arguments["choices"][: last + 1]
-    ]
-    for choice, what in left_out.items():
-        arguments["help"] += f" Not offered here: {choice}, which needs {what}."
-    return {"choices": offered, "help": arguments["help"]}
+    option = options_of(options_class)[name]
+    last = max(place for place, choice in enumerate(option.choices) if choice not in left_out)
+    offered = [f"{choice} ({NOT_INSTALLED})" if choice in left_out else choice for choice in option.choices[: last + 1]]
+    needs = [f" Not offered here: {choice}, which needs {what}." for choice, what in left_out.items()]
+    return {"choices": offered, "help": option.traits.help + "".join(needs)}
 
 
 def package_home(package: Package) -> str:
@@ -141,52 +135,64 @@ def option_label(name: str, unit: str) -> str:
     return words[:1].upper() + words[1:] + (f" ({unit})" if unit else "")
 
 
-def _param_class(hint: Any) -> type:
-    if get_origin(hint) is Literal:
+def _param_class(option: Option) -> type:
+    if option.choices:
         return params.EnumParam
+    if option.traits.role == "input":
+        return params.FileParam
     kinds: Mapping[Any, type] = {
         bool: params.BooleanParam,
         int: params.IntParam,
         float: params.FloatParam,
         str: params.StringParam,
     }
-    return kinds[hint]
+    return kinds[option.hint]
 
 
-def _arguments(f: "dataclasses.Field[Any]", hint: Any) -> dict[str, Any]:
-    help_text = f.metadata["help"]
+def _arguments(option: Option) -> dict[str, Any]:
+    traits = option.traits
     arguments = {
-        "label": option_label(f.name, f.metadata["unit"]),
-        "help": help_text[:1].upper() + help_text[1:] + ".",
-        "default": f.default,
-        "validators": _validators(f),
+        "label": traits.label or option_label(option.name, traits.unit),
+        "help": traits.help,
+        "default": option.default,
+        "validators": _validators(traits),
     }
-    if get_origin(hint) is Literal:
-        choices = list(get_args(hint))
-        arguments |= {"choices": choices, "default": choices.index(f.default)}
+    if traits.level == "advanced":
+        arguments["expertLevel"] = params.LEVEL_ADVANCED
+    if option.choices:
+        arguments |= {"choices": list(option.choices), "default": option.choices.index(option.default)}
     return arguments
 
 
-def _add_pair(form: Any, f: "dataclasses.Field[Any]", given: dict[str, Any]) -> None:
-    arguments, defaults = _arguments(f, float), cast(tuple[float, float], f.default)
-    line = form.addLine(arguments["label"], help=arguments["help"], **given)
-    for end, default in zip(("min", "max"), defaults, strict=True):
-        line.addParam(f"{f.name}_{end}", params.FloatParam, default=default, label=end, validators=_validators(f))
+def _shown_when(options: Mapping[str, Option], option: Option) -> dict[str, str]:
+    """The form's condition that other options have the values with which an option counts. A form holds of a choice
+    its place."""
+    conditions = []
+    for name, values in option.traits.counts_with.items():
+        choices = options[name].choices
+        conditions.append(f"{name} in {[choices.index(value) if choices else value for value in values]}")
+    return {"condition": " and ".join(conditions)} if conditions else {}
 
 
-def _validators(f: "dataclasses.Field[Any]") -> list[Any]:
-    low, high, unit = f.metadata["low"], f.metadata["high"], f.metadata["unit"]
+def _add_range(form: Any, option: Option, arguments: dict[str, Any]) -> None:
+    """Two numbers on a line, which has the label, the help and the condition."""
+    validators, ends = arguments.pop("validators"), cast(tuple[float, float], arguments.pop("default"))
+    line = form.addLine(arguments.pop("label"), **arguments)
+    for end, default in zip(("min", "max"), ends, strict=True):
+        line.addParam(f"{option.name}_{end}", params.FloatParam, default=default, label=end, validators=validators)
+
+
+def _validators(traits: Traits) -> list[Any]:
     found: list[Any] = []
-    if low is not None:
-        found.append(params.GE(low, error=f"must be at least {low} {unit}".rstrip()))
-    if high is not None:
-        found.append(params.LE(high, error=f"must be at most {high} {unit}".rstrip()))
+    if traits.low is not None:
+        found.append(params.GE(traits.low, error=f"must be at least {traits.low} {traits.unit}".rstrip()))
+    if traits.high is not None:
+        found.append(params.LE(traits.high, error=f"must be at most {traits.high} {traits.unit}".rstrip()))
     return found
 
 
-def _value(value: Any, hint: Any) -> Any:
-    if get_origin(hint) is Literal:
-        return get_args(hint)[value]
-    if hint is str:
-        return (value or "").strip()
-    return value
+def _form_value(protocol: Any, option: Option) -> Any:
+    value = getattr(protocol, option.name).get()
+    if option.choices:
+        return option.choices[value]
+    return (value or "").strip() if option.hint is str else value

@@ -23,8 +23,7 @@ def add_map_params(form: Any, options_class: type) -> None:
         label="Map (optional)",
         help="A map of the structure, which moves with it.",
     )
-    condition = {"label": "Place of the structure in the map", "condition": "inputVolume is not None"}
-    add_options(form, options_class, ["place"], place=condition)
+    add_options(form, options_class, ["place"], place={"condition": "inputVolume is not None"})
 
 
 def placed_map_file(protocol: Any, volume: Any) -> str:

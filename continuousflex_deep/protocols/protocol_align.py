@@ -1,8 +1,7 @@
 """HEMNMA: pose and normal-mode amplitudes of every particle."""
 
-from dataclasses import fields
 from enum import Enum
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from pwem.objects import SetOfParticlesFlex
 from pyworkflow.protocol import params
@@ -10,15 +9,17 @@ from pyworkflow.protocol import params
 from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.options import AlignOptions, Fit
+from continuousflex_deep.options import AlignOptions, options_of
 from continuousflex_deep.programs import XMIPP
-from continuousflex_deep.protocols.form_options import add_options, installed_choices, package_home
+from continuousflex_deep.protocols.form_options import (
+    add_advanced_options,
+    add_options,
+    installed_choices,
+    package_home,
+)
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
-_OF_XMIPP = tuple(f.name for f in fields(AlignOptions) if f.name.startswith("xmipp_"))
-# that the form asks for with both engines; what else it asks for is the embedded engine's or Xmipp's alone
-_OF_BOTH = ("engine", "mode_list", "finest_resolution_A", "calibration_particles", "batch")
-_ENGINES = get_args(get_type_hints(AlignOptions)["engine"])
+_ENGINES = options_of(AlignOptions)["engine"].choices
 _SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
 
 
@@ -47,44 +48,23 @@ class CfdProtAlign(CfdProtBase):
             form, "Particle images; 128 pixels across or less are usually enough, so reduce larger ones first."
         )
         self._addModesParams(form, optional=" May be left out when only poses are to be found.")
-        add_options(form, AlignOptions, ["mode_list"], mode_list={"label": "Modes to use"})
         offered = installed_choices(AlignOptions, "engine", {"xmipp": (XMIPP, [_SERIAL])})
-        add_options(form, AlignOptions, ["engine"], engine=offered)
+        add_options(form, AlignOptions, ["mode_list", "engine"], engine=offered)
         form.addSection(label="Search")
-        embedded, xmipp = "engine == 0", "engine == 1"
-        near = f"{embedded} and fit != {get_args(Fit).index('conformation')}"
-        add_options(
-            form,
-            AlignOptions,
-            ["fit", "init", "max_shift_percent", "xmipp_method", "xmipp_step_deg"],
-            fit={"label": "Find", "condition": embedded},
-            init={"label": "Start from", "condition": near},
-            max_shift_percent={"label": "Largest shift (% of the box)", "condition": embedded},
-            xmipp_method={"label": "Rigid-body alignment", "condition": xmipp},
-            xmipp_step_deg={"label": "Angular step (°)", "condition": xmipp},
-        )
+        add_options(form, AlignOptions, ["fit", "init", "max_shift_percent", "xmipp_method", "xmipp_step_deg"])
         if XMIPP.find(_PARALLEL, package_home(XMIPP)):
-            self._addMpiParam(form, xmipp)
-        labels = {
-            "n_hypotheses": "Hypotheses per particle",
-            "calibration_particles": "Particles for calibration",
-            "xmipp_trust_region": "Trust-region scale",
-        }
-        names = [f.name for f in fields(AlignOptions) if f.name not in _OF_BOTH]
-        overrides = {name: {"condition": xmipp if name in _OF_XMIPP else embedded} for name in names}
-        for name, label in labels.items():
-            overrides.setdefault(name, {})["label"] = label
-        self._addOtherOptions(form, **overrides)
+            self._addMpiParam(form)
+        add_advanced_options(form, AlignOptions)
         self._addComputeParams(form, gpu=True)
 
     @staticmethod
-    def _addMpiParam(form: Any, condition: str) -> None:
+    def _addMpiParam(form: Any) -> None:
         form.addParam(
             "xmippMpi",
             params.BooleanParam,
             default=False,
             expertLevel=params.LEVEL_ADVANCED,
-            condition=condition,
+            condition=f"engine == {_ENGINES.index('xmipp')}",
             label="Use Xmipp's MPI program",
             help="No: as many workers as MPI says run Xmipp's serial program, each on batches of its own, on any nodes "
             "of a queue. Yes: one worker runs Xmipp's MPI program on as many processes.",
@@ -112,9 +92,6 @@ class CfdProtAlign(CfdProtBase):
         return bool(super().usesGpu()) and not self._isXmipp()
 
     def _options(self, **values: Any) -> Any:
-        """What the form holds for the chosen engine; what it holds for the other does not count."""
-        of_other = [f for f in fields(AlignOptions) if f.name not in _OF_BOTH and self.getParam(f.name) is not None]
-        values = {f.name: f.default for f in of_other if (f.name in _OF_XMIPP) != self._isXmipp()} | values
         if self._isXmippMpi():
             values |= {"xmipp_processes": self.numberOfMpi.get(), "xmipp_launcher": self._launcher()}
         return super()._options(**values)

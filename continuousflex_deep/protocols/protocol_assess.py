@@ -12,7 +12,7 @@ from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.records import read_record
 from continuousflex_deep.options import EvaluateOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.protocol_reconstruct import add_curves, resolutions_told
 from continuousflex_deep.protocols.result_names import result_name, result_names
@@ -64,15 +64,9 @@ class CfdProtAssess(CfdProtBase):
             label="Maps of groups (optional)",
             help="Outputs of 'reconstruct group', each compared with the mean conformation of its particles.",
         )
-        add_options(
-            form,
-            EvaluateOptions,
-            ["mode_list", "lost_deg", "symmetry", "bound"],
-            mode_list={"label": "Modes to compare (optional)"},
-            lost_deg={"label": "Lost beyond (°)"},
-            bound={"label": "Cramér-Rao bound", "condition": "inputTruth is not None"},
-        )
-        self._addOtherOptions(form, b_factor_A2={"label": "B-factor of structures (Å²)"})
+        names = ["mode_list", "lost_deg", "symmetry", "bound"]
+        add_options(form, EvaluateOptions, names, bound={"condition": "inputTruth is not None"})
+        add_advanced_options(form, EvaluateOptions)
         self._addComputeParams(form, gpu=True)
 
     def _options(self, **values: Any) -> Any:

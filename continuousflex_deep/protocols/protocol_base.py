@@ -16,19 +16,10 @@ from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import atoms_beside, modes_to_folder, particles_from_set
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.options import write_options_file
-from continuousflex_deep.programs import ELNEMO, RELION, XMIPP
-from continuousflex_deep.protocols.form_options import add_other_options, package_home, read_options
+from continuousflex_deep.options import options_of, write_options_file
+from continuousflex_deep.programs import PACKAGES
+from continuousflex_deep.protocols.form_options import package_home, read_options
 
-# options that no form asks for: files that steps write, Scipion's own parameters, and what sets of particles tell
-FILLED = frozenset(
-    {
-        "particles", "structure", "modes", "output", "model", "landscape", "images", "reference", "threads", "device",
-        "pixel_size_A", "resume", "start_from", "xmipp_home", "xmipp_processes",
-        "xmipp_launcher", "elnemo_home", "relion_home", "map", "mask", "voxel_size_A", "target", "xmd_modes",
-        "truth", "reconstruction", "group", "trajectory", "evaluation",
-    }
-)  # fmt: skip
 # stands for a file that a step will write, where options are checked before that step ran
 _LATER = "written by the protocol"
 _MRC = (".mrc", ".map")
@@ -73,10 +64,6 @@ class CfdProtBase(EMProtocol):
                 "Workers that share the particles, on this computer or on the nodes of a queue; each takes the threads "
                 "above and one of the GPUs. The result does not depend on their number."
             )
-
-    def _addOtherOptions(self, form: Any, **overrides) -> None:
-        """What the command can be told beyond what the form offers so far."""
-        add_other_options(form, self.OPTIONS, FILLED, **overrides)
 
     @staticmethod
     def _addParticlesParam(
@@ -194,9 +181,9 @@ class CfdProtBase(EMProtocol):
             values["threads"] = self.numberOfThreads.get()
         if self._takes("device"):
             values["device"] = "auto" if self.usesGpu() else "cpu"
-        for package in (XMIPP, ELNEMO, RELION):
-            if self._takes(home := package.option.removeprefix("--").replace("-", "_")):
-                values.setdefault(home, package_home(package))
+        for option in options_of(self.OPTIONS).values():
+            if option.traits.role == "installation":
+                values.setdefault(option.name, package_home(PACKAGES[option.traits.engine]))
         return read_options(self, self.OPTIONS, **values)
 
     def _workers(self) -> int:
@@ -212,7 +199,7 @@ class CfdProtBase(EMProtocol):
         return [f"{count} particles were left out because their images cannot be used; they are named in {named}"]
 
     def _takes(self, option: str) -> bool:
-        return option in self.OPTIONS.__dataclass_fields__  # type: ignore[attr-defined]
+        return option in options_of(self.OPTIONS)
 
     def _devices(self) -> list[int] | None:
         """The GPUs that the command may see; None leaves that to the environment."""

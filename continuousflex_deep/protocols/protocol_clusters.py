@@ -9,7 +9,7 @@ from pwem.objects import SetOfParticlesFlex
 from continuousflex_deep.io.groups import read_groups
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import ClustersOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.group_base import CfdProtGroupBase, PossibleOutput, group_output
 
 
@@ -26,14 +26,8 @@ class CfdProtClusters(CfdProtGroupBase):
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
         self._addLandscapeParams(form)
-        add_options(
-            form,
-            ClustersOptions,
-            ["method", "n_clusters", "dimensions", "min_probability"],
-            n_clusters={"label": "Number of clusters"},
-            min_probability={"label": "Least probability", "condition": "method == 0"},
-        )
-        self._addOtherOptions(form)
+        add_options(form, ClustersOptions, ["method", "n_clusters", "dimensions", "min_probability"])
+        add_advanced_options(form, ClustersOptions)
 
     def _options(self, **values: Any) -> Any:
         if self.getEnumText("method") == "kmeans":  # the form hides it then

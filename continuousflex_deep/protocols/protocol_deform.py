@@ -45,17 +45,8 @@ class CfdProtDeform(CfdProtBase):
             help="Particles with amplitudes, such as groups of a landscape. The motion leads through the means of "
             "their amplitudes, in the order given; from the structure itself to that of a single group.",
         )
-        add_options(
-            form,
-            DeformOptions,
-            ["amplitudes", "mode_list", "n_frames", "swing_rmsd_A"],
-            amplitudes={"label": "Amplitudes (Å, optional)"},
-            mode_list={"label": "Modes to move along"},
-            n_frames={"label": "Frames"},
-            swing_rmsd_A={"label": "Largest RMSD of a swing (Å)"},
-        )
+        add_options(form, DeformOptions, ["amplitudes", "mode_list", "n_frames", "swing_rmsd_A"])
         add_map_params(form, DeformOptions)
-        self._addOtherOptions(form)
 
     def _writeInputs(self) -> dict[str, Any]:
         groups = [

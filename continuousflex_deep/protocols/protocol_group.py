@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from pwem.objects import SetOfParticlesFlex
-from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids
 from continuousflex_deep.errors import InputError
@@ -34,15 +33,7 @@ class CfdProtGroup(CfdProtGroupBase):
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
         self._addLandscapeParams(form)
-        add_options(
-            form,
-            GroupOptions,
-            ["expression", "box", "ids", "groups", "keep_outliers"],
-            expression={"label": "Condition"},
-            ids={"label": "File of ids", "paramClass": params.FileParam},
-            groups={"label": "File of groups", "paramClass": params.FileParam},
-        )
-        self._addOtherOptions(form)
+        add_options(form, GroupOptions, ["expression", "box", "ids", "groups", "keep_outliers"])
 
     def _writeInputs(self) -> dict[str, Any]:
         output = self._outputFolder() if self._named() else self._getExtraPath("group.star")

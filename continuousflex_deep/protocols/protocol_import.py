@@ -51,10 +51,7 @@ class CfdProtImport(CfdProtBase):
             help="A particle file with the same ids whose images, optics groups and CTF are taken instead, for example "
             "the original one, where the poses were found on reduced images.",
         )
-        add_options(
-            form, ConvertOptions, ["pixel_size_A", "xmd_modes"], xmd_modes={"label": "Modes of an .xmd file (optional)"}
-        )
-        self._addOtherOptions(form)
+        add_options(form, ConvertOptions, ["pixel_size_A", "xmd_modes"])
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"particles": self._file("particleFile"), "images": self._file("imageFile"), "output": self._imported()}

@@ -10,7 +10,7 @@ from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.objects import CfdNetwork
 from continuousflex_deep.options import InferOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -45,7 +45,7 @@ class CfdProtInfer(CfdProtBase):
             important=True,
             help="One network for all, or one each for amplitudes, angles and shifts.",
         )
-        add_options(form, InferOptions, ["polish"], polish={"label": "Polish the predictions"})
+        add_options(form, InferOptions, ["polish"])
         form.addParam(
             "inputModes",
             params.PointerParam,
@@ -64,12 +64,7 @@ class CfdProtInfer(CfdProtBase):
             label="Structure (optional)",
             help="The structure that the modes were computed from. Empty: the one that the set of modes names.",
         )
-        self._addOtherOptions(
-            form,
-            mode_list={"label": "Modes to predict"},
-            search_above_deg={"label": "Search where uncertain by more than (°)", "condition": "polish"},
-            half_sets={"label": "Ask the networks on halves"},
-        )
+        add_advanced_options(form, InferOptions)
         self._addComputeParams(form, gpu=True)
 
     def _networks(self) -> list[CfdNetwork]:

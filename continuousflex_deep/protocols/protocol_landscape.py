@@ -3,7 +3,7 @@
 import os
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pwem.objects import SetOfParticlesFlex
 from pyworkflow.protocol import params
@@ -11,18 +11,10 @@ from pyworkflow.protocol import params
 from continuousflex_deep.convert import enabled_ids, fill_set, mode_ids_of
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.objects import CfdLandscape
-from continuousflex_deep.options import LandscapeOptions, ReductionMethod
-from continuousflex_deep.protocols.form_options import add_options, importable_choices
+from continuousflex_deep.options import LandscapeOptions
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options, importable_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.result_names import result_names
-
-_WITH_NEIGHBOURS = ("lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "umap")
-
-
-def _when(*methods: str, other: bool = False) -> str:
-    """The form's condition that one of the methods is chosen, or any other."""
-    places = [get_args(ReductionMethod).index(method) for method in methods]
-    return f"method {'not in' if other else 'in'} {places}"
 
 
 class CfdLandscapeOutputs(Enum):
@@ -52,18 +44,10 @@ class CfdProtLandscape(CfdProtBase):
             important=True,
             help="Sets from the alignment or the inference, ours or ContinuousFlex's. A particle may be in one only.",
         )
-        add_options(
-            form,
-            LandscapeOptions,
-            ["method", "n_components", "n_neighbors", "kernel_width_A", "perplexity", "outlier_distance"],
-            method=importable_choices(LandscapeOptions, "method", {"umap": ("umap", "umap-learn")}),
-            n_components={"label": "Dimensions"},
-            n_neighbors={"label": "Neighbours", "condition": _when(*_WITH_NEIGHBOURS)},
-            kernel_width_A={"label": "Kernel width (Å)", "condition": _when("kernel-pca")},
-            perplexity={"condition": _when("tsne")},
-            outlier_distance={"label": "Outlier distance"},
-        )
-        self._addOtherOptions(form, **{name: {"condition": _when("pca", other=True)} for name in ("landmarks", "seed")})
+        names = ["method", "n_components", "n_neighbors", "kernel_width_A", "perplexity", "outlier_distance"]
+        offered = importable_choices(LandscapeOptions, "method", {"umap": ("umap", "umap-learn")})
+        add_options(form, LandscapeOptions, names, method=offered)
+        add_advanced_options(form, LandscapeOptions)
 
     def _sets(self) -> list[Any]:
         return [pointer.get() for pointer in self.inputSets]

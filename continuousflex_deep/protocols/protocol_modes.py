@@ -13,7 +13,7 @@ from continuousflex_deep.convert import write_atoms_beside
 from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, mode_list_text, read_mode_table
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.options import ModesOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -49,11 +49,10 @@ class CfdProtModes(CfdProtBase):
             form,
             ModesOptions,
             ["mode_list", "explained_percent", "max_energy"],
-            mode_list={"label": "Modes to choose"},
-            explained_percent={"label": "Motion to explain (%)", "condition": "inputTarget is not None"},
-            max_energy={"label": "Largest energy", "condition": "inputTarget is None"},
+            explained_percent={"condition": "inputTarget is not None"},
+            max_energy={"condition": "inputTarget is None"},
         )
-        self._addOtherOptions(form)
+        add_advanced_options(form, ModesOptions)
 
     def _writeInputs(self) -> dict[str, Any]:
         target = self.inputTarget.get()

@@ -9,7 +9,12 @@ from pyworkflow.protocol import params
 from continuousflex_deep.convert import fill_modes, write_atoms_beside
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.programs import ELNEMO
-from continuousflex_deep.protocols.form_options import add_options, installed_choices, package_home
+from continuousflex_deep.protocols.form_options import (
+    add_advanced_options,
+    add_options,
+    installed_choices,
+    package_home,
+)
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 # of elNemo, which ContinuousFlex installs
@@ -43,12 +48,9 @@ class CfdProtNma(CfdProtBase):
             important=True,
             help="Atomic structure or pseudoatoms.",
         )
-        add_options(form, NmaOptions, ["n_modes"], n_modes={"label": "Number of modes"})
-        self._addOtherOptions(
-            form,
-            cutoff_percent={"label": "Cutoff by distance distribution (%)"},
-            engine=installed_choices(NmaOptions, "engine", {"elnemo": (ELNEMO, ELNEMO_PROGRAMS)}),
-        )
+        add_options(form, NmaOptions, ["n_modes"])
+        offered = installed_choices(NmaOptions, "engine", {"elnemo": (ELNEMO, ELNEMO_PROGRAMS)})
+        add_advanced_options(form, NmaOptions, engine=offered)
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"structure": self.inputStructure.get().getFileName(), "output": self._outputFolder()}

@@ -31,9 +31,7 @@ class CfdProtPreprocess(CfdProtBase):
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
         self._addParticlesParam(form, "The images to prepare.")
-        names = ["box", "phase_flip", "normalize", "invert"]
-        add_options(form, PreprocessOptions, names, invert={"label": "Invert the contrast"})
-        self._addOtherOptions(form)
+        add_options(form, PreprocessOptions, ["box", "phase_flip", "normalize", "invert"])
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"particles": self._writeParticles(self.inputParticles.get()), "output": self._outputFolder()}

@@ -10,7 +10,7 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.options import PseudoatomsOptions
 from continuousflex_deep.programs import XMIPP
-from continuousflex_deep.protocols.form_options import add_options, installed_choices
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options, installed_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 XMIPP_PROGRAMS = ("xmipp_volume_to_pseudoatoms",)
@@ -42,17 +42,9 @@ class CfdProtPseudoatoms(CfdProtBase):
             "inputMask", params.PointerParam, pointerClass="VolumeMask", allowsNull=True, label="Mask (optional)",
             help="Above 0.5 where the map is to be approximated. Empty: the threshold below tells.",
         )  # fmt: skip
-        add_options(
-            form,
-            PseudoatomsOptions,
-            ["threshold", "sigma_A", "target_error_percent"],
-            sigma_A={"label": "Sigma of the Gaussians (Å)"},
-        )
-        self._addOtherOptions(
-            form,
-            max_pseudoatoms={"label": "Most pseudoatoms"},
-            engine=installed_choices(PseudoatomsOptions, "engine", {"xmipp": (XMIPP, XMIPP_PROGRAMS)}),
-        )
+        add_options(form, PseudoatomsOptions, ["threshold", "sigma_A", "target_error_percent"])
+        offered = installed_choices(PseudoatomsOptions, "engine", {"xmipp": (XMIPP, XMIPP_PROGRAMS)})
+        add_advanced_options(form, PseudoatomsOptions, engine=offered)
         self._addComputeParams(form, gpu=False)
 
     def _writeInputs(self) -> dict[str, Any]:

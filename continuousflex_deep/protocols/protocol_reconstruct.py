@@ -14,7 +14,12 @@ from continuousflex_deep.io.fsc_table import read_fsc
 from continuousflex_deep.io.groups import numbered_names
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.programs import RELION, XMIPP
-from continuousflex_deep.protocols.form_options import NOT_INSTALLED, add_options, installed_choices
+from continuousflex_deep.protocols.form_options import (
+    NOT_INSTALLED,
+    add_advanced_options,
+    add_options,
+    installed_choices,
+)
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.sampling import same_pixel_size, same_width
 
@@ -70,16 +75,8 @@ class CfdProtReconstruct(CfdProtBase):
             help="The landscape that is split; its particles need orientations and shifts.",
         )
         along = {"condition": f"source == {LANDSCAPE}"}
-        add_options(
-            form,
-            ReconstructOptions,
-            ["axis", "groups", "split", "keep_outliers"],
-            expert=["keep_outliers"],
-            axis=along,
-            groups=along,
-            split=along | {"label": "Groups of equal"},
-            keep_outliers=along,
-        )
+        names = ["axis", "groups", "split", "keep_outliers"]
+        add_options(form, ReconstructOptions, names, **dict.fromkeys(names, along))
         self._addImagesParam(form)
         form.addParam(
             "inputReference",
@@ -89,13 +86,9 @@ class CfdProtReconstruct(CfdProtBase):
             label="Reference map (optional)",
             help="A map to compare with: of the images' pixel size, or as wide as they are.",
         )
-        add_options(
-            form,
-            ReconstructOptions,
-            ["symmetry", "mask_diameter_A", "ctf", "local_filter"],
-            ctf={"label": "Correct for the CTF"},
-        )
-        self._addOtherOptions(form, engine=installed_choices(ReconstructOptions, "engine", ENGINES))
+        add_options(form, ReconstructOptions, ["symmetry", "mask_diameter_A", "ctf", "local_filter"])
+        offered = installed_choices(ReconstructOptions, "engine", ENGINES)
+        add_advanced_options(form, ReconstructOptions, engine=offered)
         self._addComputeParams(form, gpu=True)
 
     def _writeInputs(self) -> dict[str, Any]:

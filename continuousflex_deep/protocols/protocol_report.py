@@ -10,7 +10,7 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.options import ReportOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.result_names import result_names
 
@@ -68,7 +68,7 @@ class CfdProtReport(CfdProtBase):
                 help=text,
             )  # fmt: skip
         add_options(form, ReportOptions, ["title"])
-        self._addOtherOptions(form)
+        add_advanced_options(form, ReportOptions)
 
     def _options(self, **values: Any) -> Any:
         return super()._options(**({"title": self._title(), "output": self.getReportFile()} | self._given() | values))

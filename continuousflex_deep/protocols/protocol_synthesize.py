@@ -9,7 +9,7 @@ from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import SimulateOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -29,21 +29,15 @@ class CfdProtSynthesize(CfdProtBase):
         form.addSection(label="Input")
         self._addModesParams(form)
         names = ["mode_list", "count", "conformations", "amplitude_range"]
-        add_options(form, SimulateOptions, names, mode_list={"label": "Modes to use"}, count={"label": "Images"})
+        add_options(form, SimulateOptions, names)
         form.addSection(label="Geometry")
         names = ["box_px", "pixel_size_A", "final_box_px", "shift_range_px", "rot_range_deg", "tilt_range_deg"]
         names += ["psi_range_deg", "tilt_sampling"]
         add_options(form, SimulateOptions, names)
         form.addSection(label="Microscope")
-        add_options(
-            form,
-            SimulateOptions,
-            ["snr", "ctf", "phase_flip", "defocus_A", "voltage_kV", "cs_mm", "amplitude_contrast"],
-            snr={"label": "Signal-to-noise ratio"},
-            ctf={"label": "Apply the CTF"},
-            cs_mm={"label": "Spherical aberration (mm)"},
-        )
-        self._addOtherOptions(form)
+        names = ["snr", "ctf", "phase_flip", "defocus_A", "voltage_kV", "cs_mm", "amplitude_contrast"]
+        add_options(form, SimulateOptions, names)
+        add_advanced_options(form, SimulateOptions)
         self._addComputeParams(form, gpu=False)
 
     def _writeInputs(self) -> dict[str, Any]:

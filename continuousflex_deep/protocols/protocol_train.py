@@ -8,7 +8,7 @@ from pyworkflow.protocol import params
 from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.objects import CfdNetwork
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 
@@ -47,21 +47,10 @@ class CfdProtTrain(CfdProtBase):
             label="Start from network (optional)",
             help="Fine-tune this trained network, of the same modes, image size and pixel size, with these particles.",
         )
-        add_options(
-            form,
-            TrainOptions,
-            ["targets", "recipe", "epochs", "simulated_images", "half_sets"],
-            targets={"label": "What to learn"},
-            half_sets={"label": "Networks on halves"},
-        )
+        add_options(form, TrainOptions, ["targets", "recipe", "epochs", "simulated_images", "half_sets"])
         form.addSection(label="Training")
         add_options(form, TrainOptions, ["box", "backbone", "outlier_distance"])
-        self._addOtherOptions(
-            form,
-            rotation={"label": "Rotations as"},
-            change={"label": "Other changes of the recipe"},
-            validation_percent={"label": "Held out for validation (%)"},
-        )
+        add_advanced_options(form, TrainOptions)
         self._addComputeParams(form, gpu=True)
 
     def _options(self, **values: Any) -> Any:

@@ -11,7 +11,7 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import mode_ids_of
 from continuousflex_deep.options import TrajectoryOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.map_frames import add_map_params, define_frames, placed_map_file
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
@@ -45,24 +45,10 @@ class CfdProtTrajectory(CfdProtBase):
             help="The conformational landscape that the path leads through.",
         )
         self._addModesParams(form)
-        add_options(
-            form,
-            TrajectoryOptions,
-            ["kind", "axis", "percentiles", "points", "points_file", "n_frames"],
-            kind={"label": "Path"},
-            axis={"label": "Axis", "condition": "kind == 0"},
-            percentiles={"condition": "kind == 0"},
-            points={"label": "Points", "condition": "kind == 1 or kind == 3"},
-            points_file={
-                "label": "File of points", "paramClass": params.FileParam, "condition": "kind == 1 or kind == 3",
-            },
-            n_frames={"label": "Frames"},
-        )  # fmt: skip
-        add_options(
-            form, TrajectoryOptions, ["reload"], reload={"label": "Saved trajectory", "paramClass": params.FileParam}
-        )
+        names = ["kind", "axis", "percentiles", "points", "points_file", "n_frames", "reload"]
+        add_options(form, TrajectoryOptions, names)
         add_map_params(form, TrajectoryOptions)
-        self._addOtherOptions(form, min_prominence_kT={"label": "Least prominence (kT)"})
+        add_advanced_options(form, TrajectoryOptions)
 
     def _writeInputs(self) -> dict[str, Any]:
         landscape, volume = self.inputLandscape.get(), self.inputVolume.get()

@@ -9,7 +9,7 @@ from pwem.objects import SetOfFSCs, Volume
 from continuousflex_deep.convert import enabled_ids, mode_ids_of
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.options import UnbendOptions
-from continuousflex_deep.protocols.form_options import add_options
+from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 from continuousflex_deep.protocols.protocol_reconstruct import add_curves, resolutions_told, volume_of
 
@@ -35,14 +35,8 @@ class CfdProtUnbend(CfdProtBase):
         )
         self._addModesParams(form)
         self._addImagesParam(form)
-        add_options(
-            form,
-            UnbendOptions,
-            ["mode_list", "mask_diameter_A", "ctf"],
-            mode_list={"label": "Modes (optional)"},
-            ctf={"label": "Correct for the CTF"},
-        )
-        self._addOtherOptions(form)
+        add_options(form, UnbendOptions, ["mode_list", "mask_diameter_A", "ctf"])
+        add_advanced_options(form, UnbendOptions)
         self._addComputeParams(form, gpu=True)
 
     def _writeInputs(self) -> dict[str, Any]:

@@ -1,16 +1,14 @@
 """Selection of the engine by the options."""
 
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.engines.xmipp import XmippEngine
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.options import AlignOptions, require_own_options
 
 
 def make_engine(
@@ -21,11 +19,7 @@ def make_engine(
     Raises InputError if structure, modes and options do not fit each other or the engine, and MissingDependencyError if
     the engine's programs are not installed.
     """
+    require_own_options(options)
     if options.engine == "xmipp":
         return XmippEngine(structure, modes, options, keep_in)
-    of_xmipp = [f for f in fields(options) if f.name.startswith("xmipp_") and f.name != "xmipp_home"]
-    changed = [f.name for f in of_xmipp if getattr(options, f.name) != f.default]
-    if changed:
-        flags = ", ".join("--" + name.replace("_", "-") for name in changed)
-        raise InputError(f"{flags}: options of Xmipp's engine; give --engine xmipp, or leave them out")
     return EmbeddedEngine(structure, modes, options)

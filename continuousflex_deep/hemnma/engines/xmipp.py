@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +29,6 @@ from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 
 _SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
-# options that Xmipp's program does not support
-_OF_THE_EMBEDDED_ENGINE = (
-    "init", "fit", "search_above_deg", "local_step_deg", "n_hypotheses", "motion_prior_A", "angular_step_deg",
-    "symmetry", "max_shift_percent",
-)  # fmt: skip
 # options that the program must have
 _NEEDED = ("--modes", "--resume", "--centerPDB", "--discrAngStep", "--projMatch", "--trustradius_scale")
 _IMAGES_PER_PROCESS = 16
@@ -214,14 +209,6 @@ class XmippEngine(Engine[XmippLearned]):
 
 
 def _require_options(options: AlignOptions, structure: Structure) -> None:
-    defaults = {f.name: f.default for f in fields(AlignOptions)}
-    other = [name for name in _OF_THE_EMBEDDED_ENGINE if getattr(options, name) != defaults[name]]
-    if other:
-        flags = ", ".join("--" + name.replace("_", "-") for name in other)
-        raise InputError(
-            f"Xmipp's engine cannot follow {flags}: it searches pose and amplitudes of every particle from the "
-            "beginning, with shifts of up to 10% of the box; leave them out, or use --engine embedded"
-        )
     if not options.modes:
         raise InputError("Xmipp's engine needs normal modes (--modes)")
     if len(structure) > _MOST_ATOMS:

@@ -175,7 +175,7 @@ class EngineContract(ABC):
             make_engine(structure.select(np.arange(1655)), modes, self.options())
 
     def test_local_start_without_poses(self) -> None:
-        with pytest.raises(InputError, match=r"needs angles and shifts|cannot follow --init"):
+        with pytest.raises(InputError, match=r"needs angles and shifts|--engine xmipp does not support --init"):
             self.align(without_truth(self.blank), init="local")
 
     # ------------------------------------------------------------------------------------------------- runs

@@ -1,11 +1,10 @@
 """Scipion's forms against the options they derive from, and what they refuse."""
 
-import dataclasses
 import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import get_args
 
 import pytest
 
@@ -16,17 +15,18 @@ if scipion_missing():
 
 import numpy as np
 import pwem
-from pyworkflow.protocol import Protocol
+from pyworkflow.protocol import LEVEL_ADVANCED, LEVEL_NORMAL, Protocol
 
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.options import REQUIRED, LandscapeOptions, SimulateOptions, TrainOptions
+from continuousflex_deep.options import Fit, LandscapeOptions, SimulateOptions, TrainOptions, from_mapping, options_of
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import __all__ as all_names
 from continuousflex_deep.protocols import form_options, protocol_reconstruct
 from continuousflex_deep.protocols.form_options import option_label, read_options
-from continuousflex_deep.protocols.protocol_base import FILLED
 
 names = [name for name in all_names if name != "CfdProtToContinuousFlex"]  # where there is one, it runs no command
+# options that a protocol leaves at their defaults, since its particles are a set of the project, which knows them
+KNOWN_OF_SETS = {"CfdProtExport": {"pixel_size_A", "xmd_modes"}}
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
 
 
@@ -37,22 +37,64 @@ def protocol_of(name: str) -> Protocol:
 @pytest.mark.parametrize("name", names)
 def test_form_offers_every_option_with_its_own_default(name: str) -> None:
     protocol = protocol_of(name)
-    hints = get_type_hints(protocol.OPTIONS)
-    missing = set()
-    for f in dataclasses.fields(protocol.OPTIONS):
-        offered = protocol.getParam(f.name) or protocol.getParam(f"{f.name}_min")
-        if offered is None and len(get_args(hints[f.name])) != 1:
-            missing.add(f.name)
-        elif offered is None:
-            assert get_args(hints[f.name]) == (f.default,)
-        elif get_origin(hints[f.name]) is not tuple:
-            assert offered.help.get().lower().startswith(f.metadata["help"][:20].lower())
-    assert missing <= FILLED
-    given: dict[str, Any] = {f.name: "file" for f in dataclasses.fields(protocol.OPTIONS) if f.default == REQUIRED}
-    given |= {f.name: ["file"] for f in dataclasses.fields(protocol.OPTIONS) if f.metadata.get("required")}
-    assert read_options(protocol, protocol.OPTIONS, **given) == protocol.OPTIONS(
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
-    )
+    options = options_of(protocol.OPTIONS).values()
+    given = {o.name: ["file"] if o.is_list else "file" for o in options if o.traits.required}
+    assert read_options(protocol, protocol.OPTIONS, **given) == from_mapping(protocol.OPTIONS, given)
+
+
+@pytest.mark.parametrize("name", names)
+def test_form_shows_options_as_their_traits_say(name: str) -> None:
+    protocol = protocol_of(name)
+    for option in options_of(protocol.OPTIONS).values():
+        traits = option.traits
+        shown = protocol.getParam(f"{option.name}_min" if option.is_range else option.name)
+        if traits.level == "hidden" or option.name in KNOWN_OF_SETS.get(name, ()):
+            assert shown is None, option
+            continue
+        assert shown is not None, option
+        if option.is_range:  # the two numbers are called min and max, on a line with the label
+            continue
+        level = LEVEL_ADVANCED if traits.level == "advanced" else LEVEL_NORMAL
+        assert shown.expertLevel.get() == level, option
+        assert shown.label.get() == (traits.label or option_label(option.name, traits.unit)), option
+        assert shown.help.get().startswith(traits.help), option
+        for other in traits.counts_with:
+            assert other in shown.condition.get(), option
+
+
+@pytest.mark.parametrize("name", names)
+def test_conditions_can_be_evaluated(name: str) -> None:
+    """A condition that names a parameter behind it fails in Scipion's window."""
+    protocol = protocol_of(name)
+    for parameter, _ in protocol.iterDefinitionAttributes():
+        assert protocol.evalParamCondition(parameter) in (True, False)
+
+
+def test_options_are_shown_with_the_engine_that_follows_them() -> None:
+    protocol = protocol_of("CfdProtAlign")
+    for engine, xmipps in ((0, False), (1, True)):
+        protocol.engine.set(engine)
+        for name in ("xmipp_method", "xmipp_trust_region"):
+            assert protocol.evalParamCondition(name) is xmipps
+        for name in ("n_hypotheses", "fit"):
+            assert protocol.evalParamCondition(name) is not xmipps
+        assert protocol.evalParamCondition("batch")
+    protocol.engine.set(0)
+    protocol.fit.set(get_args(Fit).index("conformation"))
+    assert not protocol.evalParamCondition("init")
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "engine"), [("CfdProtPseudoatoms", "max_pseudoatoms", 1), ("CfdProtReconstruct", "batch", 2)]
+)
+def test_what_a_form_holds_for_another_engine_does_not_count(name: str, option: str, engine: int) -> None:
+    protocol = protocol_of(name)
+    getattr(protocol, option).set(99)
+    paths = dict.fromkeys(protocol.PATHS, "file")
+    assert getattr(protocol._options(**paths), option) == 99
+    protocol.engine.set(engine)
+    assert not protocol.evalParamCondition(option)
+    assert getattr(protocol._options(**paths), option) == options_of(protocol.OPTIONS)[option].default
 
 
 @pytest.mark.parametrize("name", names)
@@ -74,7 +116,8 @@ def test_form_values_reach_the_options() -> None:
 
 def test_out_of_bounds_is_refused_in_the_form() -> None:
     protocol = protocol_of("CfdProtTrain")
-    low = next(f for f in dataclasses.fields(TrainOptions) if f.name == "validation_percent").metadata["low"]
+    low = options_of(TrainOptions)["validation_percent"].traits.low
+    assert low is not None
     protocol.validation_percent.set(low / 2)
     errors = protocol.getParam("validation_percent").validate(protocol.validation_percent.get())
     assert errors == [f"must be at least {low} %"]
