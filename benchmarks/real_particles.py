@@ -37,7 +37,7 @@ from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.options import AlignOptions, PseudoatomsOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.reconstruction.maps import read_reference
+from continuousflex_deep.reconstruction.maps import read_reference_map
 from continuousflex_deep.reconstruction.reconstruct import reconstruct
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.symmetry import point_group
@@ -57,7 +57,7 @@ def main() -> None:
     data = arguments.data / "betagal133"
     theirs = read_particles(data / "particles.star")
     density = data / "betaGal_ref_2.561A_96.mrc"
-    reference = read_reference(density, theirs.box_px, theirs.pixel_size_A)
+    reference = read_reference_map(density, theirs.box_px, theirs.pixel_size_A)
     with tempfile.TemporaryDirectory() as folder:
         structure = pseudoatoms_of(density, Path(folder))
         empty = without_particles(theirs, Path(folder))

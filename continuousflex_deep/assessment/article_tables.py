@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from continuousflex_deep.assessment.evaluation import Evaluation
+from continuousflex_deep.io.error_table import AMPLITUDES, amplitude_kind, error_label
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.tables import format_rows
 
 _NOTE_LETTERS = 100  # of a line
 Cell = str | int | float | None
-_DISTANCES = {"angle_deg": "angle [°]", "shift_x_A": "shift x [Å]", "shift_y_A": "shift y [Å]"}
-_RMSD = {"rmsd_amplitude_A": "amplitudes [Å]", "rmsd_angle_A": "angles [Å]", "rmsd_shift_A": "shifts [Å]"}
-_OVERALL = "amplitude"  # the mean over modes, which the article gives without a deviation
+_DISTANCES = ("angle_deg", "shift_x_A", "shift_y_A")
+_RMSD = ("rmsd_amplitude_A", "rmsd_angle_A", "rmsd_shift_A")
+_WITHOUT_SD = AMPLITUDES  # the article gives no standard deviation of the mean over modes
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ def article_tables(evaluations: Mapping[str, Evaluation], bound: Mapping[str, fl
     A table of which no comparison knows anything is left out.
     """
     modes = sorted({m for e in evaluations.values() for m in e.mode_ids})
-    labels = {_OVERALL: "q [Å]"} | {f"amplitude_{m}": f"q{m} [Å]" for m in modes} | _DISTANCES
+    distances = (AMPLITUDES, *(amplitude_kind(mode) for mode in modes), *_DISTANCES)
     tables = [
         _table(
-            "distances", "Distance between parameters (as the article's Tables 1 and 3)", evaluations, labels, bound
+            "distances", "Distance between parameters (as the article's Tables 1 and 3)", evaluations, distances, bound
         ),
         _table(
             "rmsd", "RMSD of the atoms by one type of parameter (as the article's Tables 2 and 4)", evaluations, _RMSD
@@ -73,11 +74,12 @@ def _table(
     name: str,
     title: str,
     evaluations: Mapping[str, Evaluation],
-    labels: Mapping[str, str],
+    kinds: Sequence[str],
     bound: Mapping[str, float] | None = None,
 ) -> Table:
-    present = {e: label for e, label in labels.items() if any(e in one.errors for one in evaluations.values())}
-    heads = [[label, *([] if e == _OVERALL else [f"{label.partition(' [')[0]} SD"])] for e, label in present.items()]
+    labels = {kind: error_label(kind).removeprefix("RMSD ") for kind in kinds}
+    present = {kind: label for kind, label in labels.items() if any(kind in e.errors for e in evaluations.values())}
+    heads = [[label, *([] if e == _WITHOUT_SD else [f"{label.partition(' [')[0]} SD"])] for e, label in present.items()]
     rows: list[tuple[Cell, ...]] = []
     for comparison, evaluation in evaluations.items() if present else ():
         rows.append(_row(comparison, "all", evaluation, evaluation.n, found_only=False, errors=present))
@@ -85,7 +87,7 @@ def _table(
             which, left = f"within {evaluation.lost_deg:g}°", evaluation.n - evaluation.n_lost
             rows.append(_row(comparison, which, evaluation, left, found_only=True, errors=present))
     if bound is not None and rows:
-        cells = [[bound.get(e), *([] if e == _OVERALL else [None])] for e in present]
+        cells = [[bound.get(e), *([] if e == _WITHOUT_SD else [None])] for e in present]
         rows.append(("Cramér-Rao bound", "", None, *(c for pair in cells for c in pair)))
     return Table(name, title, ("", "of", "particles", *(h for pair in heads for h in pair)), tuple(rows))
 
@@ -93,13 +95,13 @@ def _table(
 def _row(
     comparison: str, which: str, evaluation: Evaluation, n: int, found_only: bool, errors: Mapping[str, str]
 ) -> tuple[Cell, ...]:
-    figures = evaluation.found if found_only else evaluation.overall
+    summaries = evaluation.found if found_only else evaluation.overall
     cells: list[Cell] = [comparison, which, n]
     for name in errors:
-        figure = figures.get(name)
-        cells.append(figure.mean if figure else None)
-        if name != _OVERALL:
-            cells.append(figure.sd if figure else None)
+        summary = summaries.get(name)
+        cells.append(summary.mean if summary else None)
+        if name != _WITHOUT_SD:
+            cells.append(summary.sd if summary else None)
     return tuple(cells)
 
 
@@ -116,20 +118,3 @@ def write_tables(folder: Path, tables: Sequence[Table]) -> None:
             temporary.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
     for table in tables:
         table.write_csv(folder / f"{table.name}.csv")
-
-
-def write_errors(path: Path, evaluations: Mapping[str, Evaluation]) -> None:
-    """Errors of every particle as CSV: comparison, id, lost (0 or 1), and a column per kind of error, empty where a
-    comparison lacks it."""
-    kinds = list(dict.fromkeys(kind for e in evaluations.values() for kind in e.errors))
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["comparison", "id", "lost", *kinds])
-        for comparison, evaluation in evaluations.items():
-            columns = [
-                [f"{v:.6g}" for v in evaluation.errors[kind]] if kind in evaluation.errors else [""] * evaluation.n
-                for kind in kinds
-            ]
-            lost = evaluation.lost.astype(int).tolist()
-            for row in zip(evaluation.ids.tolist(), lost, *columns, strict=True):
-                writer.writerow([comparison, *row])

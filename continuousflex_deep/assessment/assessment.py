@@ -6,18 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.assessment.article_tables import Cell, Table, article_tables, write_errors, write_tables
+from continuousflex_deep.assessment.article_tables import Cell, Table, article_tables, write_tables
 from continuousflex_deep.assessment.centroids import GroupAgreement
 from continuousflex_deep.assessment.evaluation import Evaluation
-from continuousflex_deep.figures.assessment import (
-    ALLOWED,
-    CENTROID,
-    ERRORS_FILE,
-    MASKED,
-    save_errors,
-    save_groups,
-)
-from continuousflex_deep.io.fsc_table import THRESHOLDS
+from continuousflex_deep.figures.assessment import save_errors, save_groups
+from continuousflex_deep.io.error_table import ERRORS_FILE, write_errors
+from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, MASKED, THRESHOLDS, resolution_title
 from continuousflex_deep.io.names import distinct
 
 TRUTH, VERSUS = "truth", " vs. "
@@ -76,9 +70,9 @@ def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
             resolutions, label = g.resolutions_A(), f" ({g.group.label})" if g.group.label else ""
             found = [resolutions.get(curve, {}).get(threshold) for curve in curves]
             rows.append((f"{g.group.name}{label}", len(g.group.particles), g.models[CENTROID].spread_A, *found))
-        title = f"Resolution in Å where the FSC of groups' maps, neither filtered nor masked, falls to {threshold}"
         head = ("", "particles", "spread [Å]", *curves)
-        tables.append(Table(f"resolution_{threshold}", title, head, tuple(rows), _NOTE if ALLOWED in curves else ""))
+        note = _NOTE if ALLOWED in curves else ""
+        tables.append(Table(f"resolution_{threshold}", resolution_title(threshold), head, tuple(rows), note))
     return tables
 
 
@@ -92,8 +86,8 @@ def write_assessment(folder: Path, assessment: Assessment) -> None:
         errors = {name: one.errors for name, one in comparisons.items()}
         save_errors(folder / "errors.png", errors)
     if assessment.groups:
-        from continuousflex_deep.assessment.centroids import write_groups  # torch, as above
+        from continuousflex_deep.assessment.centroids import write_centroids  # torch, as above
 
-        write_groups(folder, assessment.groups)
+        write_centroids(folder, assessment.groups)
         curves = {g.group.name: {n: (g.frequency, c) for n, c in g.curves.items()} for g in assessment.groups}
         save_groups(folder / "fsc.png", curves)

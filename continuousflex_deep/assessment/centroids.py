@@ -27,10 +27,19 @@ from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.assessment.evaluation import conformation_rmsd_A
 from continuousflex_deep.assessment.group_maps import GroupMap
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.figures.assessment import ALLOWED, CENTROID, LEAST_ALLOWED, MASKED, OTHER, REST, TRUE_CENTROID
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.frames import write_swing
-from continuousflex_deep.io.fsc_table import THRESHOLDS, write_fsc
+from continuousflex_deep.io.fsc_table import (
+    ALLOWED,
+    CENTROID,
+    LEAST_ALLOWED,
+    MASKED,
+    OTHER,
+    REST,
+    THRESHOLDS,
+    TRUE_CENTROID,
+    write_fsc,
+)
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure
@@ -208,7 +217,7 @@ def _smoothed(curve: Floats) -> Floats:
     return np.concatenate([curve[:1], np.convolve(padded, [0.25, 0.5, 0.25], mode="valid")])
 
 
-def write_groups(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
+def write_centroids(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
     """In a folder of each group's name fsc.csv, and centroid.pdb and .mrc: its centroid, placed as viewers show the
     group's map, and the map of it."""
     for agreement in agreements:

@@ -17,6 +17,7 @@ import numpy as np
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler, rotation_distance_deg
+from continuousflex_deep.io.error_table import AMPLITUDES, LABELS, amplitude_kind, error_label
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
@@ -26,7 +27,7 @@ from continuousflex_deep.symmetry import nearest_mates, point_group
 
 
 @dataclass(frozen=True)
-class Figure:
+class Summary:
     """Mean, standard deviation (population) and median of one kind of error; None where there is no particle."""
 
     mean: float | None
@@ -34,7 +35,7 @@ class Figure:
     median: float | None
 
     @classmethod
-    def of(cls, errors: Floats) -> "Figure":
+    def of(cls, errors: Floats) -> "Summary":
         """The figures of errors (n,)."""
         if len(errors) == 0:
             return cls(None, None, None)
@@ -47,7 +48,7 @@ class Evaluation:
 
     errors: particle by particle (n,), by name: amplitude (mean over the modes) and amplitude_7, … in Å along unit
     modes; angle_deg; shift_A (mean over x and y), shift_x_A, shift_y_A; rmsd_amplitude_A, rmsd_angle_A, rmsd_shift_A.
-    overall and found: their Figure over all particles and over those not lost. Parameter types that the particles or
+    overall and found: their Summary over all particles and over those not lost. Parameter types that the particles or
     the truth lack are absent. spread: ratio of the actual error to the reported standard deviation over the particles
     not lost, 1 where error bars are right: amplitude_7, … and shift as root mean square of error/deviation, angle_rms
     as root mean square rotation error over root mean square deviation.
@@ -71,14 +72,14 @@ class Evaluation:
         return int(self.lost.sum())
 
     @property
-    def overall(self) -> dict[str, Figure]:
+    def overall(self) -> dict[str, Summary]:
         """Figures over all particles."""
-        return {name: Figure.of(values) for name, values in self.errors.items()}
+        return {name: Summary.of(values) for name, values in self.errors.items()}
 
     @property
-    def found(self) -> dict[str, Figure]:
+    def found(self) -> dict[str, Summary]:
         """Figures over the particles that are not lost."""
-        return {name: Figure.of(values[~self.lost]) for name, values in self.errors.items()}
+        return {name: Summary.of(values[~self.lost]) for name, values in self.errors.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """All figures as numbers that JSON can hold."""
@@ -129,7 +130,7 @@ def evaluate(
         ids=particles.ids,
         lost=lost,
         lost_deg=lost_deg,
-        mode_ids=modes.mode_ids if "amplitude" in errors else (),
+        mode_ids=modes.mode_ids if AMPLITUDES in errors else (),
         errors=errors,
         spread=_spread(particles.select(~lost), true.select(~lost), modes.mode_ids),
     )
@@ -192,8 +193,8 @@ def _amplitude_errors(
 ) -> dict[str, Floats]:
     difference = _amplitude_difference(particles, true, modes.mode_ids)
     size = np.abs(difference)
-    errors = {"amplitude": size.mean(axis=1)}
-    errors |= {f"amplitude_{m}": size[:, i] for i, m in enumerate(modes.mode_ids)}
+    errors = {AMPLITUDES: size.mean(axis=1)}
+    errors |= {amplitude_kind(mode): size[:, i] for i, mode in enumerate(modes.mode_ids)}
     errors["rmsd_amplitude_A"] = conformation_rmsd_A(difference, structure, modes)
     return errors
 
@@ -233,7 +234,7 @@ def _spread(found: Particles, true: Particles, mode_ids: tuple[int, ...]) -> dic
         difference = _amplitude_difference(found, true, mode_ids)
         deviation = mode_columns(found, found.amplitudes_sd, mode_ids, "the particle file")
         for i, m in enumerate(mode_ids):
-            spread |= _ratio(f"amplitude_{m}", difference[:, i], deviation[:, i])
+            spread |= _ratio(amplitude_kind(m), difference[:, i], deviation[:, i])
     if found.angle_sd_deg is not None and found.euler_deg is not None and true.euler_deg is not None:
         angle = rotation_distance_deg(euler_to_matrix(found.euler_deg), euler_to_matrix(true.euler_deg))
         known = found.angle_sd_deg > 0
@@ -257,29 +258,23 @@ def format_comparison(
 
     found_only: over the particles that are not lost, rather than all. bound: a last line of expected errors by name.
     """
-    labels = {
-        "amplitude": "q mean [Å]",
-        "angle_deg": "angle [°]",
-        "shift_x_A": "shift x [Å]",
-        "shift_y_A": "shift y [Å]",
-    }
-    labels |= {"rmsd_amplitude_A": "RMSD q [Å]", "rmsd_angle_A": "RMSD angle [Å]", "rmsd_shift_A": "RMSD shift [Å]"}
     modes = sorted({m for e in evaluations.values() for m in e.mode_ids})
-    order = ["amplitude", *(f"amplitude_{m}" for m in modes), *list(labels)[1:]]
-    present = [name for name in order if any(name in e.errors for e in evaluations.values())]
-    head = ["", "particles", "lost", *(labels.get(name, f"q{name.removeprefix('amplitude_')}") for name in present)]
+    others = [kind for kind in LABELS if kind not in (AMPLITUDES, "shift_A")]
+    order = [AMPLITUDES, *(amplitude_kind(mode) for mode in modes), *others]
+    present = [kind for kind in order if any(kind in e.errors for e in evaluations.values())]
+    head = ["", "particles", "lost", *(error_label(kind) for kind in present)]
     rows = []
     for name, evaluation in evaluations.items():
-        figures = evaluation.found if found_only else evaluation.overall
-        cells = [_cell(figures.get(column)) for column in present]
+        summaries = evaluation.found if found_only else evaluation.overall
+        cells = [_cell(summaries.get(kind)) for kind in present]
         rows.append([name, str(evaluation.n), str(evaluation.n_lost), *cells])
     if bound is not None:
         rows.append(["Cramér-Rao bound", "", "", *(f"{bound[c]:.3g}" if c in bound else "–" for c in present)])
     return format_rows(head, rows)
 
 
-def _cell(figure: Figure | None) -> str:
-    return "–" if figure is None or figure.mean is None else f"{figure.mean:.3g} ± {figure.sd:.2g}"
+def _cell(summary: Summary | None) -> str:
+    return "–" if summary is None or summary.mean is None else f"{summary.mean:.3g} ± {summary.sd:.2g}"
 
 
 def format_evaluation(evaluation: Evaluation) -> str:

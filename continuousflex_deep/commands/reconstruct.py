@@ -12,8 +12,8 @@ from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.reconstruction.external import MapProgram, map_program
 from continuousflex_deep.reconstruction.fsc import cross_power
-from continuousflex_deep.reconstruction.groups import Group, group_folder, read_groups
-from continuousflex_deep.reconstruction.maps import read_reference
+from continuousflex_deep.reconstruction.groups import Group, group_folder, groups_to_reconstruct
+from continuousflex_deep.reconstruction.maps import read_reference_map
 from continuousflex_deep.reconstruction.reconstruct import (
     CORRECTED,
     Reconstruction,
@@ -29,9 +29,9 @@ def run(options: ReconstructOptions) -> None:
     """The `reconstruct` command."""
     require_writable_folder(options.output)
     program = program_of(options)
-    groups = read_groups(options)
+    groups = groups_to_reconstruct(options)
     first = groups[0].particles
-    reference = read_reference(options.reference, first.box_px, first.pixel_size_A) if options.reference else None
+    reference = read_reference_map(options.reference, first.box_px, first.pixel_size_A) if options.reference else None
     device = choose_device(options.device, options.threads)
     folder = Path(options.output)
     window_A = options.local_window_A if options.local_filter else None

@@ -16,7 +16,7 @@ from continuousflex_deep.landscape.merging import with_images
 from continuousflex_deep.options import UnbendOptions
 from continuousflex_deep.reconstruction.corrected import MotionBasis
 from continuousflex_deep.reconstruction.deformation_corrected import unbend
-from continuousflex_deep.reconstruction.maps import read_reference as read_reference_map
+from continuousflex_deep.reconstruction.maps import read_reference_map
 from continuousflex_deep.reconstruction.reconstruct import (
     finite_resolutions,
     format_reconstruction,

@@ -1,6 +1,5 @@
 """Figures of an assessment, drawn from the tables that the evaluate command writes: by it, and by Scipion's viewer."""
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,24 +8,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Floats
-from continuousflex_deep.errors import FormatError
 from continuousflex_deep.figures.saving import save_png
-from continuousflex_deep.io.files import require_file
-from continuousflex_deep.io.fsc_table import THRESHOLDS
+from continuousflex_deep.io.error_table import AMPLITUDES, error_label, is_amplitude_of_one_mode
+from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, LEAST_ALLOWED, OTHER, REST, THRESHOLDS, TRUE_CENTROID
 from continuousflex_deep.io.groups import COLOURS
 
 Curves = Mapping[str, tuple[Floats, Floats]]  # frequencies in 1/Å and correlations, by name
-ERRORS_FILE = "errors.csv"
 _BEYOND = 1.5  # times the finest frequency at which maps agree with their centroids, curves are shown
 _MOST_MODES = 4  # with more of them, their mean error is shown alone
+_OTHER_PANELS = ("rmsd_amplitude_A", "angle_deg", "shift_A")
 _BINS = (8, 40)  # of a histogram, by the number of particles
 _SMALLEST = (2.0, 1e-4)  # percentile of errors, and share of the largest one, at which the axis begins
 _PANEL_INCH, _DPI = (3.6, 3.2), 130
-# names of a group's curves: of the conformations that its map is compared with, and of what noise allows
-CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
-MASKED = ", masked"  # ends the names of curves within a mask
-ALLOWED = "allowed by noise"
-LEAST_ALLOWED = 0.25  # where this curve ends: below, half maps' F is less than 0.03, of which as much is chance
 _DASHES = ("-", "--", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _PANELS = {
     CENTROID: "with its centroid",
@@ -36,28 +29,13 @@ _PANELS = {
 }
 
 
-def read_errors(path: str | Path) -> dict[str, dict[str, Floats]]:
-    """Errors (n,) by comparison and kind, from the table that the evaluate command writes. FormatError for another."""
-    file = require_file(path, "table of errors")
-    with file.open(encoding="utf-8", newline="") as source:
-        head, *rows = list(csv.reader(source)) or [[]]
-    if head[:3] != ["comparison", "id", "lost"]:
-        raise FormatError(f"'{file}': got columns {head[:5]}, expected comparison, id, lost and kinds of errors")
-    found: dict[str, dict[str, Floats]] = {}
-    for name in dict.fromkeys(row[0] for row in rows):
-        columns = zip(head[3:], zip(*[row[3:] for row in rows if row[0] == name], strict=True), strict=True)
-        found[name] = {kind: np.array(values, dtype=np.float64) for kind, values in columns if values[0]}
-    return found
-
-
 def error_panels(errors: Mapping[str, Mapping[str, Floats]]) -> dict[str, str]:
-    """The kinds of errors that have a panel, with its axis' name."""
-    kinds = list(dict.fromkeys(kind for by_kind in errors.values() for kind in by_kind))
-    modes = [kind for kind in kinds if kind.startswith("amplitude_")]
-    labels = {m: f"q{m.removeprefix('amplitude_')} [Å]" for m in modes} if len(modes) <= _MOST_MODES else {}
-    labels |= {} if labels else {"amplitude": "amplitudes, mean over modes [Å]"}
-    labels |= {"rmsd_amplitude_A": "conformation (RMSD) [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]"}
-    return {kind: label for kind, label in labels.items() if kind in kinds}
+    """The kinds of errors that have a panel, with the label of its axis."""
+    known = list(dict.fromkeys(kind for by_kind in errors.values() for kind in by_kind))
+    modes = [kind for kind in known if is_amplitude_of_one_mode(kind)]
+    amplitudes = modes if 0 < len(modes) <= _MOST_MODES else [AMPLITUDES]
+    labels = {kind: error_label(kind) for kind in (*amplitudes, *_OTHER_PANELS) if kind in known}
+    return {kind: text if text.startswith("RMSD") else f"absolute error of {text}" for kind, text in labels.items()}
 
 
 def errors_size(errors: Mapping[str, Mapping[str, Floats]]) -> tuple[float, float]:
@@ -79,7 +57,7 @@ def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> N
                 values = np.maximum(known[name], edges[0])
                 share = np.full(len(values), 100 / len(values))
                 ax.hist(values, bins=edges, weights=share, histtype="step", label=name, **_line(i))
-        ax.set_xlabel(f"difference in {label}")
+        ax.set_xlabel(label)
         ax.set_ylabel("particles [%]")
         ax.set_xscale("log")
         ax.set_xlim(edges[0], edges[-1])

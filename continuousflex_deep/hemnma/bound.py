@@ -9,6 +9,7 @@ from torch import Tensor
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+from continuousflex_deep.io.error_table import AMPLITUDES, amplitude_kind
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 
@@ -29,9 +30,9 @@ class Bound:
 
     def as_errors(self) -> dict[str, float]:
         """The errors under the names of the evaluate command."""
-        each = {f"amplitude_{m}": v for m, v in zip(self.mode_ids, self.amplitude_each_A, strict=True)}
+        each = {amplitude_kind(m): v for m, v in zip(self.mode_ids, self.amplitude_each_A, strict=True)}
         shifts = dict.fromkeys(("shift_A", "shift_x_A", "shift_y_A"), self.shift_A)
-        mean = {"amplitude": self.amplitude_A} if each else {}
+        mean = {AMPLITUDES: self.amplitude_A} if each else {}
         return {**mean, **each, "angle_deg": self.angle_deg, **shifts}
 
 

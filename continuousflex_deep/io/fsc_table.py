@@ -12,6 +12,16 @@ from continuousflex_deep.io.files import atomic_path, require_file
 
 THRESHOLDS = (0.143, 0.5)  # at which resolution is read: of half maps, and with a map free of noise
 _FREQUENCY = "frequency_per_A"
+# curves of a group's map in the evaluate command's table: with which conformation it is compared, …
+CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
+MASKED = ", masked"  # … the same within a mask, which ends their names, …
+ALLOWED = "allowed by noise"  # … and the estimate of what noise leaves of the FSC with a perfect reference
+LEAST_ALLOWED = 0.25  # where that curve ends: below, F of the half maps is less than 0.03, and as much is chance
+
+
+def resolution_title(threshold: str) -> str:
+    """The title of a table of groups' resolutions."""
+    return f"Resolution in Å where the FSC of the groups' maps, neither filtered nor masked, falls to {threshold}"
 
 
 def write_fsc(path: str | Path, frequency: Floats, curves: Mapping[str, Floats]) -> None:

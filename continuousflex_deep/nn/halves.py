@@ -60,7 +60,7 @@ def disagreement(first: Prediction, second: Prediction) -> dict[str, Floats]:
     return {name: values / 2**0.5 for name, values in first.differences(second).items()}
 
 
-def expected_errors(particles: Particles) -> dict[str, float]:
+def errors_from_error_bars(particles: Particles) -> dict[str, float]:
     """The mean errors that particles' own error bars stand for, by the names in VALIDATION_ERRORS.
 
     Of Gaussian errors; a rotation by a small angle about a random axis turns the three axes by π/4 of it on average.

@@ -14,7 +14,7 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nn.checkpoint import require_same_modes
-from continuousflex_deep.nn.halves import HalfSets, disagreement, expected_errors
+from continuousflex_deep.nn.halves import HalfSets, disagreement, errors_from_error_bars
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.predict import Model, Predictor, with_prediction
 from continuousflex_deep.nn.targets import Prediction
@@ -117,7 +117,7 @@ class Inference:
         differ = {k.removeprefix(_HALVES): v[unseen] for k, v in values.items() if k.startswith(_HALVES)}
         return {
             "disagreement": {name: float(v.mean()) for name, v in differ.items()},
-            "expected": expected_errors(found.select(unseen)),
+            "expected": errors_from_error_bars(found.select(unseen)),
         }
 
     def _polish(self) -> bool:

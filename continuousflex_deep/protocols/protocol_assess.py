@@ -7,7 +7,7 @@ from pwem.objects import AtomStruct, SetOfAtomStructs, SetOfFSCs, SetOfVolumes
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids, mode_ids_of
-from continuousflex_deep.figures.assessment import CENTROID, REST, TRUE_CENTROID
+from continuousflex_deep.io.fsc_table import CENTROID, REST, TRUE_CENTROID
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.names import distinct
 from continuousflex_deep.io.records import read_record

@@ -26,7 +26,7 @@ class Group:
     facts: dict[str, Any]
 
 
-def read_groups(options: ReconstructOptions) -> list[Group]:
+def groups_to_reconstruct(options: ReconstructOptions) -> list[Group]:
     """The groups of the options, with poses, on the images asked for, all of one box and pixel size.
 
     Raises InputError where neither or both of particles and landscape are given, and for groups of different images.

@@ -40,7 +40,7 @@ def crop_or_pad_map(volume: Map, box_px: int) -> Map:
     return out
 
 
-def read_reference(path: str | Path, box_px: int, pixel_size_A: float) -> Map:
+def read_reference_map(path: str | Path, box_px: int, pixel_size_A: float) -> Map:
     """A reference map at this box and voxel size, centres on each other.
 
     One of the same field of view is resampled, one of the same voxel size cut or padded; any other, or one that is not

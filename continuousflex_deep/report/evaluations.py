@@ -9,23 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.figures.assessment import ALLOWED, LEAST_ALLOWED, MASKED
+from continuousflex_deep.io.error_table import LABELS, error_label, is_amplitude_of_one_mode
 from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.fsc_table import ALLOWED, LEAST_ALLOWED, MASKED, THRESHOLDS, resolution_title
 from continuousflex_deep.report.maps import fsc_content
 
 _ERRORS = {
     "distances": "Distance between parameters: mean and standard deviation (SD) of absolute errors",
     "rmsd": "RMSD of the atoms by one type of parameter: mean and standard deviation (SD)",
 }
-_RESOLUTIONS = {
-    f"resolution_{t}": f"Resolution in Å where the FSC of groups' maps, neither filtered nor masked, falls to {t}"
-    for t in ("0.5", "0.143")
-}
-_LABELS = {
-    "amplitude": "amplitudes [Å]", "angle_deg": "angle [°]", "shift_A": "shift [Å]", "shift_x_A": "shift x [Å]",
-    "shift_y_A": "shift y [Å]", "rmsd_amplitude_A": "RMSD q [Å]", "rmsd_angle_A": "RMSD angle [Å]",
-    "rmsd_shift_A": "RMSD shift [Å]",
-}  # fmt: skip
+_RESOLUTIONS = {f"resolution_{t:g}": resolution_title(f"{t:g}") for t in sorted(THRESHOLDS, reverse=True)}
 _TEXTS = ("", "of")  # the heads of columns that are no numbers
 Table = dict[str, Any]  # title, head, rows of texts, and how many columns at the left are no numbers
 
@@ -91,7 +84,7 @@ def _number(cell: str) -> str:
 def _error_table(compared: dict[str, Any], bound: dict[str, float] | None) -> list[Table]:
     """A row for each comparison, and where it lost particles, one for the others."""
     names = list(dict.fromkeys(name for figures in compared.values() for name in figures["all"]))
-    kinds = [name for name in names if name in _LABELS or name.startswith("amplitude_")]
+    kinds = [name for name in names if name in LABELS or is_amplitude_of_one_mode(name)]
     rows = []
     for name, figures in compared.items():
         count, lost = int(figures["particles"]), int(figures["lost"])
@@ -102,7 +95,7 @@ def _error_table(compared: dict[str, Any], bound: dict[str, float] | None) -> li
     if bound and rows:
         cells = (f"{bound[kind]:.3g}" if kind in bound else "–" for kind in kinds)
         rows.append(["Cramér-Rao bound", "", "", "", *cells])
-    heads = [_LABELS.get(kind, f"q{kind.removeprefix('amplitude_')} [Å]") for kind in kinds]
+    heads = [error_label(kind) for kind in kinds]
     title = "Absolute errors, mean ± standard deviation"
     return [{"title": title, "head": ["", "of", "particles", "lost", *heads], "rows": rows, "left": 2}] if rows else []
 

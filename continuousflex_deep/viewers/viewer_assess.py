@@ -8,15 +8,14 @@ from pyworkflow.protocol import params
 from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
 
 from continuousflex_deep.figures.assessment import (
-    ERRORS_FILE,
     draw_errors,
     draw_groups,
     draw_text,
     errors_size,
     groups_size,
-    read_errors,
     text_size,
 )
+from continuousflex_deep.io.error_table import ERRORS_FILE, read_errors
 from continuousflex_deep.io.fsc_table import read_fsc
 from continuousflex_deep.protocols.protocol_assess import CfdProtAssess
 from continuousflex_deep.viewers.plotting import figure_window

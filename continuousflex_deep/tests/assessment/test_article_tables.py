@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from scipy.spatial.transform import Rotation
 
-from continuousflex_deep.assessment.article_tables import article_tables, write_errors, write_tables
+from continuousflex_deep.assessment.article_tables import article_tables, write_tables
 from continuousflex_deep.assessment.assessment import Assessment
 from continuousflex_deep.assessment.evaluation import evaluate, evaluate_between
 from continuousflex_deep.cli import main
@@ -24,10 +24,10 @@ from continuousflex_deep.figures.assessment import (
     draw_text,
     errors_size,
     groups_size,
-    read_errors,
     text_size,
 )
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.io.error_table import read_errors, write_errors
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.particle_files import write_particles

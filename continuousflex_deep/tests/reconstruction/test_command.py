@@ -15,7 +15,7 @@ from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.reconstruction.fsc import spherical_mask
 from continuousflex_deep.reconstruction.halves import half_sets
-from continuousflex_deep.reconstruction.maps import contrast_sign, read_reference
+from continuousflex_deep.reconstruction.maps import contrast_sign, read_reference_map
 from continuousflex_deep.reconstruction.reconstruct import reconstruct
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images, true_map
 
@@ -188,7 +188,7 @@ def test_real_particles_agree_with_the_known_map(shared_data: Path) -> None:
     """133 β-galactosidase particles with RELION's poses; its gold-standard resolution was 16.4 Å."""
     folder = shared_data / "betagal133"
     particles = read_particles(folder / "particles.star")
-    reference = read_reference(folder / "betaGal_ref_2.561A_96.mrc", particles.box_px, particles.pixel_size_A)
+    reference = read_reference_map(folder / "betaGal_ref_2.561A_96.mrc", particles.box_px, particles.pixel_size_A)
     result = reconstruct(particles, symmetry="d2", mask_diameter_A=190, reference=reference)
     resolution = result.resolutions_A()
     assert result.half_sets == "rlnRandomSubset"

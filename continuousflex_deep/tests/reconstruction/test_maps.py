@@ -8,7 +8,7 @@ import pytest
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.reconstruction.fsc import spherical_mask
-from continuousflex_deep.reconstruction.maps import contrast_sign, crop_or_pad_map, read_reference, resize_map
+from continuousflex_deep.reconstruction.maps import contrast_sign, crop_or_pad_map, read_reference_map, resize_map
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 
 
@@ -30,18 +30,18 @@ def test_reference_is_brought_to_the_images_sampling(tmp_path: Path) -> None:
     expected = true_map(40, 3.0)
     for box, voxel in ((40, 3.0), (60, 2.0), (52, 3.0)):
         write_volume(tmp_path / "r.mrc", true_map(box, voxel).astype(np.float32), voxel)
-        np.testing.assert_allclose(read_reference(tmp_path / "r.mrc", 40, 3.0), expected, atol=0.01)
+        np.testing.assert_allclose(read_reference_map(tmp_path / "r.mrc", 40, 3.0), expected, atol=0.01)
 
 
 def test_unsuitable_references_are_refused(tmp_path: Path) -> None:
     write_volume(tmp_path / "other.mrc", np.zeros((20, 20, 20), dtype=np.float32), 2.0)
     with pytest.raises(InputError, match=r"20 voxels of 2 Å \(40 Å wide\), the images 40 px of 3 Å"):
-        read_reference(tmp_path / "other.mrc", 40, 3.0)
+        read_reference_map(tmp_path / "other.mrc", 40, 3.0)
     write_volume(tmp_path / "flat.mrc", np.zeros((20, 20, 21), dtype=np.float32), 3.0)
     with pytest.raises(InputError, match="expected a cubic one"):
-        read_reference(tmp_path / "flat.mrc", 20, 3.0)
+        read_reference_map(tmp_path / "flat.mrc", 20, 3.0)
     with pytest.raises(InputError, match="no such file"):
-        read_reference(tmp_path / "none.mrc", 20, 3.0)
+        read_reference_map(tmp_path / "none.mrc", 20, 3.0)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
