@@ -18,10 +18,11 @@ import numpy as np
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import particles_from_set
+from continuousflex_deep.demo import write_demo_structure
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.tests.helpers.engine_contract import STRUCTURE, make_inputs
+from continuousflex_deep.tests.helpers.engine_contract import make_inputs
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest
 from continuousflex_deep.tests.helpers.xmipp_replay import install_for
 
@@ -42,7 +43,7 @@ class TestCfdXmipp(ProjectTest):
         home = install_for(cls.inputs, Path("xmipp").resolve())
         cls.environment = mock.patch.dict(os.environ, {"XMIPP_HOME": str(home), **_ROOT})
         cls.environment.start()
-        structure = cls.import_structure(STRUCTURE)
+        structure = cls.import_structure(write_demo_structure(Path("4ake_A.pdb")))
         cls.modes = cls.driver.run("normal modes", cfd.CfdProtNma, inputStructure=structure, n_modes=9).outputModes
         file = str(cls.inputs / "images" / "particles.star")
         cls.particles = cls.driver.run("import", cfd.CfdProtImport, particleFile=file).outputParticles
