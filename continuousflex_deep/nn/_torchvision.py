@@ -1,8 +1,8 @@
-"""torchvision's ResNets, also beside a torch that was built for CPUs only.
+"""torchvision's ResNets, also with a CPU-only torch.
 
-The usual torchvision wheel registers fake kernels for its operators nms and qnms while it is imported; beside a
-CPU-only torch its compiled operators cannot be loaded, and the import fails with "operator torchvision::nms does not
-exist". Declaring the schemas of the two operators before the import is enough: the ResNets use neither.
+The usual torchvision wheel registers fake kernels for its operators nms and qnms during import. With a CPU-only torch
+its compiled operators cannot be loaded, and the import fails with "operator torchvision::nms does not exist". Declaring
+the schemas of the two operators before the import is sufficient: the ResNets use neither.
 """
 
 import importlib
@@ -17,11 +17,11 @@ _SCHEMAS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
-_declared: list[torch.library.Library] = []  # a library's operators live as long as the object
+_declared: list[torch.library.Library] = []  # the operators exist as long as this object
 
 
 def resnet_models() -> ModuleType:
-    """The module torchvision.models.resnet. MissingDependencyError where torchvision is not installed."""
+    """The module torchvision.models.resnet. MissingDependencyError if torchvision is not installed."""
     try:
         return importlib.import_module("torchvision.models.resnet")
     except ModuleNotFoundError as error:

@@ -1,18 +1,18 @@
-"""Copies of images that are mirrored, turned and displaced, with the labels that are true for the copies.
+"""Copies of images that are mirrored, rotated and shifted, with the labels of the copies.
 
 A particle at position p = (R·X)xy − shift of an image is moved to p' = A·M·p + d, where
 
 * M mirrors x. A projection along z does not see the sign of z, so diag(−1, 1)·(R·X)xy = (Ry(180°)·R·X)xy: the mirrored
   image of a projection is, exactly, the projection of the same structure (same hand, same conformation) from the other
   side. The label becomes R' = Ry(180°)·R with the shift mirrored; amplitudes stay.
-* A = [[cos a, sin a], [−sin a, cos a]] turns the image plane: R' = Rz(a)·R, that is psi + a, and the shift turns with
-  it.
-* d displaces: shift' = shift − d.
+* A = [[cos a, sin a], [−sin a, cos a]] rotates the image plane: R' = Rz(a)·R, that is psi + a, and the shift rotates
+  with it.
+* d shifts: shift' = shift − d.
 
-Interpolation would soften the copies' noise, and with it tell the network which images are copies. So a turn is an
-exact permutation of pixels by a multiple of 90° (and the mirror), and the rest, at most 45°, three shears by Fourier
+Interpolation would smooth the copies' noise, by which the network could recognise copies. A rotation is therefore an
+exact permutation of pixels by a multiple of 90° (and the mirror); the rest, at most 45°, is three shears by Fourier
 phases (Paeth 1986; Unser, Thévenaz & Yaroslavsky 1995), which keep the spectrum. Images are periodic: what leaves on
-one side enters on the other, which only concerns the corners.
+one side enters on the other, which affects only the corners.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from continuousflex_deep.nn.labels import Labels, quaternion_product
 
 @dataclass(frozen=True, eq=False)
 class Motion:
-    """Of B images: mirrored (B,) bool, angle_rad (B,), displacement (B, 2) x, y as a share of the box."""
+    """Motion of B images: mirrored (B,) bool, angle_rad (B,), displacement (B, 2) x, y as a fraction of the box."""
 
     mirrored: Tensor
     angle_rad: Tensor
@@ -42,8 +42,8 @@ class Motion:
 def draw_motion(count: int, shift_percent: float, generator: torch.Generator, mirror: bool = True) -> Motion:
     """Random motions: mirrored or not, any angle, displacements uniform between ± shift_percent of the box.
 
-    Mirroring shows the particle from the other side too. That doubles the views to be learned: it pays where particles
-    are seen from all sides, and costs accuracy where they are not.
+    A mirrored image shows the particle from the opposite side. This doubles the number of views to learn: it helps if
+    particles are seen from all sides, and costs accuracy if they are not.
     """
     return Motion(
         mirrored=(torch.rand(count, generator=generator) < 0.5) & mirror,
@@ -82,7 +82,7 @@ def move_labels(labels: Labels, motion: Motion, field_A: float) -> Labels:
 
 
 def _permute_pixels(images: Tensor, mirrored: Tensor, quarters: Tensor) -> Tensor:
-    """Images (B, d, d) mirrored in x, then turned by quarters (B,) of 90°, about pixel d//2: out(p) = in((A·M)ᵀ p)."""
+    """Images (B, d, d) mirrored in x, then rotated by quarters (B,) of 90°, about pixel d//2: out(p) = in((A·M)ᵀ p)."""
     d = images.shape[-1]
     grid = torch.arange(d, device=images.device) - d // 2
     c = torch.tensor([1, 0, -1, 0], device=images.device)[quarters]
@@ -96,7 +96,7 @@ def _permute_pixels(images: Tensor, mirrored: Tensor, quarters: Tensor) -> Tenso
 
 
 def _shear_x(images: Tensor, slope: Tensor, offset_px: Tensor) -> Tensor:
-    """Images (B, d, d) whose row at height y from the centre is displaced along x by slope·y + offset pixels."""
+    """Images (B, d, d) whose row at height y from the centre is shifted along x by slope·y + offset pixels."""
     d = images.shape[-1]
     y = torch.arange(d, device=images.device, dtype=images.dtype) - d // 2
     k = torch.fft.rfftfreq(d, device=images.device, dtype=images.dtype)

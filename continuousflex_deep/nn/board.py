@@ -1,4 +1,4 @@
-"""The course of a training for TensorBoard, where that is installed."""
+"""The progress of a training for TensorBoard, if it is installed."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ FOLDER = "tensorboard"
 
 
 class Board:
-    """Writes what is measured of each epoch into FOLDER of a model's folder; does nothing without TensorBoard."""
+    """Writes the figures of each epoch into FOLDER of a model's folder; does nothing without TensorBoard."""
 
     def __init__(self, folder: Path) -> None:
         self._writer: Any = None
@@ -17,11 +17,11 @@ class Board:
             if (missing.name or "").partition(".")[0] != "tensorboard":
                 raise
         else:
-            # an epoch that is done again after a kill replaces what was written of it
+            # an epoch that is repeated after a kill replaces what was written before
             self._writer = SummaryWriter(str(folder / FOLDER))
 
     def show(self, row: dict[str, float]) -> None:
-        """One epoch's figures, over its number."""
+        """Write one epoch's figures under its number."""
         if self._writer is None:
             return
         for name, value in row.items():

@@ -1,4 +1,4 @@
-"""A trained network in one file that says what it is for; it loads on any device and runs no code from the file."""
+"""A trained network in one self-describing file. It loads on any device, and loading runs no code from the file."""
 
 import pickle
 from collections.abc import Mapping
@@ -27,12 +27,11 @@ _FORMAT, _FORMAT_VERSION = "continuousflex_deep network", 2
 class Checkpoint:
     """A network after some epoch of its training.
 
-    preprocess and coder: what its input must be and what its output means; backbone, head, dropout: its shape; weights:
-    state_dict, averaged if the recipe averages; doubt_scale: what its doubts about each type are multiplied by; recipe,
-    options: how it is trained; half: of the labelled particles, 1 or 2, or 0 for all; reference: tells what images were
-    simulated from, '' for nothing; history: one row an epoch
-    (curves.py); training_ids, validation_ids: the particles; state: what training goes on from (its latest weights,
-    optimiser), only in checkpoints to resume from.
+    preprocess and coder: the required input and the meaning of the output; backbone, head, dropout: the architecture;
+    weights: state_dict, averaged if the recipe averages; doubt_scale: factor on the predicted uncertainties of each
+    type; recipe, options: of the training; half: of the labelled particles, 1 or 2, or 0 for all; reference: identifies
+    the structure that images were simulated from, '' if none were; history: one row an epoch (curves.py); training_ids,
+    validation_ids: the particles; state: latest weights and optimiser, only in checkpoints to resume from.
     """
 
     preprocess: Preprocess
@@ -59,7 +58,7 @@ class Checkpoint:
 
 
 def new_network(backbone: str, head: str, dropout: float, coder: TargetCoder, preprocess: Preprocess) -> PoseNetwork:
-    """A network of random weights for what a preprocess gives and a coder takes."""
+    """A network with random weights for the images of a preprocess and the outputs of a coder."""
     doubts = sum(coder.doubt_sizes.values())
     return PoseNetwork(backbone, coder.outputs, doubts, head, preprocess.network_box_px, dropout)
 
@@ -81,31 +80,31 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
 def load_checkpoint(path: str | Path) -> Checkpoint:
     """A checkpoint with its tensors on the CPU.
 
-    InputError when it is missing, FormatError when it is not one of ours.
+    InputError if it is missing, FormatError if it is not a checkpoint of this program.
     """
     file = require_file(path, "trained network")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        # torch's own text advises to load it without safety, which a damaged or foreign file must not be
+        # torch's message advises loading it unsafely, which must not be done with a damaged or foreign file
         raise FormatError(
-            f"'{file}' is not a checkpoint that can be read safely: it is damaged, or not one of this program; train "
+            f"'{file}' is not a checkpoint that can be read safely: it is damaged, or of another program; train "
             "again or copy it again"
         ) from error
     if not isinstance(content, Mapping) or content.get("format") != _FORMAT:
         raise FormatError(
-            f"'{file}' is not a network trained by this program; give the folder that the train command wrote"
+            f"'{file}' is not a network of this program; give the folder that the train command wrote"
         )
     if content["format_version"] != _FORMAT_VERSION:
         raise FormatError(
-            f"'{file}' has checkpoint format {content['format_version']} (written by version "
+            f"'{file}' has checkpoint format {content['format_version']} (of version "
             f"{content.get('program_version')}), this is version "
             f"{__version__}, which reads format {_FORMAT_VERSION}; use that version or train again"
         )
     content = {"reference": "", **content}
     missing = sorted(set(Checkpoint.__dataclass_fields__) - set(content))
     if missing:
-        raise FormatError(f"'{file}' is incomplete: {missing} missing; train again or copy it again")
+        raise FormatError(f"'{file}' is incomplete: {missing} missing; copy it again or train again")
     values = {name: content[name] for name in Checkpoint.__dataclass_fields__}
     return Checkpoint(
         **{
@@ -117,8 +116,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def model_files(folder: str | Path) -> list[Path]:
-    """The best checkpoints in a folder that the train command wrote: of its joint network, or of one for each type; or
-    a checkpoint file itself. InputError where there is none."""
+    """The best checkpoints in a folder of the train command: of its joint network, or one for each type; or a
+    checkpoint file itself. InputError if there is none."""
     path = Path(folder)
     if not path.is_dir():
         return [require_file(path, "trained network")]
@@ -131,20 +130,20 @@ def model_files(folder: str | Path) -> list[Path]:
 
 
 def require_same_modes(checkpoint: Checkpoint, model: str, particles: Particles, requested: tuple[int, ...]) -> None:
-    """InputError, saying what to do, when a network for amplitudes was trained for other modes than are wanted.
+    """InputError, with advice, if a network for amplitudes was trained for other modes than are wanted.
 
-    Wanted are the requested modes; when none are, those whose amplitudes the particles already carry, if any.
+    The requested modes are wanted; without a request, those for which the particles have amplitudes, if any.
     """
     trained, wanted = checkpoint.coder.mode_ids, requested or particles.mode_ids
     if not trained or not wanted or trained == wanted:
         return
     if requested:
         raise InputError(
-            f"network '{model}' was trained for modes {list(trained)}, asked for {list(wanted)}; train a network on "
-            "labels for those modes"
+            f"network '{model}' was trained for modes {list(trained)}, requested are {list(wanted)}; train a network "
+            "on labels for those modes"
         )
     raise InputError(
-        f"network '{model}' was trained for modes {list(trained)}, but the particles carry amplitudes of modes "
+        f"network '{model}' was trained for modes {list(trained)}, but the particles have amplitudes of modes "
         f"{list(wanted)}; train a network for "
         f"those modes, or give --mode-list '{' '.join(map(str, trained))}' to replace the particles' amplitudes"
     )

@@ -1,4 +1,4 @@
-"""Keeps what a training has reached: the best weights in memory at once, checkpoints on disk every so often."""
+"""Saving of a training's results: the best weights in memory after every epoch, checkpoints on disk at intervals."""
 
 import time
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from continuousflex_deep.nn.board import Board
 from continuousflex_deep.nn.checkpoint import BEST, LAST, Checkpoint, Weights, save_checkpoint
 
 PICTURE = "curves.png"
-# makes a checkpoint with a history, to resume from or not
+# makes a checkpoint with a history; the flag says whether training can resume from it
 Describe = Callable[[History, bool], Checkpoint]
 
 
 class Keeper:
-    """Writes best.pt, last.pt and the curves into `folder`; of several workers only the one that leads writes.
+    """Writes best.pt, last.pt and the curves into `folder`; of several workers only the leading one writes.
 
-    Checkpoints are some hundred megabytes, so they are written only when `seconds` have passed since the last time.
-    What a killed training loses is at most that; curves.csv is written after every epoch.
+    Checkpoints have hundreds of megabytes, so that they are written only when `seconds` have passed since the last
+    time. A killed training loses at most that time. curves.csv is written after every epoch.
     """
 
     def __init__(self, folder: Path, seconds: float, leads: bool = True) -> None:
@@ -30,7 +30,7 @@ class Keeper:
         self._board = Board(folder) if leads else None
 
     def after_epoch(self, describe: Describe, history: History, final: bool) -> None:
-        """Take note of an epoch that ended well."""
+        """Record a finished epoch."""
         if not self.leads:
             return
         if history[-1]["validation_loss"] <= min(row["validation_loss"] for row in history):
@@ -52,5 +52,5 @@ class Keeper:
 
 
 def copied(network: nn.Module) -> Weights:
-    """Weights on the CPU that go on being what they are while the network learns."""
+    """A copy of the weights on the CPU, which further training does not change."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.state_dict().items()}

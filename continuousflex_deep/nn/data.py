@@ -1,4 +1,4 @@
-"""Images for the network: read from disk by particle when they are needed, and one preprocess for every use of them."""
+"""Images for the network: read from disk by particle when they are needed, with one preprocess for every use."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -27,13 +27,13 @@ from continuousflex_deep.sampling import same_pixel_size
 
 @dataclass(frozen=True)
 class Preprocess:
-    """From images as they are in the stack to the network's input; the same in training, validation and inference.
+    """From images in the stack to the network's input; the same in training, validation and inference.
 
-    box_px, pixel_size_A, phase_flipped: what the stacks must be; network_box_px: the images are reduced to it over the
-    same field of view. noise: its root mean power by ring of Fourier pixels, up to the new box's last whole ring; where
-    it is given, phases are flipped (unless they are already), noise is made white, and what is beyond these rings is
-    left out. with_ctf: whether the CTF of the images was known; without it phases stay as they are. Each image is
-    finally brought to mean 0 and deviation 1, so no other statistics of the set are needed.
+    box_px, pixel_size_A, phase_flipped: the required stacks; network_box_px: the images are reduced to this box over
+    the same field of view. noise: root mean power of the noise by ring of Fourier pixels, up to the new box's last
+    whole ring; if given, phases are flipped (unless they already are), noise is whitened, and what is beyond these
+    rings is removed. with_ctf: whether the CTF of the images was known; without it phases are not changed. Each image
+    is finally normalised to mean 0 and deviation 1, so that no other statistics of the set are needed.
     """
 
     box_px: int
@@ -60,11 +60,11 @@ class Preprocess:
         return Preprocess(particles.box_px, particles.pixel_size_A, particles.phase_flipped, box, with_ctf=known)
 
     def with_noise_of(self, images: Tensor) -> "Preprocess":
-        """The same, whitening noise as there is in these images (n, d, d), by their corners, where hardly a particle
+        """The same, whitening noise like that in the corners of these images (n, d, d), where the particle hardly
         reaches."""
         standard, disc = _standardised(images.float()), self.disc(images.device)
         noise = noise_outside_particle(standard, disc, radius_px=self.box_px / 2)
-        noise[:2] = noise[2]  # taking the mean away has weakened the slowest waves
+        noise[:2] = noise[2]  # subtracting the mean has weakened the lowest frequencies
         return replace(self, noise=tuple(noise.tolist()))
 
     @property
@@ -83,7 +83,7 @@ class Preprocess:
 
     def __call__(self, images: Tensor, ctf: Ctf | None = None) -> Tensor:
         """Images (B, d, d) as read to the network's input (B, 1, n, n); ctf: of these particles, without which phases
-        stay as they are."""
+        are not changed."""
         if not self.noise:
             return _standardised(resize(images.float(), self.network_box_px)).unsqueeze(1)
         centred = images.float() - images.float().mean(dim=(1, 2), keepdim=True)
@@ -93,7 +93,7 @@ class Preprocess:
         return self.of_coefficients(coefficients)
 
     def of_coefficients(self, coefficients: Tensor) -> Tensor:
-        """The network's input from Fourier coefficients (B, n) on `disc`, phases flipped where noise is given."""
+        """The network's input from Fourier coefficients (B, n) on `disc`; phases are flipped if noise is given."""
         disc = self.disc(coefficients.device)
         if self.noise:
             coefficients = coefficients / torch.tensor(self.noise, device=coefficients.device)[disc.ring]
@@ -105,7 +105,7 @@ class Preprocess:
         return ctf_at(ctf, disc.kx / self.field_A, disc.ky / self.field_A)
 
     def require_same_images(self, particles: Particles, model: str) -> None:
-        """InputError, saying what to do, unless the particles' images are like those the network was trained on."""
+        """InputError, with advice, unless the particles' images are like those the network was trained on."""
         if particles.box_px != self.box_px:
             raise InputError(
                 f"network '{model}' was trained on images of {self.box_px} px ({self.pixel_size_A:g} Å/px), these "
@@ -146,10 +146,10 @@ class Preprocess:
 
 
 class ImageReader:
-    """Reads batches of images ahead, in threads: reading waits for the disk most of the time.
+    """Reads batches of images ahead, in threads: reading mostly waits for the disk.
 
-    Iterating gives, in the order of the batches, (rows (B,), images (B, d, d) float32 on the device, reasons (B,) why
-    an image cannot be used, '' where it can). Never more than workers + 1 batches are held.
+    Iteration yields, in the order of the batches, (rows (B,), images (B, d, d) float32 on the device, reasons (B,) why
+    an image cannot be used, '' if it can). At most workers + 1 batches are held.
     """
 
     def __init__(
@@ -187,8 +187,8 @@ class ImageReader:
 def image_batches(
     particles: Particles, batches: Sequence[Integers], workers: int, device: torch.device
 ) -> Iterator[tuple[Integers, Tensor]]:
-    """Yield (rows (B,), images (B, d, d) on the device) of batches of rows, read ahead. InputError where an image
-    cannot be used."""
+    """Yield (rows (B,), images (B, d, d) on the device) of batches of rows, read ahead. InputError if an image cannot
+    be used."""
     for rows, images, reasons in ImageReader(particles, batches, workers, device):
         require_usable_images(particles.ids[rows], reasons)
         yield rows, images
@@ -209,16 +209,16 @@ def split_particles(
 ) -> tuple[Integers, Integers]:
     """Row numbers of the training and of the validation particles, both sorted by id.
 
-    Each particle draws a lot from its id and the seed, and the lowest ones validate: so the choice depends neither on
-    the order of rows nor, but for a few, on what other particles there are. Particles that a network has `seen` before
-    do not validate it. InputError where it has seen all.
+    Each particle draws a random number from its id and the seed, and the lowest ones validate. The choice therefore
+    does not depend on the order of rows and hardly on the other particles. Particles that a network has `seen` before
+    do not validate it. InputError if it has seen all.
     """
     order = np.argsort(ids)
     lots = np.where(np.isin(ids[order], np.asarray(seen)), np.inf, _lots(ids[order], seed, 0))
     count = min(max(1, round(len(ids) * validation_percent / 100)), int(np.isfinite(lots).sum()))
     if count == 0:
         raise InputError(
-            f"the network to start from has learned from all {len(ids)} particles, and none is left to validate it; "
+            f"the starting network was trained on all {len(ids)} particles, and none is left to validate it; "
             "add particles that it has not seen, or train without --start-from"
         )
     chosen = np.zeros(len(ids), dtype=bool)
@@ -229,8 +229,8 @@ def split_particles(
 def split_halves(
     ids: Integers, seed: int, seen: tuple[ArrayLike, ArrayLike] = ((), ())
 ) -> tuple[Integers, Integers]:
-    """Row numbers of two halves of the particles, each sorted by id, by lots as in split_particles. Particles that the
-    networks which the halves start from have `seen` stay in their half."""
+    """Row numbers of two halves of the particles, each sorted by id, by random numbers as in split_particles. Particles
+    that the starting networks of the halves have `seen` stay in their half."""
     order = np.argsort(ids)
     kept = [np.isin(ids[order], np.asarray(of_half)) for of_half in seen]
     lots = np.where(kept[0], -1.0, np.where(kept[1], 2.0, _lots(ids[order], seed, 1)))
@@ -241,7 +241,7 @@ def split_halves(
 
 
 def _lots(ids: Integers, seed: int, purpose: int) -> Floats:
-    """A number in [0, 1) for each id, which follows from the id, the seed and the purpose (splitmix64, Steele et al.
+    """A number in [0, 1) for each id, determined by the id, the seed and the purpose (splitmix64, Steele et al.
     2014)."""
     with np.errstate(over="ignore"):
         x = ids.astype(np.uint64) + np.uint64(seed * 4 + purpose + 1) * np.uint64(0x9E3779B97F4A7C15)
@@ -254,7 +254,7 @@ def _lots(ids: Integers, seed: int, purpose: int) -> Floats:
 def _standardised(images: Tensor) -> Tensor:
     """Images (B, d, d) of mean 0 and deviation 1."""
     mean, deviation = images.mean(dim=(1, 2), keepdim=True), images.std(dim=(1, 2), keepdim=True)
-    # an image can lose all its contrast with the high frequencies; it then becomes zeros rather than NaN
+    # an image can lose all its contrast with its high frequencies; it then becomes zero instead of NaN
     return (images - mean) / deviation.clamp(min=1e-12)
 
 

@@ -1,7 +1,7 @@
-"""Training on several GPUs or hosts: what each worker does of a step, and what they tell each other.
+"""Training on several GPUs or hosts: each worker's share of a step, and the communication between workers.
 
-torchrun starts the workers. Each keeps the whole network and learns from its share of every batch; gradients are
-averaged (torch's DistributedDataParallel), so that all have the same weights after each step.
+torchrun starts the workers. Each has the whole network and computes on its share of every batch. Gradients are averaged
+(torch's DistributedDataParallel), so that all have the same weights after each step.
 """
 
 import os
@@ -19,21 +19,21 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.launch import current_launch
 
 _CPU = torch.device("cpu")
-# longer than the slowest worker may keep the others waiting, as while it checks a large set or writes a checkpoint
+# longer than the slowest worker keeps the others waiting, for example while it checks a large set or writes a file
 _PATIENCE = timedelta(hours=1)
 
 
 @contextmanager
 def training_together(device: torch.device) -> Iterator["Team"]:
-    """The workers of this training, connected while the block lasts. InputError where several were started by something
-    that does not tell them where to meet."""
+    """The workers of this training, connected within the block. InputError if several were started by a launcher that
+    does not provide an address to connect."""
     launch = current_launch()
     if launch.size == 1:
         yield Team(0, 1, device)
         return
     if "MASTER_ADDR" not in os.environ:
         raise InputError(
-            f"{launch.size} workers were started that do not know each other; training on several GPUs is started by "
+            f"{launch.size} workers were started without a connection; start training on several GPUs with "
             "torchrun --nproc-per-node=GPUS -m continuousflex_deep train …"
         )
     if device.type == "cuda":
@@ -42,7 +42,7 @@ def training_together(device: torch.device) -> Iterator["Team"]:
                 f"{launch.local_size} workers on this host for {torch.cuda.device_count()} GPUs; give torchrun "
                 f"--nproc-per-node={torch.cuda.device_count()}"
             )
-        # one GPU each, whatever --device says, for two workers cannot meet on one
+        # one GPU each, regardless of --device, because two workers cannot share one
         device = torch.device("cuda", launch.local_rank)
         torch.cuda.set_device(device)
     dist.init_process_group(
@@ -55,28 +55,28 @@ def training_together(device: torch.device) -> Iterator["Team"]:
 
 
 class Team:
-    """This worker, one of size, by rank, and where it computes."""
+    """This worker: its rank of size, and its device."""
 
     def __init__(self, rank: int, size: int, device: torch.device = _CPU) -> None:
         self.rank, self.size, self.device = rank, size, device
 
     @property
     def leads(self) -> bool:
-        """Whether this worker writes and tells what all have done."""
+        """Whether this worker writes files and reports for all."""
         return self.rank == 0
 
     def share(self, count: int) -> slice:
-        """Which of `count` items of a batch are this worker's; every worker gets some where there are enough."""
+        """This worker's part of `count` items of a batch; every worker gets some if there are enough."""
         return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
     def wrapped(self, network: nn.Module) -> nn.Module:
-        """The network, its gradients averaged over the workers."""
+        """The network, with gradients averaged over the workers."""
         if self.size == 1:
             return network
         return DistributedDataParallel(network, device_ids=[self.device.index] if self.device.type == "cuda" else None)
 
     def share_buffers(self, network: nn.Module) -> None:
-        """Give all workers the leading one's batch statistics, which each has gathered from its own images."""
+        """Send all workers the leading worker's batch statistics, which each has from its own images."""
         if self.size > 1:
             for buffer in network.buffers():
                 dist.broadcast(buffer, src=0)
@@ -105,7 +105,7 @@ class Team:
         return torch.cat(parts)
 
     def told(self, value: Any) -> Any:
-        """What the leading worker says."""
+        """The leading worker's value."""
         if self.size == 1:
             return value
         box = [value]

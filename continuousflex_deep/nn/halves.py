@@ -1,12 +1,12 @@
-"""How far trainings vary, where no truth is known: two networks that learned from different halves of the labelled
-particles, and how far they disagree on the others.
+"""The variation between trainings, where no truth is known: two networks that learned from different halves of the
+labelled particles, and their disagreement on the others.
 
-If the errors that two trainings add are independent, their difference has twice the variance of one's, so that its size
-over √2 is the part of the error that comes from training on half of the labels. The rest both networks share, and it
-cancels: what noise hides in each image, errors of the labels' method, of the structure, of the simulated images. The
-disagreement is therefore a lower bound of the error. What image noise adds is known to the networks' own error bars,
-which validation particles have scaled; so the errors that these expect are told beside it. If the disagreement comes
-near them or exceeds them, the training is the weak point: more labels or a longer training will help.
+If the errors of two trainings are independent, their difference has twice the variance of each. Its size over √2 is
+therefore the part of the error that comes from training on half of the labels. The rest is common to both networks and
+cancels: the noise of each image, errors of the labelling method, of the structure and of the simulated images. The
+disagreement is thus a lower bound of the error. The networks' own error bars, which are scaled on validation particles,
+include image noise, so that the errors they expect are reported beside it. If the disagreement approaches or exceeds
+them, training is the limit: more labels or a longer training will help.
 """
 
 from dataclasses import dataclass
@@ -32,14 +32,14 @@ class HalfSets:
     second: list[Model]
 
     def unseen(self, ids: Integers) -> Booleans:
-        """Which particles (n,) neither half has learned from, nor chosen its best weights by."""
+        """The particles (n,) that neither half was trained on, or used to select its best weights."""
         checkpoints = [model.checkpoint for model in (*self.first, *self.second)]
         seen = [part.numpy() for c in checkpoints for part in (c.training_ids, c.validation_ids)]
         return ~np.isin(ids, np.concatenate(seen))
 
 
 def load_half_sets(folders: tuple[str, ...]) -> HalfSets:
-    """The networks trained on halves beside those in model folders. InputError where there are none."""
+    """The networks trained on halves, next to those in model folders. InputError if there are none."""
     found: list[list[Model]] = []
     for half in HALVES:
         models = []
@@ -48,7 +48,7 @@ def load_half_sets(folders: tuple[str, ...]) -> HalfSets:
             if not path.is_dir():
                 raise InputError(
                     f"--half-sets: '{folder}' has no networks trained on halves of the particles ('{half}'); train "
-                    "with --half-sets, and give the folder that was then written"
+                    "with --half-sets, and give the folder of that training"
                 )
             models += load_models(path)
         found.append(models)
@@ -56,7 +56,7 @@ def load_half_sets(folders: tuple[str, ...]) -> HalfSets:
 
 
 def disagreement(first: Prediction, second: Prediction) -> dict[str, Floats]:
-    """By how much two networks differ about each particle (n,), over √2, by the names in VALIDATION_ERRORS."""
+    """The difference of two networks for each particle (n,), over √2, by the names in VALIDATION_ERRORS."""
     return {name: values / 2**0.5 for name, values in first.differences(second).items()}
 
 
@@ -77,10 +77,10 @@ def errors_from_error_bars(particles: Particles) -> dict[str, float]:
 
 
 def told(disagreements: dict[str, float], expected: dict[str, float]) -> str:
-    """What is said about them."""
-    lines = [f"two trainings on halves disagree by {_listed(disagreements)}: errors are at least that"]
+    """What the command prints about them."""
+    lines = [f"two trainings on halves disagree by {_listed(disagreements)}, a lower bound of the errors"]
     if expected:
-        lines.append(f"the network's error bars, image noise included, expect {_listed(expected)}")
+        lines.append(f"errors expected by the network's error bars, image noise included: {_listed(expected)}")
     return "\n".join(lines)
 
 

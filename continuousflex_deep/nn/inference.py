@@ -1,4 +1,4 @@
-"""Predictions of all particles, and their polish, as parts that several workers may fill."""
+"""Predictions of all particles, and their polish, as parts that several workers may compute."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,15 +25,15 @@ from continuousflex_deep.runs.left_out import LeftOut
 from continuousflex_deep.runs.parts import Arrays, Parts, PartStore, store_for
 from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_to_do
 
-# particles a part: a GPU's work of a fraction of a second, a CPU's of some
+# particles a part: less than a second's work for a GPU, several seconds for a CPU
 PARTICLES_A_PART = 4096
 _HALVES = "halves_"
 
 
 @dataclass(frozen=True, eq=False)
 class Inferred:
-    """Particles with what was predicted of them and, if asked, polished; those left out; and, by "disagreement" and
-    "expected", what networks on half sets say of the errors."""
+    """Particles with their predictions, polished if requested; the particles left out; and, as "disagreement" and
+    "expected", the errors estimated by networks on half sets."""
 
     particles: Particles
     left_out: LeftOut
@@ -59,7 +59,7 @@ class Inference:
         self._parts = {f"predicted-{s:08d}-{size}": np.arange(s, min(s + size, n)) for s in range(0, n, size)}
 
     def complete(self) -> None:
-        """Do what no other worker does until all parts are there."""
+        """Compute the parts that no other worker computes, until all parts exist."""
         while True:
             sizes = {name: len(rows) for name, rows in self._parts.items()}
             for name in pieces_to_do(self.store, sizes, "predicting"):
@@ -68,7 +68,7 @@ class Inference:
                 return
 
     def result(self) -> Inferred | None:
-        """What all parts hold; None where one turns out damaged, and is to be done again."""
+        """The result from all parts; None if a part turns out to be damaged and must be computed again."""
         found = self._predicted()
         if found is None or self._polishing is None:
             return found
@@ -82,7 +82,7 @@ class Inference:
 
     @cached_property
     def _predictors(self) -> list[Predictor]:
-        """Of the networks asked for, and of those of either half."""
+        """Predictors of the given networks, and of those of either half."""
         halves = (self.halves.first, self.halves.second) if self.halves else ()
         return [self._predictor(models) for models in (self.models, *halves)]
 
@@ -96,7 +96,7 @@ class Inference:
         return arrays
 
     def _predicted(self) -> Inferred | None:
-        """What the networks predict, without polish; None where a part turns out damaged."""
+        """The predictions without polish; None if a part turns out to be damaged."""
         parts = [part for name in self._parts if (part := self.store.load(name)) is not None]
         if len(parts) < len(self._parts):
             return None
@@ -106,13 +106,16 @@ class Inference:
         return Inferred(found, left_out, self._half_sets(found, values))
 
     def _half_sets(self, found: Particles, values: Arrays) -> dict[str, dict[str, float]]:
-        """Mean disagreement of the networks on halves about particles that neither knows, and the errors that error
-        bars expect of these."""
+        """Mean disagreement of the networks on halves for particles that neither knows, and the errors that error bars
+        expect of these."""
         if self.halves is None:
             return {}
         unseen = self.halves.unseen(found.ids)
         if not unseen.any():
-            note("the networks on halves know all of these particles, so that how far they disagree tells nothing")
+            note(
+                "the networks on halves were trained on all of these particles, so that their disagreement is not an "
+                "error estimate"
+            )
             return {}
         differ = {k.removeprefix(_HALVES): v[unseen] for k, v in values.items() if k.startswith(_HALVES)}
         return {
@@ -121,7 +124,7 @@ class Inference:
         }
 
     def _polish(self) -> bool:
-        """Polish with the other workers; False where a predicted part turns out damaged."""
+        """Polish together with the other workers; False if a predicted part turns out to be damaged."""
         if self._polishing is None:
             if (found := self._predicted()) is None:
                 return False
@@ -130,7 +133,7 @@ class Inference:
         return True
 
     def _left_out(self, *parts: LeftOut) -> LeftOut:
-        """As they were before, with the reasons of all parts."""
+        """Particles left out, in their original order, with the reasons of all parts."""
         ids = np.concatenate([part.particles.ids for part in parts])
         reasons = np.concatenate([part.reasons for part in parts])
         return LeftOut(self.particles.select(self.particles.rows_of(ids)), reasons)
@@ -151,7 +154,7 @@ def inference_store(
 
 
 def require_fit(models: list[Model], particles: Particles, options: InferOptions) -> None:
-    """InputError unless the networks suit the particles, each other and the request; nothing long has happened yet."""
+    """InputError unless the networks fit the particles, each other and the request. Checked before long work starts."""
     requested = parse_mode_list(options.mode_list) if options.mode_list else ()
     told: dict[str, str] = {}
     for model in models:
@@ -174,8 +177,8 @@ def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alig
     sure = particles.angle_sd_deg is not None
     if options.search_above_deg and not sure:
         note(
-            "these networks tell no error bars of angles, so that only particles that show weakly when polished are "
-            "searched anew; where predictions may be far off, align without them (align --init global)"
+            "these networks predict no uncertainties of angles, so that only particles with low contrast after "
+            "polishing are searched again; if predictions may be far off, use align --init global"
         )
     engine = EmbeddedEngine(structure, modes, polishing_options(options, particles.mode_ids, sure))
     engine.check(particles)
@@ -183,8 +186,8 @@ def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alig
 
 
 def polishing_options(options: InferOptions, mode_ids: tuple[int, ...], sure: bool = True) -> AlignOptions:
-    """How the engine polishes: from the prediction alone where it may search when that is not enough; otherwise, or
-    where predictions are not `sure` of themselves, also from poses around it."""
+    """Options of the engine for polishing: from the prediction alone if it may search where that is not sufficient;
+    otherwise, or if predictions are not `sure` (have no error bars), also from poses around it."""
     return AlignOptions(
         particles=options.particles,
         output=options.output,
@@ -200,7 +203,8 @@ def polishing_options(options: InferOptions, mode_ids: tuple[int, ...], sure: bo
 
 
 def _require_polishable(predicted: set[str], models: list[Model], particles: Particles, options: InferOptions) -> None:
-    """InputError unless there will be a whole prediction to start from, and the structure and modes to polish with."""
+    """InputError unless there will be a complete prediction to start from, and the structure and modes to polish
+    with."""
     for name in ("structure", "modes"):
         if not getattr(options, name):
             raise InputError(f"--polish needs the structure and its modes, but --{name} is not given")

@@ -1,4 +1,4 @@
-"""What the network learns from, as tensors, and how it changes when an image is mirrored, turned and displaced."""
+"""Labels of the network as tensors, and how they change when an image is mirrored, rotated and shifted."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,9 +22,8 @@ TARGETS: dict[str, tuple[str, ...]] = {
 @dataclass(frozen=True, eq=False)
 class Labels:
     """Float32 tensors, None for what is not learned: amplitudes (n, M) in Å, unit quaternions (n, 4) w, x, y, z, shifts
-    (n, 2) in Å; and how much each particle's label of a type counts, weights (n,) by the names in TARGETS, 1 where
-    absent.
-    """
+    (n, 2) in Å; and the weight of each particle's label of a type, weights (n,) by the names in TARGETS, 1 where
+    absent."""
 
     amplitudes: Tensor | None = None
     quaternion: Tensor | None = None
@@ -47,9 +46,9 @@ class Labels:
 
 
 def labels_of(particles: Particles, targets: str, weighted: bool = False) -> Labels:
-    """The labels that `targets` (a key of TARGETS) needs, weighted by their error bars if asked.
+    """The labels that `targets` (a key of TARGETS) needs, weighted by their error bars if requested.
 
-    InputError where the particles lack labels or they are not finite.
+    InputError if the particles lack labels or these are not finite.
     """
     names, out = TARGETS[targets], {}
     purpose = f"training (targets {targets})"
@@ -73,8 +72,8 @@ def labels_of(particles: Particles, targets: str, weighted: bool = False) -> Lab
 
 
 def _weights(particles: Particles, names: tuple[str, ...]) -> dict[str, Tensor]:
-    """How much labels with known error bars count: 1 / (1 + (deviation / median deviation)²), to mean 1. A label whose
-    error bar is not a number or infinite counts nothing."""
+    """Weights of labels with known error bars: 1 / (1 + (deviation / median deviation)²), normalised to mean 1. A label
+    whose error bar is NaN or infinite has weight 0."""
     deviations = {
         "amplitudes": None if particles.amplitudes_sd is None else np.sqrt((particles.amplitudes_sd**2).mean(axis=1)),
         "angles": particles.angle_sd_deg,

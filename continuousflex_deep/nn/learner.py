@@ -1,4 +1,4 @@
-"""A network that learns: its weights, their average, the optimiser, and what it learns from."""
+"""A network in training: weights, their average, the optimiser, and the passes over images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -23,9 +23,9 @@ from continuousflex_deep.nn.preparation import Training
 from continuousflex_deep.nn.schedule import Epoch
 from continuousflex_deep.progress import say
 
-# steps after which it is looked whether the loss is still a number; every look waits for the GPU
+# steps between checks that the loss is finite; every check waits for the GPU
 _LOOK_EVERY = 16
-# images, their labels, and how many images all workers have together
+# images, their labels, and the number of images of all workers together
 Batches = Iterator[tuple[Tensor, Labels, int]]
 
 
@@ -49,7 +49,7 @@ class Learner:
             )
         kind = torch.optim.AdamW if recipe.decoupled else torch.optim.Adam
         self.optimizer = kind(self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
-        # doubts' gradients, which can be large, must not make those of what the outputs come from smaller
+        # gradients of the uncertainties, which can be large, must not reduce those of the outputs by clipping
         doubts = list(self.network.doubt.parameters()) if self.network.doubt is not None else []
         others = [p for name, p in self.network.named_parameters() if not name.startswith("doubt.")]
         self._clipped_apart = [p for p in (others, doubts) if p]
@@ -58,7 +58,7 @@ class Learner:
 
     @property
     def predictor(self) -> nn.Module:
-        """The network that predicts: of averaged weights, if they are averaged."""
+        """The network that predicts: with averaged weights if the recipe averages."""
         return self.network if self.average is None else self.average.module
 
     @property
@@ -67,8 +67,8 @@ class Learner:
         return self.optimizer.param_groups[0]["lr"]
 
     def train_epoch(self, epoch: Epoch, done: Callable[[int], object]) -> float:
-        """One epoch; returns its mean loss. All that is random follows from the seed and the epoch's number, so a
-        training that was interrupted goes on as if it had not been."""
+        """One epoch; returns its mean loss. All random numbers follow from the seed and the epoch's number, so that a
+        training that was interrupted continues identically."""
         training, recipe, device = self.training, self.training.recipe, self.training.device
         torch.manual_seed(training.seed * 1_000_003 + epoch.number)
         total, seen = torch.zeros((), device=device), 0
@@ -97,7 +97,7 @@ class Learner:
         return float(sums[0] / sums[1])
 
     def _labelled(self, epoch: Epoch) -> Batches:
-        """One pass over the training particles in random order, on copies of their images if the recipe says so."""
+        """One pass over the training particles in random order, on copies of their images if the recipe augments."""
         t, recipe, device = self.training, self.training.recipe, self.training.device
         generator = torch.Generator().manual_seed(t.seed * 1_000_003 + epoch.number)
         order = t.train_rows[torch.randperm(len(t.train_rows), generator=generator).numpy()]
@@ -162,7 +162,7 @@ class Learner:
         return {"weights": weights, "averaged": averaged, "optimizer": self.optimizer.state_dict()}
 
     def resumed(self) -> History:
-        """Take weights, optimiser and history from the last checkpoint, if there is one and it is of this very
+        """Take weights, optimiser and history from the last checkpoint, if there is one and it belongs to this
         training."""
         path = self.training.folder / LAST
         if not path.is_file():
@@ -179,7 +179,7 @@ class Learner:
 
 
 def require_same_training(last: Checkpoint, training: Training) -> None:
-    """InputError unless a checkpoint is of this training."""
+    """InputError unless a checkpoint belongs to this training."""
     started = lambda options: options.get("start_from", "")  # noqa: E731
     same = {
         "recipe, epochs, batch, learning rate or rotation": last.recipe == training.recipe.to_dict(),

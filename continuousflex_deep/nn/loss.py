@@ -1,4 +1,4 @@
-"""What a wrong output costs."""
+"""The loss of the network's outputs."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class Loss:
 
     Absolute: mean absolute error over a type's columns; for rotation matrices half the chordal distance |R − R'|
     (Frobenius), √2·sin(angle/2) between rotations. Squared: half the mean square over the columns; for rotation
-    matrices half the squared chordal distance. Where the network does not know anything yet, the squared error of a
-    matrix still points to the mean of what is possible, from which it learns at once; the absolute one does not, and
-    such trainings can stay where they are for long.
+    matrices half the squared chordal distance. When the network knows nothing yet, the squared error of a matrix points
+    to the mean of the possible rotations, from which it learns at once. The absolute error does not, and such trainings
+    can make no progress for a long time.
     """
 
     coder: TargetCoder
@@ -38,7 +38,7 @@ class Loss:
         return total
 
     def of_doubts(self, outputs: Tensor, labels: Labels) -> Tensor:
-        """What wrong doubts cost; 0 where the network tells none."""
+        """The loss of the predicted uncertainties; 0 if the network predicts none."""
         if not self.coder.doubts:
             return outputs.new_zeros(())
         errors = absolute_errors(self.coder, outputs, labels, roughly=True)
@@ -57,8 +57,8 @@ class Loss:
 
 @torch.no_grad()
 def absolute_errors(coder: TargetCoder, outputs: Tensor, labels: Labels, roughly: bool = False) -> dict[str, Tensor]:
-    """Errors (n, k) of each type as doubts are about them, in units of targets: of each amplitude, of the rotation as
-    angle in radians, and the mean of those of the two shifts; roughly: see TargetCoder.rotations."""
+    """Errors (n, k) of each type that the uncertainties refer to, in units of targets: of each amplitude, of the
+    rotation as angle in radians, and the mean of those of the two shifts; roughly: see TargetCoder.rotations."""
     wanted, got = coder.encode(labels), coder.split(outputs.float())
     errors = {}
     for name, target in wanted.items():
@@ -74,6 +74,6 @@ def absolute_errors(coder: TargetCoder, outputs: Tensor, labels: Labels, roughly
 
 
 def doubt_ratios(coder: TargetCoder, outputs: Tensor, labels: Labels) -> dict[str, float]:
-    """How much larger errors are than the network expects them, for each type: 1 where its doubts are right."""
+    """The ratio of errors to predicted uncertainties for each type: 1 if the uncertainties are right."""
     errors, doubts = absolute_errors(coder, outputs, labels), coder.split_doubts(outputs.float())
     return {name: float(errors[name].mean() / expected_errors(logs).mean()) for name, logs in doubts.items()}

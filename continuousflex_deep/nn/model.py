@@ -1,4 +1,4 @@
-"""The network: a residual network that sees one channel, and a head that says what it sees and how sure it is."""
+"""The network: a residual network with one input channel, and a head that gives outputs and their uncertainties."""
 
 from math import ceil
 
@@ -17,15 +17,16 @@ _DOUBT_NODES = 128
 class PoseNetwork(nn.Module):
     """Images (B, 1, box_px, box_px) to numbers (B, outputs + doubts).
 
-    A torchvision ResNet (He et al., 2016) from random weights, its first convolution for one channel. The head is
+    A torchvision ResNet (He et al., 2016) with random initial weights and a first convolution for one channel. The head
+    is
 
     * perceptron: as published, the ResNet's last layer of 1000 nodes being the first of a perceptron: 1000, 512, 128,
       outputs, with ReLU and dropout after each but the last (Hamitouche & Jonic 2022, Figure 3); or
-    * linear: one layer on the whole last feature map. Where things are in the image is what poses are about, and the
-      ResNet's mean over its last map would lose it.
+    * linear: one layer on the whole last feature map. Poses depend on positions in the image, which the ResNet's mean
+      over its last map would discard.
 
-    `doubts` further numbers tell how large the errors of the outputs are. They see the same features, but what they
-    learn does not change these.
+    `doubts` further numbers predict the uncertainties of the outputs. They use the same features, but do not change
+    them in training.
     """
 
     def __init__(

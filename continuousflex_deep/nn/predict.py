@@ -1,4 +1,4 @@
-"""Predictions of trained networks, and the particles that carry them."""
+"""Predictions of trained networks, and the particles that receive them."""
 
 import hashlib
 import json
@@ -21,18 +21,18 @@ from continuousflex_deep.particles import Ctf, Particles
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network and where it came from."""
+    """A trained network and the file it was read from."""
 
     source: str
     checkpoint: Checkpoint
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What it predicts: amplitudes, angles, shifts or several of them."""
+        """The types that it predicts: amplitudes, angles, shifts or several of them."""
         return TARGETS[self.checkpoint.coder.targets]
 
     def digest(self) -> str:
-        """Tells networks apart that predict otherwise."""
+        """Identifies a network: different digests predict differently."""
         c = self.checkpoint
         described = [c.preprocess.to_dict(), c.coder.to_dict(), c.doubt_scale, c.recipe, c.backbone, c.head]
         digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
@@ -59,12 +59,12 @@ class Predictor:
 
     @staticmethod
     def of(models: list[Model], device: torch.device, batch: int, workers: int) -> "Predictor":
-        """The models' networks on a device; batch: images at a time; workers: threads that read them ahead."""
+        """The models' networks on a device; batch: images at a time; workers: threads that read ahead."""
         return Predictor(models, [m.checkpoint.network(device) for m in models], device, batch, workers)
 
     def predict(self, particles: Particles, rows: np.ndarray) -> "Predicted":
-        """Predictions for some rows whose images can be used, in their order. Images are read once, ahead, a batch at a
-        time, for all networks."""
+        """Predictions for those of some rows whose images can be used, in their order. Images are read once, ahead,
+        batch by batch, for all networks."""
         found: list[list[Prediction]] = [[] for _ in self.models]
         good, bad, reasons = [rows[:0]], [rows[:0]], [np.zeros(0, dtype=object)]
         for read, images, wrong in ImageReader(particles, in_batches(rows, self.batch), self.workers, self.device):
@@ -94,7 +94,8 @@ class Predictor:
 
 @dataclass(frozen=True, eq=False)
 class Predicted:
-    """Predictions of k particles, their rows (k,); rows of particles whose images cannot be used, and why."""
+    """Predictions of k particles, their rows (k,); the rows of particles whose images cannot be used, and the
+    reasons."""
 
     prediction: Prediction
     rows: np.ndarray
@@ -103,7 +104,7 @@ class Predicted:
 
 
 def _merged(found: list[list[Prediction]]) -> Prediction:
-    """What all networks predict, from each one's predictions of consecutive batches."""
+    """The predictions of all networks, from each one's predictions of consecutive batches."""
     merged: dict[str, Any] = {}
     for parts in found:
         for name in (f.name for f in fields(Prediction)):
@@ -113,10 +114,10 @@ def _merged(found: list[list[Prediction]]) -> Prediction:
 
 
 def with_prediction(particles: Particles, prediction: Prediction, models: list[Model]) -> Particles:
-    """The particles (ids, images, CTF, extra columns) with what was predicted, and the networks' own deviations of it;
-    the rest stays as it was.
+    """The particles (ids, images, CTF, extra columns) with the predictions and their predicted deviations; other fields
+    are not changed.
 
-    Scores, and error bars of values that are replaced, are dropped, for they described the old ones.
+    Scores, and error bars of values that are replaced, are dropped, because they describe the old values.
     """
     changes: dict[str, Any] = {"score": None, "ambiguous": None}
     if prediction.amplitudes is not None:

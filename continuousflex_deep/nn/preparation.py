@@ -1,4 +1,4 @@
-"""What a training learns from, read and checked before the long work begins."""
+"""Input of a training, read and checked before long work starts."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +33,7 @@ HALVES = ("half1", "half2")
 
 @dataclass(frozen=True, eq=False)
 class LabelledSet:
-    """The particles that can be trained on, as the options choose them, and what they were simulated from."""
+    """The particles for training, as selected by the options, and the reference of simulated images."""
 
     particles: Particles
     structure: Structure | None
@@ -42,9 +42,9 @@ class LabelledSet:
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What does not change while one network learns. Rows and labels belong to `particles`.
+    """What does not change while one network is trained. Rows and labels belong to `particles`.
 
-    folder: where it is kept; half: 1 or 2 where it learns from half of the particles, else 0.
+    folder: of its files; half: 1 or 2 if it is trained on half of the particles, else 0.
     """
 
     folder: Path
@@ -63,19 +63,19 @@ class Training:
 
     @property
     def seed(self) -> int:
-        """From which all that is random follows; the two halves share nothing."""
+        """The seed of all random numbers; the two halves share none."""
         return self.options.seed * 3 + self.half
 
     @property
     def timetable(self) -> Timetable:
-        """How many epochs of how many steps."""
+        """The numbers of epochs and steps."""
         simulated = self.recipe.simulated_images if self.simulated else 0
         return Timetable(simulated, len(self.train_rows), self.recipe.epochs, self.recipe.batch)
 
 
 def networks_to_train(options: TrainOptions) -> list[tuple[Path, str, int]]:
-    """Folder, targets and half of each network that the options ask for, in order. InputError where a folder holds
-    another training already."""
+    """Folder, targets and half of each requested network, in order. InputError if a folder contains another
+    training."""
     recipe, output = recipe_of(options), Path(options.output)
     halves = [(output, 0), *((output / name, i + 1) for i, name in enumerate(HALVES) if options.half_sets)]
     wanted = TARGETS["all"] if recipe.targets == "separate" else (recipe.targets,)
@@ -86,18 +86,18 @@ def networks_to_train(options: TrainOptions) -> list[tuple[Path, str, int]]:
     ]
     for folder, _, _ in networks:
         if (folder / LAST).is_file() and not options.resume:
-            raise InputError(f"'{folder}' already holds a training; go on with it by --resume, or give another folder")
+            raise InputError(f"'{folder}' already contains a training; continue it by --resume or give another folder")
     return networks
 
 
 def read_labelled(options: TrainOptions) -> LabelledSet:
-    """Read and check everything that training needs, so that what is wrong is said before the long work."""
+    """Read and check all input of the training, so that errors are reported before long work starts."""
     recipe = recipe_of(options)
     everything = read_particles(options.particles, options.pixel_size_A or None)
     check_images(everything)
     Preprocess.for_particles(everything, options.box)
     targets = "all" if recipe.targets == "separate" else recipe.targets
-    labels_of(everything, targets)  # says what is missing or not finite before outliers are looked for
+    labels_of(everything, targets)  # reports what is missing or not finite before outliers are searched
     particles = trustworthy(everything, options, targets)
     structure, modes = _reference(particles, options, recipe)
     require_usable_images(particles.ids, scan_images(particles))
@@ -135,7 +135,7 @@ def prepare(
 
 
 def trustworthy(particles: Particles, options: TrainOptions, targets: str) -> Particles:
-    """The particles without those whose labels are ambiguous or whose amplitudes lie far from the others'."""
+    """The particles without those that have ambiguous labels or outlying amplitudes."""
     keep = np.ones(len(particles), dtype=bool)
     if particles.ambiguous is not None and not options.keep_ambiguous:
         keep &= ~particles.ambiguous
@@ -162,7 +162,7 @@ def trustworthy(particles: Particles, options: TrainOptions, targets: str) -> Pa
 def _reference(
     particles: Particles, options: TrainOptions, recipe: Recipe
 ) -> tuple[Structure | None, NormalModes | None]:
-    """What images are simulated from. InputError where it is wanted but incomplete."""
+    """The reference that images are simulated from. InputError if it is requested but incomplete."""
     given = [name for name in ("structure", "modes") if getattr(options, name)]
     if len(given) == 1:
         raise InputError(
@@ -170,15 +170,15 @@ def _reference(
             "(--modes)"
         )
     if not given:
-        note("without --structure and --modes the network learns from labelled images alone, and needs many of them")
+        note("without --structure and --modes the network learns only from labelled images, and needs many of them")
         return None, None
     if not recipe.simulated_images:
         if options.start_from and options.simulated_images < 0:
-            note("a network that is fine-tuned sees no simulated images again, unless --simulated-images says how many")
+            note("fine-tuning uses no simulated images unless --simulated-images gives a number")
         return None, None
     labels_of(
         particles, "all" if particles.mode_ids else "angles"
-    )  # says where what images are made from is not finite
+    )  # reports where the input of the simulation is not finite
     particles.require_poses("training on simulated images")
     if not particles.mode_ids:  # the labels are poses of a rigid structure
         structure = read_structure(options.structure)
@@ -195,8 +195,8 @@ def _preprocess(particles: Particles, train_rows: Rows, options: TrainOptions, r
 
 
 def _start(options: TrainOptions, targets: str, half: int) -> Checkpoint | None:
-    """The network to start from, if one is asked for: for a half, that of this half. InputError where there is none for
-    these targets."""
+    """The network to start from, if requested: for a half, that of this half. InputError if there is none for these
+    targets."""
     if not options.start_from:
         return None
     folder = Path(options.start_from) / HALVES[half - 1] if half else Path(options.start_from)
@@ -208,14 +208,14 @@ def _start(options: TrainOptions, targets: str, half: int) -> Checkpoint | None:
     files = {p.coder.targets: p for p in map(load_checkpoint, model_files(folder))}
     if targets not in files:
         raise InputError(
-            f"option --start-from: '{options.start_from}' predicts {', '.join(files)}, asked for {targets}; give "
+            f"option --start-from: '{options.start_from}' predicts {', '.join(files)}, requested are {targets}; give "
             f"--targets {next(iter(files))}, or train without --start-from"
         )
     return replace(files[targets], state={})
 
 
 def _particles_of_half(everything: Particles, options: TrainOptions, targets: str, half: int) -> Particles:
-    """Half of the particles; those that the networks to start from know stay in their half."""
+    """Half of the particles; those that the starting networks were trained on stay in their half."""
     starts = [_start(options, targets, h) for h in (1, 2)]
     first, second = (torch.cat([s.training_ids, s.validation_ids]).numpy() if s else () for s in starts)
     particles = everything.select(split_halves(everything.ids, options.seed, (first, second))[half - 1])
@@ -228,7 +228,7 @@ def _particles_of_half(everything: Particles, options: TrainOptions, targets: st
 
 
 def _require_same_shape(start: Checkpoint, options: TrainOptions, particles: Particles) -> None:
-    """InputError where a network to start from is for other images or modes, or of another shape."""
+    """InputError if a starting network is for other images or modes, or has another architecture."""
     start.preprocess.require_same_images(particles, options.start_from)
     require_same_modes(start, options.start_from, particles, ())
     recipe = recipe_of(options)
@@ -244,6 +244,6 @@ def _require_same_shape(start: Checkpoint, options: TrainOptions, particles: Par
     for name, (trained, wanted) in same.items():
         if trained != wanted:
             raise InputError(
-                f"option --start-from: '{options.start_from}' was trained with {name} {trained}, asked for {wanted}; "
-                "fine-tuning keeps the network's shape: leave that option out or train anew"
+                f"option --start-from: '{options.start_from}' was trained with {name} {trained}, requested is "
+                f"{wanted}; fine-tuning keeps the architecture: leave that option out or train from the beginning"
             )

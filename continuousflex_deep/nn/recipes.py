@@ -1,4 +1,4 @@
-"""Ways to train, by name. An option of the train command that is 0, -1 or 'recipe' takes its value from here."""
+"""Training recipes by name. An option of the train command that is 0, -1 or 'recipe' takes its value from here."""
 
 from dataclasses import asdict, dataclass, replace
 from math import cos, pi
@@ -7,7 +7,7 @@ from typing import Any, Literal, get_type_hints
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.options import TrainOptions, value_from_text
 
-# fine-tuning starts from good weights, which the full learning rate would first destroy
+# fine-tuning starts from good weights, which the full learning rate would destroy at first
 _FINE_TUNING_RATE = 1 / 3
 _NOT_NEGATIVE = (
     "epochs", "simulated_images", "weight_decay", "dropout", "warmup_percent", "shift_percent", "gradient_norm",
@@ -17,20 +17,20 @@ _NOT_NEGATIVE = (
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides how weights change.
+    """All parameters of a training.
 
     Which images: epochs: passes over the labelled ones, after simulated_images of the structure; batch: images a step;
-    augment: labelled images are turned and displaced (in-plane), mirrored too (mirror), or left alone (off), displaced
-    by shift_percent of the box at most; whiten: phases are flipped and noise is made white, see data.Preprocess.
-    How they are looked at: head: 'perceptron' of 4 layers as in the article, or one 'linear' layer on the whole last
-    feature map; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; doubt: the network also learns
-    how large its errors are.
-    How weights move: learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs, 'cosine' warms up
+    augment: labelled images are rotated and shifted (in-plane), also mirrored (mirror), or unchanged (off), shifted by
+    at most shift_percent of the box; whiten: phases are flipped and noise is whitened, see data.Preprocess.
+    Network: head: 'perceptron' of 4 layers as in the article, or one 'linear' layer on the whole last
+    feature map; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; doubt: the network also
+    predicts its uncertainties.
+    Optimisation: learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs, 'cosine' warms up
     over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2 term as in the
-    article, or AdamW's; loss: 'absolute' or 'squared' errors; weighted: labels count by their error bars;
+    article, or AdamW's; loss: 'absolute' or 'squared' errors; weighted: labels are weighted by their error bars;
     gradient_norm: gradients are clipped to it, 0 for never; mixed_precision: bfloat16 where the hardware has it;
     average: weights are averaged over this share of the latest steps (exponentially), 0 for not; patience: training
-    ends when so many epochs brought no better validation loss, 0 for never.
+    ends when this many epochs did not improve the validation loss, 0 for never.
     """
 
     epochs: int
@@ -63,7 +63,8 @@ class Recipe:
         return asdict(self)
 
     def rate(self, done: float, epoch: int) -> float:
-        """The learning rate when `done`, a share from 0 to 1, of all steps is done, in some epoch counted from 0."""
+        """The learning rate when `done`, a fraction from 0 to 1, of all steps is finished, in some epoch counted from
+        0."""
         if self.schedule == "step":
             return self.learning_rate / 10 ** (epoch // self.step_epochs)
         warmup = self.warmup_percent / 100
@@ -89,7 +90,7 @@ RECIPES = {
 
 
 def recipe_of(options: TrainOptions) -> Recipe:
-    """The named recipe with what the options say otherwise. InputError for values of --change that it has not."""
+    """The named recipe with the changes by the options. InputError for values of --change that it does not have."""
     recipe = RECIPES[options.recipe]
     if options.start_from:
         recipe = replace(recipe, learning_rate=recipe.learning_rate * _FINE_TUNING_RATE, simulated_images=0)
@@ -110,13 +111,13 @@ def recipe_of(options: TrainOptions) -> Recipe:
 
 
 def _require_sensible(recipe: Recipe) -> None:
-    """InputError for values that no training can be made of."""
+    """InputError for values with which training is impossible."""
     if recipe.batch < 2:
         raise InputError(
             f"option --batch: got {recipe.batch}, expected 2 or more; batch normalisation cannot learn from one image"
         )
     if recipe.epochs + recipe.simulated_images < 1:
-        raise InputError("there is nothing to learn from: no epochs of labelled images, and no simulated images")
+        raise InputError("there are no images to train on: no epochs of labelled images, and no simulated images")
     if recipe.simulated_images and not recipe.whiten:
         raise InputError(
             "simulated images have whole rings of Fourier pixels only, as whitened images have; a network could tell "

@@ -1,4 +1,4 @@
-"""When a network learns from what: epochs of simulated images first, then passes over the labelled ones."""
+"""The order of training: epochs of simulated images first, then passes over the labelled ones."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -9,8 +9,8 @@ _SIMULATED_EPOCH = 10_000
 
 @dataclass(frozen=True)
 class Epoch:
-    """One epoch: number from 1; of simulated images or, as pass `labelled` counted from 0, of labelled ones; steps, and
-    images a step; steps done before it."""
+    """One epoch: its number from 1; of simulated images, or pass `labelled` (counted from 0) over labelled ones; steps,
+    images a step, and steps finished before it."""
 
     number: int
     simulated: bool
@@ -22,7 +22,8 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Timetable:
-    """simulated: images to learn from first; images: labelled ones; epochs: passes over them; batch: images a step."""
+    """simulated: number of simulated images, used first; images: labelled ones; epochs: passes over them; batch: images
+    a step."""
 
     simulated: int
     images: int
@@ -50,7 +51,7 @@ class Timetable:
         return self.simulated_epochs * self._simulated_steps * self.batch + self.epochs * self.images
 
     def images_until(self, epochs: int) -> int:
-        """Images of the first so many epochs."""
+        """Images of the first epochs up to a number."""
         simulated = min(epochs, self.simulated_epochs)
         return simulated * self._simulated_steps * self.batch + (epochs - simulated) * self.images
 
@@ -69,5 +70,6 @@ class Timetable:
 
     @property
     def _labelled_steps(self) -> int:
-        """Batches that share all images evenly, none smaller than asked for: batch normalisation needs several."""
+        """Batches that share all images evenly, none smaller than requested: batch normalisation needs several
+        images."""
         return max(1, self.images // self.batch)

@@ -1,13 +1,12 @@
-"""Images of the structure, made while the network learns from them: as many as it takes, with labels that are exact.
+"""Images of the structure, simulated during training, in any number and with exact labels.
 
-They are what the engine believes images to be (imaging/projector, imaging/spectra): point atoms times the radial
-transfer and the CTF, plus noise from before and after the optics, both as strong as in the labelled images, where they
-are measured at the poses and amplitudes of the labels. Each image is made straight in Fourier space, in the rings that
-the network sees.
+They follow the engine's model of images (imaging/projector, imaging/spectra): point atoms times the radial transfer and
+the CTF, plus noise from before and after the optics. Transfer and noise are measured in the labelled images, at the
+poses and amplitudes of the labels. Each image is made directly in Fourier space, in the rings that the network uses.
 
-What poses and amplitudes occur is taken from the labels, widened a little, as they are but a sample. Coverage decides
-what a network can tell: so a share of the views is spread evenly over all orientations, and turns in the plane always
-are.
+Poses and amplitudes are drawn from the labels and slightly widened, because the labels are only a sample. A network can
+predict only what its training covers: a fraction of the views is therefore spread evenly over all orientations, and
+in-plane rotations always are.
 """
 
 import hashlib
@@ -33,20 +32,20 @@ from continuousflex_deep.particles import Particles, evenly_spread
 _MEASURED = 512
 # the finest resolution at which they are measured, as in the engine
 _FINEST_A = 2.0
-# share of views that are spread over all orientations; the others are those of labels, turned by so much (root mean
+# fraction of views spread over all orientations; the others are those of labels, rotated by this angle (root mean
 # square)
 _EVERYWHERE, _WIDENED_DEG = 0.25, 10.0
-# CTFs kept for drawing
+# CTFs kept for drawing from
 _DIFFERENT_CTFS = 2048
-# structures of more atoms are seen as a point for each residue or run of residues
+# structures with more atoms become one point per residue or run of residues
 _MOST_ATOMS = 5000
 _CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Priors:
-    """What occurs among labelled particles: quaternions (n, 4), shifts (n, 2) in Å, amplitudes (n, M) in Å, CTF (k,
-    coefficients) on the network's disc; and the widths by which shifts and amplitudes are smoothed."""
+    """Distribution of labelled particles: quaternions (n, 4), shifts (n, 2) in Å, amplitudes (n, M) in Å, CTF (k,
+    coefficients) on the network's disc; and the widths that smooth shifts and amplitudes."""
 
     quaternion: Tensor
     shift_A: Tensor
@@ -72,7 +71,7 @@ class Priors:
 
     @staticmethod
     def _widened(quaternion: Tensor, vector: Tensor) -> Tensor:
-        """Orientations turned by a few degrees, as unit normal vectors (n, 3) say."""
+        """Orientations rotated by a few degrees; normal vectors (n, 3) of unit deviation give the directions."""
         half = vector * (np.radians(_WIDENED_DEG) / 2 / 3**0.5)
         turn = torch.nn.functional.normalize(torch.cat([torch.ones_like(half[:, :1]), half], dim=1), dim=1)
         return quaternion_product(quaternion, turn)
@@ -89,7 +88,7 @@ class SimulatedImages:
     targets: tuple[str, ...]
 
     def digest(self) -> str:
-        """Tells other structures and modes apart."""
+        """Identifies the structure and modes."""
         digest = hashlib.sha256()
         for tensor in (self.model.coords_A, self.model.weights, self.model.modes):
             digest.update(tensor.cpu().numpy().tobytes())
@@ -120,7 +119,7 @@ def simulated_images(
 ) -> SimulatedImages:  # fmt: skip
     """Images like those of labelled particles, whose amplitudes are along these modes of this structure.
 
-    InputError where the particles have no poses.
+    InputError if the particles have no poses.
     """
     model = PointModel.from_structure(structure, modes, device)
     if len(structure) > _MOST_ATOMS:
@@ -148,8 +147,8 @@ def measured_spectra(particles: Particles, model: PointModel) -> Spectra:
 
 
 def priors_of(particles: Particles, preprocess: Preprocess, device: torch.device) -> Priors:
-    """What occurs among labelled particles. Widths are half of Silverman's rule for a Gaussian sample (1986), as the
-    conformations of a molecule rather lie along lines than fill a ball."""
+    """Distribution of labelled particles. Widths are half of Silverman's rule for a Gaussian sample (1986), because
+    conformations of a molecule tend to lie along lines."""
     euler, shift = particles.require_poses("training on simulated images")
     q = particles.amplitudes if particles.amplitudes is not None else np.zeros((len(particles), 0))
     silverman = 0.5 * len(q) ** (-1 / (q.shape[1] + 4))
@@ -165,7 +164,7 @@ def priors_of(particles: Particles, preprocess: Preprocess, device: torch.device
 
 
 def _optics(particles: Particles, disc: FrequencyDisc, field_A: float) -> Tensor:
-    """The CTF (n, coefficients) as it is in the images; 1 where it is not known."""
+    """The CTF (n, coefficients) of the images as they are; 1 if it is not known."""
     if particles.ctf is None:
         return torch.ones(len(particles), len(disc), device=disc.device)
     ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
@@ -179,7 +178,7 @@ def _amplitudes(particles: Particles, model: PointModel, device: torch.device) -
 
 
 def _about_z(half: Tensor) -> Tensor:
-    """Quaternions (n, 4) of turns in the image plane by twice these angles (n,)."""
+    """Quaternions (n, 4) of rotations in the image plane by twice these angles (n,)."""
     zero = torch.zeros_like(half)
     return torch.stack([torch.cos(half), zero, zero, -torch.sin(half)], dim=1)
 

@@ -1,13 +1,14 @@
 """The network's output numbers: how labels become targets, and how outputs become predictions.
 
 Columns stand in the order amplitudes (standardised by the training set's mean and deviation), rotation, shifts (divided
-by one scale), then, where the network tells its doubt, those of `doubt`. The rotation is one of three representations:
+by one scale), then, if the network predicts uncertainties, those of `doubt`. The rotation is one of three
+representations:
 
-* euler: rot, tilt, psi over 180°, which jump at their ends (the article's Supplementary B compares with it).
-* quaternion: w, x, y, z. As published with w ≥ 0 and an absolute error, which punishes a prediction near −q although it
-  is the same rotation; with `sign_free` the error is the smaller of those to q and −q.
-* matrix: the nine entries of R, made a rotation by the nearest one (SVD). It has no sign, and unlike four numbers it
-  can follow all orientations without a jump (Levinson et al., NeurIPS 2020).
+* euler: rot, tilt, psi over 180°, discontinuous at their ends (the article's Supplementary B compares with it).
+* quaternion: w, x, y, z. As published with w ≥ 0 and an absolute error, which penalises a prediction near −q although
+  it is the same rotation; with `sign_free` the error is the smaller of those to q and −q.
+* matrix: the nine entries of R, projected to the nearest rotation (SVD). It has no sign ambiguity, and unlike four
+  numbers it is continuous over all orientations (Levinson et al., NeurIPS 2020).
 """
 
 from dataclasses import asdict, dataclass
@@ -35,10 +36,9 @@ _ROTATION_SIZE = {"euler": 3, "quaternion": 4, "matrix": 9}
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Physical values, None for what is not predicted: amplitudes (n, M) Å, rotation (n, 3, 3), shift_A (n, 2); and the
-    network's own deviations of them, None where it tells none: amplitudes_sd (n, M), angle_sd_deg (n,), shift_sd_A
-    (n,), as `Particles` has them.
-    """
+    """Physical values, None for what is not predicted: amplitudes (n, M) Å, rotation (n, 3, 3), shift_A (n, 2); and
+    their predicted deviations, None without: amplitudes_sd (n, M), angle_sd_deg (n,), shift_sd_A (n,), as in
+    `Particles`."""
 
     amplitudes: Floats | None = None
     rotation: Floats | None = None
@@ -53,8 +53,8 @@ class Prediction:
         return None if self.rotation is None else matrix_to_euler(self.rotation)
 
     def differences(self, other: "Prediction") -> dict[str, Floats]:
-        """The article's measures of how far two differ, particle by particle (n,), for the types that both have: mean
-        absolute difference of amplitudes and of shifts (Å), mean distance of rotated axes (°)."""
+        """The article's measures of the difference of two predictions, for each particle (n,) and the types that both
+        have: mean absolute difference of amplitudes and of shifts (Å), mean distance of rotated axes (°)."""
         found: dict[str, Floats] = {}
         if self.amplitudes is not None and other.amplitudes is not None:
             found["amplitude_error_A"] = np.abs(self.amplitudes - other.amplitudes).mean(axis=1)
@@ -68,7 +68,7 @@ class Prediction:
 @dataclass(frozen=True)
 class TargetCoder:
     """Labels to network outputs and back. amplitude_mean and _sd: one value a mode, in Å; shift_scale_A in Å; doubts:
-    whether outputs are followed by their doubts."""
+    whether uncertainties follow the outputs."""
 
     targets: str
     mode_ids: tuple[int, ...]
@@ -87,13 +87,12 @@ class TargetCoder:
 
     @property
     def outputs(self) -> int:
-        """Number of output columns, without doubts."""
+        """Number of output columns, without uncertainties."""
         return sum(self.sizes.values())
 
     @property
     def doubt_sizes(self) -> dict[str, int]:
-        """Number of columns that tell how large the errors of each learned type are: one a mode, one of the angle, one
-        of the shift."""
+        """Number of uncertainty columns of each learned type: one a mode, one for the angle, one for the shift."""
         known = {"amplitudes": len(self.mode_ids), "angles": 1, "shifts": 1}
         return {name: known[name] for name in TARGETS[self.targets]} if self.doubts else {}
 
@@ -123,28 +122,28 @@ class TargetCoder:
         return dict(zip(sizes, outputs[:, : self.outputs].split(list(sizes.values()), dim=1), strict=True))
 
     def split_doubts(self, outputs: Tensor) -> dict[str, Tensor]:
-        """The columns (n, size) of the doubt about each learned type; empty where the network tells none."""
+        """The columns (n, size) of the uncertainty of each learned type; empty if the network predicts none."""
         sizes = self.doubt_sizes
         if not sizes:
             return {}
         return dict(zip(sizes, outputs[:, -sum(sizes.values()) :].split(list(sizes.values()), dim=1), strict=True))
 
     def rotations(self, columns: Tensor, roughly: bool = False) -> Tensor:
-        """The rotations (n, 3, 3) that the columns of the angles stand for; proper whatever the network says.
+        """The rotations (n, 3, 3) of the angle columns; proper rotations for any output.
 
-        roughly: not quite so for matrices that are far from rotations, but found without waiting for a GPU.
+        roughly: less exact for matrices that are far from rotations, but without waiting for a GPU.
         """
         if self.rotation == "matrix":
             return orthogonalised(columns) if roughly else nearest_rotation(columns)
         if self.rotation == "euler":
             return quaternion_to_matrix(euler_to_quaternion(columns * torch.pi))
-        length = columns.norm(dim=1, keepdim=True)  # a quaternion of (nearly) no length names none: identity
+        length = columns.norm(dim=1, keepdim=True)  # a quaternion of (nearly) zero length is no rotation: identity
         identity = columns.new_tensor([1.0, 0.0, 0.0, 0.0])
         return quaternion_to_matrix(torch.where(length < 1e-6, identity, columns / length.clamp(min=1e-6)))
 
     def decode(self, outputs: Tensor, doubt_scale: dict[str, float] | None = None) -> Prediction:
-        """Physical values of network outputs; doubt_scale: what the doubts of each type are multiplied by, as
-        validation has taught."""
+        """Physical values of network outputs; doubt_scale: factor on the uncertainties of each type, found in
+        validation."""
         outputs = outputs.detach().double().cpu()
         columns = self.split(outputs)
         found: dict[str, Floats] = {}
@@ -192,8 +191,8 @@ def fit_coder(
     """The coder with the statistics of training labels.
 
     A mode whose amplitudes do not vary gets the deviation 1 Å: its target is 0 and its prediction the constant. Shifts
-    are divided by their deviation, that of the displacements which augmentation adds (uniform ± added_shift_A)
-    included, and by no less than a tenth of a pixel.
+    are divided by their deviation, including that of the shifts which augmentation adds (uniform ± added_shift_A), and
+    by at least a tenth of a pixel.
     """
     mean, sd = np.zeros(0), np.ones(0)
     if labels.amplitudes is not None:
@@ -218,15 +217,15 @@ def fit_coder(
 
 def nearest_rotation(flat: Tensor) -> Tensor:
     """The rotations (n, 3, 3) nearest to matrices (n, 9) in the Frobenius norm (Umeyama 1991)."""
-    finite = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)  # of a training that diverges; the loss tells it
+    finite = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)  # of a diverging training; the loss reports it
     u, _, vh = torch.linalg.svd(finite.unflatten(1, (3, 3)))
     sign = torch.linalg.det(u @ vh)
     return torch.cat([u[:, :, :2], u[:, :, 2:] * sign[:, None, None]], dim=2) @ vh
 
 
 def orthogonalised(flat: Tensor) -> Tensor:
-    """Orthogonal matrices (n, 3, 3) nearest to matrices (n, 9), by iterations that only multiply (Newton and Schulz;
-    Higham 2008, 8.3). They are rotations where the matrices are right-handed, as nearly all are."""
+    """Orthogonal matrices (n, 3, 3) nearest to matrices (n, 9), by iterations of multiplications only (Newton and
+    Schulz; Higham 2008, 8.3). They are rotations if the matrices are right-handed, as nearly all are."""
     x = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0).unflatten(1, (3, 3))
     x = x * (3**0.5 / x.flatten(1).norm(dim=1).clamp(min=1e-12))[:, None, None]
     for _ in range(_ITERATIONS):

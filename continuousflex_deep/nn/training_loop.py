@@ -12,7 +12,7 @@ from continuousflex_deep.progress import progress_bar, say
 
 
 def train_network(training: Training, team: Team) -> History:
-    """Train one network to its end, going on from its last checkpoint if that is asked for; the history of its
+    """Train one network to its end, continuing from its last checkpoint if requested; returns the history of its
     epochs."""
     learner = Learner(training, team)
     history = learner.resumed() if training.options.resume else []
@@ -45,8 +45,8 @@ def train_network(training: Training, team: Team) -> History:
 
 
 def ended_early(training: Training, history: History) -> bool:
-    """Whether so many passes over the labelled images have brought no better validation loss that it is no use to go
-    on."""
+    """Whether training should stop because the last passes over the labelled images did not improve the validation
+    loss."""
     losses = [row["validation_loss"] for row in history]
     passes = len(losses) - training.timetable.simulated_epochs
     patience = training.recipe.patience
@@ -55,7 +55,7 @@ def ended_early(training: Training, history: History) -> bool:
 
 
 def _name(training: Training) -> str:
-    """What the progress bar calls a training."""
+    """Description of a training in the progress bar."""
     of = "" if training.coder.targets == "all" else f" {training.coder.targets}"
     return f"training{of}" + (f", half {training.half}" if training.half else "")
 
@@ -72,6 +72,6 @@ def _announcement(training: Training) -> str:
 def _about_best(training: Training, history: History) -> str:
     best = min(history, key=lambda row: row["validation_loss"])
     errors = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if "error" in name)
-    early = f" (of {training.timetable.total_epochs}: it got no better)" if ended_early(training, history) else ""
+    early = f" (of {training.timetable.total_epochs}: no further improvement)" if ended_early(training, history) else ""
     loss = f"validation loss {best['validation_loss']:.4g}"
     return f"best epoch {best['epoch']} of {len(history)}{early}: {loss}, {errors}"

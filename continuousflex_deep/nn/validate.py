@@ -1,4 +1,4 @@
-"""How well a network does on particles that it does not learn from."""
+"""Errors of a network on particles that it is not trained on."""
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,8 @@ _SMALLEST_BATCH = 64
 
 
 def validate(training: Training, network: nn.Module, team: Team) -> dict[str, float]:
-    """Loss, errors in physical units, and how much larger they are than the network expects, on the validation
-    particles as they are, the network as in inference."""
+    """Loss, errors in physical units, and their ratio to the predicted uncertainties, on the validation particles
+    without augmentation, with the network as in inference."""
     rows = training.validation_rows
     mine = rows[team.share(len(rows))]
     outputs = team.gathered(predicted_outputs(training, network, mine))
@@ -46,7 +46,7 @@ def predicted_outputs(training: Training, network: nn.Module, rows: Integers) ->
 
 
 def prediction_errors(prediction: Prediction, truth: Particles) -> dict[str, float]:
-    """Mean differences from the truth, as Prediction.differences measures them."""
+    """Mean differences from the labels, as Prediction.differences measures them."""
     rotation = None if truth.euler_deg is None else euler_to_matrix(truth.euler_deg)
     true = Prediction(truth.amplitudes, rotation, truth.shift_A)
     return {name: float(values.mean()) for name, values in prediction.differences(true).items()}

@@ -320,7 +320,7 @@ def test_splits_hardly_change_as_a_set_grows():
     grown = split_halves(ids, 5, tuple(ids[h] for h in halves))
     assert [len(h) for h in grown] == [600, 600]
     assert all(set(ids[old]) <= set(ids[new]) for old, new in zip(halves, grown, strict=True))
-    with pytest.raises(InputError, match="learned from all 1200 particles"):
+    with pytest.raises(InputError, match="trained on all 1200 particles"):
         split_particles(ids, 10, seed=3, seen=ids)
 
 

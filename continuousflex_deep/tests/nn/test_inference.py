@@ -143,10 +143,10 @@ def test_two_networks_for_one_thing_are_refused(trained, tmp_path):
 
 def test_other_modes_are_refused(trained, tmp_path):
     _, _, particles = trained
-    with pytest.raises(InputError, match=r"trained for modes \[7, 8\], asked for \[7, 9\]"):
+    with pytest.raises(InputError, match=r"trained for modes \[7, 8\], requested are \[7, 9\]"):
         predicted(trained, tmp_path / "o.star", "all", mode_list="7 9")
     write_particles(particles.replace(mode_ids=(7, 9)), tmp_path / "other.star")
-    with pytest.raises(InputError, match=r"carry amplitudes of modes \[7, 9\].*--mode-list '7 8'"):
+    with pytest.raises(InputError, match=r"have amplitudes of modes \[7, 9\].*--mode-list '7 8'"):
         predicted(trained, tmp_path / "o.star", "all", particles=str(tmp_path / "other.star"))
     replaced = predicted(trained, tmp_path / "o.star", "all", particles=str(tmp_path / "other.star"), mode_list="7 8")
     assert replaced.mode_ids == (7, 8)
@@ -367,7 +367,7 @@ def test_networks_of_halves_tell_their_disagreement(trained, tmp_path, monkeypat
 def test_particles_that_the_halves_know_tell_nothing(trained, tmp_path, capsys):
     predicted(trained, tmp_path / "o.star", "all", half_sets=True)
     assert "half_sets" not in json.loads((tmp_path / "o.json").read_text())
-    assert "know all of these particles" in capsys.readouterr().err
+    assert "trained on all of these particles" in capsys.readouterr().err
 
 
 def test_halves_that_were_not_trained_are_refused(trained, tmp_path):

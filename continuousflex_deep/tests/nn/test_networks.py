@@ -109,7 +109,7 @@ def test_halves_can_be_trained_later(toy, tmp_path):
     """The network of all is finished and stays; what was killed between two networks goes on with the next."""
     train.run(small(toy[0], tmp_path))
     before = (tmp_path / LAST).read_bytes()
-    with pytest.raises(InputError, match="already holds a training"):
+    with pytest.raises(InputError, match="already contains a training"):
         train.run(small(toy[0], tmp_path, half_sets=True))
     train.run(small(toy[0], tmp_path, half_sets=True, resume=True))
     assert (tmp_path / LAST).read_bytes() == before
@@ -234,7 +234,7 @@ def test_fine_tuning_keeps_the_reduced_box(toy, tmp_path):
     train.run(small(path, tmp_path / "m", box=32))
     training = prepared(small(path, tmp_path / "n", start_from=str(tmp_path / "m")))
     assert training.preprocess.network_box_px == 32
-    with pytest.raises(InputError, match="--box 32, asked for 40"):
+    with pytest.raises(InputError, match="--box 32, requested is 40"):
         prepared(small(path, tmp_path / "n", start_from=str(tmp_path / "m"), box=40))
 
 
@@ -245,7 +245,7 @@ def test_training_ends_where_it_gets_no_better(toy, tmp_path, monkeypatch, capsy
     train.run(small(toy[0], tmp_path, epochs=20, change="patience=3"))
     assert len(table_of(tmp_path)) == 8, "three passes after the best one"
     assert len(load_checkpoint(tmp_path / BEST).history) == 8, "the later of two that are equally good"
-    assert "it got no better" in capsys.readouterr().out
+    assert "no further improvement" in capsys.readouterr().out
     before = (tmp_path / TABLE).read_text()
     train.run(small(toy[0], tmp_path, epochs=20, change="patience=3", resume=True))
     assert (tmp_path / TABLE).read_text() == before, "nor does it go on when it is resumed"

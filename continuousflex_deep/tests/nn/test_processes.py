@@ -148,7 +148,7 @@ def test_workers_that_cannot_meet_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setenv("LOCAL_RANK", "0")
-    with pytest.raises(InputError, match=r"2 workers were started that do not know each other.*torchrun"):
+    with pytest.raises(InputError, match=r"2 workers were started without a connection.*torchrun"):
         train.run(TrainOptions(particles=path, output=str(tmp_path / "m"), device="cpu", threads=1))
     assert not (tmp_path / "m" / LAST).exists()
 

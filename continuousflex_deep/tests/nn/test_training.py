@@ -117,7 +117,7 @@ def test_resuming_a_finished_training_changes_nothing(toy, tmp_path, capsys):
 
 def test_an_earlier_training_is_not_overwritten(toy, tmp_path):
     train.run(small(toy[0], tmp_path / "m"))
-    with pytest.raises(InputError, match="already holds a training"):
+    with pytest.raises(InputError, match="already contains a training"):
         train.run(small(toy[0], tmp_path / "m"))
 
 
