@@ -135,7 +135,7 @@ def test_simulated_images_come_before_the_labelled_ones(toy, tmp_path):
 def test_without_modes_there_are_no_simulated_images(toy, tmp_path, capsys):
     path, _, model = toy
     assert prepared(small(path, tmp_path)).simulated is None
-    assert "learns from labelled images alone" in capsys.readouterr().err
+    assert "learns only from labelled images" in capsys.readouterr().err
     for alone in ("structure", "modes"):
         with pytest.raises(InputError, match=f"--{alone} is given alone"):
             read_labelled(small(path, tmp_path, **{alone: model[alone]}))
@@ -197,12 +197,12 @@ def test_fine_tuning_learns_further(toy, start, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"targets": "angles"}, "predicts all, asked for angles; give --targets all"),
-        ({"backbone": "resnet34"}, "trained with --backbone resnet18, asked for resnet34"),
-        ({"change": "head=perceptron"}, "head linear, asked for perceptron"),
-        ({"change": "doubt=false"}, "doubt True, asked for False"),
-        ({"change": "whiten=false"}, "whiten True, asked for False"),
-        ({"rotation": "quaternion"}, "rotation matrix, asked for quaternion"),
+        ({"targets": "angles"}, "predicts all, requested are angles; give --targets all"),
+        ({"backbone": "resnet34"}, "trained with --backbone resnet18, requested is resnet34"),
+        ({"change": "head=perceptron"}, "head linear, requested is perceptron"),
+        ({"change": "doubt=false"}, "doubt True, requested is False"),
+        ({"change": "whiten=false"}, "whiten True, requested is False"),
+        ({"rotation": "quaternion"}, "rotation matrix, requested is quaternion"),
     ],
 )
 def test_fine_tuning_another_network_is_refused(toy, start, tmp_path, changes, words):
