@@ -26,9 +26,7 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
         "Engine of the alignment: the embedded one, or Xmipp's HEMNMA where it is installed. Choose Xmipp's to compare "
         "with the published method; it takes minutes a particle and gives no error bars.",
     )
-    modes: str = option(
-        "", "Folder of normal modes (vec.7, vec.8, …). Leave it out where only poses are to be found.", role="input"
-    )
+    modes: str = option("", "Folder of normal modes (vec.7, vec.8, …). Leave it out to find poses only.", role="input")
     init: Literal["global", "local"] = option(
         "global",
         "Start of the alignment: a search of all orientations (global), or the poses in the particle file (local). "
@@ -39,28 +37,29 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     )
     fit: Fit = option(
         "both",
-        "Parameters to find: pose and amplitudes (both); the pose alone, in the conformation that the particle file "
-        "gives (without amplitudes there: that of the structure); or the conformation alone, at the poses of the "
-        "particle file.",
+        "Parameters to find: pose and amplitudes (both), the pose alone, or the conformation alone. A pose alone is "
+        "found in the conformation of the particle file, or of the structure if the file has no amplitudes; a "
+        "conformation alone at the pose of the particle file.",
         engine="embedded",
-        label="Find",
+        label="Parameters to find",
     )
     pixel_size_A: float = pixel_size_option()
     search_above_deg: float = option(
         0.0,
         "With a local start: search all orientations of particles whose angle has an error bar above this in the "
-        "particle file, and of particles that have low contrast when aligned; 0 searches none. Set it where some of "
+        "particle file, and of particles that have low contrast when aligned; 0 searches none. Set it if some of "
         "the given poses may be wrong.",
         "°",
         0,
         180,
         engine="embedded",
         level="advanced",
+        label="Search if uncertain by more than (°)",
     )
     local_step_deg: float = option(
         12.0,
         "With a local start: also try poses rotated by this angle about each axis, both ways; 0 tries the given pose "
-        "alone. Increase it where the given poses are rough.",
+        "alone. Increase it if the given poses are rough.",
         "°",
         0,
         60,
@@ -69,7 +68,7 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     )
     n_hypotheses: int = option(
         32,
-        "Orientations of each particle that are refined after the search. Increase it where particles are misaligned; "
+        "Orientations of each particle that are refined after the search. Increase it if particles are misaligned; "
         "it costs time.",
         low=1,
         engine="embedded",
@@ -87,7 +86,7 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     )
     angular_step_deg: float = option(
         15.0,
-        "Angular step of the orientation search. Reduce it where particles are misaligned; it costs time.",
+        "Angular step of the orientation search. Reduce it if particles are misaligned; the alignment takes longer.",
         "°",
         low=4.0,
         high=30.0,
@@ -96,8 +95,8 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     )
     finest_resolution_A: float = option(
         0.0,
-        "Finest resolution that is used; 0 uses all resolutions at which the images carry information. Set it to "
-        "compare a reconstruction with the reference beyond this resolution without bias.",
+        "Finest resolution that the alignment uses; 0 uses all resolutions at which the images carry information. Set "
+        "it to compare a reconstruction with the reference beyond this resolution without bias.",
         "Å",
         low=0.0,
         level="advanced",
@@ -105,13 +104,13 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     symmetry: str = option(
         "c1",
         "Point group of the structure (c1, c2, …, d2, …; main axis along z): equivalent poses count as one. Set it for "
-        "symmetric structures where only poses are to be found.",
+        "symmetric structures if only poses are to be found.",
         engine="embedded",
         level="advanced",
     )
     max_shift_percent: float = option(
         10.0,
-        "Largest shift that is searched, in percent of the box. Increase it where particles are badly centred.",
+        "Largest shift that is searched, in percent of the box. Increase it if particles are badly centred.",
         "%",
         low=0.0,
         high=40.0,
@@ -129,7 +128,7 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     batch: int = option(
         0,
         "Particles that are aligned together; 0 takes 64 on a CPU, 512 on a GPU, and 16 for each process of Xmipp's "
-        "engine. Reduce it where memory is short.",
+        "engine. Reduce it if memory is short.",
         low=0,
         level="advanced",
     )

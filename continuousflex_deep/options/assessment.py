@@ -49,7 +49,7 @@ class EvaluateOptions(StructureAndModes, Hardware):
         "Angle from its true orientation above which a particle counts as misaligned.",
         "°",
         low=0.0,
-        label="Lost beyond (°)",
+        label="Misaligned beyond (°)",
     )
     symmetry: str = option(
         "c1",
@@ -71,7 +71,7 @@ class EvaluateOptions(StructureAndModes, Hardware):
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """Write results as one HTML page: landscape, selections, moving structure, maps, training curves, tables."""
+    """Write results as one HTML page: landscape, selections, animated structure, maps, training curves, tables."""
 
     output: str = required("HTML file to write, such as report.html.", "output")
     title: str = option("", "Title of the page; by default named after what it shows first.")
@@ -88,9 +88,7 @@ class ReportOptions:
         role="input",
     )
     modes: str = option("", "Folder of the structure's normal modes (vec.7, vec.8, …).", role="input")
-    trajectory: Paths = option(
-        (), "Folder that the trajectory command wrote. Repeat it for several.", role="input"
-    )
+    trajectory: Paths = option((), "Folder that the trajectory command wrote. Repeat it for several.", role="input")
     reconstruction: Paths = option(
         (),
         "Folder that the reconstruct or unbend command wrote, of one map or several. Repeat it for more.",
@@ -106,13 +104,16 @@ class ReportOptions:
         low=100,
         high=1_000_000,
         level="advanced",
+        label="Particles drawn as points",
     )
     max_megabytes: float = option(
         60.0,
         "Largest size, before compression, of the ids, coordinates and amplitudes of particles that are not drawn. "
-        "Above it the page leaves them out, and selections cover the drawn particles alone.",
+        "Above it the page leaves out the amplitudes, and if need be all of them; selections then cover the drawn "
+        "particles alone.",
         "MB",
         low=0.0,
         high=1000.0,
         level="advanced",
+        label="Data of other particles (MB)",
     )

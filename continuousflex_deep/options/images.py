@@ -22,12 +22,12 @@ class SimulateOptions(StructureAndModes):
     )
     amplitude_range: float = option(
         200.0,
-        "Largest amplitude (uniform, linear, trajectory), or two standard deviations (gaussian). An amplitude divided "
-        "by the square root of the number of atoms is an RMSD.",
+        "Largest amplitude (uniform, linear, trajectory), or two standard deviations (gaussian). The RMSD of the atoms "
+        "is the amplitude divided by the square root of their number.",
         "Å",
     )
-    box_px: int = option(256, "Box of the simulated images, before they are reduced to the final box.", "px", low=16)
-    pixel_size_A: float = option(0.325, "Pixel size of the simulated images, before they are reduced.", "Å", low=0.05)
+    box_px: int = option(256, "Box of the simulated images, before downsampling to the final box.", "px", low=16)
+    pixel_size_A: float = option(0.325, "Pixel size of the simulated images, before downsampling.", "Å", low=0.05)
     shift_range_px: float = option(
         5.0, "Largest shift along x and y, in pixels of the simulated box; shifts are uniform.", "px", low=0.0
     )
@@ -51,6 +51,7 @@ class SimulateOptions(StructureAndModes):
         "Å²",
         low=0.0,
         level="advanced",
+        label="B-factor (Å²)",
     )
     snr: float = option(
         0.1,
@@ -64,18 +65,17 @@ class SimulateOptions(StructureAndModes):
         low=0.0,
         high=1.0,
         level="advanced",
+        label="Noise before the CTF (share)",
     )
     phase_flip: bool = option(True, "Flip the phases of the images.")
-    final_box_px: int = option(
-        128, "Box after low-pass filtering and reduction; 0 keeps the simulated box.", "px", low=0
-    )
+    final_box_px: int = option(128, "Box after downsampling; 0 keeps the simulated box.", "px", low=0)
     seed: int = option(0, "Random seed. Change it for other images.", level="advanced")
     threads: int = threads_option()
 
 
 @dataclass(frozen=True)
 class PreprocessOptions(ParticleFile):
-    """Phase flip, reduce and normalise particle images."""
+    """Phase flip, downsample and normalise particle images."""
 
     output: str = required("Folder for the new stack and its STAR file.", "output")
     pixel_size_A: float = pixel_size_option()
@@ -86,7 +86,7 @@ class PreprocessOptions(ParticleFile):
         "px",
         low=0,
     )
-    phase_flip: bool = option(False, "Flip the phases. Set it only where the images are not phase flipped yet.")
+    phase_flip: bool = option(False, "Flip the phases. Set it only if the images are not phase flipped yet.")
     normalize: bool = option(
         False,
         "Normalise each image to mean 0 and standard deviation 1 outside the particle (a centred disc of radius 0.45 "
@@ -103,7 +103,7 @@ class ConvertOptions(ParticleFile):
     images: str = option(
         "",
         "Particle file with the same ids, whose images, optics groups and other columns are taken. Give the original "
-        "file where the results were found on reduced images.",
+        "file where the results were found on downsampled images.",
         role="input",
     )
     xmd_modes: str = option(

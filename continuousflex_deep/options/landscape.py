@@ -48,7 +48,7 @@ class LandscapeOptions:
     )
     n_neighbors: int = option(
         12,
-        "Number of neighbours of a particle. Increase it where amplitudes are noisy (hessian-lle and ltsa: about 60).",
+        "Number of neighbours of a particle. Increase it if amplitudes are noisy (hessian-lle and ltsa: about 60).",
         low=2,
         high=1000,
         label="Neighbours",
@@ -66,7 +66,7 @@ class LandscapeOptions:
     )
     landmarks: int = option(
         3000,
-        "Largest number of particles that the method is fitted to; the others are placed by a learned map. Memory "
+        "Maximum number of particles that the method is fitted to; the others are placed by a learned map. Memory "
         "grows with its square, time with its cube.",
         low=10,
         high=20000,
@@ -75,7 +75,7 @@ class LandscapeOptions:
     )
     seed: int = option(
         0,
-        "Random seed of landmarks, tsne, umap, and of the particles held out.",
+        "Random seed of landmarks, tsne, umap and the particles held out.",
         low=0,
         high=_SEEDS,
         level="advanced",
@@ -98,13 +98,12 @@ class GroupOptions:
     )
     expression: str = option(
         "",
-        "Condition such as 'pc1 > 100 and abs(pc2) < 50'; also with q7, score, angle_sd, outlier, source and so on.",
+        "Condition such as 'pc1 > 100 and abs(pc2) < 50'. It may also use q7, score, angle_sd, outlier, source and "
+        "other columns.",
         label="Condition",
     )
     box: str = option("", "Ranges of coordinates, such as 'pc1:-100:100,pc2:0:50'.")
-    ids: str = option(
-        "", "Text file with one particle id a line.", role="input", level="normal", label="File of ids"
-    )
+    ids: str = option("", "Text file with one particle id per line.", role="input", level="normal", label="File of ids")
     keep_outliers: bool = option(False, "Also select particles that are marked as outliers.")
     images: str = option(
         "",
@@ -138,9 +137,10 @@ class ClustersOptions:
     )
     n_fit: int = option(
         50000,
-        "Largest number of particles that clusters are fitted to, evenly distributed; all particles are assigned.",
+        "Maximum number of particles that clusters are fitted to, evenly distributed; all particles are assigned.",
         low=10,
         level="advanced",
+        label="Maximum number of particles for the fit",
     )
     min_probability: float = option(
         0.0,
@@ -148,15 +148,15 @@ class ClustersOptions:
         "are clearly apart.",
         low=0.0,
         high=1.0,
-        label="Least probability",
+        label="Minimum probability",
         when={"method": ("gmm",)},
     )
-    seed: int = option(0, "Random seed of where fits start.", low=0, high=_SEEDS, level="advanced")
+    seed: int = option(0, "Random seed of the starts of the fits.", low=0, high=_SEEDS, level="advanced")
 
 
 @dataclass(frozen=True)
 class TrajectoryOptions:
-    """Compute a path through a landscape, and the structure, and a map, that move along it."""
+    """Compute a path through a landscape, and move the structure, and a map, along it."""
 
     landscape: str = landscape_option()
     structure: str = structure_option()
@@ -168,9 +168,7 @@ class TrajectoryOptions:
         "minimum-energy path (mep) on the surface -kT ln p.",
         label="Path",
     )
-    n_frames: int = option(
-        20, "Number of frames, at equal steps of the path.", low=2, high=999, label="Frames"
-    )
+    n_frames: int = option(20, "Number of frames, at equal steps of the path.", low=2, high=999, label="Frames")
     axis: int = option(1, "Number of the principal axis, from 1.", low=1, when={"kind": ("axis",)})
     percentiles: Range = option(
         (5.0, 95.0),
@@ -185,7 +183,7 @@ class TrajectoryOptions:
     )
     points_file: str = option(
         "",
-        "Text file with the points, one a line.",
+        "Text file with the points, one per line.",
         role="input",
         level="normal",
         label="File of points",
@@ -196,7 +194,7 @@ class TrajectoryOptions:
     )
     bandwidth: float = option(
         0.0,
-        "Smoothing of the density, relative to Scott's rule; 0 selects it by cross-validation. Increase it where "
+        "Smoothing of the density, relative to Scott's rule; 0 selects it by cross-validation. Increase it if "
         "maxima are spurious.",
         low=0.0,
         high=10.0,
@@ -209,7 +207,7 @@ class TrajectoryOptions:
         "kT",
         low=0.0,
         level="advanced",
-        label="Least prominence (kT)",
+        label="Minimum prominence (kT)",
     )
     order: Literal["axis", "nearest"] = option(
         "axis",

@@ -20,18 +20,19 @@ def _images_option() -> Any:
 def _mask_diameter_option() -> Any:
     return option(
         0.0,
-        "Diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box. Fit it to the particle.",
+        "Diameter of the soft spherical mask for the masked FSC; 0 takes 0.9 of the box. Set it to the diameter of the "
+        "particle.",
         "Å",
         low=0.0,
     )
 
 
 def _ctf_option() -> Any:
-    return option(True, "Correct for the CTF by weighting with it.", label="Correct for the CTF")
+    return option(True, "Correct for the CTF. Switch it off for images without a CTF.", label="Correct for the CTF")
 
 
 def _batch_option(engine: str = "") -> Any:
-    text = "Images that are inserted together. Reduce it where memory is short."
+    text = "Images that are inserted together. Reduce it if memory is short."
     return option(64, text, low=1, role="resource", engine=engine)
 
 
@@ -92,7 +93,7 @@ class ReconstructOptions(Hardware):
 
 @dataclass(frozen=True)
 class UnbendOptions(StructureAndModes, ParticleFile, Hardware):
-    """Reconstruct one map from particles of all conformations, corrected for their motion along the modes."""
+    """Reconstruct one map from particles of all conformations (deformation-corrected reconstruction)."""
 
     output: str = required("Folder for maps and FSC curves.", "output")
     mode_list: str = option(

@@ -31,7 +31,7 @@ class NmaOptions:
         0.0,
         "Distance below which a spring connects two atoms; 0 takes "
         f"{ATOMS_CUTOFF_A:g} Å for atoms, and a relative cutoff of {PSEUDOATOMS_CUTOFF_PERCENT:g}% for pseudoatoms. "
-        "Increase it where loose ends dominate the modes.",
+        "Increase it if the first modes move only loose ends.",
         "Å",
         low=0.0,
         high=100.0,
@@ -40,13 +40,13 @@ class NmaOptions:
     cutoff_percent: float = option(
         0.0,
         "Relative cutoff, as in ContinuousFlex: this percentile of the distances from each atom to its 3 nearest "
-        "neighbours, widened until every atom has 6 springs; 0 takes the cutoff in Å. Use it where atoms are unusually "
-        "far apart, as pseudoatoms are.",
+        "neighbours, widened until every atom has 6 springs; 0 takes the cutoff in Å. Use it if atoms are farther "
+        "apart than usual, as pseudoatoms are.",
         "%",
         low=0.0,
         high=100.0,
         level="advanced",
-        label="Cutoff by distance distribution (%)",
+        label="Relative cutoff (%)",
     )
     block_size: int = option(
         -1,
@@ -58,7 +58,7 @@ class NmaOptions:
     )
     n_modes: int = option(
         20,
-        "Number of modes, including the six rigid-body modes. Increase it where these do not express the expected "
+        "Number of modes, including the six rigid-body modes. Increase it if these modes do not express the expected "
         "motion.",
         low=7,
         label="Number of modes",
@@ -71,7 +71,9 @@ class NmaOptions:
         high=1.0,
         level="advanced",
     )
-    hydrogens: bool = option(False, "Keep hydrogens, which are left out by default.", level="advanced")
+    hydrogens: bool = option(
+        False, "Keep hydrogens, which are left out by default.", level="advanced", label="Keep hydrogens"
+    )
     engine: Literal["embedded", "elnemo"] = option(
         "embedded",
         "Program that computes the modes: the embedded engine, or elNemo where it is installed. Choose elNemo to "
@@ -98,12 +100,12 @@ class ModesOptions:
     mode_list: str = option(
         "",
         "Modes to select, for example 7-9 or '7 8 11'; by default those that the command suggests.",
-        label="Modes to choose",
+        label="Modes to select",
     )
     explained_percent: float = option(
         90.0,
-        "With a target: the fewest modes are suggested that explain this share of the squared displacement that all "
-        "collective modes explain. Increase it for more modes.",
+        "With a target: share of the squared displacement explained by all collective modes that the suggested modes "
+        "must explain; the fewest such modes are suggested. Increase it for more modes.",
         "%",
         low=1.0,
         high=100.0,
@@ -111,10 +113,10 @@ class ModesOptions:
     )
     max_energy: float = option(
         5.0,
-        "Without a target: modes are suggested whose energy, for a motion of the same size, is at most this many times "
-        "that of the slowest collective mode. Increase it for more modes.",
+        "Without a target: highest energy of a suggested mode, as a multiple of the energy of the slowest collective "
+        "mode for a motion of the same size. Increase it for more modes.",
         low=1.0,
-        label="Largest energy",
+        label="Maximum energy",
     )
     collectivity_threshold: float = option(
         NmaOptions.collectivity_threshold,
@@ -130,12 +132,13 @@ class ModesOptions:
         "Å",
         low=0.01,
         level="advanced",
+        label="RMSD at both ends of an animation (Å)",
     )
 
 
 @dataclass(frozen=True)
 class PseudoatomsOptions:
-    """Convert an EM map into pseudoatoms: equal Gaussians, of which normal modes can be computed as of atoms."""
+    """Convert an EM map into pseudoatoms: equal Gaussians, whose normal modes are computed like those of atoms."""
 
     map: str = required("EM map (.mrc) with positive density.", "input")
     output: str = required("File for the pseudoatoms (.pdb, .cif).", "output")
@@ -149,29 +152,31 @@ class PseudoatomsOptions:
     threshold: str = option(
         "auto",
         "Lowest density that is approximated; auto takes Otsu's threshold of the map smoothed by the Gaussian, and "
-        "reports it. Set it where auto includes solvent or cuts off parts of the particle.",
+        "reports it. Set it if auto includes solvent or cuts off parts of the particle.",
     )
     mask: str = option(
-        "", "Map (.mrc) that is above 0.5 where to approximate. Give it instead of a threshold.", role="input"
+        "", "Map (.mrc) that is above 0.5 in the region to approximate. Give it instead of a threshold.", role="input"
     )
     target_error_percent: float = option(
         5.0,
-        "Root-mean-square difference from the map, without its noise, at which no more pseudoatoms are added. Xmipp's "
-        "engine takes the mean difference in percent of the map's range instead, which is 0.5 to 0.8 times as large "
-        "for the same pseudoatoms. Reduce it for more pseudoatoms.",
+        "Root-mean-square difference from the map, without its noise, at which no more pseudoatoms are added. Reduce "
+        "it for more pseudoatoms. Xmipp's engine takes the mean difference in percent of the map's range instead, "
+        "which is 0.5 to 0.8 times as large for the same pseudoatoms.",
         "%",
         0.1,
         50,
     )
     max_pseudoatoms: int = option(
         20000,
-        "Largest number of pseudoatoms. Increase it where the target error is not reached.",
+        "Maximum number of pseudoatoms. Increase it if the target error is not reached.",
         low=4,
         engine="embedded",
         level="advanced",
-        label="Most pseudoatoms",
+        label="Maximum number of pseudoatoms",
     )
-    invert: bool = option(False, "Invert the map. Set it where the density is negative.", level="advanced")
+    invert: bool = option(
+        False, "Invert the map. Set it if the density is negative.", level="advanced", label="Invert the map"
+    )
     voxel_size_A: float = voxel_size_option()
     engine: Literal["embedded", "xmipp"] = option(
         "embedded",
@@ -185,7 +190,7 @@ class PseudoatomsOptions:
 
 @dataclass(frozen=True)
 class DeformOptions:
-    """Deform a structure, and a map with it, along normal modes: to a conformation, through groups, or to and fro."""
+    """Deform a structure, and a map with it, along modes: to a conformation, through groups, or back and forth."""
 
     structure: str = structure_option()
     modes: str = modes_option()
@@ -209,11 +214,11 @@ class DeformOptions:
     )
     swing_rmsd_A: float = option(
         ModesOptions.swing_rmsd_A,
-        "Without amplitudes and particles, the structure swings along one mode; this is the RMSD of the atoms from it "
-        "at both ends. Increase it to see small motions.",
+        "RMSD of the atoms from the structure at both ends of a swing along one mode, which is made without amplitudes "
+        "and particles. Increase it to see small motions.",
         "Å",
         low=0.01,
-        label="Largest RMSD of a swing (Å)",
+        label="RMSD at both ends of a swing (Å)",
     )
     n_frames: int = option(10, "Number of frames. Increase it for smoother movies.", low=1, high=999, label="Frames")
     map: str = map_option()

@@ -27,7 +27,7 @@ class TrainOptions(ParticleFile, Hardware):
         "recipe",
         "Parameters that the network learns: all three by one joint network (default recipe), each by a network of its "
         "own (separate; the article's), or one of them alone.",
-        label="What to learn",
+        label="Parameters to learn",
     )
     backbone: Literal["resnet18", "resnet34", "resnet50", "resnet101"] = option(
         "resnet34", "Feature extractor; the article's is resnet34. Choose resnet18 to train on a CPU."
@@ -36,17 +36,18 @@ class TrainOptions(ParticleFile, Hardware):
         "recipe",
         "Representation of a rotation by the network: Euler angles, a quaternion or a matrix (3, 4 or 9 numbers).",
         level="advanced",
-        label="Rotations as",
+        label="Representation of rotations",
     )
     augment: Literal["recipe", "off", "in-plane", "mirror"] = option(
         "recipe",
-        "Copies of the images to train on: none (off), rotated and shifted ones (in-plane), or mirrored ones, too, "
-        "which are views from the opposite side (mirror).",
+        "Augmentation of the images: none (off), rotated and shifted copies (in-plane), or also mirrored copies, which "
+        "are views from the opposite side (mirror).",
         level="advanced",
+        label="Augmentation",
     )
     box: int = option(
         0,
-        "Box to which images are reduced for the network; 0 keeps theirs. Choose 32 to 48 to train on a CPU.",
+        "Box to which images are downsampled for the network; 0 keeps theirs. Choose 32 to 48 to train on a CPU.",
         "px",
         low=0,
     )
@@ -54,12 +55,12 @@ class TrainOptions(ParticleFile, Hardware):
     simulated_images: int = option(
         -1,
         "Number of simulated images to train on first, with a structure and modes; -1 takes the recipe's number, or "
-        "none where a network is fine-tuned. Increase it for a better network; it costs time.",
+        "none to fine-tune a network. Increase it for a better network; the training takes longer.",
         low=-1,
     )
     batch: int = option(
         0,
-        "Images in a training step; 0 takes the recipe's number. Reduce it where memory is short.",
+        "Images in a training step; 0 takes the recipe's number. Reduce it if memory is short.",
         low=0,
         level="advanced",
     )
@@ -97,11 +98,16 @@ class TrainOptions(ParticleFile, Hardware):
     half_sets: bool = option(
         False,
         "Also train two networks on halves of the particles, whose disagreement shows how much trainings vary "
-        "(infer --half-sets). Set it where no truth is known; training takes three times as long.",
-        label="Networks on halves",
+        "(infer --half-sets). Set it if no truth is known; training takes three times as long.",
+        label="Half-set networks",
     )
     checkpoint_seconds: float = option(
-        60.0, "Time between checkpoints. A killed training loses at most this.", "s", low=0.0, role="resource"
+        60.0,
+        "Time between checkpoints. A killed training loses at most this.",
+        "s",
+        low=0.0,
+        role="resource",
+        label="Time between checkpoints (s)",
     )
     resume: bool = option(
         False,
@@ -117,7 +123,7 @@ class TrainOptions(ParticleFile, Hardware):
     )
     seed: int = option(0, "Random seed. Change it to see how much trainings vary.", low=0, level="advanced")
     workers: int = option(
-        2, "Threads that read images ahead. Increase it where a GPU waits for images.", low=0, role="resource"
+        2, "Threads that read images ahead. Increase it if a GPU waits for images.", low=0, role="resource"
     )
 
 
@@ -144,24 +150,24 @@ class InferOptions(ParticleFile, Hardware):
     search_above_deg: float = option(
         20.0,
         "Search all orientations of particles whose predicted angle has an error bar above this, and of particles that "
-        "have low contrast when polished; 0 searches none. Reduce it where polished particles are misaligned.",
+        "have low contrast when polished; 0 searches none. Reduce it if polished particles are misaligned.",
         "°",
         0,
         180,
         level="advanced",
-        label="Search where uncertain by more than (°)",
+        label="Search if uncertain by more than (°)",
         when={"polish": (True,)},
     )
     half_sets: bool = option(
         False,
-        "Also predict with the networks trained on halves (train --half-sets), and report how far they disagree and "
-        "which errors the network expects.",
+        "Also predict with the networks trained on halves (train --half-sets), and report their disagreement beside "
+        "the predicted uncertainties. Set it if no truth is known.",
         level="advanced",
-        label="Ask the networks on halves",
+        label="Use half-set networks",
     )
     batch: int = option(
-        256, "Images that are predicted together. Reduce it where memory is short.", low=1, role="resource"
+        256, "Images that are predicted together. Reduce it if memory is short.", low=1, role="resource"
     )
     workers: int = option(
-        2, "Threads that read images ahead. Increase it where a GPU waits for images.", low=0, role="resource"
+        2, "Threads that read images ahead. Increase it if a GPU waits for images.", low=0, role="resource"
     )

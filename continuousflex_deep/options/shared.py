@@ -25,11 +25,11 @@ def landscape_option() -> Any:
 
 
 def pixel_size_option(level: Literal["normal", "hidden"] = "hidden") -> Any:
-    return option(0.0, "Pixel size of the images, where their file does not give it.", "Å", low=0.0, level=level)
+    return option(0.0, "Pixel size of the images, if their file does not give it.", "Å", low=0.0, level=level)
 
 
 def voxel_size_option() -> Any:
-    return option(0.0, "Voxel size of the map, where its header does not give it.", "Å", low=0.0, level="hidden")
+    return option(0.0, "Voxel size of the map, if its header does not give it.", "Å", low=0.0, level="hidden")
 
 
 def threads_option(more: str = "") -> Any:
@@ -51,9 +51,9 @@ def place_option() -> Any:
     return option(
         "auto",
         "Position of the structure in the map: the origin of its coordinates at voxel d//2 (middle), its weighted "
-        "centre there (centre), or its origin at the origin in the map's header (header). auto takes middle for "
-        "pseudoatoms, and for atoms the position at which the map is densest, and reports it.",
-        label="Place of the structure in the map",
+        "centre there (centre), or its origin at the origin in the map's header (header). Set it if auto is wrong: "
+        "auto takes middle for pseudoatoms, and for atoms the position at which the map is densest, and reports it.",
+        label="Position of the structure in the map",
     )
 
 
