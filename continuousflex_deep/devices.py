@@ -1,4 +1,4 @@
-"""Where tensors are computed, and how precisely: reduced precision where an error of 1e-3 of the noise does no harm."""
+"""Devices for tensors, and reduced precision where an error of 1e-3 of the noise is negligible."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,13 +30,14 @@ def choose_device(name: str, threads: int = 0) -> torch.device:
         raise InputError(f"device '{name}' is not known; expected auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise InputError(
-            f"device '{name}' is not here: {torch.cuda.device_count()} CUDA GPUs are visible; use cpu or auto"
+            f"device '{name}' does not exist: {torch.cuda.device_count()} CUDA GPUs are visible; use cpu or auto"
         )
     return device
 
 
 def working_bytes(device: torch.device) -> int:
-    """Memory for intermediate results: on a CPU what its caches hold, on a GPU an eighth of what is free."""
+    """Memory in bytes for intermediate results: on a CPU the size of its caches, on a GPU an eighth of the free
+    memory."""
     if device.type != "cuda":
         return 1 << 24
     free, _ = torch.cuda.mem_get_info(device)
@@ -45,14 +46,14 @@ def working_bytes(device: torch.device) -> int:
 
 
 def has_fast_products(device: torch.device) -> bool:
-    """Whether matrix products of float32 can be several times faster there for 10 bits of mantissa (TF32)."""
+    """Whether float32 matrix products can be several times faster there with 10 bits of mantissa (TF32)."""
     return device.type == "cuda"
 
 
 @contextmanager
 def fast_products(device: torch.device) -> Iterator[None]:
-    """Within the block float32 matrix products may round their factors to 10 bits, sums staying float32, where that is
-    faster."""
+    """Within the block, float32 matrix products may round their factors to 10 bits where that is faster; sums remain
+    float32."""
     before = torch.get_float32_matmul_precision()
     if has_fast_products(device):
         torch.set_float32_matmul_precision("high")
@@ -63,7 +64,7 @@ def fast_products(device: torch.device) -> Iterator[None]:
 
 
 def mixed_precision(device: torch.device, wanted: bool = True) -> torch.autocast:
-    """A context in which convolutions and matrix products are computed in bfloat16 where the hardware does that."""
+    """A context in which convolutions and matrix products use bfloat16 if the hardware supports it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=wanted and has_bfloat16(device))
 
 

@@ -18,7 +18,7 @@ class DiskFullError(DeepError):
 
 
 class OutOfMemoryError(DeepError):
-    """The memory of the device does not suffice, however little is done at a time."""
+    """Memory of the device is not sufficient even for a single particle."""
 
 
 class MissingDependencyError(DeepError):

@@ -1,4 +1,4 @@
-"""What this process is among the workers of one run, as the launcher that started it tells by environment variables."""
+"""Rank and size of this process among the workers of one run, from the environment variables of its launcher."""
 
 import os
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Launch:
-    """Place of a worker: rank of size in all, local_rank of local_size on its host. Alone: 0 of 1.
+    """Rank of a worker: rank of size in total, local_rank of local_size on its host. A single worker is 0 of 1.
 
-    Workers need not know each other: they share out the work by claims in a common folder (`hemnma.claims`). The place
-    only decides which GPU and how many cores a worker takes, and who speaks for all.
+    Workers need no connection: they share the work by claims in a common folder (`runs.claims`). The rank only decides
+    which GPU and how many cores a worker uses, and which one reports for all.
     """
 
     rank: int = 0
@@ -20,11 +20,11 @@ class Launch:
 
     @property
     def speaks(self) -> bool:
-        """Whether this worker shows what concerns the whole run: progress, notes on the input."""
+        """Whether this worker reports for the whole run: progress, notes on the input."""
         return self.rank == 0
 
 
-# rank, size, local rank, local size; the first launcher whose first three variables are all set is the one
+# rank, size, local rank, local size; the first launcher whose first three variables are all set is used
 _LAUNCHERS = (
     ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),  # torchrun
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
@@ -34,10 +34,10 @@ _LAUNCHERS = (
 
 
 def current_launch(environ: Mapping[str, str] = os.environ) -> Launch:
-    """The place of this process from torchrun's, Open MPI's, MPICH's or srun's variables.
+    """The rank of this process from torchrun's, Open MPI's, MPICH's or srun's variables.
 
     A shell inside a Slurm allocation has SLURM_PROCID and SLURM_NTASKS, too, but is one process, not a step of many:
-    its step, if it has one, counts one task.
+    its step, if any, has one task.
     """
     for names in _LAUNCHERS:
         if all(_is_number(environ.get(name, "")) for name in names[:3]):
@@ -51,9 +51,9 @@ def current_launch(environ: Mapping[str, str] = os.environ) -> Launch:
 
 
 def cores_of_this_worker(environ: Mapping[str, str] = os.environ) -> int:
-    """CPU cores that this worker may keep busy: its part of those that the workers on this host share.
+    """CPU cores that this worker may use: its part of those that the workers on this host share.
 
-    A launcher that binds each worker to cores of its own has shared them out already.
+    A launcher that binds each worker to its own cores has already divided them.
     """
     own, launch = len(os.sched_getaffinity(0)), current_launch(environ)
     if launch.local_size == 1:
@@ -64,7 +64,7 @@ def cores_of_this_worker(environ: Mapping[str, str] = os.environ) -> int:
 
 
 def _cores_of_the_launcher(environ: Mapping[str, str]) -> int:
-    """Cores from which the launcher gave its workers theirs; its own, before it binds a worker to some of them."""
+    """Cores that the launcher divides among its workers: its own, before it binds a worker to some of them."""
     if _is_number(environ.get("SLURM_CPUS_ON_NODE", "")):
         return int(environ["SLURM_CPUS_ON_NODE"])
     try:

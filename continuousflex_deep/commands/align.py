@@ -19,7 +19,8 @@ from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, w
 
 
 def run(options: AlignOptions) -> None:
-    """Align the particles and write them to options.output, with a record beside it; resumes what a killed run left."""
+    """Align the particles and write them to options.output, with a record beside it; continues a run that was
+    killed."""
     output = require_particle_suffix(options.output)
     require_writable_folder(output.parent)
     require_free_names(output, options.particles, options.structure)

@@ -1,4 +1,4 @@
-"""The compare command: both engines on the same particles, how long each takes and how far they are apart."""
+"""The compare command: times of both engines on the same particles, and the differences of their results."""
 
 import dataclasses
 import json
@@ -30,7 +30,7 @@ ENGINES = options_of(AlignOptions)["engine"].choices
 
 @dataclasses.dataclass(frozen=True)
 class Spent:
-    """Seconds that an engine took in one uninterrupted run: by the clock, and of this computer's CPUs."""
+    """Time of an engine in one uninterrupted run: wall time, and CPU time of this computer."""
 
     wall_s: float
     cpu_s: float
@@ -38,7 +38,7 @@ class Spent:
 
 def run(options: CompareOptions) -> None:
     """Write embedded.star, xmipp.star and record.json into options.output and print the tables. A comparison that was
-    killed goes on where it was."""
+    killed continues."""
     folder = require_writable_folder(options.output)
     mode_ids = parse_mode_list(options.mode_list)
     structure, modes = read_reference(options.structure, options.modes, mode_ids)
@@ -51,7 +51,7 @@ def run(options: CompareOptions) -> None:
     particles = folder / "particles.star"
     settings = {name: _settings(options, name, particles, folder) for name in ENGINES}
     check_images(chosen)
-    for one in settings.values():  # what is missing or does not fit is found before the long work
+    for one in settings.values():  # missing or unsuitable input is found before long work starts
         make_engine(structure, modes, one).check(chosen)
     _write_once(chosen, particles)
     spent, found = {}, {}
@@ -85,7 +85,7 @@ def _write_once(chosen: Particles, path: Path) -> None:
     """The particles that both align; a comparison of others in the same folder is an InputError."""
     if path.is_file() and read_particles(path).ids.tolist() != chosen.ids.tolist():
         raise InputError(
-            f"'{path}' holds other particles: this folder has another comparison; give another --output or remove it"
+            f"'{path}' contains other particles: this folder has another comparison; give another --output or remove it"
         )
     write_particles(chosen, path)
 
@@ -95,13 +95,13 @@ def _between(
 ) -> Evaluation:
     """Differences over the particles that both engines could use."""
     if not np.isin(second.ids, first.ids).any():
-        raise InputError("no particle was aligned by both engines; the lists *_bad.star say why each left some out")
+        raise InputError("no particle was aligned by both engines; the lists *_bad.star give the reasons")
     return evaluate_between(second, first, structure, modes, lost_deg)
 
 
 def _timed(options: AlignOptions) -> Spent | None:
-    """Align, and tell the time that it took; None for a run that goes on with an interrupted one, whose time is not
-    known. What was finished before, by the same options, keeps its time."""
+    """Align and return the time that it took; None for a run that continued an interrupted one, whose time is not
+    known. A run that was finished before, with the same options, keeps its time."""
     output = Path(options.output)
     told = output.with_name(f"{output.stem}_time.json")
     resumed, before = parts_folder(output).exists(), _modified(output)
@@ -126,13 +126,13 @@ def _modified(path: Path) -> int:
 
 
 def _cpu_seconds() -> float:
-    """Of this process and of the programs that it ran."""
+    """CPU seconds of this process and of the programs that it ran."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(one.ru_utime + one.ru_stime for one in used)
 
 
 def format_times(spent: dict[str, Spent | None], counts: dict[str, int]) -> str:
-    """Seconds of each engine, in all and for each particle, as a table; a dash where they are not known."""
+    """Seconds of each engine, in total and per particle, as a table; a dash if they are not known."""
     rows = []
     for name, one in spent.items():
         seconds = (one.wall_s, one.cpu_s) if one else ()

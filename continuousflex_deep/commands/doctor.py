@@ -1,4 +1,4 @@
-"""What is installed here, and whether the numerical core works: the doctor command."""
+"""The doctor command: what is installed, and a check of the numerical core."""
 
 import importlib.metadata
 import os
@@ -27,7 +27,7 @@ _PROGRAMS = (
 def run(options: DoctorOptions) -> None:
     """Print versions, devices and optional programs, then compute something small.
 
-    Raises MissingDependencyError when a needed library is absent and DeepError when the computation is wrong.
+    Raises MissingDependencyError if a required library is absent and DeepError if the computation is wrong.
     """
     print(f"continuousflex_deep {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"{os.cpu_count()} CPU cores, {_memory_gb():.0f} GB memory")
@@ -53,7 +53,7 @@ def run(options: DoctorOptions) -> None:
 def self_check() -> float:
     """Largest relative deviation between the projection of a moved structure and the moved projection.
 
-    Raises DeepError when it exceeds rounding: then scattering, Fourier transforms or their conventions are broken here.
+    Raises DeepError if it exceeds rounding errors: then scattering, Fourier transforms or their conventions are broken.
     """
     import torch
 

@@ -14,7 +14,7 @@ from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, w
 
 
 def run(options: InferOptions) -> None:
-    """Predict, polish if asked, and write the particle file and its record; resumes what a killed run left."""
+    """Predict, polish if asked, and write the particle file and its record; continues a run that was killed."""
     output = require_particle_suffix(options.output)
     require_writable_folder(output.parent)
     device = choose_device(options.device, options.threads)
@@ -40,14 +40,14 @@ def run(options: InferOptions) -> None:
 
 
 def _facts(found: Inferred, models: list[Model]) -> dict[str, object]:
-    """For the record."""
+    """Facts for the record."""
     networks = [{"model": m.source, "targets": m.targets, "mode_ids": m.checkpoint.coder.mode_ids} for m in models]
     facts = {"particles": len(found.particles), "networks": networks, "left_out": found.left_out.facts()}
     return facts | ({"half_sets": found.half_sets} if found.half_sets else {})
 
 
 def _report(found: Inferred, models: list[Model], output: Path) -> str:
-    """What the command prints: what networks on half sets say of the errors, and what was predicted."""
+    """What the command prints: the errors estimated by networks on half sets, and what was predicted."""
     targets = ", ".join(t for m in models for t in m.targets)
     halves = [told(found.half_sets["disagreement"], found.half_sets["expected"])] if found.half_sets else []
     return "\n".join([*halves, f"predicted {targets} of {len(found.particles)} particles: {output}"])

@@ -77,9 +77,9 @@ def _facts(result: Reconstruction, group: Group) -> dict[str, Any]:
 
 
 def program_of(options: ReconstructOptions) -> MapProgram | None:
-    """The program of the engine that is asked for; None of the embedded one. Its output goes to a log in the folder.
+    """The program of the requested engine; None for the embedded one. Its output goes to a log in the folder.
 
-    Raises MissingDependencyError where it is not installed.
+    Raises MissingDependencyError if it is not installed.
     """
     if options.engine == "embedded":
         return None

@@ -1,4 +1,4 @@
-"""The report command: what other commands wrote, as one HTML file for any browser."""
+"""The report command: results of other commands as one HTML file for any browser."""
 
 import os
 from pathlib import Path
@@ -14,19 +14,19 @@ _SUFFIXES = (".html", ".htm")
 
 
 def run(options: ReportOptions) -> None:
-    """Write the page. Raises InputError where there is nothing to show, and as the reading of each input does."""
+    """Write the page. Raises InputError if there is nothing to show, or an input cannot be read."""
     require_sources(options)
     pack = Pack()
     content = report_content(options, pack)
     with atomic_path(options.output) as temporary:
-        # names of files in records may be no UTF-8: their bytes are then written as numbers
+        # names of files in records may not be UTF-8: their bytes are then written as numbers
         temporary.write_text(page_text(content, pack), encoding="utf-8", errors="backslashreplace")
     megabytes = Path(options.output).stat().st_size / 1e6
     print(f"{describe(content)}\nwritten: {options.output} ({megabytes:.1f} MB; open it in a browser)")
 
 
 def require_sources(options: ReportOptions) -> None:
-    """InputError where the options name nothing to show, or half of what belongs together."""
+    """InputError if the options name nothing to show, or only one of two options that belong together."""
     _require_utf8(options)
     if Path(options.output).suffix.lower() not in _SUFFIXES:
         raise InputError(f"--output: got '{options.output}', expected the name of an HTML file, such as report.html")
@@ -34,15 +34,15 @@ def require_sources(options: ReportOptions) -> None:
         raise InputError(f"--output: '{options.output}' is a folder; give the name of a file, which may be in it")
     if not any(getattr(options, name) for name in SOURCES):
         flags = ", ".join(f"--{name}" for name in SOURCES)
-        raise InputError(f"a report of nothing: give at least one of {flags}")
+        raise InputError(f"the report would be empty: give at least one of {flags}")
     if bool(options.structure) != bool(options.modes):
-        raise InputError("--structure and --modes belong together: the structure is shown as its modes move it")
+        raise InputError("--structure and --modes belong together: the structure is shown moving along its modes")
     if options.group and not options.landscape:
-        raise InputError("--group: groups are shown in their landscape; name it by --landscape")
+        raise InputError("--group: groups are shown in their landscape; give it by --landscape")
 
 
 def _require_utf8(options: ReportOptions) -> None:
-    """InputError where a text that the page will show is not UTF-8, which is all that it can hold."""
+    """InputError if a text of the page is not UTF-8, as HTML requires."""
     for name in ("title", "output", "structure", "modes", "group", *SOURCES):
         value = getattr(options, name)
         for text in [value] if isinstance(value, str) else value:

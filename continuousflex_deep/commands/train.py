@@ -17,15 +17,15 @@ from continuousflex_deep.options import TrainOptions
 
 
 def run(options: TrainOptions) -> None:
-    """Train every network that the options ask for, each in its folder: curves.csv after every epoch, best.pt, last.pt
-    and curves.png now and then; and train.json at the end.
+    """Train every requested network in its folder: curves.csv after every epoch, best.pt, last.pt and curves.png at
+    intervals; and train.json at the end.
     """
     device = choose_device(options.device, options.threads)
     networks = networks_to_train(options)
     require_writable_folder(options.output)
     labelled = read_labelled(options)
     with training_together(device) as team, _reproducible(options.deterministic):
-        # all are prepared before the first learns, so that what is wrong with any is said at once
+        # all are prepared before the first is trained, so that errors in any are reported at once
         trainings = [prepare(labelled, options, *network, team.device) for network in networks]
         for training in trainings:
             team.require_enough(min(training.recipe.batch, len(training.train_rows)))
@@ -41,10 +41,10 @@ def run(options: TrainOptions) -> None:
 
 @contextmanager
 def _reproducible(wanted: bool) -> Iterator[None]:
-    """Within the block, if wanted, only algorithms that give the same result every time."""
+    """Within the block, if wanted, only deterministic algorithms."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch asks for
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as torch requires
         torch.use_deterministic_algorithms(True)
     torch.backends.cudnn.benchmark = not wanted
     try:

@@ -1,7 +1,8 @@
-"""The `unbend` command: one map of the structure's conformation from particles of all conformations.
+"""The `unbend` command: deformation-corrected reconstruction from particles in all conformations.
 
-Writes what `reconstruct` writes, of the map with motion undone, and beside it average.mrc: the plain reconstruction of
-the same particles, whose curves stand in fsc.csv, too. How it works, and what half maps tell here: corrected.py.
+Writes the files of `reconstruct` for the deformation-corrected map, and average.mrc: the plain reconstruction of the
+same particles, whose curves are also in fsc.csv. reconstruction/corrected.py describes the method and the meaning of
+its half maps.
 """
 
 from continuousflex_deep.devices import choose_device
@@ -29,7 +30,7 @@ def run(options: UnbendOptions) -> None:
     folder = require_writable_folder(options.output)
     particles = read_particles(options.particles)
     particles.require_poses("a reconstruction")
-    particles.require_amplitudes("undoing the particles' motion")
+    particles.require_amplitudes("a deformation-corrected reconstruction")
     mode_ids = parse_mode_list(options.mode_list) if options.mode_list else particles.mode_ids
     if missing := [mode for mode in mode_ids if mode not in particles.mode_ids]:
         raise InputError(

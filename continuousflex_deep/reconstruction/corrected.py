@@ -1,18 +1,18 @@
-"""Reconstruction with the particles' motion undone: all of them contribute to one map of the reference's conformation.
+"""Deformation-corrected reconstruction: all particles contribute to one map of the reference's conformation.
 
-A particle with deformation u_i shows at image position Π R_i (x + u_i(x)) what lies at x in the reference. So the
-filtered image h_i is summed there, V(x) = Σ_i h_i(Π R_i (x + u_i(x))) / D³: back-projection along the bent rays of its
-own deformation, as in the local reconstructions of tomography. u_i is the particle's combination of normal modes, known
-at the atoms, spread smoothly to all places (nma/warp.py) and re-centred as in the projector.
+A particle with deformation u_i shows at image position Π R_i (x + u_i(x)) what is at x in the reference. The filtered
+image h_i is therefore summed there, V(x) = Σ_i h_i(Π R_i (x + u_i(x))) / D³. This is back-projection along rays that
+are bent by the particle's own deformation, as in local reconstructions in tomography. u_i is the particle's combination
+of normal modes, known at the atoms, extended smoothly to all positions (nma/warp.py), re-centred as in the projector.
 
 The filter is that of the least-squares reconstruction without motion (fourier.py): each sample CTF·I of an image's
-transform is divided by Σ CTF² of its place in Fourier space, taken from there with the weights by which it was put in.
-Without motion the sum is therefore that reconstruction itself, for any distribution of views. With motion it holds as
-far as the parts of a particle turn little against each other: their views fill Fourier space alike.
+transform is divided by Σ CTF² at its position in Fourier space, interpolated with the weights of the insertion. Without
+motion the sum is therefore exactly that reconstruction, for any distribution of views. With motion it holds as far as
+the parts of a particle rotate little against each other, so that their views fill Fourier space alike.
 
-Half maps come from particles treated apart. Their poses and amplitudes, however, were found with one reference, so that
-the FSC between them tells what is reproducible, not what is free of bias by the reference: beyond the resolution to
-which images were used in the alignment (align --finest-resolution-A), agreement cannot come from it.
+Half maps come from separate particles. Their poses and amplitudes, however, were found with one reference, so that the
+FSC between them measures what is reproducible, not what is free of reference bias. Agreement beyond the resolution of
+the images in the alignment (align --finest-resolution-A) cannot come from the reference.
 """
 
 import numpy as np
@@ -28,15 +28,15 @@ from continuousflex_deep.nma.warp import atoms_reach_A, displacement_field
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 
-_FINER = 2  # samples of a filtered image per pixel, between which is interpolated linearly
-_MARGIN = 1.15  # of the map's radius, as far as particles are looked for in images
-_PROBE_A = 10.0  # by which atoms are moved to learn the field of a mode
-_LEAST_REACH_A = 4.0  # over which modes are taken to be smooth: neighbours in space move alike
+_FINER = 2  # samples of a filtered image per pixel; between them it is interpolated linearly
+_MARGIN = 1.15  # of the map's radius; images are evaluated within it
+_PROBE_A = 10.0  # displacement of atoms to measure the field of a mode
+_LEAST_REACH_A = 4.0  # modes are assumed to be smooth over this distance: neighbours in space move alike
 _VALUES_AT_ONCE = 3_000_000
 
 
 class MotionBasis:
-    """Where the voxels of a map (d, d, d) within its inscribed sphere go, linear in the amplitudes: places (v, 3) in Å
+    """Positions of the voxels of a map (d, d, d) within its inscribed sphere, linear in the amplitudes: (v, 3) in Å
     from voxel d//2 at rest, and the field (v, 3) of each mode for an amplitude of 1 Å."""
 
     def __init__(
@@ -60,14 +60,14 @@ class MotionBasis:
         return len(self.places_A)
 
     def seen_A(self, rotations: Floats, amplitudes: Floats) -> Tensor:
-        """Where the voxels appear (n, 2, v) in images of particles with rotations (n, 3, 3) and amplitudes (n, M)."""
+        """Positions of the voxels (n, 2, v) in images of particles with rotations (n, 3, 3) and amplitudes (n, M)."""
         weights = np.concatenate([np.ones((len(amplitudes), 1)), amplitudes], axis=1)
         seen = np.einsum("nij,nm->nimj", rotations[:, :2], weights).reshape(len(amplitudes), 2, -1)
         return torch.as_tensor(seen, dtype=torch.float32, device=self._parts.device) @ self._parts
 
 
 class MotionCorrected:
-    """The sums of one reconstruction with motion undone, from the weights of the plain one of the same particles."""
+    """The sums of a deformation-corrected reconstruction, with the weights of the plain one of the same particles."""
 
     def __init__(self, plain: SliceAccumulator, basis: MotionBasis) -> None:
         self.plain, self.basis = plain, basis
@@ -82,7 +82,7 @@ class MotionCorrected:
         self._crop = slice(fine // 2 - reach, fine // 2 + reach + 1)
 
     def add(self, particles: Particles, amplitudes: Floats, ctf: bool) -> None:
-        """Add particles with poses, of these amplitudes (n, M)."""
+        """Add particles with poses and these amplitudes (n, M)."""
         step = max(1, _VALUES_AT_ONCE // len(self.basis))
         for start in range(0, len(particles), step):
             rows = np.arange(start, min(start + step, len(particles)))

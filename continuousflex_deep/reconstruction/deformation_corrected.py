@@ -1,4 +1,4 @@
-"""Half maps, map and curves of particles of all conformations, corrected for their deformation."""
+"""Half maps, map and FSC curves of particles in all conformations, corrected for their deformation."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ from continuousflex_deep.reconstruction.reconstruct import Reconstruction, fsc_m
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Unbent:
-    """The reconstruction with motion undone, and the plain map (d, d, d) of the same particles."""
+    """The deformation-corrected reconstruction, and the plain map (d, d, d) of the same particles."""
 
     result: Reconstruction
     average: Map
@@ -42,7 +42,7 @@ def unbend(
     first, second, how = half_sets(particles)
     box, pixel = particles.box_px, particles.pixel_size_A
     mask = fsc_mask(box, pixel, mask_diameter_A)
-    amplitudes = particles.require_amplitudes("undoing the particles' motion")
+    amplitudes = particles.require_amplitudes("a deformation-corrected reconstruction")
     amplitudes = amplitudes[:, [particles.mode_ids.index(mode) for mode in mode_ids]]
     plain, halves = [], []
     with progress_bar("reconstruction", 2 * len(particles)) as bar:

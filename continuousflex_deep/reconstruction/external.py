@@ -1,6 +1,6 @@
 """Maps by other packages' programs: RELION's relion_reconstruct and Xmipp's xmipp_reconstruct_fourier.
 
-Each gets the particles as a file of its own format and gives a plain map, without a filter, of the same box, voxel
+Each reads the particles from a file in its own format and writes a plain map, without a filter, of the same box, voxel
 size, origin (voxel d//2) and scale (sums along a view are the images of that view) as the embedded reconstruction.
 """
 
@@ -28,7 +28,7 @@ _NOMINAL_CTF = (10000.0, 10000.0, 0.0, 300.0, 2.7, 0.1, 0.0)
 
 @dataclass(frozen=True)
 class MapProgram(ABC):
-    """An installed program that reconstructs maps: its place, the file that its output is added to, its threads."""
+    """An installed program that reconstructs maps: its path, the log for its output, its threads."""
 
     path: Path
     log: Path
@@ -39,15 +39,15 @@ class MapProgram(ABC):
     particles_file: ClassVar[str]
 
     def taken(self, particles: Particles) -> Particles:
-        """The particles with all that the program asks for."""
+        """The particles with all fields that the program requires."""
         return particles
 
     @abstractmethod
     def arguments(self, particles: Particles, ctf: bool, symmetry: str) -> list[str]:
-        """What the program is told; it runs in a folder with particles_file and writes map.mrc there."""
+        """The program's arguments; it runs in a folder with particles_file and writes map.mrc there."""
 
     def map(self, particles: Particles, ctf: bool, symmetry: str) -> Map:
-        """The map (d, d, d) of particles with poses. Raises DeepError, with the end of the log, where it fails."""
+        """The map (d, d, d) of particles with poses. Raises DeepError, with the end of the log, if it fails."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="cfd_reconstruct_") as folder:
             write_particles(self.taken(particles), Path(folder) / self.particles_file)
@@ -72,7 +72,8 @@ class RelionReconstruct(MapProgram):
     package, program, particles_file = RELION, "relion_reconstruct", "particles.star"
 
     def taken(self, particles: Particles) -> Particles:
-        """With a voltage and so on, without which RELION reads no file, though it has no use for them without --ctf."""
+        """With voltage, Cs and amplitude contrast: RELION requires them, although it does not use them without
+        --ctf."""
         if particles.ctf is not None:
             return particles
         return particles.replace(ctf=Ctf(*(np.full(len(particles), value) for value in _NOMINAL_CTF)))
@@ -105,7 +106,7 @@ PROGRAMS: dict[str, type[MapProgram]] = {"relion": RelionReconstruct, "xmipp": X
 def map_program(engine: str, home: str, log: Path, threads: int = 0) -> MapProgram:
     """The program of an engine, `relion` or `xmipp`, found in `home`, its package's variable or PATH.
 
-    threads: 0 for all cores that this process may use. MissingDependencyError, with what to do, where it is not there.
+    threads: 0 for all cores that this process may use. MissingDependencyError, with advice, if it is not installed.
     """
     chosen = PROGRAMS[engine]
     path = chosen.package.require([chosen.program], home)[chosen.program]
@@ -113,7 +114,7 @@ def map_program(engine: str, home: str, log: Path, threads: int = 0) -> MapProgr
 
 
 class ProgramSums:
-    """The half maps and the whole map of a program, as the embedded engine makes them of its sums."""
+    """The half maps and the whole map of a program, with the interface of the embedded engine's sums."""
 
     def __init__(self, program: MapProgram, particles: Particles, ctf: bool, symmetry: str) -> None:
         self.program, self.particles, self.ctf, self.symmetry = program, particles, ctf, symmetry

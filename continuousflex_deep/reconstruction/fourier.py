@@ -6,10 +6,10 @@ F = Σ CTF·I / (Σ CTF² + regularisation), where the sums run over all samples
 weights (Scheres 2012, J Struct Biol 180:519, eqs. 7-9). Images are padded to twice their size, so that interpolation
 errors stay small and far from the particle, and the trilinear kernel's own envelope, sinc², is divided out of the map.
 
-torch-fourier-slice inserts slices too, but returns the interpolation weights only: CTF weighting would take a second
-insertion of complex numbers per image, and every call makes new volumes. Here one accumulator takes both sums in
-place, for as many batches as there are, so memory does not depend on the number of particles. The library stands in
-the tests.
+torch-fourier-slice also inserts slices, but returns only the interpolation weights: CTF weighting would need a second
+insertion of complex numbers per image, and every call allocates new volumes. Here one accumulator updates both sums in
+place for any number of batches, so that memory does not depend on the number of particles. The tests compare with the
+library.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from continuousflex_deep.particles import Ctf
 # samples inserted at once: on a CPU what stays in its cache, on a GPU what keeps it busy in a few hundred MB
 _MOST_SAMPLES = {"cpu": 250_000, "cuda": 8_000_000}
 _SLAB = 16  # planes of the grid handled at once
-_LEAST_WEIGHT = 1e-3  # of the shell's mean weight, as in RELION: cells hardly sampled are not blown up
+_LEAST_WEIGHT = 1e-3  # of the shell's mean weight, as in RELION: cells with few samples are not amplified
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class SliceAccumulator:
         ctf: Ctf | None,
         flipped: bool = False,
     ) -> None:
-        """Insert images (n, d, d) with rotations R (n, 3, 3), an atom X being seen at R·X, and centring shifts (n, 2).
+        """Insert images (n, d, d) with rotations R (n, 3, 3), which show an atom X at R·X, and centring shifts (n, 2).
 
-        ctf: None to insert without weighting; flipped: the images' phases are corrected already, so |CTF| applies.
+        ctf: None to insert without weighting; flipped: the images are phase flipped, so that |CTF| applies.
         """
         step = max(1, _MOST_SAMPLES[self.device.type] // len(self.grid.row))
         for first in range(0, len(images), step):
@@ -115,7 +115,7 @@ class SliceAccumulator:
         return samples * transfer, transfer**2
 
     def plus(self, other: "SliceAccumulator") -> "SliceAccumulator":
-        """This accumulator after adding the sums of another of the same size, which stays as it is."""
+        """A new accumulator with the sums of this one and another of the same size."""
         self.data += other.data
         self.weight += other.weight
         self.images += other.images

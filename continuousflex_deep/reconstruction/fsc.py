@@ -61,7 +61,7 @@ def spherical_mask(box_px: int, diameter_px: float, edge_px: float) -> Map:
 
 @dataclass(frozen=True, eq=False)
 class MaskedFsc:
-    """FSC of half maps (d//2 + 1,): as they are, within the mask, and the latter corrected for the mask's own part."""
+    """FSC of half maps (d//2 + 1,): unmasked, masked, and the latter corrected for the effect of the mask."""
 
     unmasked: Floats
     masked: Floats
@@ -71,8 +71,8 @@ class MaskedFsc:
 def masked_fsc(first: Map, second: Map, mask: Map, seed: int = 0) -> MaskedFsc:
     """FSC without and with a mask, and the masked one corrected by phase randomisation (Chen et al. 2013).
 
-    Phases of both maps are randomised beyond the shell where the unmasked FSC falls below 0.8; what correlation the
-    mask then still makes, FSC_n, is taken out from two shells further on: (FSC_t − FSC_n) / (1 − FSC_n).
+    Phases of both maps are randomised beyond the shell where the unmasked FSC falls below 0.8. The correlation FSC_n
+    that the mask still causes is removed from two shells further on: (FSC_t − FSC_n) / (1 − FSC_n).
     """
     unmasked = fourier_shell_correlation(first, second)
     masked = fourier_shell_correlation(first * mask, second * mask)
@@ -101,7 +101,7 @@ def randomise_phases(volume: Map, first_shell: int, rng: np.random.Generator) ->
 def signal_to_noise(half_map_fsc: Floats) -> Floats:
     """Power of signal over noise by shell, in the map of all particles, from the FSC of the half maps: 2·FSC/(1 − FSC).
 
-    From the first shell without correlation on it is set to 0, since scattered positive values there are chance.
+    From the first shell without correlation on it is set to 0, because isolated positive values there are random.
     """
     correlation = np.clip(half_map_fsc, 0, 0.9999)
     lost = np.flatnonzero(correlation[1:] <= 0.02) + 1
@@ -111,7 +111,7 @@ def signal_to_noise(half_map_fsc: Floats) -> Floats:
 
 
 def cross_power(first: Map, second: Map) -> Floats:
-    """Σ Re(F1·F2*) (d//2 + 1,) of two maps (d, d, d) by shell: of half maps, the power of what they have in common."""
+    """Σ Re(F1·F2*) (d//2 + 1,) of two maps (d, d, d) by shell: of half maps, the power of their common signal."""
     index, count = _shells(len(first))
     a, b = (torch.fft.rfftn(torch.from_numpy(np.asarray(v, dtype=np.float32))).ravel() for v in (first, second))
     return _shell_sums(index, count * (a.real * b.real + a.imag * b.imag), len(first))

@@ -19,7 +19,7 @@ _LEAST = 4  # particles of a group, two in each half
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """Particles of similar conformation, what to call them, and what else is known of them, for the record."""
+    """Particles of similar conformation, their title, and further facts for the record."""
 
     title: str
     particles: Particles
@@ -27,9 +27,9 @@ class Group:
 
 
 def groups_to_reconstruct(options: ReconstructOptions) -> list[Group]:
-    """The groups of the options, with poses, on the images asked for, all of one box and pixel size.
+    """The groups that the options request, with poses, on the requested images, all of one box and pixel size.
 
-    Raises InputError where neither or both of particles and landscape are given, and for groups of different images.
+    Raises InputError if neither or both of particles and landscape are given, and for groups of different images.
     """
     if bool(options.particles) == bool(options.landscape):
         given = "both" if options.particles else "neither"

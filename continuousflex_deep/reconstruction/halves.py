@@ -11,11 +11,11 @@ _LEAST = 2  # particles per half
 
 
 def half_sets(particles: Particles) -> tuple[Integers, Integers, str]:
-    """Row numbers of both halves and how they were told apart.
+    """Row numbers of both halves and how they were selected.
 
-    By the particles' half sets where they have them, so that halves refined apart stay apart; else every other particle
-    in the order of ids, which is the same in every run. Raises InputError when a half has fewer than 2 particles, or
-    some particles are in neither half.
+    By the particles' half sets if they have them, so that halves refined independently remain independent; otherwise
+    every second particle in the order of ids, which is the same in every run. Raises InputError when a half has fewer
+    than 2 particles, or some particles are in neither half.
     """
     if particles.half is not None:
         if (particles.half == 0).any():

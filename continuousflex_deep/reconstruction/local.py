@@ -40,7 +40,7 @@ class LocalFilter:
 def window_width_A(given_A: float, resolution_A: float, box_px: int, pixel_size_A: float) -> float:
     """Width of the window in Å: as given, or where that is 0, seven times the map's resolution.
 
-    Raises InputError where less than 8 voxels or more than half a box is asked for.
+    Raises InputError if it is less than 8 voxels or more than half a box.
     """
     low, high = _LEAST_PX * pixel_size_A, _MOST * box_px * pixel_size_A
     if given_A:

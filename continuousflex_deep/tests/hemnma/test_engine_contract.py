@@ -294,7 +294,7 @@ def test_comparison_of_both_engines(
         < differences["xmipp - truth"]["all"]["amplitude"]["mean"]
     )
     assert cli.main([*base[:-4], "--count", "5"]) == 2
-    assert "holds other particles" in capsys.readouterr().err
+    assert "contains other particles" in capsys.readouterr().err
     assert cli.main(base) == 0, "what is finished is not done again, and keeps its time"
     assert json.loads((tmp_path / "both" / "record.json").read_text())["times"]["xmipp"] == first
     assert cli.main([*base, "--xmipp-step-deg", "20"]) == 0

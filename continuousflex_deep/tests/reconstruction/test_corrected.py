@@ -1,4 +1,4 @@
-"""Reconstruction with motion undone: the plain one without motion, and sharper than it with motion."""
+"""Deformation-corrected reconstruction: the plain one without motion, and sharper than it with motion."""
 
 import csv
 import json

@@ -319,10 +319,10 @@ def test_the_same_input_gives_the_same_blocks() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "a report of nothing"),
+        ({}, "the report would be empty"),
         ({"structure": "helix.pdb"}, "belong together"),
         ({"landscape": "landscape", "output": "report.pdf"}, "expected the name of an HTML file"),
-        ({"model": ["model"], "group": ["open.star"]}, "name it by --landscape"),
+        ({"model": ["model"], "group": ["open.star"]}, "give it by --landscape"),
         ({"landscape": "map"}, "holds no landscape"),
         ({"trajectory": ["landscape"]}, "written by the command landscape, expected trajectory"),
         ({"reconstruction": ["model"]}, "has no record.json"),
