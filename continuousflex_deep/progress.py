@@ -1,9 +1,7 @@
-"""Progress bars with an estimate of the time left, and notes, on stderr so that they never mix with results.
+"""Progress bars with an estimate of the time left, on stderr so that they never mix with results.
 
-Of the workers that a launcher started together, the first shows what concerns the whole run.
+Of the workers that a launcher started together, the first shows the bar of the whole run.
 """
-
-import sys
 
 from tqdm import tqdm
 
@@ -24,15 +22,3 @@ def progress_bar(description: str, total: int, unit: str = "particle", initial: 
         dynamic_ncols=True,
         disable=not current_launch().speaks,
     )
-
-
-def say(text: str) -> None:
-    """Tell the user a result on stdout, once for all workers."""
-    if current_launch().speaks:
-        print(text)
-
-
-def note(text: str) -> None:
-    """Tell the user something about the whole run, once for all its workers."""
-    if current_launch().speaks:
-        print(f"note: {text}", file=sys.stderr)

@@ -8,8 +8,8 @@ from typing import Any
 
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import require_file, telling_names
-from continuousflex_deep.io.names import distinct
+from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.names import distinct, telling_names
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.stacks import read_volume

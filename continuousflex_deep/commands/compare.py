@@ -20,9 +20,9 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions, CompareOptions, options_of
 from continuousflex_deep.particles import Particles, evenly_spread
-from continuousflex_deep.progress import note
 from continuousflex_deep.runs.parts import parts_folder
 
 ENGINES = options_of(AlignOptions)["engine"].choices

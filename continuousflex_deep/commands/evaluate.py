@@ -21,16 +21,16 @@ from continuousflex_deep.assessment.evaluation import (
 )
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.hemnma.alignment import calibration_for
-from continuousflex_deep.io.files import require_writable_folder, telling_names
+from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
-from continuousflex_deep.io.names import distinct
+from continuousflex_deep.io.names import distinct, telling_names
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import read_record, write_record
 from continuousflex_deep.io.reference import no_modes, read_reference, read_rigid_reference
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions, EvaluateOptions
 from continuousflex_deep.particles import Particles, join
-from continuousflex_deep.progress import note
 from continuousflex_deep.symmetry import point_group
 
 if TYPE_CHECKING:

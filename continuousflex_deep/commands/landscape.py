@@ -14,8 +14,8 @@ from continuousflex_deep.landscape.landscape import Landscape, make_landscape, w
 from continuousflex_deep.landscape.merging import merge_sets
 from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.landscape.reduction import LABELS, Embedding, reduction_facts
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import LandscapeOptions
-from continuousflex_deep.progress import note
 
 
 def run(options: LandscapeOptions) -> None:

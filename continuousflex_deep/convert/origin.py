@@ -8,9 +8,7 @@ from pwem.objects import SetOfParticles
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.columns import Columns
-from continuousflex_deep.io.star import read_star
-from continuousflex_deep.io.xmipp import read_mode_list
+from continuousflex_deep.io.xmipp import amplitudes_of, read_mode_list
 
 _MODES, _IMAGES = "modes.xmd", "images.xmd"  # in the folder "extra" of a run that found amplitudes
 _AGREEMENT = 1e-3  # of amplitudes in Å, which its files hold with six digits
@@ -53,11 +51,5 @@ def _found(extra: Path, item_id: int, amplitudes: Floats) -> bool:
     """Whether a run found these amplitudes for this particle."""
     if len(read_mode_list(extra / _MODES)) != len(amplitudes):
         return False
-    for table in read_star(extra / _IMAGES).values():
-        columns = Columns(extra / _IMAGES, table)
-        if columns.has("itemId", "nmaDisplacements"):
-            here = columns["itemId"] == str(item_id)
-            if here.any():
-                found = columns.select(here).vectors("nmaDisplacements")
-                return bool(found.shape[1] == len(amplitudes) and np.abs(found[0] - amplitudes).max() < _AGREEMENT)
-    return False
+    found = amplitudes_of(extra / _IMAGES, item_id)
+    return found is not None and len(found) == len(amplitudes) and np.abs(found - amplitudes).max() < _AGREEMENT

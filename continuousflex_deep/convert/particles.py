@@ -16,12 +16,10 @@ from pyworkflow.object import Boolean, CsvList, Float, Integer, String
 from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, MODE_IDS_ATTRIBUTE, PACKAGE
 from continuousflex_deep.convert.origin import modes_of_its_amplitudes
-from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.io.cryosparc import UID_COLUMN
-from continuousflex_deep.io.image_names import plain_stack
-from continuousflex_deep.io.relion import HALF_SET, optics_table, spread_optics, uninterpreted_optics
-from continuousflex_deep.io.star import parse_star, table_lines
+from continuousflex_deep.io.relion import CRYOSPARC_UID, HALF_SET, OPTICS_GROUP, optics_of_text, optics_text
+from continuousflex_deep.io.stacks import plain_stack
 from continuousflex_deep.io.xmipp import score_of_cost, with_failed
 from continuousflex_deep.particles import Ctf, Particles
 
@@ -36,8 +34,8 @@ _RESULT_ATTRIBUTES = {
 # attributes of a Scipion particle, as RELION's plugin calls them; the latter -> column of the particle file, and kind
 _HALF_SET_ATTRIBUTE = f"_{HALF_SET}"
 _COLUMNS: dict[str, tuple[str, type]] = {
-    "_rlnOpticsGroup": ("rlnOpticsGroup", Integer),
-    "_cfdCryosparcUid": (UID_COLUMN, String),
+    f"_{OPTICS_GROUP}": (OPTICS_GROUP, Integer),
+    f"_{CRYOSPARC_UID}": (CRYOSPARC_UID, String),
 }
 
 
@@ -102,7 +100,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         ambiguous=ambiguous,
         half=_half_sets(items),
         extra=extra,
-        optics_extra=_optics_extra(image_set, extra.get("rlnOpticsGroup")),
+        optics_extra=_optics_extra(image_set, extra.get(OPTICS_GROUP)),
         **numbers,
     )
 
@@ -138,13 +136,7 @@ def _optics_extra(image_set: SetOfParticles, groups: Column | None) -> Table:
     """Columns of the optics table that the set carries, spread over particles of these groups (n,); none where the
     table is not theirs."""
     text = image_set.getAcquisition().opticsGroupInfo.get()
-    if not text or groups is None:
-        return {}
-    try:
-        table = parse_star(text, "optics groups of the set")["optics"]
-        return uninterpreted_optics(spread_optics("the set", table, groups))
-    except (KeyError, FormatError):  # a union of sets carries the table of one of them
-        return {}
+    return {} if not text or groups is None else optics_of_text(text, groups)
 
 
 def _values(items: list[Any], attribute: str) -> list[Any]:
@@ -309,8 +301,8 @@ def _describe_new_set(output: SetOfParticlesFlex, particles: Particles) -> None:
     output.setHasCTF(particles.ctf is not None)
     if particles.ctf is not None:
         output.setAcquisition(_acquisition(particles.ctf, row=0))
-    if "rlnOpticsGroup" in particles.extra:
-        output.getAcquisition().opticsGroupInfo.set("".join(table_lines("optics", optics_table(particles))))
+    if OPTICS_GROUP in particles.extra:
+        output.getAcquisition().opticsGroupInfo.set(optics_text(particles))
 
 
 def _acquisition(ctf: Ctf, row: int) -> Acquisition:

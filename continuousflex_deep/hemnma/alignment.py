@@ -14,8 +14,8 @@ from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.results import BatchResult, concatenated, merged_results
 from continuousflex_deep.io.stacks import check_images
+from continuousflex_deep.messages import note
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import note
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.halving import Halving
 from continuousflex_deep.runs.left_out import ImageScreen, LeftOut, calibration_rows

@@ -25,13 +25,12 @@ from continuousflex_deep.io.columns import Columns, CtfColumns, texts
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.image_names import resolve_stack
 from continuousflex_deep.io.passthrough import Fields, Wanted, complete_by_uid
-from continuousflex_deep.io.relion import HALF_SET
+from continuousflex_deep.io.relion import CRYOSPARC_UID, HALF_SET, OPTICS_GROUP
 from continuousflex_deep.io.stacks import stack_info
+from continuousflex_deep.messages import note
 from continuousflex_deep.particles import Ctf, Particles
-from continuousflex_deep.progress import note
 from continuousflex_deep.sampling import same_pixel_size
 
-UID_COLUMN = "cfdCryosparcUid"
 _CTF: CtfColumns = {  # angles are radians in the file
     "ctf/df1_A": ("defocus_u_A", None),
     "ctf/df2_A": ("defocus_v_A", None),
@@ -75,7 +74,7 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
     pixel = columns.agreed_pixel_size(pixel_size_A, in_file, in_header)
     euler_deg, shift_A = _poses(columns, pixel)
     groups = fields.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
-    extra = {UID_COLUMN: texts(fields["uid"]), "rlnOpticsGroup": texts(groups + 1)} | _micrographs(columns)
+    extra = {CRYOSPARC_UID: texts(fields["uid"]), OPTICS_GROUP: texts(groups + 1)} | _micrographs(columns)
     return Particles(
         ids=_ids(path, fields["uid"]),
         stacks=stacks,
@@ -87,7 +86,7 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
         shift_A=shift_A,
         half=_half_sets(columns),
         extra=extra,
-        column_order=(UID_COLUMN, HALF_SET, _MICROGRAPH_COLUMN),
+        column_order=(CRYOSPARC_UID, HALF_SET, _MICROGRAPH_COLUMN),
         optics_extra={"rlnOpticsGroupName": np.array([f"cryosparc_exposure_group_{g}" for g in groups], dtype=object)},
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,17 +122,3 @@ def require_file(path: str | Path, what: str) -> Path:
     if p.stat().st_size == 0:
         raise FormatError(f"{what}: '{p}' is empty; it was probably cut off while being written")
     return p
-
-
-def telling_names(paths: Sequence[str | Path]) -> list[str]:
-    """The shortest ends of paths that tell them apart: run1/model and run2/model, but maps. "." is called as its folder
-    is, and a path that comes again has a number."""
-    parts = [Path(os.path.abspath(path)).parts for path in paths]
-    names: list[str] = []
-    for own in parts:
-        others = [other for other in parts if other != own]
-        length = next((n for n in range(1, len(own)) if all(o[-n:] != own[-n:] for o in others)), len(own))
-        name = str(Path(*own[-length:]))
-        again = parts[: len(names)].count(own)
-        names.append(f"{name} ({again + 1})" if again else name)
-    return names

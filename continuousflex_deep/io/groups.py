@@ -14,9 +14,9 @@ import numpy as np
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.names import numbered_names
 
 _FORMAT = "continuousflex_deep groups 1"
-_LONGEST_SLUG = 60  # letters; file systems allow 255 bytes
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 # apart from each other for all kinds of colour vision (Paul Tol, "bright" and "muted" schemes, personal.sron.nl/~pault)
 COLOURS = (
@@ -49,14 +49,8 @@ class NamedGroup:
 
 
 def file_names(groups: Sequence[NamedGroup]) -> list[str]:
-    """A name for a file of each group, without suffix: its number and what of its name file systems like."""
+    """A name for a file of each group, without suffix: 1_open, 2_in_between."""
     return numbered_names([group.name for group in groups])
-
-
-def numbered_names(names: Sequence[str]) -> list[str]:
-    """The same for any names: 1_open, 2_in_between, and 3 where nothing is left of a name."""
-    slugs = (re.sub(r"[^\w-]+", "_", name, flags=re.ASCII).strip("_")[:_LONGEST_SLUG] for name in names)
-    return [f"{number}_{slug}" if slug else str(number) for number, slug in enumerate(slugs, start=1)]
 
 
 def write_groups(path: str | Path, groups: Sequence[NamedGroup]) -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Column, Integers
 from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.stacks import plain_stack
 from continuousflex_deep.particles import Particles
 
 CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes under which an MRC file is taken for a map
-_HINT = re.compile(r":[A-Za-z]+$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +31,6 @@ class ImageNames:
             return self.indices + 1
         digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in self.names)
         return np.array([int.from_bytes(digest, "big") >> 2 for digest in digests], dtype=np.int64)
-
-
-def plain_stack(name: str) -> str:
-    """The file of a stack's name; RELION, Xmipp and Scipion may add how to read it, as in particles.mrc:mrcs."""
-    return _HINT.sub("", name)
 
 
 def resolve_stack(file: Path, stack: str) -> str:

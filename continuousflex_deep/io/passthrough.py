@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Booleans, Integers
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.progress import note
+from continuousflex_deep.messages import note
 
 Fields = dict[str, NDArray[Any]]
 _JOB = re.compile(r"(?<![A-Za-z0-9])J\d+(?![A-Za-z0-9])")

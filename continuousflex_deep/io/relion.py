@@ -10,6 +10,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import Columns, CtfColumns, texts
 from continuousflex_deep.io.image_names import written_names
 from continuousflex_deep.io.stacks import stack_info
+from continuousflex_deep.io.star import parse_star, table_lines
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.sampling import same_pixel_size
 
@@ -27,7 +28,8 @@ _SCALARS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A", "cfdScore"
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
 _NAME = "rlnOpticsGroupName"
-HALF_SET = "rlnRandomSubset"
+HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
+CRYOSPARC_UID = "cfdCryosparcUid"  # our column, for particles that came from there
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)")
 # columns of the particles that have a field of their own; the others are kept as they are
 _INTERPRETED = {
@@ -35,7 +37,7 @@ _INTERPRETED = {
     *_SCALARS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
 }  # fmt: skip
 _OPTICS_WRITTEN = {
-    "rlnOpticsGroup", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize",
+    OPTICS_GROUP, "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize",
     "rlnImageSize", "rlnImageDimensionality", "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied",
 }  # fmt: skip
 
@@ -54,7 +56,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
     pixel = columns.agreed_pixel_size(pixel_size_A, _pixel_size(columns), header_pixel)
     modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, columns.table) if m))
     amplitudes, deviations = [f"cfdAmplitude{m}" for m in modes], [f"cfdAmplitude{m}Sd" for m in modes]
-    used = _INTERPRETED | (set(optics) - {"rlnOpticsGroup"}) | {*amplitudes, *deviations}
+    used = _INTERPRETED | (set(optics) - {OPTICS_GROUP}) | {*amplitudes, *deviations}
     if columns.flag("rlnCtfDataAreCtfPremultiplied"):
         raise InputError(
             f"'{path}': the images are premultiplied by their CTF (rlnCtfDataAreCtfPremultiplied); extract them "
@@ -77,7 +79,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         half=_half_sets(columns),
         extra={k: v for k, v in main.items() if k not in used},
         column_order=tuple(k for k in main if k not in used or k == HALF_SET),
-        optics_extra=uninterpreted_optics(optics),
+        optics_extra=_uninterpreted_optics(optics),
         **{name: columns.number(column) for column, name in _SCALARS.items() if column in columns},
     )
 
@@ -96,16 +98,16 @@ def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
     optics = blocks.get("optics")
     if optics is None:
         return {}
-    if "rlnOpticsGroup" not in main or "rlnOpticsGroup" not in optics:
+    if OPTICS_GROUP not in main or OPTICS_GROUP not in optics:
         raise FormatError(
-            f"'{path}': there is an optics table, but the column rlnOpticsGroup is missing in it or in the particles"
+            f"'{path}': there is an optics table, but the column {OPTICS_GROUP} is missing in it or in the particles"
         )
-    return spread_optics(str(path), optics, main["rlnOpticsGroup"])
+    return _spread_optics(str(path), optics, main[OPTICS_GROUP])
 
 
-def spread_optics(origin: str, optics: Table, groups: Column) -> Table:
+def _spread_optics(origin: str, optics: Table, groups: Column) -> Table:
     """An optics table's values, spread over particles of these groups (n,); FormatError for groups it does not have."""
-    place = {group: i for i, group in enumerate(optics["rlnOpticsGroup"])}
+    place = {group: i for i, group in enumerate(optics[OPTICS_GROUP])}
     unknown = sorted({g for g in groups if g not in place})
     if unknown:
         raise FormatError(
@@ -115,11 +117,11 @@ def spread_optics(origin: str, optics: Table, groups: Column) -> Table:
     return {name: column[rows] for name, column in optics.items()}
 
 
-def uninterpreted_optics(spread: Table) -> Table:
+def _uninterpreted_optics(spread: Table) -> Table:
     """The columns of a spread optics table that have no field of their own, names given by default left out."""
     kept = {k: v for k, v in spread.items() if k not in _OPTICS_WRITTEN}
     names = kept.get(_NAME)
-    if names is not None and (names == _default_names(spread["rlnOpticsGroup"])).all():
+    if names is not None and (names == _default_names(spread[OPTICS_GROUP])).all():
         del kept[_NAME]
     return kept
 
@@ -166,15 +168,15 @@ def _half_sets(columns: Columns) -> Integers | None:
 
 def optics_groups(p: Particles) -> Column:
     """The optics group of each particle (n,)."""
-    return p.extra.get("rlnOpticsGroup", texts(np.ones(len(p), dtype=int)))
+    return p.extra.get(OPTICS_GROUP, texts(np.ones(len(p), dtype=int)))
 
 
 def optics_table(p: Particles) -> Table:
     """RELION's optics table: a row for each group that particles are of, in the order of their numbers."""
     groups = optics_groups(p)
-    optics: Table = {"rlnOpticsGroup": np.array(sorted(set(groups), key=lambda g: (len(g), g)), dtype=object)}
-    n_groups = len(optics["rlnOpticsGroup"])
-    first = [int(np.flatnonzero(groups == g)[0]) for g in optics["rlnOpticsGroup"]]
+    optics: Table = {OPTICS_GROUP: np.array(sorted(set(groups), key=lambda g: (len(g), g)), dtype=object)}
+    n_groups = len(optics[OPTICS_GROUP])
+    first = [int(np.flatnonzero(groups == g)[0]) for g in optics[OPTICS_GROUP]]
     if p.ctf is not None:
         for column in _OPTICS_CTF:
             optics[column] = texts(getattr(p.ctf, _CTF[column][0])[first])
@@ -186,18 +188,33 @@ def optics_table(p: Particles) -> Table:
     }
     optics |= {k: np.array([v] * n_groups, dtype=object) for k, v in constants.items()}
     optics |= {k: v[first] for k, v in p.optics_extra.items()}
-    names = optics.get(_NAME, _default_names(optics["rlnOpticsGroup"]))
+    names = optics.get(_NAME, _default_names(optics[OPTICS_GROUP]))
     if len(set(names)) < n_groups:  # groups of several files; RELION tells them apart by their names
-        names = np.array([f"{name}_{g}" for name, g in zip(names, optics["rlnOpticsGroup"], strict=True)], dtype=object)
+        names = np.array([f"{name}_{g}" for name, g in zip(names, optics[OPTICS_GROUP], strict=True)], dtype=object)
     return optics | {_NAME: names}
+
+
+def optics_text(p: Particles) -> str:
+    """RELION's optics table as the text of a STAR block."""
+    return "".join(table_lines("optics", optics_table(p)))
+
+
+def optics_of_text(text: str, groups: Column) -> Table:
+    """The columns that we do not interpret of such a text, spread over particles of these groups (n,); none where the
+    table lacks one of the groups, as that of one set lacks those of a union of sets."""
+    origin = "optics groups"
+    try:
+        return _uninterpreted_optics(_spread_optics(origin, parse_star(text, origin)["optics"], groups))
+    except (KeyError, FormatError):
+        return {}
 
 
 def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     """The tables of a RELION 3.1 file to be written at `path`."""
     groups, optics = optics_groups(p), optics_table(p)
-    place = {group: i for i, group in enumerate(optics["rlnOpticsGroup"])}
+    place = {group: i for i, group in enumerate(optics[OPTICS_GROUP])}
     group_of = np.array([place[g] for g in groups], dtype=np.int64)
-    table: Table = {"rlnImageName": written_names(p, path), "rlnOpticsGroup": groups, "cfdParticleId": texts(p.ids)}
+    table: Table = {"rlnImageName": written_names(p, path), OPTICS_GROUP: groups, "cfdParticleId": texts(p.ids)}
     if p.ctf is not None:
         for column, (name, _) in _CTF.items():
             values = texts(getattr(p.ctf, name))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,11 +18,11 @@ from continuousflex_deep.arrays import Floats, Images, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import disk_full_explained, require_file
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.sampling import same_pixel_size
 
 _SPIDER = {".stk", ".spi", ".xmp", ".vol"}
 _MRC = {".mrc", ".mrcs", ".map", ".st"}
+_HINT = re.compile(r":[A-Za-z]+$")
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,11 @@ class _Stack:
         return images, reasons
 
 
+def plain_stack(name: str) -> str:
+    """The file of a stack's name; RELION, Xmipp and Scipion may add how to read it, as in particles.mrc:mrcs."""
+    return _HINT.sub("", name)
+
+
 def stack_info(path: str | Path) -> StackInfo:
     """Header facts of a stack. InputError when missing, FormatError when truncated, not square or of unknown type."""
     stack = _open_stack(str(path))
@@ -105,17 +111,6 @@ def check_images(particles: Particles) -> None:
                 f"'{stack}' has {info.n} images, but the particle file asks for image {highest}; stack and file do not "
                 "belong together"
             )
-
-
-def scan_images(particles: Particles, batch: int = 256) -> NDArray[np.object_]:
-    """Read every image once, before long work; (n,) what is wrong with each, '' where nothing is."""
-    reasons = np.full(len(particles), "", dtype=object)
-    with progress_bar("checking images", len(particles)) as bar:
-        for start in range(0, len(particles), batch):
-            rows = np.arange(start, min(start + batch, len(particles)))
-            reasons[rows] = read_images_with_reasons(particles, rows)[1]
-            bar.update(len(rows))
-    return reasons
 
 
 def require_usable_images(ids: Integers, reasons: NDArray[np.object_]) -> None:

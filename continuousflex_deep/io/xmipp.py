@@ -150,6 +150,17 @@ def read_mode_list(path: str | Path) -> tuple[int, ...]:
     raise FormatError(f"'{path}' is not a list of normal modes as Xmipp writes it: there is no column order_")
 
 
+def amplitudes_of(path: str | Path, item_id: int) -> Floats | None:
+    """The amplitudes (M,) that a table of images has for the particle of this id; None where it has none."""
+    for table in read_star(path).values():
+        columns = Columns(Path(path), table)
+        if columns.has("itemId", "nmaDisplacements"):
+            here = columns["itemId"] == str(item_id)
+            if here.any():
+                return columns.select(here).vectors("nmaDisplacements")[0]
+    return None
+
+
 def write_xmd(path: str | Path, table: Table) -> None:
     """Write one table as Xmipp's metadata, atomically."""
     write_star(path, {"noname": table}, header="# XMIPP_STAR_1 * \n# ")

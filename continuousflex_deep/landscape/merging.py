@@ -7,6 +7,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.relion import OPTICS_GROUP, optics_groups
 from continuousflex_deep.particles import Particles, concatenate, join
 
 _OPTICS = ("voltage_kV", "cs_mm", "amplitude_contrast")
@@ -49,7 +50,7 @@ def _dropped(sets: Sequence[Particles], merged: Particles) -> list[str]:
 
 def _with_distinct_optics(p: Particles) -> Particles:
     """The same particles with one optics group per combination of group number and optics."""
-    groups = p.extra.get("rlnOpticsGroup", np.full(len(p), "1", dtype=object))
+    groups = optics_groups(p)
     facts = [groups, *p.optics_extra.values()]
     if p.ctf is not None:
         facts += [getattr(p.ctf, name) for name in _OPTICS]
@@ -59,4 +60,4 @@ def _with_distinct_optics(p: Particles) -> Particles:
         return p
     number = {key: str(i) for i, key in enumerate(distinct, start=1)}
     renumbered = np.array([number[key] for key in keys], dtype=object)
-    return p.replace(extra=p.extra | {"rlnOpticsGroup": renumbered})
+    return p.replace(extra=p.extra | {OPTICS_GROUP: renumbered})

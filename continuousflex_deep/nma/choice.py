@@ -15,10 +15,10 @@ from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.messages import note
 from continuousflex_deep.nma.chains import pair_equal_chains, plain_residue_names
 from continuousflex_deep.nma.network import rigid_motions
 from continuousflex_deep.nma.superposition import superpose
-from continuousflex_deep.progress import note
 
 AtomKey = tuple[Any, ...]  # chain, residue's number and name, atom's name, and which of those that share all these
 LEAST_SHARE = 0.5  # of a structure's residues that must be found in the other conformation

@@ -6,8 +6,8 @@ from scipy import ndimage
 from continuousflex_deep.arrays import Map, Mask
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import PseudoatomsOptions
-from continuousflex_deep.progress import note
 
 _DUST = 0.05  # of the largest part's volume; smaller parts are noise, and would leave a network in pieces
 

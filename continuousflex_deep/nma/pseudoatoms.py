@@ -14,9 +14,10 @@ from scipy.spatial import cKDTree
 from continuousflex_deep.arrays import Floats, Integers, Map, Mask
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.messages import note
 from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
-from continuousflex_deep.progress import note, progress_bar
+from continuousflex_deep.progress import progress_bar
 
 _SPACING = 4.0  # σ between the first Gaussians
 _CLOSEST = 1.2  # σ between a new Gaussian and any other

@@ -12,10 +12,10 @@ from continuousflex_deep.arrays import Booleans, Singles
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.messages import note
 from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
 from continuousflex_deep.nma.pseudoatoms import Pseudoatoms, as_pseudoatoms
 from continuousflex_deep.programs import XMIPP, run_program
-from continuousflex_deep.progress import note
 
 PROGRAM = "xmipp_volume_to_pseudoatoms"
 _MOST_SEEDS = 300  # Xmipp's own number

@@ -12,7 +12,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from continuousflex_deep.arrays import Booleans, Floats, Map, Singles
-from continuousflex_deep.progress import note
+from continuousflex_deep.messages import note
 
 _NEIGHBOURS = 8  # atoms that lie within the finest average's reach
 _REACH = 0.75  # of the distance to the farthest of them, which is that average's deviation

@@ -13,6 +13,7 @@ from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.messages import note
 from continuousflex_deep.nn.checkpoint import require_same_modes
 from continuousflex_deep.nn.halves import HalfSets, disagreement, errors_from_error_bars
 from continuousflex_deep.nn.labels import TARGETS
@@ -20,7 +21,6 @@ from continuousflex_deep.nn.predict import Model, Predictor, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import AlignOptions, InferOptions, result_options
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import note
 from continuousflex_deep.runs.left_out import LeftOut
 from continuousflex_deep.runs.parts import Arrays, Parts, PartStore, store_for
 from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_to_do

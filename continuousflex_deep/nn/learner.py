@@ -12,6 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from continuousflex_deep.devices import mixed_precision
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.io.training_curves import History
+from continuousflex_deep.messages import say
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, Weights, load_checkpoint, new_network
 from continuousflex_deep.nn.checkpointing import copied
@@ -21,7 +22,6 @@ from continuousflex_deep.nn.labels import Labels
 from continuousflex_deep.nn.loss import Loss
 from continuousflex_deep.nn.preparation import Training
 from continuousflex_deep.nn.schedule import Epoch
-from continuousflex_deep.progress import say
 
 # steps between checks that the loss is finite; every check waits for the GPU
 _LOOK_EVERY = 16

@@ -5,15 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.reference import read_reference
-from continuousflex_deep.io.stacks import check_images, read_images, require_usable_images, scan_images
+from continuousflex_deep.io.stacks import (
+    check_images,
+    read_images,
+    read_images_with_reasons,
+    require_usable_images,
+)
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.landscape.outliers import is_outlier
+from continuousflex_deep.messages import note, say
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, load_checkpoint, model_files, require_same_modes
 from continuousflex_deep.nn.data import Preprocess, split_halves, split_particles
 from continuousflex_deep.nn.labels import TARGETS, Labels, labels_of
@@ -23,7 +30,7 @@ from continuousflex_deep.nn.simulated import SimulatedImages, simulated_images
 from continuousflex_deep.nn.targets import TargetCoder, fit_coder
 from continuousflex_deep.options import TrainOptions
 from continuousflex_deep.particles import Particles, evenly_spread
-from continuousflex_deep.progress import note, say
+from continuousflex_deep.progress import progress_bar
 
 _FEWEST_PARTICLES = 10
 # images from which the noise is measured
@@ -102,6 +109,17 @@ def read_labelled(options: TrainOptions) -> LabelledSet:
     structure, modes = _reference(particles, options, recipe)
     require_usable_images(particles.ids, scan_images(particles))
     return LabelledSet(particles, structure, modes)
+
+
+def scan_images(particles: Particles, batch: int = 256) -> NDArray[np.object_]:
+    """Read every image once, before long work; (n,) what is wrong with each, '' where nothing is."""
+    reasons = np.full(len(particles), "", dtype=object)
+    with progress_bar("checking images", len(particles)) as bar:
+        for start in range(0, len(particles), batch):
+            rows = np.arange(start, min(start + batch, len(particles)))
+            reasons[rows] = read_images_with_reasons(particles, rows)[1]
+            bar.update(len(rows))
+    return reasons
 
 
 def prepare(

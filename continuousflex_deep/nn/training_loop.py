@@ -3,12 +3,13 @@
 import time
 
 from continuousflex_deep.io.training_curves import History
+from continuousflex_deep.messages import say
 from continuousflex_deep.nn.checkpointing import Keeper
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.learner import Learner
 from continuousflex_deep.nn.preparation import Training
 from continuousflex_deep.nn.validate import validate
-from continuousflex_deep.progress import progress_bar, say
+from continuousflex_deep.progress import progress_bar
 
 
 def train_network(training: Training, team: Team) -> History:

@@ -11,7 +11,7 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids
 from continuousflex_deep.io.fsc_table import read_fsc
-from continuousflex_deep.io.groups import numbered_names
+from continuousflex_deep.io.names import numbered_names
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.programs import RELION, XMIPP
 from continuousflex_deep.protocols.form_options import (

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from continuousflex_deep.io.files import telling_names
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.io.landscape_table import read_landscape_table
+from continuousflex_deep.io.names import telling_names
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.options import ReportOptions
 from continuousflex_deep.report.evaluations import evaluation_content

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.files import telling_names
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups
 from continuousflex_deep.io.landscape_table import LandscapeTable
+from continuousflex_deep.io.names import telling_names
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import ReportOptions
 from continuousflex_deep.particles import evenly_spread

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Rows
+from continuousflex_deep.messages import note
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import note, progress_bar
+from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.runs.left_out import LeftOut, no_usable_image
 from continuousflex_deep.runs.parts import Arrays, Parts
 

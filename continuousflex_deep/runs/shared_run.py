@@ -14,7 +14,7 @@ from typing import Any
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.records import require_record, write_record
-from continuousflex_deep.progress import note
+from continuousflex_deep.messages import note
 from continuousflex_deep.runs.left_out import left_out_path
 from continuousflex_deep.runs.parts import FinishedElsewhereError, PartStore
 from continuousflex_deep.runs.pieces import Patience

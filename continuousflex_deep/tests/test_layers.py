@@ -11,7 +11,7 @@ from continuousflex_deep.tests.helpers.imports import PACKAGE, imported_modules,
 # does not import each other.
 FLOORS = (
     ("_version", "data", "errors", "launch"),
-    ("arrays", "progress", "sampling"),
+    ("arrays", "messages", "progress", "sampling"),
     ("geometry", "programs"),
     ("devices", "symmetry"),
     ("particles",),

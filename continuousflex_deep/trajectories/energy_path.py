@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import dijkstra
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.progress import note
+from continuousflex_deep.messages import note
 from continuousflex_deep.trajectories.frames import equal_steps
 from continuousflex_deep.trajectories.free_energy import Density
 

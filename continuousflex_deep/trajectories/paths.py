@@ -11,8 +11,8 @@ from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, require_of_landscape, sample_of
 from continuousflex_deep.landscape.landscape import Landscape
 from continuousflex_deep.landscape.reduction import Embedding
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import TrajectoryOptions
-from continuousflex_deep.progress import note
 from continuousflex_deep.trajectories.energy_path import minimum_energy_path
 from continuousflex_deep.trajectories.frames import equal_steps
 from continuousflex_deep.trajectories.free_energy import Density, density_maxima, estimate_density

@@ -9,9 +9,9 @@ import numpy as np
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.results import BatchResult
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import note
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 

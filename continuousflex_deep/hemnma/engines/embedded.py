@@ -28,9 +28,9 @@ from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, req
 from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.progress import note
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 from continuousflex_deep.symmetry import point_group

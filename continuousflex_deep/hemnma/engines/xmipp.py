@@ -21,10 +21,10 @@ from continuousflex_deep.imaging.preprocessing import phase_flip
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.xmipp import score_of_cost
+from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.programs import XMIPP, mpi_command, run_program
-from continuousflex_deep.progress import note
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 

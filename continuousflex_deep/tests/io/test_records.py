@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import telling_names
+from continuousflex_deep.io.names import telling_names
 from continuousflex_deep.io.records import read_json, read_record, write_record
 from continuousflex_deep.options import GroupOptions
 

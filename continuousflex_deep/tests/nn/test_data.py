@@ -11,7 +11,7 @@ import torch
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.ctf import ctf_2d
-from continuousflex_deep.io.stacks import read_images, require_usable_images, scan_images, write_stack
+from continuousflex_deep.io.stacks import read_images, require_usable_images, write_stack
 from continuousflex_deep.nn import data
 from continuousflex_deep.nn.data import (
     ImageReader,
@@ -22,6 +22,7 @@ from continuousflex_deep.nn.data import (
     split_halves,
     split_particles,
 )
+from continuousflex_deep.nn.preparation import scan_images
 from continuousflex_deep.tests.helpers.nn_toy import (
     coloured_noise,
     render,
