@@ -1,11 +1,21 @@
 """The direction of dependence, read from the imports of every module."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from continuousflex_deep.tests.helpers.documents import tree
-from continuousflex_deep.tests.helpers.imports import PACKAGE, imported_modules, inside, module_of, project_files
+from continuousflex_deep.tests.helpers.imports import (
+    NAME,
+    PACKAGE,
+    imported_modules,
+    imports_of,
+    inside,
+    module_of,
+    project_files,
+    project_modules,
+)
 
 # The floors below the process boundary, from the ground up. A package imports those below it; what stands on one floor
 # does not import each other.
@@ -39,8 +49,25 @@ ABOVE = {
     "__init__", "_plugin", "bibtex", "constants", "convert", "demo", "objects", "protocols", "scipion_env", "viewers",
     "wizards",
 }  # fmt: skip
+# All that Scipion's side imports from below the boundary. A default Scipion runs Python 3.8 with libraries of its own:
+# what is added here, and all that it imports in turn, has to run there.
+FOR_SCIPION = {
+    # what everything speaks of, and the commands' options
+    "_version", "arrays", "data", "errors", "geometry", "motion", "options", "particles", "programs", "sampling",
+    # files that commands read and write
+    "io.error_table", "io.files", "io.frames", "io.fsc_table", "io.groups", "io.landscape_table", "io.links",
+    "io.mode_table", "io.modes", "io.names", "io.particle_files", "io.records", "io.reference", "io.relion", "io.stacks",
+    "io.structures", "io.training_curves", "io.trajectories", "io.xmipp",
+    # what viewers show
+    "figures.assessment", "figures.maps", "figures.modes", "figures.trace", "figures.training", "landscape.expressions",
+    "trajectories.frames",
+}  # fmt: skip
 SCIPION = {"pwem", "pyworkflow", "scipion", "xmipp3", "xmippLib", "continuousflex"}
-TORCH = {"torch", "torchvision"}
+SCIPIONS_LIBRARIES = {"PIL", "matplotlib", "mrcfile", "numpy", "scipy"}  # that pwem and pyworkflow bring
+# Libraries that Scipion's Python lacks, and the modules through which its side reaches them all the same: gemmi parses
+# STAR files and structures. Without them that side runs in Scipion's own Python.
+NOT_IN_SCIPION = {"gemmi": {"io.star", "io.structures"}}
+STANDARD = {*sys.stdlib_module_names, NAME}
 DRAWING = {"figures", "viewers"}  # the only packages that import matplotlib
 
 
@@ -51,7 +78,7 @@ def violations(path: Path, source: str, package: Path = PACKAGE) -> list[str]:
     for name in sorted(imported_modules(path, source, package)):
         ours = (inside(name) or "").split(".")[0]
         if top in ABOVE:
-            wrong = name.split(".")[0] in TORCH
+            wrong = name.split(".")[0] not in SCIPION | SCIPIONS_LIBRARIES | STANDARD
         else:
             upward = ours in RANKS and ours != top and RANKS[ours] >= RANKS[top]
             wrong = name.split(".")[0] in SCIPION or ours in ABOVE - {"__init__"} or upward
@@ -60,12 +87,27 @@ def violations(path: Path, source: str, package: Path = PACKAGE) -> list[str]:
     return found
 
 
+def libraries(module: str) -> set[str]:
+    """The libraries, Python's own left out, that a module of the project imports itself."""
+    return {name.split(".")[0] for name in imports_of(module)} - STANDARD
+
+
+def reached(modules: set[str], graph: dict[str, set[str]]) -> set[str]:
+    """Modules and all that they import, and these import, within the project."""
+    found, left = set(modules), list(modules)
+    while left:
+        new = graph[left.pop()] - found
+        found |= new
+        left.extend(new)
+    return found
+
+
 def imports_within() -> dict[str, set[str]]:
     """Of every module below the process boundary, or above, the project's modules that it imports."""
-    files = {module_of(path): path for path in project_files()}
+    files = project_modules()
     graph: dict[str, set[str]] = {}
-    for module, path in files.items():
-        names = {inside(name) for name in imported_modules(path, path.read_text(encoding="utf-8"))} - {None}
+    for module in files:
+        names = {inside(name) for name in imports_of(module)} - {None}
         # the longest beginning of an imported name that is a module
         found = set()
         for name in names:
@@ -117,35 +159,45 @@ def test_dependencies_point_down() -> None:
     assert not found, "\n".join(found)
 
 
+def test_what_scipions_side_imports_is_a_closed_list() -> None:
+    crossing = [
+        (module, name)
+        for module, names in imports_within().items()
+        for name in names
+        if module.split(".")[0] in ABOVE and name.split(".")[0] in RANKS
+    ]
+    new = [f"{module} imports {name}" for module, name in crossing if name not in FOR_SCIPION]
+    assert not new, "\n".join(new)
+    unused = FOR_SCIPION - {name for _, name in crossing}
+    assert not unused, f"nothing on Scipion's side imports these any more; take them off the list: {sorted(unused)}"
+
+
+def test_what_scipions_side_reaches_needs_no_libraries_but_scipions() -> None:
+    needed: dict[str, set[str]] = {}
+    for module in reached(FOR_SCIPION, imports_within()):
+        for library in libraries(module) - SCIPIONS_LIBRARIES:
+            needed.setdefault(library, set()).add(module)
+    assert needed == NOT_IN_SCIPION
+
+
+def test_reached_modules_are_followed() -> None:
+    assert reached({"a"}, {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == {"a", "b", "c"}
+
+
 def test_no_circle_of_imports() -> None:
     assert circle_in(imports_within()) == []
 
 
 def test_only_figures_and_viewers_draw() -> None:
-    found = [
-        str(path.relative_to(PACKAGE))
-        for path in project_files()
-        if module_of(path).split(".")[0] not in DRAWING
-        and any(name.split(".")[0] == "matplotlib" for name in imported_modules(path, path.read_text(encoding="utf-8")))
-    ]
-    assert not found
+    elsewhere = [module for module in project_modules() if module.split(".")[0] not in DRAWING]
+    assert not [module for module in elsewhere if "matplotlib" in libraries(module)]
 
 
 def test_figures_need_no_torch() -> None:
-    """Scipion's side draws with them."""
+    """So that a picture is drawn without waiting for it."""
     graph = imports_within()
-    reached, left = set(), {module for module in graph if module.split(".")[0] == "figures"}
-    while left:
-        module = left.pop()
-        reached.add(module)
-        left |= graph[module] - reached
-    files = {module_of(path): path for path in project_files()}
-    found = [
-        module
-        for module in reached
-        if TORCH & {n.split(".")[0] for n in imported_modules(files[module], files[module].read_text(encoding="utf-8"))}
-    ]
-    assert not found
+    figures = {module for module in graph if module.split(".")[0] == "figures"}
+    assert not [module for module in reached(figures, graph) if "torch" in libraries(module)]
 
 
 def test_circles_are_found() -> None:
@@ -159,6 +211,7 @@ def test_circles_are_found() -> None:
         ("io/star.py", "import pwem"),
         ("nn/training_loop.py", "def f():\n    from pyworkflow.utils import path"),
         ("protocols/protocol_nma.py", "import torch.nn as nn"),
+        ("viewers/landscape_window.py", "def f():\n    import gemmi"),
         ("imaging/ctf.py", "from ..hemnma import search"),
         ("io/star.py", "from continuousflex_deep import cli"),
         ("hemnma/alignment.py", "from continuousflex_deep.commands.align import run"),

@@ -1,6 +1,7 @@
 """The imports of the project's modules, read from their source."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[2]
@@ -15,6 +16,19 @@ def module_of(path: Path, package: Path = PACKAGE) -> str:
     """Dotted name within the package, such as "io.star"; of a package's __init__.py that of the package."""
     parts = path.relative_to(package).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+@cache
+def project_modules() -> dict[str, Path]:
+    """The project's files by their dotted names within the package."""
+    return {module_of(path): path for path in project_files()}
+
+
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """Dotted names of everything a module of the project imports."""
+    path = project_modules()[module]
+    return frozenset(imported_modules(path, path.read_text(encoding="utf-8")))
 
 
 def imported_modules(path: Path, source: str, package: Path = PACKAGE) -> set[str]:
