@@ -1,5 +1,6 @@
 """ContinuousFlex reads what is ours, and we what is its: with what a run of it was recorded to write."""
 
+import dataclasses
 import importlib
 import shutil
 import sys
@@ -21,13 +22,14 @@ from pwem.protocols import EMProtocol
 
 from continuousflex_deep import cli
 from continuousflex_deep.convert import atoms_beside, fill_modes, mode_ids_of, particles_from_set, write_atoms_beside
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.reference import read_reference
-from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.tests.helpers.engine_contract import STRUCTURE, inputs, make_inputs
+from continuousflex_deep.tests.helpers.engine_contract import inputs, make_inputs
 from continuousflex_deep.tests.helpers.xmipp_replay import DATA
 
 __all__ = ["inputs"]
@@ -141,28 +143,43 @@ class TestItsFormat:
         assert apart.max() < 1e-2
 
 
+@pytest.fixture
+def protonated(tmp_path: Path) -> Path:
+    """Adenylate kinase with a hydrogen beside each of its 1656 atoms."""
+    atoms = read_structure(ADENYLATE_KINASE)
+    pairs, hydrogen = atoms.select(np.repeat(np.arange(len(atoms)), 2)), np.arange(2 * len(atoms)) % 2 == 1
+    pairs = dataclasses.replace(
+        pairs,
+        coords_A=pairs.coords_A + hydrogen[:, None],
+        atomic_number=np.where(hydrogen, 1, pairs.atomic_number),
+        atom_names=np.where(hydrogen, "H", pairs.atom_names),
+    )
+    write_structure(tmp_path / "protonated.pdb", pairs)
+    return tmp_path / "protonated.pdb"
+
+
 class TestModes:
-    def test_hydrogens_are_read_where_modes_have_them(self, tmp_path: Path) -> None:
+    def test_hydrogens_are_read_where_modes_have_them(self, protonated: Path, tmp_path: Path) -> None:
         (tmp_path / "modes").mkdir()
         rng = np.random.default_rng(0)
-        for atoms in (3341, 1656):
+        for atoms in (3312, 1656):
             vector = rng.normal(size=(atoms, 3))
             np.savetxt(tmp_path / "modes" / "vec.7", vector / np.linalg.norm(vector))
-            assert len(read_reference(STRUCTURE, tmp_path / "modes")[0]) == atoms
+            assert len(read_reference(protonated, tmp_path / "modes")[0]) == atoms
         np.savetxt(tmp_path / "modes" / "vec.7", np.eye(3) / np.sqrt(3))
         with pytest.raises(InputError, match="have 3 atoms"):
-            read_reference(STRUCTURE, tmp_path / "modes")
+            read_reference(protonated, tmp_path / "modes")
 
-    def test_its_alignment_finds_the_atoms_of_ours(self, inputs: Path, tmp_path: Path) -> None:
+    def test_its_alignment_finds_the_atoms_of_ours(self, protonated: Path, inputs: Path, tmp_path: Path) -> None:
         """It takes them from atoms.pdb beside the set, in the order of the modes' rows: hydrogens must not be there."""
         modes = emobj.SetOfNormalModes(filename=str(tmp_path / "modes.sqlite"))
         fill_modes(modes, inputs / "modes")
         assert atoms_beside(modes) is None
-        write_atoms_beside(modes, STRUCTURE, inputs / "modes")
+        write_atoms_beside(modes, protonated, inputs / "modes")
         lines = (tmp_path / "atoms.pdb").read_text().splitlines()
         assert sum(line.startswith(("ATOM", "HETATM")) for line in lines) == 1656
         written = read_structure(atoms_beside(modes).getFileName(), hydrogens=True)
-        np.testing.assert_allclose(written.coords_A, read_structure(STRUCTURE).coords_A, atol=1e-3)
+        np.testing.assert_allclose(written.coords_A, read_structure(ADENYLATE_KINASE).coords_A, atol=1e-3)
 
 
 class TestHandingOver:
@@ -189,7 +206,7 @@ class TestHandingOver:
     ) -> None:
         modes = emobj.SetOfNormalModes(filename=str(project / "modes.sqlite"))
         fill_modes(modes, inputs / "modes")
-        write_atoms_beside(modes, STRUCTURE, inputs / "modes")
+        write_atoms_beside(modes, ADENYLATE_KINASE, inputs / "modes")
         protocol = protocol_class(workingDir="Runs/000300_CfdProtToContinuousFlex")
         (project / protocol._getExtraPath()).mkdir(parents=True)
         protocol.inputParticles.set(recorded)

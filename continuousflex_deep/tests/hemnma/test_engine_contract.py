@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from continuousflex_deep import cli
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import DeepError, InputError, MissingDependencyError
 from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.hemnma.engines.choice import make_engine
@@ -25,7 +26,6 @@ from continuousflex_deep.programs import XMIPP
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.tests.helpers import needs, xmipp_replay
 from continuousflex_deep.tests.helpers.engine_contract import (
-    STRUCTURE,
     EngineContract,
     found_by,
     inputs,
@@ -97,7 +97,7 @@ class TestRecordedXmippEngine(EngineContract):
     def test_killed_in_the_middle_of_a_batch(self, tmp_path: Path) -> None:
         """After kill -9 of all while the program writes a row, only what was not finished is done again."""
         base = [sys.executable, "-m", "continuousflex_deep", "align", "--engine", "xmipp", "--mode-list", "7 8"]
-        base += ["--particles", str(self.inputs / "images" / "particles.star"), "--structure", str(STRUCTURE)]
+        base += ["--particles", str(self.inputs / "images" / "particles.star"), "--structure", str(ADENYLATE_KINASE)]
         base += ["--modes", str(self.inputs / "modes"), "--output", str(tmp_path / "out.star")]
         base += ["--xmipp-home", str(self.home)]
         killed = subprocess.run(base, env=os.environ | {"REPLAY_DIES_AFTER": "5"}, capture_output=True, text=True)
@@ -267,7 +267,7 @@ def test_version_and_home_come_from_the_variable(
 def test_comparison_of_both_engines(
     recorded: Path, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = ["compare", "--particles", str(inputs / "images" / "particles.star"), "--structure", str(STRUCTURE)]
+    base = ["compare", "--particles", str(inputs / "images" / "particles.star"), "--structure", str(ADENYLATE_KINASE)]
     base += ["--modes", str(inputs / "modes"), "--mode-list", "7 8", "--xmipp-home", str(recorded), "--threads", "1"]
     base += ["--output", str(tmp_path / "both"), "--count", "6", "--truth", str(inputs / "images" / "truth.star")]
     monkeypatch.setenv("REPLAY_DIES_AT", "000001")
