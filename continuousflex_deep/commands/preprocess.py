@@ -6,15 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.imaging.preprocessing import describe_result, planned_steps, preprocess_images
+from continuousflex_deep.imaging.preprocessing import Steps, describe_result, planned_steps, preprocess_images
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.stacks import StackWriter, check_images, read_images
 from continuousflex_deep.options import PreprocessOptions
+from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 
-_BATCH_PIXELS = 2**23
+_BATCH_PIXELS = 2**23  # 32 MiB
 
 
 def run(options: PreprocessOptions) -> None:
@@ -28,14 +29,24 @@ def run(options: PreprocessOptions) -> None:
     if str(stack) in set(particles.stacks):
         raise InputError(f"'{stack}' is the stack that is read; choose another output folder")
     done = describe_result(particles, steps, str(stack))
-    batch = max(1, _BATCH_PIXELS // particles.box_px**2)
+    write_preprocessed(particles, steps, done)
+    write_particles(done, folder / "particles.star")
+    write_record(folder / "record.json", "preprocess", options, n_particles=len(particles))
+
+
+def write_preprocessed(
+    particles: Particles, steps: Steps, done: Particles, batch_pixels: int = _BATCH_PIXELS
+) -> None:
+    """Write the images of particles, preprocessed, to the one stack of what they become (see describe_result).
+
+    batch_pixels: of the images that are held in memory at a time; at least one image is.
+    """
+    batch = max(1, batch_pixels // particles.box_px**2)
     with (
-        StackWriter(stack, len(particles), done.box_px, done.pixel_size_A) as writer,
+        StackWriter(Path(done.stacks[0]), len(particles), done.box_px, done.pixel_size_A) as writer,
         progress_bar("preprocess", len(particles)) as bar,
     ):
         for start in range(0, len(particles), batch):
             part = particles.select(np.arange(start, min(start + batch, len(particles))))
             writer.write(preprocess_images(read_images(part), part, steps))
             bar.update(len(part))
-    write_particles(done, folder / "particles.star")
-    write_record(folder / "record.json", "preprocess", options, n_particles=len(particles))

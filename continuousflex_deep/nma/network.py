@@ -35,11 +35,12 @@ _SPRINGS = 6  # of every atom, at least, with a relative cutoff
 _SHORTEST_CUTOFF_A = 2.0  # which hardly joins bonded atoms
 
 
-def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
+def compute_modes(structure: Structure, options: NmaOptions, dense_limit: int = _DENSE_LIMIT) -> NormalModes:
     """Modes 7 to options.n_modes of a structure: vectors of unit norm over 3N, eigenvalues (spring constant 1), facts.
 
     collectivity: see `collectivity`; score: see `mode_scores`. Vectors are orthonormal and free of rigid-body motion,
-    and signed so that the largest component is positive.
+    and signed so that the largest component is positive. dense_limit: unknowns up to which the dense eigen-solver is
+    used rather than the sparse one.
     Raises InputError, before long work, when the network falls apart, is too small for so many modes, or too large for
     the memory; and afterwards when parts of it still move freely (more than six zero eigenvalues).
     """
@@ -55,7 +56,7 @@ def compute_modes(structure: Structure, options: NmaOptions) -> NormalModes:
         )
     strain = strain_matrix(structure.coords_A, pairs) @ basis
     hessian = (strain.T @ strain).tocsc()
-    eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes)
+    eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes, dense_limit)
     require_six_zeros(eigenvalues, float(hessian.diagonal().mean()), cutoff_A)
     return finished_modes((basis @ unknowns[:, N_RIGID:]).T, eigenvalues[N_RIGID:])
 
@@ -213,9 +214,9 @@ def rigid_motions(coords_A: Floats) -> Floats:
     return np.asarray(u[:, s > 1e-6 * s[0]])
 
 
-def _lowest_modes(hessian: sparse.csc_matrix, count: int) -> tuple[Floats, Floats]:
+def _lowest_modes(hessian: sparse.csc_matrix, count: int, dense_limit: int) -> tuple[Floats, Floats]:
     n = hessian.shape[0]
-    if n <= _DENSE_LIMIT or count > n // 3:
+    if n <= dense_limit or count > n // 3:
         values, vectors = linalg.eigh(hessian.toarray(), subset_by_index=[0, count - 1])
         return values, vectors
     # shift and invert just below zero: the Hessian itself is singular

@@ -11,7 +11,14 @@ from continuousflex_deep import cli
 from continuousflex_deep.commands import preprocess
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.ctf import ctf_2d
-from continuousflex_deep.imaging.preprocessing import Steps, normalize, phase_flip, planned_steps, preprocess_images
+from continuousflex_deep.imaging.preprocessing import (
+    Steps,
+    describe_result,
+    normalize,
+    phase_flip,
+    planned_steps,
+    preprocess_images,
+)
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import read_images, stack_info, write_stack
 from continuousflex_deep.options import PreprocessOptions
@@ -61,11 +68,12 @@ def test_command_keeps_ids_poses_and_columns(tmp_path: Path, box: int) -> None:
     assert (tmp_path / "out" / "record.json").is_file()
 
 
-def test_result_does_not_depend_on_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    p = particles_in(tmp_path)
-    whole = read_images(run(tmp_path, p, box=20, phase_flip=True))
-    monkeypatch.setattr(preprocess, "_BATCH_PIXELS", 2 * BOX**2)
-    np.testing.assert_allclose(read_images(run(tmp_path, p, box=20, phase_flip=True)), whole, atol=1e-6)
+def test_result_does_not_depend_on_the_batch(tmp_path: Path) -> None:
+    p, steps = particles_in(tmp_path), Steps(20, phase_flip=True)
+    whole = preprocess_images(read_images(p), p, steps)
+    done = describe_result(p, steps, str(tmp_path / "done.mrcs"))
+    preprocess.write_preprocessed(p, steps, done, batch_pixels=2 * BOX**2)
+    np.testing.assert_allclose(read_images(done), whole, atol=1e-6)
 
 
 @pytest.mark.parametrize("box", [40, 41])
