@@ -142,7 +142,8 @@ def narrow_resnets() -> SimpleNamespace:
 
 @contextmanager
 def narrow_networks() -> Iterator[None]:
-    """Within the block networks train and are written in no time."""
+    """Within the block networks train and are written in no time, also in processes forked there."""
+    narrow_resnets()  # imports what forked processes would else import each
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "resnet_models", narrow_resnets)
         yield

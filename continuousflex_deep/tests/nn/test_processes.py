@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from continuousflex_deep.cli import main
 from continuousflex_deep.commands import train
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.training_curves import TABLE
@@ -20,31 +21,24 @@ from continuousflex_deep.nn.distributed import Team, training_together
 from continuousflex_deep.nn.preparation import prepare, read_labelled
 from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.helpers.nn_toy import toy_model_files, toy_particles
-from continuousflex_deep.tests.helpers.worker_data import until
+from continuousflex_deep.tests.helpers.nn_toy import narrow_networks, toy_model_files, toy_particles
+from continuousflex_deep.tests.helpers.processes import HANG_S, Running, until
 
 CPU = torch.device("cpu")
 _LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
-def command(launcher, path, output, **changes):
-    """A training of seconds as a command; launcher: words between python and the command's name."""
+def train_command(path, output, **changes):
+    """The words of a training of seconds, after the program."""
     values = {
         "particles": path, "output": output, "backbone": "resnet18", "batch": 8, "device": "cpu", "threads": 1,
         "workers": 1, "checkpoint_seconds": 0, **changes,
     }  # fmt: skip
-    words = [word for k, v in values.items() for word in (f"--{k.replace('_', '-')}", str(v))]
-    return [sys.executable, *launcher, "-m", "continuousflex_deep", "train", *words]
+    return ["train", *(word for k, v in values.items() for word in (f"--{k.replace('_', '-')}", str(v)))]
 
 
 def environ(**more):
     return {k: v for k, v in os.environ.items() if k not in _LAUNCH} | {"OMP_NUM_THREADS": "1"} | more
-
-
-def done_by(words, seconds=110):
-    done = subprocess.run(words, env=environ(), capture_output=True, text=True, timeout=seconds, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
 
 
 def courses(*folders):
@@ -53,34 +47,39 @@ def courses(*folders):
     return [[{k: v for k, v in row.items() if k != "seconds"} for row in table] for table in tables]
 
 
-def test_killed_training_is_resumed_to_the_same_end(tmp_path):
-    """kill -9 in the midst of it; with simulated images, averaged weights and copies of images."""
+def test_killed_training_is_resumed_to_the_same_end(tmp_path, monkeypatch, capsys):
+    """kill -9 in the midst of its third epoch; with simulated images, averaged weights and copies of images."""
     path, _ = toy_particles(tmp_path, n=20, noise=0.3)
-    common = {
-        "path": path, "epochs": 4, "simulated_images": 16, "change": "average=0.3", **toy_model_files(tmp_path),
-    }  # fmt: skip
-    straight, killed = tmp_path / "straight", tmp_path / "killed"
-    victim = subprocess.Popen(
-        command([], output=killed, **common), env=environ(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        until(lambda: (killed / LAST).is_file(), 60)
-    finally:
-        victim.send_signal(signal.SIGKILL)
-        assert victim.wait(30) == -signal.SIGKILL
-    assert 1 <= len(load_checkpoint(killed / LAST).history) < 5, "it was killed before its end"
-    resumed = command([], output=killed, **common)
-    assert "resuming after epoch" in done_by([*resumed, "--resume"]).stdout
-    options = {k: v for k, v in common.items() if k != "path"}
-    train.run(TrainOptions(
-        particles=path, output=str(straight), backbone="resnet18", batch=8, device="cpu", threads=1, **options
-    ))  # fmt: skip
-    one, other = courses(straight, killed)
+    options = {"epochs": 4, "simulated_images": 16, "change": "average=0.3", **toy_model_files(tmp_path)}
+    straight, killed = (train_command(path, tmp_path / name, **options) for name in ("straight", "killed"))
+    reached, train_epoch = tmp_path / "reached", learning.Learner.train_epoch
+
+    def stops_in_the_third(self, epoch, seen):
+        def seen_until(images):
+            seen(images)
+            if epoch.number == 3:
+                reached.touch()
+                signal.pause()
+
+        return train_epoch(self, epoch, seen_until)
+
+    with narrow_networks():
+        with monkeypatch.context() as patch:
+            patch.setattr(learning.Learner, "train_epoch", stops_in_the_third)
+            victim = Running(killed, environ())
+        until(reached.exists)
+        victim.kill()
+        assert victim.wait() == -signal.SIGKILL
+        assert len(load_checkpoint(tmp_path / "killed" / LAST).history) == 2
+        assert main([*killed, "--resume"]) == 0
+        assert "resuming after epoch 2" in capsys.readouterr().out
+        assert main(straight) == 0
+    one, other = courses(tmp_path / "straight", tmp_path / "killed")
     assert one == other
     assert len(one) == 5
-    weights = [load_checkpoint(folder / BEST).weights for folder in (straight, killed)]
+    weights = [load_checkpoint(tmp_path / name / BEST).weights for name in ("straight", "killed")]
     assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
-    assert not list(killed.glob("*.tmp*")), "nothing half-written is left"
+    assert not list((tmp_path / "killed").glob("*.tmp*")), "nothing half-written is left"
 
 
 def test_two_workers_train_one_network(tmp_path):
@@ -88,9 +87,11 @@ def test_two_workers_train_one_network(tmp_path):
     path, particles = toy_particles(tmp_path, n=20, noise=0.3)
     common = {"epochs": 3, "augment": "off", "validation_percent": 25, "batch": 15, "checkpoint_seconds": 1000}
     together = tmp_path / "together"
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    said = done_by(command(launcher, path, together, **common)).stdout
-    assert said.count("best epoch") == 1, "only one of them speaks"
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = [*launcher, "-m", "continuousflex_deep", *train_command(path, together, **common)]
+    done = subprocess.run(words, env=environ(), capture_output=True, text=True, timeout=HANG_S, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("best epoch") == 1, "only one of them speaks"
     options = TrainOptions(
         particles=path, output=str(tmp_path / "alone"), backbone="resnet18", device="cpu", threads=1, **common
     )

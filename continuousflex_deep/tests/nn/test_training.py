@@ -12,7 +12,6 @@ from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.nn import learner as learning
-from continuousflex_deep.nn import model
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint
 from continuousflex_deep.nn.checkpointing import Keeper
 from continuousflex_deep.nn.data import image_batches, in_batches
@@ -21,7 +20,7 @@ from continuousflex_deep.nn.preparation import Training, prepare, read_labelled
 from continuousflex_deep.nn.recipes import Recipe, recipe_of
 from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.helpers.nn_toy import narrow_resnets, toy_particles
+from continuousflex_deep.tests.helpers.nn_toy import narrow_networks, toy_particles
 
 CPU = torch.device("cpu")
 ALONE = Team(0, 1)
@@ -40,10 +39,15 @@ def prepared(options, half=0) -> Training:
     return prepare(read_labelled(options), options, Path(options.output), recipe_of(options).targets, half, CPU)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _quick():
+    with narrow_networks():
+        yield
+
+
 @pytest.fixture
-def toy(tmp_path, monkeypatch):
-    """Labelled particles, and networks that train and are written in no time."""
-    monkeypatch.setattr(model, "resnet_models", narrow_resnets)
+def toy(tmp_path):
+    """Path of labelled particles, and the particles."""
     return toy_particles(tmp_path, n=20, noise=0.3)
 
 
@@ -58,7 +62,7 @@ def rows_of(history):
 def test_it_learns_by_heart(tmp_path):
     """18 images without augmentation: the loss falls by a large factor and the learned images' poses come back."""
     path, particles = toy_particles(tmp_path, n=20)
-    train.run(small(path, tmp_path / "m", epochs=40, batch=18, augment="off"))
+    train.run(small(path, tmp_path / "m", epochs=60, batch=18, augment="off"))
     last = load_checkpoint(tmp_path / "m" / LAST)
     assert last.history[-1]["train_loss"] < last.history[0]["train_loss"] / 10
     learned = particles.select(particles.rows_of(last.training_ids.numpy()))

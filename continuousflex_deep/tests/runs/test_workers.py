@@ -12,7 +12,8 @@ import pytest
 
 from continuousflex_deep import cli
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.tests.helpers.worker_data import ToyRun, ended_well, until
+from continuousflex_deep.tests.helpers.processes import ended_well, until
+from continuousflex_deep.tests.helpers.worker_data import ToyRun
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 

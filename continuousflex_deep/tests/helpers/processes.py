@@ -1,0 +1,61 @@
+"""Commands as processes of their own, and waiting for what they do."""
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from continuousflex_deep import cli
+
+HANG_S = 300  # what takes longer hangs, on the busiest of machines
+
+
+class Running:
+    """A command as a process of its own, forked from the tests' so that it need not import everything again."""
+
+    def __init__(self, arguments: list[str], environ: dict[str, str]) -> None:
+        self._log = tempfile.NamedTemporaryFile()  # noqa: SIM115
+        arguments_of_run = (arguments, environ, self._log.fileno())
+        self._process = multiprocessing.get_context("fork").Process(target=_run, args=arguments_of_run)
+        self._process.start()
+        self.pid: int = self._process.pid or 0
+
+    def kill(self) -> None:
+        """Kill it, as kill -9 does."""
+        self._process.kill()
+
+    def wait(self, seconds: float = HANG_S) -> int:
+        """Its exit status; minus the signal's number when it was killed."""
+        self._process.join(seconds)
+        assert self._process.exitcode is not None, "it did not end in time"
+        return self._process.exitcode
+
+    def said(self) -> str:
+        """What it has written to stderr."""
+        return Path(self._log.name).read_text()
+
+
+def _run(arguments: list[str], environ: dict[str, str], log: int) -> None:
+    os.dup2(log, 2)
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    os.environ.update(environ)
+    sys.exit(cli.main(arguments))
+
+
+def ended_well(*processes: Running) -> list[str]:
+    """What the processes said on stderr, all having ended with status 0."""
+    statuses = [process.wait() for process in processes]
+    said = [process.said() for process in processes]
+    assert statuses == [0] * len(processes), said
+    return said
+
+
+def until(condition: Callable[[], object], seconds: float = HANG_S) -> None:
+    """Wait until a condition holds; an assertion fails when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.005)
