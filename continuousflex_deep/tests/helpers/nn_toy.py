@@ -5,13 +5,9 @@ The renderer shares no code with the package: position p of a blob is Π·R·(X 
 pixel size.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
-import pytest
 import torch
 
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
@@ -21,8 +17,6 @@ from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import Structure, write_structure
-from continuousflex_deep.nn import model
-from continuousflex_deep.nn._torchvision import resnet_models
 from continuousflex_deep.particles import Ctf, Particles
 
 PIXEL_A = 4.0
@@ -120,30 +114,3 @@ def toy_model_files(folder: Path) -> dict[str, str]:
     write_structure(folder / "toy.pdb", structure)
     write_modes(folder / "modes", modes)
     return {"structure": str(folder / "toy.pdb"), "modes": str(folder / "modes")}
-
-
-def narrow_resnets() -> SimpleNamespace:
-    """In place of torchvision's networks: of their kind, but a hundredth of the weights, for trainings in no time."""
-    blocks = resnet_models()
-
-    def narrow(weights=None):
-        network = blocks.ResNet(blocks.BasicBlock, [1, 1, 1, 1])
-        network.inplanes, widths = 8, (8, 16, 32, 64)
-        network.conv1, network.bn1 = torch.nn.Conv2d(3, 8, 7, 2, 3, bias=False), torch.nn.BatchNorm2d(8)
-        for number, width in enumerate(widths, start=1):
-            setattr(
-                network, f"layer{number}", network._make_layer(blocks.BasicBlock, width, 1, 1 if number == 1 else 2)
-            )
-        network.fc = torch.nn.Linear(widths[-1], 1000)
-        return network
-
-    return SimpleNamespace(resnet18=narrow, resnet34=narrow)
-
-
-@contextmanager
-def narrow_networks() -> Iterator[None]:
-    """Within the block networks train and are written in no time, also in processes forked there."""
-    narrow_resnets()  # imports what forked processes would else import each
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(model, "resnet_models", narrow_resnets)
-        yield

@@ -3,7 +3,8 @@
 The recordings in tests/data were made by Xmipp's xmipp_nma_alignment, built from its sources of July 2025 (release
 3.25.06.0 and later changes). Where Xmipp is installed,
 `python -m continuousflex_deep.tests.helpers.xmipp_replay` makes new ones.
-What the stand-in checks and writes, and in which order, is what the real program does.
+What the stand-in checks and writes, and in which order, is what the real program does. It is started many times, so
+it imports no more than it needs.
 """
 
 import sys
@@ -11,8 +12,6 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
-from continuousflex_deep.hemnma.alignment import align
 
 DATA = Path(__file__).parents[1] / "data"
 METHODS = {"wavelets": "xmipp_ak12_wavelets.xmd", "projections": "xmipp_ak12_projections.xmd"}
@@ -134,6 +133,7 @@ def replay(arguments: list[str], recordings: dict[str, str], known_file: str) ->
 
 def record() -> None:
     """Record what the real programs find for the contract's images."""
+    from continuousflex_deep.hemnma.alignment import align
     from continuousflex_deep.hemnma.engines.choice import make_engine
     from continuousflex_deep.io.particle_files import read_particles
     from continuousflex_deep.options import AlignOptions

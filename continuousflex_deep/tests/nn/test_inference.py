@@ -27,7 +27,6 @@ from continuousflex_deep.runs.parts import PartStore
 from continuousflex_deep.tests.helpers.nn_toy import (
     MODE_IDS,
     MODES,
-    narrow_networks,
     toy_ctf,
     toy_model_files,
     toy_particles,
@@ -35,12 +34,7 @@ from continuousflex_deep.tests.helpers.nn_toy import (
 from continuousflex_deep.tests.helpers.processes import Running, ended_well
 
 N = 20
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with narrow_networks():
-        yield
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture(scope="module")

@@ -26,9 +26,10 @@ from continuousflex_deep.nn.loss import Loss
 from continuousflex_deep.nn.preparation import Training, networks_to_train, prepare, read_labelled
 from continuousflex_deep.nn.recipes import recipe_of
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.helpers.nn_toy import narrow_networks, toy_model_files, toy_particles
+from continuousflex_deep.tests.helpers.nn_toy import toy_model_files, toy_particles
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def small(path, output, **changes):
@@ -42,12 +43,6 @@ def small(path, output, **changes):
 
 def prepared(options, targets="all", half=0) -> Training:
     return prepare(read_labelled(options), options, Path(options.output), targets, half, CPU)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with narrow_networks():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,9 @@ from continuousflex_deep.nn.distributed import Team, training_together
 from continuousflex_deep.nn.preparation import prepare, read_labelled
 from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.helpers.nn_toy import narrow_networks, toy_model_files, toy_particles
+from continuousflex_deep.tests.helpers.nn_toy import toy_model_files, toy_particles
 from continuousflex_deep.tests.helpers.processes import HANG_S, Running, until
+from continuousflex_deep.tests.helpers.quick_trainings import quick_trainings
 
 CPU = torch.device("cpu")
 _LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -63,7 +64,7 @@ def test_killed_training_is_resumed_to_the_same_end(tmp_path, monkeypatch, capsy
 
         return train_epoch(self, epoch, seen_until)
 
-    with narrow_networks():
+    with quick_trainings():
         with monkeypatch.context() as patch:
             patch.setattr(learning.Learner, "train_epoch", stops_in_the_third)
             victim = Running(killed, environ())

@@ -9,8 +9,10 @@ import torch
 
 from continuousflex_deep.commands import train
 from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.figures.training import save_training
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.nn import checkpointing
 from continuousflex_deep.nn import learner as learning
 from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint
 from continuousflex_deep.nn.checkpointing import Keeper
@@ -20,10 +22,11 @@ from continuousflex_deep.nn.preparation import Training, prepare, read_labelled
 from continuousflex_deep.nn.recipes import Recipe, recipe_of
 from continuousflex_deep.nn.validate import validate
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.tests.helpers.nn_toy import narrow_networks, toy_particles
+from continuousflex_deep.tests.helpers.nn_toy import toy_particles
 
 CPU = torch.device("cpu")
 ALONE = Team(0, 1)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def small(path, output, **changes):
@@ -37,12 +40,6 @@ def small(path, output, **changes):
 
 def prepared(options, half=0) -> Training:
     return prepare(read_labelled(options), options, Path(options.output), recipe_of(options).targets, half, CPU)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _quick():
-    with narrow_networks():
-        yield
 
 
 @pytest.fixture
@@ -125,8 +122,9 @@ def test_an_earlier_training_is_not_overwritten(toy, tmp_path):
         train.run(small(toy[0], tmp_path / "m"))
 
 
-def test_what_is_written(toy, tmp_path):
+def test_what_is_written(toy, tmp_path, monkeypatch):
     path, particles = toy
+    monkeypatch.setattr(checkpointing, "save_training", save_training)  # which quick trainings leave out
     train.run(small(path, tmp_path / "m", epochs=3))
     rows = table_of(tmp_path / "m")
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
