@@ -33,7 +33,7 @@ class CfdProtAlign(CfdProtBase):
     The images' noise, their resolution and the contrast's sign are estimated from the images themselves. Particles with
     a CTF that are not phase flipped are compared with the reference's projections through their CTF.
 
-    Where Xmipp is installed, its HEMNMA can be chosen instead, for CPU clusters: minutes a particle and no error bars.
+    If Xmipp is installed, its HEMNMA can be selected instead, for CPU clusters: minutes a particle and no error bars.
     """
 
     _label = "HEMNMA alignment"
@@ -66,8 +66,8 @@ class CfdProtAlign(CfdProtBase):
             expertLevel=params.LEVEL_ADVANCED,
             condition=f"engine == {_ENGINES.index('xmipp')}",
             label="Use Xmipp's MPI program",
-            help="No: as many workers as MPI says run Xmipp's serial program, each on batches of its own, on any nodes "
-            "of a queue. Yes: one worker runs Xmipp's MPI program on as many processes.",
+            help="No: MPI is the number of workers that run Xmipp's serial program, each on its own batches, on any "
+            "nodes of a queue. Yes: one worker runs Xmipp's MPI program on that many processes.",
         )
 
     def _writeInputs(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class CfdProtAlign(CfdProtBase):
 
     def _validateInputs(self) -> list[str]:
         if self.engine.get() >= len(self.getParam("engine").choices):
-            return [f"Xmipp's HEMNMA is not installed here; {XMIPP.remedy}, or choose the embedded engine."]
+            return [f"Xmipp's HEMNMA is not installed here; {XMIPP.remedy}, or select the embedded engine."]
         only_poses = not self._isXmipp() and self.getEnumText("fit") == "pose" and self.inputModes.get() is None
         errors = [] if only_poses else self._validateModes(parse_mode_list(self.mode_list.get()))
         if only_poses:

@@ -25,9 +25,9 @@ _TOLD |= {"rmsd_amplitude_A": ("RMSD of the conformation", " Å")}
 class CfdProtAssess(CfdProtBase):
     """Compares results with a known truth and with each other, in the article's tables, and maps with their groups.
 
-    Of amplitudes, angles and shifts, and of the atoms displaced by each of them, means and deviations of the errors are
-    told. Each map of a group is compared with that of the structure in the mean conformation of the group's particles,
-    and, to see what that means, with the structure at rest and with the conformation of the farthest other group.
+    It reports means and deviations of the errors of amplitudes, angles and shifts, and of the atomic displacements that
+    each of them causes. Each map of a group is compared with that of the structure in the mean conformation of the
+    group's particles and, as controls, with the structure at rest and the conformation of the farthest other group.
     """
 
     _label = "assess against truth"
@@ -128,7 +128,7 @@ class CfdProtAssess(CfdProtBase):
     def _validateInputs(self) -> list[str]:
         sets, truth, volumes = self._sets(), self.inputTruth.get(), self.inputVolumes
         if truth is None and len(sets) < 2 and not len(volumes):
-            return ["One set of results alone is nothing to compare: give the truth, another set, or maps of groups."]
+            return ["One set of results has nothing to compare with: give the truth, another set, or maps of groups."]
         if truth is None and self.bound.get():
             return ["The Cramér-Rao bound is that at the true parameters; give the truth."]
         errors = [

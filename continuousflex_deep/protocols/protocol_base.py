@@ -52,7 +52,7 @@ class CfdProtBase(EMProtocol):
                 params.BooleanParam,
                 default=True,
                 label="Use GPU for execution",
-                help="Compute on the GPU where there is one. Without one, or set to No, the CPU computes.",
+                help="Compute on the GPU if there is one. Without a GPU, or if set to No, the CPU is used.",
             )
             several = ", or numbers such as '0 1', of which each MPI worker takes one" if self.WORKERS else ""
             form.addHidden(

@@ -22,9 +22,9 @@ class CfdModesOutputs(Enum):
 
 
 class CfdProtModes(CfdProtBase):
-    """Chooses normal modes: by energy and collectivity, or by the motion between two conformations.
+    """Selects normal modes: by energy and collectivity, or by the motion between two conformations.
 
-    With a second conformation of the molecule, those modes are chosen that lead from the first towards it. The viewer
+    With a second conformation of the molecule, the modes that lead from the first towards it are selected. The viewer
     animates each mode and shows how far it moves each atom.
     """
 
@@ -83,7 +83,7 @@ class CfdProtModes(CfdProtBase):
 
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdModesOutputs.outputModes.name):
-            return ["The modes are not chosen yet."]
+            return ["The modes are not selected yet."]
         table = self.getModeTable()
         lines = [f"Modes {mode_list_text(table.chosen_ids)} of {len(table.mode_ids)}"]
         record = json.loads((Path(self._outputFolder()) / "record.json").read_text())

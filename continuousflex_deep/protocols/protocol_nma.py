@@ -29,8 +29,8 @@ class CfdNmaOutputs(Enum):
 class CfdProtNma(CfdProtBase):
     """Normal modes of an atomic structure or of pseudoatoms, by an elastic network of rigid blocks.
 
-    Cutoff and blocks are chosen to suit atoms or pseudoatoms, unless they are given. Modes 1-6 are motions of the rigid
-    body. Choose among the modes from 7 on those of high collectivity and low score.
+    Cutoff and blocks have default values for atoms and for pseudoatoms. Modes 1-6 are motions of the rigid body. From
+    mode 7 on, select modes of high collectivity and low score.
     """
 
     _label = "normal modes"
@@ -63,8 +63,8 @@ class CfdProtNma(CfdProtBase):
         without_blocks = size == 0 or (size < 0 and self._isPseudoatomic())
         if self.engine.get() and without_blocks and not ELNEMO.find(ELNEMO_WITHOUT_BLOCKS, package_home(ELNEMO)):
             errors.append(
-                f"Without rigid blocks, as of pseudoatoms, elNemo needs {ELNEMO_WITHOUT_BLOCKS}, which is not there; "
-                "choose the embedded engine, or blocks."
+                f"Without rigid blocks, as of pseudoatoms, elNemo needs {ELNEMO_WITHOUT_BLOCKS}, which is not "
+                "installed; select the embedded engine, or blocks."
             )
         return errors
 

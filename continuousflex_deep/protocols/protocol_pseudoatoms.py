@@ -21,10 +21,9 @@ class CfdPseudoatomsOutputs(Enum):
 
 
 class CfdProtPseudoatoms(CfdProtBase):
-    """Turns an EM map into pseudoatoms: equal Gaussians, as few as come as close to the map as asked.
+    """Approximates an EM map by pseudoatoms: equal Gaussians, as few as reach the requested error.
 
-    Their normal modes, and the alignment of images with them, follow as for an atomic structure, here or in
-    ContinuousFlex.
+    Normal modes and alignment use them like an atomic structure, here or in ContinuousFlex.
     """
 
     _label = "map to pseudoatoms"
@@ -40,7 +39,7 @@ class CfdProtPseudoatoms(CfdProtBase):
         )  # fmt: skip
         form.addParam(
             "inputMask", params.PointerParam, pointerClass="VolumeMask", allowsNull=True, label="Mask (optional)",
-            help="Above 0.5 where the map is to be approximated. Empty: the threshold below tells.",
+            help="The map is approximated where the mask is above 0.5. Empty: the threshold below decides.",
         )  # fmt: skip
         add_options(form, PseudoatomsOptions, ["threshold", "sigma_A", "target_error_percent"])
         offered = installed_choices(PseudoatomsOptions, "engine", {"xmipp": (XMIPP, XMIPP_PROGRAMS)})
@@ -70,7 +69,7 @@ class CfdProtPseudoatoms(CfdProtBase):
         if mask is not None and mask.getDim() != volume.getDim():
             return [f"The mask has {mask.getDim()} voxels, the map {volume.getDim()}; give a mask of the same size."]
         if self.engine.get() and self.max_pseudoatoms.get() != PseudoatomsOptions.max_pseudoatoms:
-            return ["Xmipp's program knows no largest number of pseudoatoms; choose the embedded engine for that."]
+            return ["Xmipp's program has no limit of pseudoatoms; select the embedded engine for that."]
         return []
 
     def _summary(self) -> list[str]:

@@ -38,8 +38,8 @@ class CfdProtReconstruct(CfdProtBase):
     """Reconstructs a map from particles of similar conformation, in two independent halves.
 
     The halves' Fourier shell correlation gives the resolution; with a reference map, its correlation is computed too.
-    Of several groups, or a landscape split along one of its axes, it makes a set of volumes on one grey scale, and a
-    movie of them.
+    For several groups, or a landscape split along one of its axes, the output is a set of volumes on one grey scale,
+    and a movie of them.
     """
 
     _label = "reconstruct group"
@@ -151,11 +151,11 @@ class CfdProtReconstruct(CfdProtBase):
         if self.source.get() == GROUPS and len(sets) < 2:
             return ["Give at least two groups, or reconstruct one set of particles."]
         if any(particles is None for particles in sets):  # of a run that is scheduled before they are made
-            return ["Some of the particles are not there yet; the run that makes them has to finish."]
+            return ["Some of the particles do not exist yet; the run that makes them must finish first."]
         errors = []
         offered, place = self.getParam("engine").choices, self.engine.get()
         if place >= len(offered) or NOT_INSTALLED in offered[place]:
-            errors.append("The engine chosen is not installed here; install it or choose another.")
+            errors.append("The selected engine is not installed here; install it or select another.")
         if not all(particles.hasAlignmentProj() for particles in sets):
             errors.append("The particles have no orientations and shifts; align them or predict them first.")
         shown = images or sets[0]

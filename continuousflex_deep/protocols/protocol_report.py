@@ -1,4 +1,4 @@
-"""Results as one HTML file, for those without Scipion or a display."""
+"""Results as one HTML file, to view without Scipion."""
 
 import os
 from enum import Enum
@@ -30,7 +30,7 @@ class CfdReportOutputs(Enum):
 
 
 class CfdProtReport(CfdProtBase):
-    """Gathers results in one HTML file, which any browser shows without Scipion and without a network.
+    """Collects results in one HTML file, which any browser shows without Scipion and without a network.
 
     In the landscape one can select particles and download their ids, for the protocol 'landscape group', and see the
     structure in the conformation of any particle or along a trajectory. Beside it are maps, curves, tables of errors
@@ -122,7 +122,7 @@ class CfdProtReport(CfdProtBase):
     def _validateInputs(self) -> list[str]:
         landscape, modes = self.inputLandscape.get(), self.inputModes.get()
         if landscape is None and modes is None and not any(len(getattr(self, name)) for name, *_ in _RUNS):
-            return ["A report of nothing: give a landscape, normal modes, or runs to show."]
+            return ["The report would be empty: give a landscape, normal modes, or runs to show."]
         if modes is None:
             return []
         return self._validateModes(() if landscape is None else tuple(mode_ids_of(landscape.getParticles())))

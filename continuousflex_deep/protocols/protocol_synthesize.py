@@ -16,8 +16,8 @@ from continuousflex_deep.protocols.protocol_base import CfdProtBase
 class CfdProtSynthesize(CfdProtBase):
     """Makes images of a structure in known conformations and poses, with CTF and noise.
 
-    Two sets come out: the images as a microscope would give them, and the same ones with their true orientations,
-    shifts and amplitudes, to compare results with or to train a network on.
+    It makes two sets: the images as from a microscope, and the same images with their true orientations, shifts and
+    amplitudes, to compare results with or to train a network on.
     """
 
     _label = "synthesize images"

@@ -20,8 +20,8 @@ class CfdProtTrain(CfdProtBase):
     """Trains a network to predict orientation, shift and amplitudes from an image.
 
     Labels are the poses and amplitudes of a set of aligned particles, from this package's or ContinuousFlex's HEMNMA.
-    Given their normal modes, it first learns from simulated images of the structure, of which there can be any number.
-    A run that was stopped goes on from its last epoch when it is continued.
+    Given their normal modes, it first learns from simulated images of the structure, in any number. A run that was
+    stopped continues from its last epoch.
     """
 
     _label = "network training"
@@ -36,8 +36,8 @@ class CfdProtTrain(CfdProtBase):
         )
         self._addModesParams(
             form,
-            optional=" With them the network first learns from simulated images of the structure, of which there is no "
-            "end; without, from the labelled particles alone.",
+            optional=" With them the network first learns from simulated images of the structure; without, from the "
+            "labelled particles alone.",
         )
         form.addParam(
             "startNetwork",
@@ -54,7 +54,7 @@ class CfdProtTrain(CfdProtBase):
         self._addComputeParams(form, gpu=True)
 
     def _options(self, **values: Any) -> Any:
-        # a restarted run's folder is empty, and where there is no checkpoint the training begins anew
+        # a restarted run's folder is empty; without a checkpoint the training starts from the beginning
         return super()._options(resume=True, **values)
 
     def getModelFolder(self) -> str:

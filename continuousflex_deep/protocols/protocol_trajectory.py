@@ -1,4 +1,4 @@
-"""A path through a landscape, and a structure, and a map with it, that move along the path."""
+"""A path through a landscape, and a structure, and a map with it, moving along the path."""
 
 import json
 import os
@@ -22,11 +22,11 @@ class CfdTrajectoryOutputs(Enum):
 
 
 class CfdProtTrajectory(CfdProtBase):
-    """Leads a structure, and a map, along a path through a landscape.
+    """Moves a structure, and a map with it, along a path through a landscape.
 
-    The path is a principal axis, one through given points or through maxima of the particles' density, or the
-    minimum-energy path. Beside the frames there are their energies, scripts for ChimeraX and VMD, and a movie; the
-    path itself is kept in a file, which another run can take up again.
+    The path is a principal axis, a path through given points or through maxima of the particles' density, or the
+    minimum-energy path. The output contains the frames with their energies, scripts for ChimeraX and VMD, and a movie.
+    The path itself is saved in a file that another run can reload.
     """
 
     _label = "trajectory"
@@ -42,7 +42,7 @@ class CfdProtTrajectory(CfdProtBase):
             pointerClass="CfdLandscape",
             label="Landscape",
             important=True,
-            help="The conformational landscape that the path leads through.",
+            help="The conformational landscape of the path.",
         )
         self._addModesParams(form)
         names = ["kind", "axis", "percentiles", "points", "points_file", "n_frames", "reload"]
@@ -65,7 +65,7 @@ class CfdProtTrajectory(CfdProtBase):
         saved = (self.reload.get() or "").strip()
         kind = self._options(**dict.fromkeys(self.PATHS, "later")).kind
         if not saved and kind == "points" and bool(points) == bool(file):
-            return ["Say where the path leads: by points, or by a file of points, one of them."]
+            return ["Give the path by points or by a file of points, one of the two."]
         for path in (saved, file):
             if path and not os.path.isfile(path):
                 return [f"There is no file '{path}'."]

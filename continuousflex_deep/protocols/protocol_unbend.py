@@ -1,4 +1,4 @@
-"""One map of the structure's conformation from particles of all conformations."""
+"""Deformation-corrected reconstruction: one map of the structure's conformation from all particles."""
 
 import json
 from pathlib import Path
@@ -15,15 +15,15 @@ from continuousflex_deep.protocols.protocol_reconstruct import add_curves, resol
 
 
 class CfdProtUnbend(CfdProtBase):
-    """Reconstructs one map of the structure's conformation from particles of all conformations, their motion undone.
+    """Reconstructs one map of the structure's conformation from particles in all conformations.
 
-    Each particle is projected back along rays that are bent as its amplitudes say, so that all contribute to one sharp
-    map. Half maps are of particles treated apart; as poses and amplitudes were found with one reference, their
-    correlation tells what is reproducible, not what is free of bias by it.
+    Each particle is back-projected along rays that are bent according to its amplitudes, so that all contribute to one
+    sharp map. Half maps are from separate particles. Since poses and amplitudes were found with one reference, their
+    correlation measures what is reproducible, not what is free of reference bias.
     """
 
-    _label = "reconstruct, motion undone"
-    # an Enum would take two names of one class for the same
+    _label = "deformation-corrected reconstruction"
+    # an Enum would make two names of one class aliases
     _possibleOutputs: ClassVar = {"outputVolume": Volume, "outputAverage": Volume, "outputFSCs": SetOfFSCs}
     COMMAND, OPTIONS = "unbend", UnbendOptions
     PATHS = ("particles", "structure", "modes", "output")
@@ -80,5 +80,5 @@ class CfdProtUnbend(CfdProtBase):
         if not hasattr(self, "outputVolume"):
             return ["The map is not reconstructed yet."]
         found = json.loads((Path(self._outputFolder()) / "fsc.json").read_text(encoding="utf-8"))["resolution_A"]
-        lines = [f"{self.inputParticles.get().getSize()} particles, motion undone"]
+        lines = [f"{self.inputParticles.get().getSize()} particles, corrected for their deformation"]
         return lines + [f"FSC of {curve}: {resolutions_told(values)}" for curve, values in found.items()]

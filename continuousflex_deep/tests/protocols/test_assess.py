@@ -162,7 +162,7 @@ class TestCfdAssess(ProjectTest):
                                   ctf=False).outputVolume  # fmt: skip
         both = {"inputSets": [self.network, self.hemnma], "inputModes": self.modes}
         refusals: list[tuple[dict[str, Any], str]] = [
-            (both | {"inputSets": [self.network]}, "alone is nothing to compare"),
+            (both | {"inputSets": [self.network]}, "has nothing to compare with"),
             (both | {"bound": True}, "give the truth"),
             (both | {"inputTruth": self.network}, f"{IMAGES // 2} particles of 'HEMNMA' are not in the truth"),
             (both | {"mode_list": "7 12"}, "no modes [12]"),

@@ -102,7 +102,7 @@ class TestCfdGroups(ProjectTest):
             reconstruct_groups(self.proj, groups, wait=True)
         maps = reconstruct_groups(self.proj, groups)
         self.assertTrue(maps.isScheduled())
-        self.assertIn("not there yet", " ".join(maps.validate()))
+        self.assertIn("do not exist yet", " ".join(maps.validate()))
         end = time.monotonic() + PATIENCE_S
         while not (maps.isFinished() or maps.isFailed()) and time.monotonic() < end:
             time.sleep(1)

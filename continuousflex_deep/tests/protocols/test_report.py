@@ -97,7 +97,7 @@ class TestCfdReport(ProjectTest):
 
     def test_2_what_cannot_be_is_said_in_the_form(self) -> None:
         empty = self.driver.make(cfd.CfdProtReport)
-        self.assertIn("A report of nothing", empty._validate()[0])
+        self.assertIn("The report would be empty", empty._validate()[0])
         few = self.driver.make(cfd.CfdProtReport, inputTrajectories=[self.runs["path"]], max_points=5)
         self.assertIn("expected 100 to 1000000", few._validate()[0])
 

@@ -96,8 +96,8 @@ class TestCfdTrajectory(ProjectTest):
 
     def test_3_what_cannot_be_is_said_in_the_form(self) -> None:
         refusals: list[tuple[dict[str, Any], str]] = [
-            ({"kind": 1}, "Say where the path leads"),
-            ({"kind": 1, "points": "0 0; 1 1", "points_file": "points.txt"}, "Say where the path leads"),
+            ({"kind": 1}, "Give the path by points or"),
+            ({"kind": 1, "points": "0 0; 1 1", "points_file": "points.txt"}, "Give the path by points or"),
             ({"reload": "absent.json"}, "There is no file 'absent.json'"),
             ({"n_frames": 1}, "expected 2 to 999"),
         ]

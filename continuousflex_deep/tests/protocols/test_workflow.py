@@ -184,7 +184,7 @@ class TestCfdWorkflow(ProjectTest):
         self.assertTrue(run.outputAverage.getFileName().endswith("average.mrc"))
         labels = [curve.getObjLabel() for curve in run.outputFSCs]
         self.assertIn("half maps of the average, corrected", labels)
-        self.assertIn("motion undone", " ".join(run._summary()))
+        self.assertIn("corrected for their deformation", " ".join(run._summary()))
         refused = self.driver.make(cfd.CfdProtUnbend, inputParticles=self.particles, **asked)
         self.assertIn("no amplitudes", " ".join(refused._validateInputs()))
 
