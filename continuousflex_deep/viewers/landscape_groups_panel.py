@@ -86,7 +86,7 @@ class GroupsPanel:
         entry.grid(row=0, column=0, columnspan=2, sticky="ew")
         entry.bind("<Return>", lambda _event: self.add())
         rows: list[list[tuple[str, Callable[[], Any] | None]]] = [
-            [("Add chosen", self.add)],
+            [("Add selected", self.add)],
             [("Rename", self.rename), ("Choose", self.choose), ("Remove", self.remove)],
             [("Save as …", self._save_as), ("Open …", self._open), ("STAR files …", self._star)],
             [("Make sets", self.make_sets if self.actions.make_sets else None),
@@ -135,7 +135,7 @@ class GroupsPanel:
             self._proposed = self.selection.free_name()
             self.name.set(self._proposed)
         chosen, shared = int(self.selection.chosen.sum()), self.selection.shared()
-        told = f"{chosen:,} of {len(self.selection.data):,} particles chosen"
+        told = f"{chosen:,} of {len(self.selection.data):,} particles selected"
         self.told.set(told + (f"; {shared:,} are in several groups" if shared else ""))
 
     def picked(self) -> str:
@@ -236,7 +236,7 @@ class GroupsPanel:
             self._after_change(keep=set(changes) != {"shown"})
 
     def add(self) -> None:
-        """Make a group of the chosen particles, called as the entry says."""
+        """Make a group of the selected particles, with the name in the entry."""
         if self._succeeds(lambda: self.selection.add_group(self.name.get().strip())):
             self.name.set("")  # for the next proposal
             self._after_change()
@@ -277,7 +277,7 @@ class GroupsPanel:
 
     def _some_groups(self) -> list[Any]:
         if not self.selection.groups:
-            raise InputError("there is no group yet: choose particles and press 'Add chosen' first")
+            raise InputError("there is no group yet: select particles and press 'Add selected' first")
         return self.selection.named_groups()
 
     def _save_as(self) -> None:

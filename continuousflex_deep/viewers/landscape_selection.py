@@ -1,4 +1,4 @@
-"""What is chosen in a landscape: the particles being chosen, and groups of them that have a name and a colour."""
+"""What is selected in a landscape: the selected particles, and groups of particles that have a name and a colour."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_view import Layer
 
 Combine = Literal["replace", "add", "remove", "intersect"]
-CHOSEN_COLOUR = "#ff00ff"  # of particles that are chosen and in no group yet
+CHOSEN_COLOUR = "#ff00ff"  # of particles that are selected and in no group yet
 _MOST_UNDO = 50
 
 
@@ -38,7 +38,7 @@ class Group:
 
 
 class Selection:
-    """The chosen particles, ``chosen`` (n,), and ``groups``; nothing here needs a window."""
+    """The selected particles, ``chosen`` (n,), and ``groups``; nothing here needs a window."""
 
     def __init__(self, data: LandscapeData) -> None:
         self.data = data
@@ -82,12 +82,12 @@ class Selection:
         raise InputError(f"there is no group '{name}'; there are {[g.name for g in self.groups]}")
 
     def add_group(self, name: str) -> Group:
-        """Make a group of the chosen particles, of which none is chosen afterwards. Raises InputError where there are
+        """Make a group of the selected particles; afterwards none is selected. Raises InputError where there are
         none, for a name that says nothing and for one that is taken."""
         if not self.chosen.any():
-            raise InputError("no particle is chosen: encircle some, or give a condition, first")
+            raise InputError("no particle is selected: draw around some, or give a condition, first")
         if any(group.name == name for group in self.groups):
-            raise InputError(f"there is a group '{name}' already; give another name")
+            raise InputError(f"a group '{name}' exists already; give another name")
         NamedGroup(name, self._free_colour(), np.empty(0, np.int64))
         self._remember()
         group = Group(name, self._free_colour(), self.chosen)
@@ -100,7 +100,7 @@ class Selection:
         group = self.group(name)
         changed = replace(group, **changes)
         if changed.name != name and any(g.name == changed.name for g in self.groups):
-            raise InputError(f"there is a group '{changed.name}' already; give another name")
+            raise InputError(f"a group '{changed.name}' exists already; give another name")
         NamedGroup(changed.name, changed.colour, np.empty(0, np.int64))
         self._remember()
         self.groups[self.groups.index(group)] = changed
@@ -171,12 +171,12 @@ class Selection:
             try:
                 mask[self.data.rows_of(group.ids)] = True
             except InputError as error:
-                raise InputError(f"group '{group.name}': {error}; it was made in another landscape") from error
+                raise InputError(f"group '{group.name}': {error}; it is from another landscape") from error
             made.append(Group(group.name, group.colour, mask))
         return made
 
     def layers(self) -> list[Layer]:
-        """What to draw over the landscape: the groups that are shown and, on top, the chosen particles."""
+        """What to draw over the landscape: the visible groups and, on top, the selected particles."""
         layers = [Layer(group.colour, group.rows) for group in self.groups if group.shown]
         return [*layers, Layer(CHOSEN_COLOUR, np.flatnonzero(self.chosen))] if self.chosen.any() else layers
 

@@ -141,7 +141,7 @@ class LandscapeWindow:
             ttk.Radiobutton(frame, text=name.capitalize(), value=name, variable=self.tool, command=self._set_tool).pack(
                 anchor="w"
             )
-        ttk.Label(frame, text="What is chosen", font=("TkDefaultFont", 10, "bold")).pack(anchor="w", pady=(10, 0))
+        ttk.Label(frame, text="Selected particles", font=("TkDefaultFont", 10, "bold")).pack(anchor="w", pady=(10, 0))
         self.how = tk.StringVar(frame, "replace")
         ttk.Combobox(frame, textvariable=self.how, values=list(get_args(Combine)), state="readonly", width=20).pack(
             fill="x"

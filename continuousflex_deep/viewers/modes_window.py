@@ -1,4 +1,4 @@
-"""The window of normal modes: a list to tick, the chosen one in motion, and where it moves the molecule."""
+"""The window of normal modes: a list to tick, the selected mode in motion, and where it moves the molecule."""
 
 import time
 import tkinter as tk

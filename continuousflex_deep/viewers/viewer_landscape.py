@@ -1,4 +1,4 @@
-"""Shows a landscape, and hands on what is chosen and drawn in it: groups, their maps, trajectories."""
+"""Shows a landscape, and passes on what is selected and drawn in it: groups, their maps, trajectories."""
 
 import json
 import os

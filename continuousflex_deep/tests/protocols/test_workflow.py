@@ -130,7 +130,7 @@ class TestCfdWorkflow(ProjectTest):
                 window.condition.set("pc1 > 0")
                 window.choose_by_condition()
                 window.groups.name.set("right half")
-                button(window.root, "Add chosen").invoke()
+                button(window.root, "Add selected").invoke()
                 chosen = set(data.table.ids[data.column("pc1") > 0].tolist())
 
                 before = {run.getObjId() for run in self.proj.getRuns()}

@@ -344,7 +344,7 @@ def test_choices_combine(data: LandscapeData) -> None:
 
 def test_groups_have_names_and_may_overlap(data: LandscapeData) -> None:
     selection = Selection(data)
-    with pytest.raises(InputError, match="no particle is chosen"):
+    with pytest.raises(InputError, match="no particle is selected"):
         selection.add_group("a")
     selection.choose_by("pc1 > 0")
     right = selection.add_group(selection.free_name())
@@ -428,7 +428,7 @@ def test_what_others_did_is_not_undone(data: LandscapeData) -> None:
     for _ in range(3):
         selection.undo()
     assert (names(), selection.chosen.any()) == (["upper (2)"], False)
-    with pytest.raises(InputError, match="made in another landscape"):
+    with pytest.raises(InputError, match="from another landscape"):
         selection.merge([NamedGroup("else", "#123456", np.array([10**9]))], ["upper (2)"])
     assert names() == ["upper (2)"]
 

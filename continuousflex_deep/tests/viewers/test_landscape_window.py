@@ -282,9 +282,9 @@ def test_groups_are_kept_and_found_again(
     mouse.drag(around(-150, 0, 40, 25))
     chosen = window.selection.chosen.copy()
     window.groups.name.set("closed")
-    button(window.root, "Add chosen").invoke()
+    button(window.root, "Add selected").invoke()
     mouse.drag(around(150, 0, 40, 25))
-    button(window.root, "Add chosen").invoke()  # the name that is proposed
+    button(window.root, "Add selected").invoke()  # the name that is proposed
     rows = window.groups.list.get_children()
     assert [window.groups.list.set(row, "name") for row in rows] == ["closed", "group 1"]
     assert window.groups.list.set("closed", "count") == str(chosen.sum())
@@ -493,12 +493,12 @@ def test_a_name_twice_is_explained(window: LandscapeWindow, asked: Asked) -> Non
         window.condition.set("pc1 > 0")
         window.choose_by_condition()
         window.groups.name.set("open")
-        button(window.root, "Add chosen").invoke()
+        button(window.root, "Add selected").invoke()
     assert "already" in asked.told[0]
     button(window.root, "Choose none").invoke()
     window.groups.name.set("other")
-    button(window.root, "Add chosen").invoke()
-    assert "no particle is chosen" in asked.told[1]
+    button(window.root, "Add selected").invoke()
+    assert "no particle is selected" in asked.told[1]
     assert len(window.selection.groups) == 1
 
 
