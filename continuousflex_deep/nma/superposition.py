@@ -1,6 +1,9 @@
 """Rigid superposition of two sets of points."""
 
+import warnings
+
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from continuousflex_deep.arrays import Floats
 
@@ -16,14 +19,12 @@ def superpose(coords_A: Floats, onto_A: Floats, weights: Floats | None = None) -
 
 
 def rigid_fit(coords_A: Floats, onto_A: Floats, weights: Floats | None = None) -> tuple[Floats, Floats]:
-    """The rotation R (3, 3) and shift t (3,) in Å for which coords_A @ R + t (n, 3) is nearest to onto_A (n, 3).
-
-    Kabsch, Acta Cryst 1976, A32:922. weights (n,) default to equal ones.
-    """
-    w = np.full(len(coords_A), 1.0) if weights is None else np.asarray(weights, dtype=np.float64)
-    w = w / w.sum()
-    center, onto_center = w @ coords_A, w @ onto_A
-    u, _, vt = np.linalg.svd((coords_A - center).T @ (w[:, None] * (onto_A - onto_center)))
-    u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # a rotation, never a mirror
-    rotation = u @ vt
+    """The rotation R (3, 3), never a reflection, and the shift t (3,) in Å for which coords_A @ R + t (n, 3) is nearest
+    to onto_A (n, 3). weights (n,) default to equal ones."""
+    w = np.ones(len(coords_A)) if weights is None else np.asarray(weights, dtype=np.float64)
+    center, onto_center = w @ coords_A / w.sum(), w @ onto_A / w.sum()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about points on a line: each of the best rotations will do
+        turn, _ = Rotation.align_vectors(onto_A - onto_center, coords_A - center, weights=w)
+    rotation = turn.as_matrix().T
     return rotation, onto_center - center @ rotation

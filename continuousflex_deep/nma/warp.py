@@ -13,6 +13,7 @@ from scipy.spatial import cKDTree
 
 from continuousflex_deep.arrays import Booleans, Floats, Map, Singles
 from continuousflex_deep.messages import note
+from continuousflex_deep.nma.superposition import rigid_fit
 
 _NEIGHBOURS = 8  # atoms that lie within the finest average's reach
 _REACH = 0.75  # of the distance to the farthest of them, which is that average's deviation
@@ -86,15 +87,15 @@ def warp_map(volume: Map, voxel_A: float, coords_A: Floats, moved_A: Floats) -> 
     """
     if np.abs(moved_A - coords_A).max() < _STILL_A:
         return volume.copy()
-    rotation, origin, target = _superposition(coords_A, moved_A)
-    field = displacement_field(coords_A, (moved_A - target) @ rotation + origin)
+    rotation, shift_A = rigid_fit(moved_A, coords_A)
+    field = displacement_field(coords_A, moved_A @ rotation + shift_A)
     splines = ndimage.spline_filter(volume.astype(np.float64), order=_SPLINE, mode="mirror")
     solvent, middle, edge = _border_median(volume), np.array(volume.shape)[::-1] // 2, np.array(volume.shape) - 1
     out, folded = np.empty(volume.size, dtype=np.float32), np.zeros(volume.size, dtype=bool)
     for start in range(0, volume.size, _VOXELS_AT_A_TIME):
         index = np.arange(start, min(start + _VOXELS_AT_A_TIME, volume.size))
         voxels = np.stack(np.unravel_index(index, volume.shape), axis=1)[:, ::-1]
-        before = ((voxels - middle) * voxel_A - target) @ rotation + origin
+        before = (voxels - middle) * voxel_A @ rotation + shift_A
         source, folded[index] = _inverted(field, before, voxel_A)
         grid = (source / voxel_A + middle)[:, ::-1]
         inside = np.clip(grid, 0, edge)
@@ -122,14 +123,6 @@ def _inverted(field: DisplacementField, places_A: Floats, voxel_A: float) -> tup
         if not len(active):
             break
     return source, off_px > 0.5
-
-
-def _superposition(coords_A: Floats, moved_A: Floats) -> tuple[Floats, Floats, Floats]:
-    """R and the centres c and m such that (x − c) Rᵀ + m comes closest to the moved atoms (Kabsch 1976)."""
-    origin, target = coords_A.mean(axis=0), moved_A.mean(axis=0)
-    u, _, vt = np.linalg.svd((moved_A - target).T @ (coords_A - origin))
-    u[:, -1] *= np.sign(np.linalg.det(u @ vt))  # a rotation, never a mirror
-    return u @ vt, origin, target
 
 
 def _splatted(places: Floats, values: Floats, shape: tuple[int, ...]) -> Singles:

@@ -119,23 +119,6 @@ def test_no_motion_at_all(structure: Structure, modes: NormalModes) -> None:
         find_motion(structure.coords_A[:3], modes.vectors[:, :3], structure.coords_A[:3])
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_superposition_is_scipys(weighted: bool) -> None:
-    onto = RNG.normal(size=(30, 3)) * [5, 10, 20]
-    weights = RNG.uniform(1, 10, 30) if weighted else np.ones(30)
-    other = elsewhere(onto + RNG.normal(size=onto.shape))
-    center, onto_center = weights @ other / weights.sum(), weights @ onto / weights.sum()
-    rotation, _ = Rotation.align_vectors(onto - onto_center, other - center, weights=weights)
-    expected = rotation.apply(other - center) + onto_center
-    np.testing.assert_allclose(superpose(other, onto, weights if weighted else None), expected, atol=1e-6)
-
-
-def test_superposition_never_mirrors() -> None:
-    onto = RNG.normal(size=(20, 3))
-    left = superpose(onto * [-1, 1, 1], onto)
-    assert np.abs(left - onto).max() > 0.1
-
-
 # ------------------------------------------------------------------------------------------------------------ matching
 
 
