@@ -47,6 +47,8 @@ from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
+from continuousflex_deep.motion import Motion, motion_along
+from continuousflex_deep.nma.choice import fit_amplitudes
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import AlignOptions, NmaOptions, PseudoatomsOptions, SimulateOptions
 from continuousflex_deep.particles import Particles
@@ -190,10 +192,11 @@ def closed_form(case: Case) -> Figures:
     started = time.process_time()
     aligned = align(EmbeddedEngine(reference, modes, AlignOptions()), particles)
     cpu_s = (time.process_time() - started) / case.count
+    motion = motion_along(reference, modes)
     angle, rmsd, least = np.transpose(
         [
-            _compared(reference, modes, aligned, i, middle.coords_A + q[0] * path.vectors[0], truth)
-            for i, q in enumerate(truth.require_amplitudes("this benchmark"))
+            _compared(motion, aligned, i, true_A, truth)
+            for i, true_A in enumerate(motion_along(middle, path).coordinates(truth.require_amplitudes("this")))
         ]
     )
     found, flagged = angle <= 5, np.asarray(aligned.ambiguous)
@@ -246,21 +249,16 @@ def superposed(moving: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def _compared(
-    reference: Structure, modes: NormalModes, aligned: Particles, row: int, true_A: np.ndarray, truth: Particles
+    motion: Motion[np.ndarray], aligned: Particles, row: int, true_A: np.ndarray, truth: Particles
 ) -> tuple[float, float, float]:
     """Of one particle: angle of the pose found from the true one, RMSD of its conformation from the true one, and the
     smallest RMSD that the modes can reach."""
     rms = lambda a, b: float(np.sqrt(((a - b) ** 2).sum(axis=1).mean()))  # noqa: E731
-    found_A = reference.coords_A + np.tensordot(aligned.require_amplitudes("this")[row], modes.vectors, axes=1)
+    found_A = motion.coordinates(aligned.require_amplitudes("this")[row])
     here_A, turn = superposed(true_A, found_A)
     pose = [euler_to_matrix(p.require_poses("this")[0][[row]])[0] for p in (aligned, truth)]
     angle = float(axes_distance_deg(pose[0] @ turn, pose[1]))
-    basis, nearest = modes.vectors.reshape(len(modes), -1), reference.coords_A
-    for _ in range(20):
-        target = superposed(true_A, nearest)[0] - reference.coords_A
-        q = np.linalg.lstsq(basis.T, target.ravel(), rcond=None)[0]
-        nearest = reference.coords_A + np.tensordot(q, modes.vectors, axes=1)
-    return angle, rms(here_A, found_A), rms(superposed(true_A, nearest)[0], nearest)
+    return angle, rms(here_A, found_A), fit_amplitudes(motion, true_A)[1]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

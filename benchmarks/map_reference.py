@@ -30,7 +30,7 @@ from continuousflex_deep.io.modes import NormalModes, read_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import Motion, StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM
 from continuousflex_deep.nma.warp import displacement_field, warp_map
@@ -156,7 +156,8 @@ def ak_aligned(
         f"pseudoatoms, {engine}": (s, network_modes(s, 12)[0].select(MODES)) for engine, (s, _) in found.items()
     }
     figures: dict[str, object] = {}
-    rest_A = conformation_errors(atoms, modes, truth, modes.vectors, 0 * truth.amplitudes)
+    true = motion_along(atoms, modes)
+    rest_A = conformation_errors(true, truth, true, 0 * truth.amplitudes)
     print(f"ak_xmipp32: lost (> {LOST_DEG:g}°); of the others median angle, shift, and RMSD of the atoms' conformation")
     for name, (structure, own) in references.items():
         started = time.perf_counter()
@@ -164,8 +165,8 @@ def ak_aligned(
         seconds = time.perf_counter() - started
         angle_deg = axes_distance_deg(euler_to_matrix(aligned.euler_deg), euler_to_matrix(truth.euler_deg))
         shift_A = np.linalg.norm(aligned.shift_A - truth.shift_A, axis=1)
-        vectors = own.vectors if structure is atoms else spread_modes(structure, own.vectors, atoms.coords_A)
-        rmsd_A = conformation_errors(atoms, modes, truth, vectors, aligned.amplitudes)
+        spread = spread_modes(structure, own.vectors, atoms.coords_A) if structure is not atoms else own.vectors
+        rmsd_A = conformation_errors(true, truth, StraightMotion(atoms.coords_A, spread), aligned.amplitudes)
         kept = angle_deg <= LOST_DEG
         row = {
             "lost": int(np.sum(~kept)),
@@ -183,14 +184,13 @@ def ak_aligned(
 
 
 def conformation_errors(
-    atoms: Structure, modes: NormalModes, truth: Particles, vectors: np.ndarray, amplitudes: np.ndarray
+    true: Motion[np.ndarray], truth: Particles, found: Motion[np.ndarray], amplitudes: np.ndarray
 ) -> np.ndarray:
-    """RMSD (n,) of the atoms, superposed, between their true conformation and that of displacements (M, N, 3) of theirs
-    with amplitudes (n, M)."""
+    """RMSD (n,) of the atoms, superposed, between their true conformation and that of another motion of theirs with
+    amplitudes (n, M)."""
     errors = []
-    for found, q in zip(amplitudes, truth.amplitudes, strict=True):
-        expected = deformed(atoms, modes.vectors, q)
-        moved = atoms.coords_A + np.tensordot(found, vectors, axes=1)
+    for ours, q in zip(amplitudes, truth.amplitudes, strict=True):
+        moved, expected = found.coordinates(ours), true.coordinates(q)
         moved, expected = moved - moved.mean(axis=0), expected - expected.mean(axis=0)
         u, _, vt = np.linalg.svd(moved.T @ expected)
         u[:, -1] *= np.sign(np.linalg.det(u @ vt))
@@ -203,7 +203,7 @@ def ak_warped(atoms: Structure, modes: NormalModes, volume: np.ndarray) -> dict[
     figures: dict[str, object] = {}
     print("AK's map moved along modes by 100 Å: correlation with the map of the moved atoms (at rest)")
     for name, q in {"7": (100, 0, 0), "8": (0, 100, 0), "9": (0, 0, 100), "7, 8 and 9": (100, 100, 100)}.items():
-        moved = deformed(atoms, modes.vectors, np.array(q, dtype=float))
+        moved = motion_along(atoms, modes).coordinates(np.array(q, dtype=float))
         expected = structure_to_map(atoms.replace_coords(moved), BOX, VOXEL_A, b_factor_A2=BLUR_A2, center=False)
         started = time.perf_counter()
         warped = warp_map(volume, VOXEL_A, atoms.coords_A, moved)
@@ -256,8 +256,8 @@ def betagal(path: Path, folder: Path) -> dict[str, object]:
 
 def betagal_swing(volume: np.ndarray, voxel_A: float, structure: Structure, own: NormalModes) -> dict[str, float]:
     """The map at both ends of a swing of 3 Å RMSD along mode 7, taken back to rest."""
-    farthest = np.array([3.0 * np.sqrt(len(structure))])
-    moved = deformed(structure, own.vectors[:1], farthest)
+    farthest = np.array([amplitude_of_rmsd(3.0, len(structure))])
+    moved = motion_along(structure, own.select(own.mode_ids[:1])).coordinates(farthest)
     started = time.perf_counter()
     there = warp_map(volume, voxel_A, structure.coords_A, moved)
     seconds = time.perf_counter() - started

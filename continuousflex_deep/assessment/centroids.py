@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 
 from continuousflex_deep.arrays import Floats, Map
-from continuousflex_deep.assessment.evaluation import conformation_rmsd_A
 from continuousflex_deep.assessment.group_maps import GroupMap
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.density import structure_to_map
@@ -43,7 +42,7 @@ from continuousflex_deep.io.fsc_table import (
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, resolution_A, shell_frequencies
@@ -117,9 +116,9 @@ def centroid_of(particles: Particles, structure: Structure, modes: NormalModes, 
     """
     amplitudes = particles.require_amplitudes(what)
     own, mean = modes.select(particles.mode_ids), amplitudes.mean(axis=0)
-    moved = structure.replace_coords(deformed(structure, own.vectors, mean))
-    spread_A = float(np.sqrt((conformation_rmsd_A(amplitudes - mean, structure, own) ** 2).mean()))
-    return Centroid(own.mode_ids, mean, moved, spread_A)
+    motion = motion_along(structure, own)
+    spread_A = float(np.sqrt((motion.rmsd_A(amplitudes, mean) ** 2).mean()))
+    return Centroid(own.mode_ids, mean, structure.replace_coords(motion.coordinates(mean)), spread_A)
 
 
 def modes_needed(groups: Iterable[GroupMap], truth: Particles | None = None) -> tuple[int, ...]:
@@ -132,7 +131,7 @@ def centroid_map(
     structure: Structure, box_px: int, voxel_A: float, b_factor_A2: float = 0.0, symmetry: str = "c1"
 ) -> Map:
     """Map (d, d, d) of a structure at a reconstruction's sampling, averaged over the symmetry imposed there."""
-    centred = structure.coords_A - structure.center_A
+    centred = structure.centred().coords_A
     turned = [structure.replace_coords(centred @ operation.T) for operation in point_group(symmetry)]
     maps = [structure_to_map(one, box_px, voxel_A, b_factor_A2=b_factor_A2) for one in turned]
     return np.asarray(np.mean(maps, axis=0), dtype=np.float32)

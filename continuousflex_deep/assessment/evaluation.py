@@ -21,7 +21,7 @@ from continuousflex_deep.io.error_table import AMPLITUDES, LABELS, amplitude_kin
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
-from continuousflex_deep.motion import without_translation
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.symmetry import nearest_mates, point_group
 
@@ -191,30 +191,22 @@ def mode_columns(particles: Particles, values: Floats, mode_ids: tuple[int, ...]
 def _amplitude_errors(
     particles: Particles, true: Particles, structure: Structure, modes: NormalModes
 ) -> dict[str, Floats]:
-    difference = _amplitude_difference(particles, true, modes.mode_ids)
-    size = np.abs(difference)
+    q, true_q = _both_amplitudes(particles, true, modes.mode_ids)
+    size = np.abs(q - true_q)
     errors = {AMPLITUDES: size.mean(axis=1)}
     errors |= {amplitude_kind(mode): size[:, i] for i, mode in enumerate(modes.mode_ids)}
-    errors["rmsd_amplitude_A"] = conformation_rmsd_A(difference, structure, modes)
+    errors["rmsd_amplitude_A"] = motion_along(structure, modes).rmsd_A(q, true_q)
     return errors
 
 
-def conformation_rmsd_A(difference: Floats, structure: Structure, modes: NormalModes) -> Floats:
-    """RMSD (n,) in Å between re-centred structures whose amplitudes differ by `difference` (n, M)."""
-    # mean over atoms of |Σ Δq·v|² is a quadratic form in Δq, so no coordinates need to be displaced
-    flat = without_translation(structure, modes.vectors).reshape(len(modes), -1)
-    gram = flat @ flat.T / modes.vectors.shape[1]
-    return np.sqrt(np.maximum(np.einsum("ni,ij,nj->n", difference, gram, difference), 0))
-
-
-def _amplitude_difference(particles: Particles, true: Particles, mode_ids: tuple[int, ...]) -> Floats:
+def _both_amplitudes(particles: Particles, true: Particles, mode_ids: tuple[int, ...]) -> tuple[Floats, Floats]:
     estimated = mode_columns(particles, particles.require_amplitudes("the comparison"), mode_ids, "the particle file")
-    return estimated - mode_columns(true, true.require_amplitudes("the comparison"), mode_ids, "the truth")
+    return estimated, mode_columns(true, true.require_amplitudes("the comparison"), mode_ids, "the truth")
 
 
 def _angle_errors(euler_deg: Floats, true_euler_deg: Floats, structure: Structure) -> dict[str, Floats]:
     first, second = euler_to_matrix(euler_deg), euler_to_matrix(true_euler_deg)
-    centred = structure.coords_A - structure.center_A
+    centred = structure.centred().coords_A
     second_moment = centred.T @ centred / len(centred)
     difference = first - second
     squared = np.einsum("nij,jk,nik->n", difference, second_moment, difference)
@@ -231,10 +223,10 @@ def _spread(found: Particles, true: Particles, mode_ids: tuple[int, ...]) -> dic
     """Errors over reported deviations, for what both sides have; particles without a positive one are left out."""
     spread: dict[str, float] = {}
     if found.amplitudes is not None and found.amplitudes_sd is not None and true.amplitudes is not None:
-        difference = _amplitude_difference(found, true, mode_ids)
+        q, true_q = _both_amplitudes(found, true, mode_ids)
         deviation = mode_columns(found, found.amplitudes_sd, mode_ids, "the particle file")
         for i, m in enumerate(mode_ids):
-            spread |= _ratio(amplitude_kind(m), difference[:, i], deviation[:, i])
+            spread |= _ratio(amplitude_kind(m), q[:, i] - true_q[:, i], deviation[:, i])
     if found.angle_sd_deg is not None and found.euler_deg is not None and true.euler_deg is not None:
         angle = rotation_distance_deg(euler_to_matrix(found.euler_deg), euler_to_matrix(true.euler_deg))
         known = found.angle_sd_deg > 0

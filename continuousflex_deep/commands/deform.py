@@ -14,6 +14,7 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.trajectories.frames import path_frames, swing_frames, swing_phases
@@ -96,12 +97,13 @@ def _parsed(text: str, modes: tuple[int, ...]) -> Floats:
 def _frames(
     structure: Structure, modes: NormalModes, points: Floats | None, options: DeformOptions
 ) -> tuple[Floats, list[Floats]]:
+    motion = motion_along(structure, modes)
     if points is not None:
         if options.n_frames == 1:
             points = points[-1:]
-        return path_frames(structure, modes.vectors, points, options.n_frames)
-    farthest = np.array([options.swing_rmsd_A * np.sqrt(len(structure))])
-    frames = swing_frames(structure, modes.vectors, farthest, options.n_frames)
+        return path_frames(motion, points, options.n_frames)
+    farthest = np.array([amplitude_of_rmsd(options.swing_rmsd_A, len(structure))])
+    frames = swing_frames(motion, farthest, options.n_frames)
     return swing_phases(options.n_frames)[:, None] * farthest, frames
 
 

@@ -4,6 +4,8 @@ import csv
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.figures.modes import save_modes
@@ -21,14 +23,14 @@ from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nma.choice import Motion, match_atoms
+from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
+from continuousflex_deep.nma.choice import Transition, match_atoms
 from continuousflex_deep.nma.mode_facts import (
     Compared,
     Inputs,
-    amplitude_of_rmsd,
     make_table,
-    motion_towards_target,
     residue_displacements,
+    transition_to_target,
 )
 from continuousflex_deep.options import ModesOptions
 from continuousflex_deep.progress import progress_bar
@@ -50,10 +52,10 @@ def run(options: ModesOptions) -> None:
     folder = _output_folder(options)
     stale = read_mode_table(folder / MODES_CSV).mode_ids if (folder / MODES_CSV).exists() else ()
     inputs = read_inputs(options)
-    motion = motion_towards_target(inputs, options)
-    table = make_table(inputs, motion, options)
-    facts = _facts(inputs, motion, table)
-    residues = residue_displacements(inputs, motion, options.swing_rmsd_A)
+    transition = transition_to_target(inputs, options)
+    table = make_table(inputs, transition, options)
+    facts = _facts(inputs, transition, table)
+    residues = residue_displacements(inputs, transition, options.swing_rmsd_A)
     print(_report(table, facts, options))
     for number in stale:
         (folder / f"mode_{number}.pdb").unlink(missing_ok=True)
@@ -83,21 +85,19 @@ def read_inputs(options: ModesOptions) -> Inputs:
         return Inputs(structure, modes, asked, None)
     target = read_structure(options.target, hydrogens=bool((structure.atomic_number == 1).any()))
     matched = match_atoms(structure, target, options.structure, options.target)
-    atoms = matched.first
-    compared = Compared(matched, structure.coords_A[atoms], modes.vectors[:, atoms], target.coords_A[matched.second])
-    return Inputs(structure, modes, asked, compared)
+    return Inputs(structure, modes, asked, Compared(structure, matched, target.coords_A[matched.second]))
 
 
-def _facts(inputs: Inputs, motion: Motion | None, table: ModeTable) -> dict[str, Any]:
+def _facts(inputs: Inputs, transition: Transition | None, table: ModeTable) -> dict[str, Any]:
     """The chosen modes and, with a target, how far they lead towards it."""
     facts: dict[str, Any] = {"chosen": list(table.chosen_ids)}
-    if motion is None or inputs.compared is None:
+    if transition is None or inputs.compared is None:
         return facts
-    along = inputs.compared.motion(table.chosen)
+    along = inputs.compared.transition(inputs.modes.select(table.chosen_ids))
     return facts | {
         "matched": inputs.compared.matched.description,
-        "rmsd_from_target_A": motion.rmsd_A,
-        "rmsd_left_by_all_modes_A": motion.rmsd_left_A,
+        "rmsd_from_target_A": transition.rmsd_A,
+        "rmsd_left_by_all_modes_A": transition.rmsd_left_A,
         "rmsd_left_by_chosen_modes_A": along.rmsd_left_A,
         "chosen_amplitudes_A": [round(float(q), 3) for q in along.amplitudes_A],
         "chosen_cumulative_overlap": float(along.cumulative[-1]),
@@ -139,9 +139,9 @@ def _write_displacements(path: Path, structure: Structure, residues: dict[str, F
 
 def _write_animations(folder: Path, inputs: Inputs, swing_rmsd_A: float) -> None:
     """mode_7.pdb …: one period of a swing along each mode."""
-    amplitude = amplitude_of_rmsd(inputs.structure, swing_rmsd_A)
+    amplitude = np.array([amplitude_of_rmsd(swing_rmsd_A, len(inputs.structure))])
     with progress_bar("animate", len(inputs.modes), unit="mode") as bar:
-        for number, vector in zip(inputs.modes.mode_ids, inputs.modes.vectors, strict=True):
-            frames = swing_frames(inputs.structure, vector[None], amplitude)
-            write_swing(folder / f"mode_{number}.pdb", inputs.structure, frames)
+        for mode in inputs.modes.mode_ids:
+            frames = swing_frames(motion_along(inputs.structure, inputs.modes.select((mode,))), amplitude)
+            write_swing(folder / f"mode_{mode}.pdb", inputs.structure, frames)
             bar.update(1)

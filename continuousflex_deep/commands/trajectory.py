@@ -15,7 +15,7 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, write_trajectory
 from continuousflex_deep.landscape.landscape import Landscape, read_landscape
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.trajectories.paths import density_of, make_trajectory
@@ -33,7 +33,7 @@ def run(options: TrajectoryOptions) -> None:
     else:
         trajectory, _ = make_trajectory(landscape, options)
     placed = placed_map(structure, options)
-    frames = [deformed(structure, modes.vectors, q) for q in trajectory.amplitudes_A]
+    frames = list(motion_along(structure, modes).coordinates(trajectory.amplitudes_A))
 
     write_trajectory(folder / "trajectory.json", trajectory)
     write_table(folder / "trajectory.csv", trajectory, landscape, structure, frames)

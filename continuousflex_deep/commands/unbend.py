@@ -15,7 +15,7 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images, write_volume
 from continuousflex_deep.landscape.merging import with_images
 from continuousflex_deep.options import UnbendOptions
-from continuousflex_deep.reconstruction.corrected import MotionBasis
+from continuousflex_deep.reconstruction.corrected import VoxelMotion
 from continuousflex_deep.reconstruction.deformation_corrected import unbend
 from continuousflex_deep.reconstruction.maps import read_reference_map
 from continuousflex_deep.reconstruction.reconstruct import (
@@ -46,8 +46,8 @@ def run(options: UnbendOptions) -> None:
         read_reference_map(options.reference, particles.box_px, particles.pixel_size_A) if options.reference else None
     )
     device = choose_device(options.device, options.threads)
-    basis = MotionBasis(structure, modes, particles.box_px, particles.pixel_size_A, device)
-    unbent = unbend(particles, basis, mode_ids, options.ctf, options.mask_diameter_A, reference, options.batch, device)
+    motion = VoxelMotion(structure, modes, particles.box_px, particles.pixel_size_A, device)
+    unbent = unbend(particles, motion, mode_ids, options.ctf, options.mask_diameter_A, reference, options.batch, device)
     write_reconstruction(folder, unbent.result, reference)
     write_volume(folder / "average.mrc", unbent.average, particles.pixel_size_A)
     facts = {

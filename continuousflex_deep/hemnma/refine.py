@@ -168,12 +168,12 @@ class Refiner:
         memory_bytes: int = 0,
     ) -> None:
         self.model, self.disc, self.field_A, self.fit = model, disc, field_A, fit
-        device, count = model.weights.device, 5 + len(model.modes)
+        device, count = model.weights.device, 5 + model.motion.n_modes
         self.prior = torch.zeros(count, device=device)
         self.prior[5:] = prior_sd_A**-2
         # the parameters to fit
         self.free = torch.arange(5 if fit == "conformation" else 0, 5 if fit == "pose" else count, device=device)
-        waves, sums = 2 * (disc.radius_px + 1), 4 + 2 * len(model.modes)
+        waves, sums = 2 * (disc.radius_px + 1), 4 + 2 * model.motion.n_modes
         numbers = len(model.weights) * (4 * waves + 3 * sums) + 3 * sums * waves**2 + 8 * count * len(disc)
         self.chunk = max(1, (memory_bytes or working_bytes(device)) // (4 * numbers))
 

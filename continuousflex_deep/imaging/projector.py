@@ -8,9 +8,8 @@ transfer estimated from the data.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from continuousflex_deep.geometry import so3_grid
 from continuousflex_deep.imaging.scattering import forward_scattering
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.motion import Motion, motion_along
 
 # numbers in the largest intermediate array: on a CPU it stays in the cache
 _TILE = {"cpu": 1 << 20, "cuda": 1 << 28}
@@ -129,51 +129,34 @@ class FrequencyDisc:
 
 @dataclass(frozen=True, eq=False)
 class PointModel:
-    """Atoms that move along modes: coords_A (A, 3) about the weighted centre, weights (A,), modes (M, A, 3).
+    """Atoms, or other points, of weights (A,), and how amplitudes along modes move them about the weighted centre."""
 
-    Modes have their net translation removed, so a deformed model stays on its weighted centre, as Xmipp's --centerPDB
-    does.
-    """
-
-    coords_A: Tensor
     weights: Tensor
-    modes: Tensor
+    motion: Motion[Tensor]
 
     @staticmethod
     def from_structure(structure: Structure, modes: NormalModes, device: torch.device | str = "cpu") -> "PointModel":
         """The all-atom model. Weights are the atoms' forward electron scattering, normalised to sum 1; the centre is
         Xmipp's, weighted by atomic number."""
-        mass = structure.weights / structure.weights.sum()
+        tensor = partial(torch.as_tensor, dtype=torch.float32, device=device)
         density = forward_scattering(structure)
-        x = structure.coords_A - structure.center_A
-        v = modes.vectors - np.einsum("a,mad->md", mass, modes.vectors)[:, None]
-        tensors = (torch.as_tensor(a, dtype=torch.float32, device=device) for a in (x, density / density.sum(), v))
-        return PointModel(*tensors)
+        return PointModel(tensor(density / density.sum()), motion_along(structure.centred(), modes).converted(tensor))
 
     def coarse_grained(self, group: Tensor) -> "PointModel":
         """One point per group (A,) of atoms (numbered from 0) at its weighted centre, moving as the centre does."""
         n = int(group.max()) + 1
         weights = self.weights.new_zeros(n).index_add_(0, group, self.weights)
 
-        def centre(values: Tensor) -> Tensor:
-            summed = values.new_zeros(n, 3).index_add_(0, group, values * self.weights[:, None])
-            return summed / weights[:, None]
+        def mean(values: Tensor) -> Tensor:
+            summed = values.new_zeros(*values.shape[:-2], n, values.shape[-1])
+            return summed.index_add_(-2, group, values * self.weights[:, None]) / weights[:, None]
 
-        modes = [centre(v) for v in self.modes]
-        return PointModel(
-            coords_A=centre(self.coords_A),
-            weights=weights,
-            modes=torch.stack(modes) if modes else self.modes.new_zeros(0, n, 3),
-        )
+        return PointModel(weights, self.motion.averaged(mean))
 
     @property
     def radius_A(self) -> float:
         """Distance of the farthest atom from the centre."""
-        return float(self.coords_A.norm(dim=1).max())
-
-    def deformed(self, amplitudes: Tensor) -> Tensor:
-        """Coordinates (B, A, 3) for amplitudes (B, M)."""
-        return self.coords_A + (amplitudes @ self.modes.flatten(1)).unflatten(1, self.coords_A.shape)
+        return float(self.motion.rest_A.norm(dim=1).max())
 
 
 def require_symmetric(model: PointModel, symmetry: Tensor, name: str) -> None:
@@ -192,7 +175,7 @@ def symmetry_correlation(model: PointModel, symmetry: Tensor, rings: int = 6) ->
     field_A = 2.5 * model.radius_A
     views = torch.as_tensor(so3_grid(60.0), dtype=torch.float32, device=symmetry.device)
     disc = FrequencyDisc(rings, symmetry.device)
-    flat, rest = views.new_zeros(len(views), 2), views.new_zeros(len(views), len(model.modes))
+    flat, rest = views.new_zeros(len(views), 2), views.new_zeros(len(views), model.motion.n_modes)
     seen = [project(model, disc, field_A, views @ s, flat, rest) for s in symmetry]
     power = [(p.abs() ** 2).sum(dim=1).sqrt() for p in seen]
     first = seen[0]  # the group's first element is the identity
@@ -208,7 +191,7 @@ def project(
 
     The displacement is where the particle is: minus the shift of conventions.md, which moves it back.
     """
-    seen = model.deformed(amplitudes) @ rotation[:, :2].transpose(1, 2)
+    seen = model.motion.coordinates(amplitudes) @ rotation[:, :2].transpose(1, 2)
     waves = _waves(seen + shift_A[:, None], disc, field_A)
     return _sums(model.weights.expand(len(seen), 1, -1).transpose(1, 2), waves, disc)[:, 0]
 
@@ -224,11 +207,12 @@ def project_with_jacobian(
 ) -> tuple[Tensor, Tensor]:
     """`project`, and its derivatives (B, 5 + M, n) complex by rotation vector (rad, applied from the left),
     displacement (Å), amplitudes; without along_modes those (B, 5, n) of the pose alone."""
-    seen = model.deformed(amplitudes) @ rotation.transpose(1, 2)
+    seen = model.motion.coordinates(amplitudes) @ rotation.transpose(1, 2)
     motions = [torch.ones_like(seen[..., :1]), seen]
     if along_modes:
-        moved = model.modes.transpose(0, 1).flatten(0, 1) @ rotation[:, :2].transpose(1, 2)
-        motions.append(moved.reshape(len(seen), len(model.weights), -1))
+        # a derivative that is the same for all conformations stays (A·M, 3); each rotation multiplies it
+        along = model.motion.derivative(amplitudes).transpose(-3, -2).flatten(-3, -2)
+        motions.append((along @ rotation[:, :2].transpose(1, 2)).reshape(len(seen), len(model.weights), -1))
     weightings = torch.cat(motions, dim=2) * model.weights[:, None]
     sums = _sums(weightings, _waves(seen[..., :2] + shift_A[:, None], disc, field_A), disc)
     one, sx, sy, sz = sums[:, :4].unbind(dim=1)

@@ -34,6 +34,7 @@ from continuousflex_deep.imaging.scattering import Scatterer, project, projectio
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.motion import Motion, motion_along
 from continuousflex_deep.options import SimulateOptions
 from continuousflex_deep.particles import Ctf, Particles
 
@@ -43,10 +44,11 @@ _TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth doe
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
-    """A structure ready to be deformed and projected."""
+    """A structure ready to be deformed and projected; motion: about its weighted centre."""
 
     structure: Structure
     modes: NormalModes
+    motion: Motion[Floats]
     atoms: list[Scatterer]
 
 
@@ -68,9 +70,10 @@ def prepare(options: SimulateOptions) -> Simulator:
         raise InputError(
             f"the final box is {final} px, expected 2 to {options.box_px} px, the box of the images as simulated"
         )
-    extent = np.linalg.norm(structure.coords_A - structure.center_A, axis=1).max()
+    motion = motion_along(structure.centred(), modes)
+    extent = np.linalg.norm(motion.rest_A, axis=1).max()
     require_fits(float(extent) + options.shift_range_px * options.pixel_size_A, options.box_px, options.pixel_size_A)
-    return Simulator(structure, modes, scatterers(structure, options.b_factor_A2))
+    return Simulator(structure, modes, motion, scatterers(structure, options.b_factor_A2))
 
 
 def draw_truth(options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, pilot: bool = False) -> Particles:
@@ -120,10 +123,8 @@ def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: i
     """
     euler, shift = truth.require_poses("simulation")
     amplitudes = truth.require_amplitudes("simulation")
-    structure, rotation = simulator.structure, euler_to_matrix(euler[row])
-    coords = structure.coords_A + np.tensordot(amplitudes[row], simulator.modes.vectors, axes=1)
-    coords = coords - (structure.weights @ coords) / structure.weights.sum()
-    xy = coords @ rotation[:2].T - shift[row]  # the shift moves the image back to the centre
+    # the shift moves the image back to the centre
+    xy = simulator.motion.coordinates(amplitudes[row]) @ euler_to_matrix(euler[row])[:2].T - shift[row]
     reach_px = int(np.ceil(np.abs(xy).max() / pixel_size_A)) + 2
     if 2 * reach_px <= box_px:
         return projection_transform(simulator.atoms, torch.as_tensor(xy), box_px, pixel_size_A)

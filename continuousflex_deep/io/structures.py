@@ -54,6 +54,10 @@ class Structure:
             raise InputError(f"coordinates of shape {coords_A.shape} for a structure of shape {self.coords_A.shape}")
         return dataclasses.replace(self, coords_A=coords_A)
 
+    def centred(self) -> "Structure":
+        """The same atoms about their weighted centre."""
+        return self.replace_coords(self.coords_A - self.center_A)
+
     @property
     def center_A(self) -> Floats:
         """The weighted centre (3,), on which every deformed structure is re-centred (Xmipp's --centerPDB)."""

@@ -16,6 +16,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.messages import note
+from continuousflex_deep.motion import Motion
 from continuousflex_deep.nma.chains import pair_equal_chains, plain_residue_names
 from continuousflex_deep.nma.network import rigid_motions
 from continuousflex_deep.nma.superposition import superpose
@@ -137,10 +138,10 @@ def _some(names: NDArray[np.object_]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class Transition:
     """How M modes take a structure towards another conformation, over n matched atoms.
 
-    amplitudes_A (M,): q of all modes together, with the pose, that leave the smallest RMSD; a displacement is q·v.
+    amplitudes_A (M,): q of all modes together, with the pose, that leave the smallest RMSD.
     overlap (M,), from 0 to 1: the cosine between each mode and the difference.
     cumulative (M,): the part of the difference's length that this mode and those before it can express.
     rmsd_A: before moving; rmsd_left_A: after moving along all modes. difference_A (n, 3): the difference itself.
@@ -154,8 +155,8 @@ class Motion:
     difference_A: Floats
 
 
-def find_motion(coords_A: Floats, vectors: Floats, target_A: Floats) -> Motion:
-    """The motion along modes (M, n, 3) from coords_A (n, 3) towards target_A (n, 3), the same atoms in order.
+def find_transition(motion: Motion[Floats], target_A: Floats) -> Transition:
+    """The transition of n atoms that move along M modes towards target_A (n, 3), the same atoms in order.
 
     Overlap and cumulative overlap are those of the literature: the target is superposed on the structure, and the
     difference compared with each mode, and with the span of the first ones. Of modes of more atoms than the n matched
@@ -164,24 +165,23 @@ def find_motion(coords_A: Floats, vectors: Floats, target_A: Floats) -> Motion:
     size, for a target that the modes can express; with all atoms matched they then are the projections v·D.
     Raises InputError where the atoms are too few for so many modes.
     """
-    if coords_A.size < len(vectors) + 6:
+    coords_A, n_modes = motion.rest_A, motion.n_modes
+    if coords_A.size < n_modes + 6:
         raise InputError(
-            f"{len(coords_A)} matched atoms do not determine {len(vectors)} amplitudes; give a more complete target, "
+            f"{len(coords_A)} matched atoms do not determine {n_modes} amplitudes; give a more complete target, "
             "or name fewer modes"
         )
     difference = superpose(target_A, coords_A) - coords_A
-    rigid = rigid_motions(coords_A)
-    flat = vectors.reshape(len(vectors), -1)
-    internal = flat - (flat @ rigid) @ rigid.T
+    internal = _internal(motion)
     length, lengths = np.linalg.norm(difference), np.linalg.norm(internal, axis=1)
     if length < 1e-6 * np.sqrt(len(coords_A)):
-        overlap = cumulative = np.zeros(len(vectors))
+        overlap = cumulative = np.zeros(n_modes)
     else:
         safe = np.where(lengths > 1e-9, lengths, 1.0)  # a mode that does not move the matched atoms
         overlap = np.abs(internal @ difference.ravel()) / (safe * length)
         cumulative = _cumulative(internal, difference.ravel() / length)
-    amplitudes, left_A = fit_amplitudes(coords_A, vectors, target_A)
-    return Motion(
+    amplitudes, left_A = fit_amplitudes(motion, target_A)
+    return Transition(
         amplitudes_A=amplitudes,
         overlap=np.minimum(overlap, 1.0),
         cumulative=cumulative,
@@ -191,26 +191,35 @@ def find_motion(coords_A: Floats, vectors: Floats, target_A: Floats) -> Motion:
     )
 
 
-def fit_amplitudes(coords_A: Floats, vectors: Floats, target_A: Floats) -> tuple[Floats, float]:
-    """Amplitudes (M,) in Å along modes (M, n, 3), and the RMSD in Å that they leave from target_A (n, 3) in its best
+def fit_amplitudes(motion: Motion[Floats], target_A: Floats) -> tuple[Floats, float]:
+    """Amplitudes (M,) in Å of a motion of n atoms, and the RMSD in Å that they leave from target_A (n, 3) in its best
     pose.
 
     Gauss-Newton steps: the target is superposed on the structure as moved so far, and what is left is expressed by
     modes and small rigid motions (least squares).
     """
-    flat = vectors.reshape(len(vectors), -1).T
-    amplitudes = np.zeros(len(vectors))
+    amplitudes = np.zeros(motion.n_modes)
     for _ in range(_STEPS):
-        moved = coords_A + (flat @ amplitudes).reshape(-1, 3)
+        moved = motion.coordinates(amplitudes)
         residual = (superpose(target_A, moved) - moved).ravel()
-        both = np.concatenate([flat, rigid_motions(moved)], axis=1)
+        both = np.concatenate([_rows(motion.derivative(amplitudes)).T, rigid_motions(moved)], axis=1)
         step = np.linalg.lstsq(both, residual, rcond=1e-8)[0][: len(amplitudes)]
         amplitudes = amplitudes + step
-        if np.abs(step).max() < _CONVERGED_A * np.sqrt(len(coords_A)):
+        if np.abs(step).max() < _CONVERGED_A * np.sqrt(len(moved)):
             break
-    moved = coords_A + (flat @ amplitudes).reshape(-1, 3)
+    moved = motion.coordinates(amplitudes)
     left = superpose(target_A, moved) - moved
-    return amplitudes, float(np.linalg.norm(left) / np.sqrt(len(coords_A)))
+    return amplitudes, float(np.linalg.norm(left) / np.sqrt(len(moved)))
+
+
+def _internal(motion: Motion[Floats]) -> Floats:
+    """The modes at rest, without rigid motions, as rows (M, 3n)."""
+    rows, rigid = _rows(motion.derivative(np.zeros(motion.n_modes))), rigid_motions(motion.rest_A)
+    return rows - (rows @ rigid) @ rigid.T
+
+
+def _rows(directions: Floats) -> Floats:
+    return directions.reshape(len(directions), -1)
 
 
 def _cumulative(rows: Floats, direction: Floats) -> Floats:
@@ -223,19 +232,17 @@ def _cumulative(rows: Floats, direction: Floats) -> Floats:
 # -------------------------------------------------------------------------------------------------------------- choice
 
 
-def suggest_by_motion(
-    coords_A: Floats, vectors: Floats, target_A: Floats, collective: Booleans, explained: float
+def suggest_by_transition(
+    motion: Motion[Floats], target_A: Floats, collective: Booleans, explained: float
 ) -> Integers:
-    """Rows of the fewest modes (M, n, 3), in order, that hold the share `explained` (0 to 1) of what all collective
+    """Rows of the fewest of M modes, in order, that hold the share `explained` (0 to 1) of what all collective
     ones hold of the squared difference.
 
     Modes are taken one by one, each time the one that adds most. For orthogonal modes no smaller set does as well.
     """
     rows = np.flatnonzero(collective)
-    difference = superpose(target_A, coords_A) - coords_A
-    rigid = rigid_motions(coords_A)
-    flat = vectors[rows].reshape(len(rows), -1)
-    left = flat - (flat @ rigid) @ rigid.T
+    difference = superpose(target_A, motion.rest_A) - motion.rest_A
+    left = _internal(motion)[rows]
     rest = difference.ravel() / max(float(np.linalg.norm(difference)), 1e-12)
     total = float(_cumulative(left, rest)[-1] ** 2)
     chosen: list[int] = []

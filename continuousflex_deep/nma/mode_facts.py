@@ -4,19 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from continuousflex_deep.arrays import Booleans, Floats, Integers
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.mode_table import ModeTable
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import Motion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.choice import (
     Matched,
-    Motion,
+    Transition,
     collective_modes,
-    find_motion,
+    find_transition,
     suggest_by_energy,
-    suggest_by_motion,
+    suggest_by_transition,
 )
 from continuousflex_deep.nma.network import collectivity, mode_scores
 from continuousflex_deep.options import ModesOptions
@@ -26,16 +26,19 @@ _LEAST_RMSD_A = 0.01  # between conformations; files round coordinates to 0.001 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """The n atoms shared with a target: coords_A and target_A (n, 3), vectors (M, n, 3) of the modes."""
+    """A structure whose n atoms `matched` are shared with a target, where they are at target_A (n, 3)."""
 
+    structure: Structure
     matched: Matched
-    coords_A: Floats
-    vectors: Floats
     target_A: Floats
 
-    def motion(self, rows: Booleans | slice = slice(None)) -> Motion:
-        """The motion along some of the modes, or all."""
-        return find_motion(self.coords_A, self.vectors[rows], self.target_A)
+    def motion(self, modes: NormalModes) -> Motion[Floats]:
+        """The motion of the shared atoms along modes of the structure."""
+        return motion_along(self.structure, modes).select(self.matched.first)
+
+    def transition(self, modes: NormalModes) -> Transition:
+        """The way to the target along modes of the structure."""
+        return find_transition(self.motion(modes), self.target_A)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,23 +51,23 @@ class Inputs:
     compared: Compared | None
 
 
-def motion_towards_target(inputs: Inputs, options: ModesOptions) -> Motion | None:
-    """The motion along all modes towards the target; InputError where there is none."""
+def transition_to_target(inputs: Inputs, options: ModesOptions) -> Transition | None:
+    """The way to the target along all modes, None without a target; InputError where the target is the structure."""
     if inputs.compared is None:
         return None
-    motion = inputs.compared.motion()
-    if motion.rmsd_A < _LEAST_RMSD_A:
+    transition = inputs.compared.transition(inputs.modes)
+    if transition.rmsd_A < _LEAST_RMSD_A:
         raise InputError(
             f"--target: '{options.target}' is the conformation of '{options.structure}' itself (RMSD "
-            f"{motion.rmsd_A:.4f} Å once superposed, expected at least {_LEAST_RMSD_A:g} Å); give another one, or "
+            f"{transition.rmsd_A:.4f} Å once superposed, expected at least {_LEAST_RMSD_A:g} Å); give another one, or "
             "leave the target out"
         )
-    return motion
+    return transition
 
 
-def make_table(inputs: Inputs, motion: Motion | None, options: ModesOptions) -> ModeTable:
+def make_table(inputs: Inputs, transition: Transition | None, options: ModesOptions) -> ModeTable:
     """The facts of each mode, and which are chosen: those asked for, or those suggested."""
-    modes, structure = inputs.modes, inputs.structure
+    modes = inputs.modes
     kappa = collectivity(modes.vectors) if modes.collectivity is None else modes.collectivity
     score = mode_scores(kappa) if modes.score is None else modes.score
     columns: dict[str, Floats] = {}
@@ -72,14 +75,13 @@ def make_table(inputs: Inputs, motion: Motion | None, options: ModesOptions) -> 
         columns["energy"] = modes.eigenvalues / modes.eigenvalues[0]
     columns |= {"collectivity": kappa, "score": score}
     columns["largest_displacement_A"] = np.array([
-        np.linalg.norm(_displacement(structure, vector, options.swing_rmsd_A), axis=1).max()
-        for vector in modes.vectors
+        np.linalg.norm(_displacement(inputs, mode, options.swing_rmsd_A), axis=1).max() for mode in modes.mode_ids
     ])  # fmt: skip
-    if motion is not None:
+    if transition is not None:
         columns |= {
-            "overlap": motion.overlap,
-            "amplitude_A": motion.amplitudes_A,
-            "cumulative_overlap": motion.cumulative,
+            "overlap": transition.overlap,
+            "amplitude_A": transition.amplitudes_A,
+            "cumulative_overlap": transition.cumulative,
         }
     if inputs.asked:
         chosen = np.isin(modes.mode_ids, inputs.asked)
@@ -89,7 +91,7 @@ def make_table(inputs: Inputs, motion: Motion | None, options: ModesOptions) -> 
     return ModeTable(modes.mode_ids, chosen, columns)
 
 
-def residue_displacements(inputs: Inputs, motion: Motion | None, swing_rmsd_A: float) -> dict[str, Floats]:
+def residue_displacements(inputs: Inputs, transition: Transition | None, swing_rmsd_A: float) -> dict[str, Floats]:
     """How far each residue's atoms move (root mean square over them), by column, each (R,) in Å.
 
     One column a mode, at the end of its swing, and, with a target, the difference from it (NaN where it lacks the
@@ -99,11 +101,11 @@ def residue_displacements(inputs: Inputs, motion: Motion | None, swing_rmsd_A: f
     residue = structure.residue_index
     everything = np.arange(len(structure))
     columns = {
-        f"mode_{number}_A": _rms_by_residue(residue, everything, _displacement(structure, vector, swing_rmsd_A))
-        for number, vector in zip(inputs.modes.mode_ids, inputs.modes.vectors, strict=True)
+        f"mode_{mode}_A": _rms_by_residue(residue, everything, _displacement(inputs, mode, swing_rmsd_A))
+        for mode in inputs.modes.mode_ids
     }
-    if motion is not None and inputs.compared is not None:
-        columns["target_A"] = _rms_by_residue(residue, inputs.compared.matched.first, motion.difference_A)
+    if transition is not None and inputs.compared is not None:
+        columns["target_A"] = _rms_by_residue(residue, inputs.compared.matched.first, transition.difference_A)
     return columns
 
 
@@ -113,14 +115,10 @@ def _rms_by_residue(residue: Integers, atoms: Integers, displacement: Floats) ->
     return np.asarray(np.sqrt(np.where(count > 0, total / np.maximum(count, 1), np.nan)))
 
 
-def _displacement(structure: Structure, vector: Floats, rmsd_A: float) -> Floats:
-    """Displacement (N, 3) along a mode (N, 3) at this RMSD."""
-    return deformed(structure, vector[None], amplitude_of_rmsd(structure, rmsd_A)) - structure.coords_A
-
-
-def amplitude_of_rmsd(structure: Structure, rmsd_A: float) -> Floats:
-    """q (1,) of a motion of this RMSD: RMSD · √atoms (docs/conventions.md)."""
-    return np.array([rmsd_A * np.sqrt(len(structure))])
+def _displacement(inputs: Inputs, mode: int, rmsd_A: float) -> Floats:
+    """Displacement (N, 3) along a mode at this RMSD."""
+    motion = motion_along(inputs.structure, inputs.modes.select((mode,)))
+    return motion.displacements(np.array([amplitude_of_rmsd(rmsd_A, len(inputs.structure))]))
 
 
 def _suggested(
@@ -131,4 +129,4 @@ def _suggested(
     if found is None:
         return suggest_by_energy(energy, score, collective, options.max_energy)
     share = options.explained_percent / 100
-    return suggest_by_motion(found.coords_A, found.vectors, found.target_A, collective, share)
+    return suggest_by_transition(found.motion(inputs.modes), found.target_A, collective, share)

@@ -90,7 +90,8 @@ class SimulatedImages:
     def digest(self) -> str:
         """Identifies the structure and modes."""
         digest = hashlib.sha256()
-        for tensor in (self.model.coords_A, self.model.weights, self.model.modes):
+        motion = self.model.motion
+        for tensor in (motion.rest_A, self.model.weights, *motion.parameters.values()):
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()
 
@@ -173,7 +174,7 @@ def _optics(particles: Particles, disc: FrequencyDisc, field_A: float) -> Tensor
 
 def _amplitudes(particles: Particles, model: PointModel, device: torch.device) -> Tensor:
     if particles.amplitudes is None:
-        return torch.zeros(len(particles), len(model.modes), device=device)
+        return torch.zeros(len(particles), model.motion.n_modes, device=device)
     return _tensor(particles.amplitudes, device)
 
 

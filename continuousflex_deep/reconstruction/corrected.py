@@ -2,8 +2,8 @@
 
 A particle with deformation u_i shows at image position Π R_i (x + u_i(x)) what is at x in the reference. The filtered
 image h_i is therefore summed there, V(x) = Σ_i h_i(Π R_i (x + u_i(x))) / D³. This is back-projection along rays that
-are bent by the particle's own deformation, as in local reconstructions in tomography. u_i is the particle's combination
-of normal modes, known at the atoms, extended smoothly to all positions (nma/warp.py), re-centred as in the projector.
+are bent by the particle's own deformation, as in local reconstructions in tomography. u_i is the motion of the
+particle's atoms (motion.py), extended smoothly to all positions (nma/warp.py).
 
 The filter is that of the least-squares reconstruction without motion (fourier.py): each sample CTF·I of an image's
 transform is divided by Σ CTF² at its position in Fourier space, interpolated with the weights of the insertion. Without
@@ -15,15 +15,18 @@ FSC between them measures what is reproducible, not what is free of reference bi
 the images in the alignment (align --finest-resolution-A) cannot come from the reference.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from continuousflex_deep.arrays import Floats, Singles
 from continuousflex_deep.geometry import euler_to_matrix
-from continuousflex_deep.io.modes import NormalModes, require_same_atoms
+from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.motion import StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.warp import atoms_reach_A, displacement_field
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
@@ -35,44 +38,44 @@ _LEAST_REACH_A = 4.0  # modes are assumed to be smooth over this distance: neigh
 _VALUES_AT_ONCE = 3_000_000
 
 
-class MotionBasis:
-    """Positions of the voxels of a map (d, d, d) within its inscribed sphere, linear in the amplitudes: (v, 3) in Å
-    from voxel d//2 at rest, and the field (v, 3) of each mode for an amplitude of 1 Å."""
+class VoxelMotion:
+    """Positions of the v voxels of a map (d, d, d) within its inscribed sphere, in Å from voxel d//2, as they move with
+    the atoms: on the straight lines along which the atoms leave the structure at rest, extended smoothly to all
+    positions."""
 
     def __init__(
         self, structure: Structure, modes: NormalModes, box_px: int, pixel_size_A: float, device: torch.device | str
     ) -> None:
-        require_same_atoms(modes, len(structure))
         axis = np.arange(box_px) - box_px // 2
         z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
         self.inside = x**2 + y**2 + z**2 < (box_px / 2) ** 2
         self.places_A = np.stack([x[self.inside], y[self.inside], z[self.inside]], axis=1) * pixel_size_A
-        coords = structure.coords_A - structure.center_A
-        centred = modes.vectors - (structure.weights @ modes.vectors / structure.weights.sum())[:, None, :]
-        scale = _PROBE_A * len(structure) ** 0.5
-        reach_A = max(_LEAST_REACH_A, atoms_reach_A(coords))
-        moved = [displacement_field(coords, coords + scale * v, reach_A) for v in centred]
-        fields = [field.at(self.places_A) / scale for field in moved]
-        parts = [self.places_A, *fields]
-        self._parts = torch.as_tensor(np.concatenate(parts, axis=1).T, dtype=torch.float32, device=device)
+        atoms = motion_along(structure.centred(), modes)
+        at_rest = atoms.derivative(np.zeros(atoms.n_modes))
+        probe = amplitude_of_rmsd(_PROBE_A, len(structure))
+        reach_A = max(_LEAST_REACH_A, atoms_reach_A(atoms.rest_A))
+        fields = np.empty((atoms.n_modes, *self.places_A.shape))
+        for field, v in zip(fields, at_rest, strict=True):
+            moved = displacement_field(atoms.rest_A, atoms.rest_A + probe * v, reach_A)
+            field[:] = moved.at(self.places_A) / probe
+        self._tensor = partial(torch.as_tensor, dtype=torch.float32, device=device)
+        self._parts = self._tensor(StraightMotion(self.places_A, fields).view_parts())
 
     def __len__(self) -> int:
         return len(self.places_A)
 
     def seen_A(self, rotations: Floats, amplitudes: Floats) -> Tensor:
         """Positions of the voxels (n, 2, v) in images of particles with rotations (n, 3, 3) and amplitudes (n, M)."""
-        weights = np.concatenate([np.ones((len(amplitudes), 1)), amplitudes], axis=1)
-        seen = np.einsum("nij,nm->nimj", rotations[:, :2], weights).reshape(len(amplitudes), 2, -1)
-        return torch.as_tensor(seen, dtype=torch.float32, device=self._parts.device) @ self._parts
+        return self._tensor(StraightMotion.view_weights(rotations[:, :2], amplitudes)) @ self._parts
 
 
 class MotionCorrected:
     """The sums of a deformation-corrected reconstruction, with the weights of the plain one of the same particles."""
 
-    def __init__(self, plain: SliceAccumulator, basis: MotionBasis) -> None:
-        self.plain, self.basis = plain, basis
+    def __init__(self, plain: SliceAccumulator, motion: VoxelMotion) -> None:
+        self.plain, self.motion = plain, motion
         self._inverse = plain.inverse_weight()
-        self._sum = torch.zeros(len(basis), device=plain.device)
+        self._sum = torch.zeros(len(motion), device=plain.device)
         padded, grid = plain.padded_px, plain.grid
         fine = _FINER * padded
         attenuation = torch.sinc(grid.frequency / fine).prod(dim=1) ** 2  # by the interpolation
@@ -83,7 +86,7 @@ class MotionCorrected:
 
     def add(self, particles: Particles, amplitudes: Floats, ctf: bool) -> None:
         """Add particles with poses and these amplitudes (n, M)."""
-        step = max(1, _VALUES_AT_ONCE // len(self.basis))
+        step = max(1, _VALUES_AT_ONCE // len(self.motion))
         for start in range(0, len(particles), step):
             rows = np.arange(start, min(start + step, len(particles)))
             self._add(particles.select(rows), amplitudes[rows], ctf)
@@ -94,7 +97,7 @@ class MotionCorrected:
         images = torch.from_numpy(read_images(particles))
         samples = self.plain.weighted_samples(images, shift_A, particles.ctf if ctf else None, particles.phase_flipped)
         filtered = self._image(samples * self._inverse_at(rotations) * self._filter)
-        seen = self.basis.seen_A(rotations, amplitudes) / (self.plain.pixel_size_A / _FINER)
+        seen = self.motion.seen_A(rotations, amplitudes) / (self.plain.pixel_size_A / _FINER)
         reach = (filtered.shape[-1] - 1) / 2
         grid = (seen / reach).permute(0, 2, 1)[:, None]  # x, y between -1 and 1
         taken = torch.nn.functional.grid_sample(filtered[:, None], grid, align_corners=True, padding_mode="zeros")
@@ -117,6 +120,6 @@ class MotionCorrected:
 
     def volume(self) -> Singles:
         """The map (d, d, d), 0 outside the inscribed sphere."""
-        out = np.zeros(self.basis.inside.shape, dtype=np.float32)
-        out[self.basis.inside] = self._sum.cpu().numpy()
+        out = np.zeros(self.motion.inside.shape, dtype=np.float32)
+        out[self.motion.inside] = self._sum.cpu().numpy()
         return out

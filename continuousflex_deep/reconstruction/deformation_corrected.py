@@ -9,7 +9,7 @@ from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
-from continuousflex_deep.reconstruction.corrected import MotionBasis, MotionCorrected
+from continuousflex_deep.reconstruction.corrected import MotionCorrected, VoxelMotion
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, masked_fsc, shell_filter, signal_to_noise
 from continuousflex_deep.reconstruction.halves import half_sets
@@ -27,7 +27,7 @@ class Unbent:
 
 def unbend(
     particles: Particles,
-    basis: MotionBasis,
+    motion: VoxelMotion,
     mode_ids: tuple[int, ...],
     ctf: bool = True,
     mask_diameter_A: float = 0.0,
@@ -35,7 +35,7 @@ def unbend(
     batch: int = 64,
     device: torch.device | str = "cpu",
 ) -> Unbent:
-    """The map of the reference's conformation from particles with poses and amplitudes along the basis' modes.
+    """The map of the reference's conformation from particles with poses and amplitudes along the motion's modes.
 
     reference (d, d, d) is at the images' sampling. Raises InputError for too few particles and unreadable images.
     """
@@ -54,7 +54,7 @@ def unbend(
                 images = torch.from_numpy(read_images(some))
                 sums.add(images, euler_to_matrix(euler_deg), shift_A, some.ctf if ctf else None, some.phase_flipped)
                 bar.update(len(part))
-            corrected = MotionCorrected(sums, basis)
+            corrected = MotionCorrected(sums, motion)
             for part in _batches(rows, batch):
                 corrected.add(particles.select(part), amplitudes[part], ctf)
                 bar.update(len(part))

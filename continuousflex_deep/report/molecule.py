@@ -14,7 +14,7 @@ from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, require_of_landscape
-from continuousflex_deep.motion import without_translation
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.report.packing import Pack
 
 MOST_ATOMS = 20_000  # shown; more would neither move fluently nor be told apart
@@ -24,18 +24,18 @@ _TRAJECTORY, FRAMES = "trajectory.json", "frames.pdb"
 
 
 def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: Pack) -> dict[str, Any]:
-    """The atoms shown, S of them, at rest (S, 3), their displacements per unit of amplitude (M, S, 3), and what an RMSD
-    is computed by: rmsd_A² = qᵀ·gram·q, over all atoms.
+    """The atoms shown, S of them, at rest (S, 3), the parameters of their motion, by which static/motion.js moves them
+    as motion.py does, and what an RMSD is computed by: rmsd_A² = qᵀ·gram·q, over all atoms.
 
-    The weighted centre is the origin, and modes do not move it, as in every deformed structure (docs/conventions.md).
+    The weighted centre is the origin.
     """
     shown = shown_atoms(structure)
-    vectors = without_translation(structure, modes.vectors)
-    flat = vectors.reshape(len(modes), -1)
+    motion = motion_along(structure.centred(), modes)
+    moving = motion.select(shown)
     return _atoms_content(Path(path).name, structure, shown) | {
-        "coordinates": pack.array((structure.coords_A - structure.center_A)[shown].astype(np.float32)),
-        "vectors": pack.array(vectors[:, shown].astype(np.float32)),
-        "gram": (flat @ flat.T / len(structure)).tolist(),
+        "coordinates": pack.array(moving.rest_A.astype(np.float32)),
+        **{name: pack.array(array.astype(np.float32)) for name, array in moving.parameters.items()},
+        "gram": motion.gram.tolist(),
         "modes": list(modes.mode_ids),
     }
 

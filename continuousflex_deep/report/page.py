@@ -18,6 +18,7 @@ _SCRIPTS = (
     "basics.js",
     "tables.js",
     "charts.js",
+    "motion.js",
     "molecule.js",
     "selection.js",
     "landscape.js",

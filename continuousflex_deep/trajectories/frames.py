@@ -1,11 +1,9 @@
-"""Coordinates of a structure that swings along normal modes, and their files for molecular viewers."""
-
+"""Coordinates of a structure that swings along normal modes or moves along a path of amplitudes."""
 
 import numpy as np
 
 from continuousflex_deep.arrays import Floats
-from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import Motion
 
 SWING_FRAMES = 20
 
@@ -15,15 +13,13 @@ def swing_phases(n_frames: int = SWING_FRAMES) -> Floats:
     return np.asarray(np.sin(2 * np.pi * np.arange(n_frames) / n_frames))
 
 
-def swing_frames(
-    structure: Structure, vectors: Floats, amplitudes_A: Floats, n_frames: int = SWING_FRAMES
-) -> list[Floats]:
+def swing_frames(motion: Motion[Floats], amplitudes_A: Floats, n_frames: int = SWING_FRAMES) -> list[Floats]:
     """One period of a swing as n_frames coordinate sets (N, 3) in Å.
 
-    Frame k is displaced by amplitudes_A (M,) · sin(2πk / n_frames) along modes (M, N, 3): the first one is the
-    structure itself, both ends of the swing follow, and the last one leads back to the first.
+    Frame k has the amplitudes amplitudes_A (M,) · sin(2πk / n_frames): the first one is the structure itself, both ends
+    of the swing follow, and the last one leads back to the first.
     """
-    return [deformed(structure, vectors, np.asarray(amplitudes_A) * phase) for phase in swing_phases(n_frames)]
+    return list(motion.coordinates(swing_phases(n_frames)[:, None] * amplitudes_A))
 
 
 def equal_steps(points: Floats, n: int) -> Floats:
@@ -37,8 +33,8 @@ def equal_steps(points: Floats, n: int) -> Floats:
     return np.stack([np.interp(steps, along, column) for column in points.T], axis=1)
 
 
-def path_frames(structure: Structure, vectors: Floats, points_A: Floats, n_frames: int) -> tuple[Floats, list[Floats]]:
-    """Amplitudes (n_frames, M) at equal steps along a path of points_A (P, M) from the first to the last one, and the
-    coordinate sets (N, 3) displaced by them along modes (M, N, 3). A single point is one frame."""
+def path_frames(motion: Motion[Floats], points_A: Floats, n_frames: int) -> tuple[Floats, list[Floats]]:
+    """Amplitudes (n_frames, M) at equal steps along a path of points_A (P, M) from the first to the last one, and their
+    coordinate sets (N, 3). A single point is one frame."""
     amplitudes = equal_steps(points_A, n_frames)
-    return amplitudes, [deformed(structure, vectors, q) for q in amplitudes]
+    return amplitudes, list(motion.coordinates(amplitudes))

@@ -1,6 +1,7 @@
 """Normal modes and their structure, as a viewer shows them: a few thousand atoms, and how far each residue moves."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from continuousflex_deep.io.mode_table import MODES_CSV, ModeTable, read_mode_ta
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.motion import without_translation
+from continuousflex_deep.motion import Motion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.trajectories.frames import swing_frames
 
 # more atoms than these are not drawn: they would hide each other, and the motion would no longer be fluid
@@ -21,51 +22,55 @@ MOST_SHOWN = 2000
 
 @dataclass(frozen=True, eq=False)
 class ModesData:
-    """A structure of N atoms and R residues with M modes (M, N, 3), re-centred as every deformed structure is.
+    """A structure of N atoms and R residues, and how amplitudes along M modes, those of the table, move its atoms.
 
     shown (S,): indices of the atoms to draw; bonds (B, 2): pairs of positions in ``shown`` that are joined by a line.
     """
 
     structure: Structure
-    vectors: Floats
+    motion: Motion[Floats]
     table: ModeTable
     shown: Integers
     bonds: Integers
 
-    def row(self, mode: int) -> int:
-        """Where in the arrays a mode is."""
-        return self.table.mode_ids.index(mode)
+    @cached_property
+    def shown_motion(self) -> Motion[Floats]:
+        """The motion of the shown atoms."""
+        return self.motion.select(self.shown)
 
     def amplitude_A(self, rmsd_A: float) -> float:
-        """The amplitude q of a motion of this RMSD: RMSD · √N (docs/conventions.md)."""
-        return float(rmsd_A * np.sqrt(len(self.structure)))
+        """The amplitude q of a motion of this RMSD along one mode."""
+        return amplitude_of_rmsd(rmsd_A, len(self.structure))
 
-    def shown_motion(self, mode: int) -> tuple[Floats, Floats]:
-        """Coordinates (S, 3) and the mode's displacements (S, 3) of the shown atoms, per unit of RMSD, in Å."""
-        return self.structure.coords_A[self.shown], self.vectors[self.row(mode)][self.shown] * self.amplitude_A(1.0)
+    def amplitudes_A(self, mode_ids: tuple[int, ...], along: Floats) -> Floats:
+        """Amplitudes (M,) along all modes, of those along some of them and none along the others."""
+        amplitudes = np.zeros(self.motion.n_modes)
+        amplitudes[[self.table.mode_ids.index(mode) for mode in mode_ids]] = along
+        return amplitudes
 
-    def shown_displacements(self, mode_ids: tuple[int, ...], amplitudes_A: Floats) -> Floats:
-        """How far and where amplitudes (M,) along these modes move the shown atoms (S, 3), in Å."""
-        rows = [self.row(mode) for mode in mode_ids]
-        return np.asarray(np.tensordot(amplitudes_A, self.vectors[rows][:, self.shown], axes=1))
+    def amplitudes_of_rmsd(self, mode: int, rmsd_A: float) -> Floats:
+        """Amplitudes (M,) of a motion of this RMSD along one mode."""
+        return self.amplitudes_A((mode,), np.array([self.amplitude_A(rmsd_A)]))
 
-    def rmsd_A(self, mode_ids: tuple[int, ...], amplitudes_A: Floats) -> float:
-        """How far amplitudes (M,) along these modes move the atoms, root mean square."""
-        moved = np.tensordot(amplitudes_A, self.vectors[[self.row(mode) for mode in mode_ids]], axes=1)
-        return float(np.sqrt(np.square(moved).sum(axis=1).mean()))
+    def rmsd_A(self, amplitudes_A: Floats) -> float:
+        """How far amplitudes (M,) move the atoms, root mean square."""
+        return float(self.motion.rmsd_A(amplitudes_A, np.zeros(self.motion.n_modes)))
 
-    def residue_displacements(self, mode: int) -> Floats:
-        """How far the atoms of each residue move (R,), root mean square, per unit of RMSD."""
-        residue = self.structure.residue_index
-        squared = np.square(self.vectors[self.row(mode)]).sum(axis=1) * self.amplitude_A(1.0) ** 2
+    def residue_displacements(self, mode: int, rmsd_A: float) -> Floats:
+        """How far the atoms of each residue move (R,), root mean square, in a motion of this RMSD along a mode."""
+        residue = self._residue
+        squared = np.square(self.motion.displacements(self.amplitudes_of_rmsd(mode, rmsd_A))).sum(axis=1)
         return np.asarray(np.sqrt(np.bincount(residue, squared) / np.bincount(residue)))
+
+    @cached_property
+    def _residue(self) -> Integers:
+        return self.structure.residue_index
 
     def write_swing(self, folder: str | Path, mode: int, rmsd_A: float) -> Path:
         """Write one period of the swing along a mode as a PDB file for ChimeraX or VMD, as the commands do; returns its
         path."""
         path = Path(folder) / f"swing_{mode}.pdb"
-        farthest = np.array([self.amplitude_A(rmsd_A)])
-        write_swing(path, self.structure, swing_frames(self.structure, self.vectors[[self.row(mode)]], farthest))
+        write_swing(path, self.structure, swing_frames(self.motion, self.amplitudes_of_rmsd(mode, rmsd_A)))
         return path
 
 
@@ -83,8 +88,8 @@ def make_modes_data(structure: Structure, modes: NormalModes, table: ModeTable |
     """What the viewer shows; without a table, of what the modes themselves say."""
     every = structure.representative_atoms
     shown = every[:: -(-len(every) // MOST_SHOWN)]  # of many residues every second, third, …
-    vectors = without_translation(structure, modes.vectors)
-    return ModesData(structure, vectors, table or _table_of(modes), shown, chain_bonds(structure, shown))
+    motion = motion_along(structure, modes)
+    return ModesData(structure, motion, table or _table_of(modes), shown, chain_bonds(structure, shown))
 
 
 def _table_of(modes: NormalModes) -> ModeTable:

@@ -24,10 +24,10 @@ class MotionFigure:
     def __init__(self, data: ModesData, figure: Figure, mode: int) -> None:
         self.data, self.figure = data, figure
         self.rmsd_A, self.phase = DEFAULT_RMSD_A, 0.0
-        coords_A, _ = data.shown_motion(mode)
-        self._center = coords_A.mean(axis=0)
-        self.rotation = principal_axes(coords_A - self._center)
-        self._radius_A = float(np.linalg.norm(coords_A - self._center, axis=1).max())
+        self._coords = data.shown_motion.rest_A
+        self._center = self._coords.mean(axis=0)
+        self.rotation = principal_axes(self._coords - self._center)
+        self._radius_A = float(np.linalg.norm(self._coords - self._center, axis=1).max())
         self._zoom = 1.0
         self.axes = figure.add_axes((0.0, 0.0, 0.9, 1.0))
         self.axes.set_aspect("equal")
@@ -45,8 +45,6 @@ class MotionFigure:
     def show_mode(self, mode: int) -> None:
         """Let the structure swing along another mode."""
         self.mode = mode
-        self._coords, self._step = self.data.shown_motion(mode)
-        self._size = np.linalg.norm(self._step, axis=1)
         self._recolour()
         self._draw()
 
@@ -74,18 +72,20 @@ class MotionFigure:
 
     def positions_A(self) -> Floats:
         """Coordinates (S, 3) of the shown atoms as they are drawn, before the view's rotation."""
-        return np.asarray(self._coords + self.rmsd_A * np.sin(self.phase) * self._step)
+        return self.data.shown_motion.coordinates(self._farthest * np.sin(self.phase))
 
     # -------------------------- drawing -------------------------------------
     def _recolour(self) -> None:
-        self._colours.set_clim(0.0, max(self.rmsd_A * float(self._size.max()), 1e-6))
+        self._farthest = self.data.amplitudes_of_rmsd(self.mode, self.rmsd_A)
+        self._size_A = np.linalg.norm(self.data.shown_motion.displacements(self._farthest), axis=1)
+        self._colours.set_clim(0.0, max(float(self._size_A.max()), 1e-6))
         self._moving.drawn.set_clim(*self._colours.get_clim())
         self._title.set_text(f"mode {self.mode},  q = ±{self.data.amplitude_A(self.rmsd_A):.0f} Å")
 
     def _draw(self) -> None:
         seen = (self.positions_A() - self._center) @ self.rotation.T
         still = (self._coords - self._center) @ self.rotation.T
-        self._moving.draw(seen, self.rmsd_A * self._size)
+        self._moving.draw(seen, self._size_A)
         bonds = self.data.bonds
         gaps = np.full((len(bonds), 1, 2), np.nan)
         self._rest.set_data(*np.concatenate([still[bonds, :2], gaps], axis=1).reshape(-1, 2).T)
@@ -105,12 +105,12 @@ class DisplacementFigure:
 
     def show_mode(self, mode: int) -> None:
         self.mode = mode
-        self._unit = self.data.residue_displacements(mode)
         self.set_rmsd(self.rmsd_A)
 
     def set_rmsd(self, rmsd_A: float) -> None:
         self.rmsd_A = rmsd_A
-        self._line.set_data(np.arange(1, len(self._unit) + 1), rmsd_A * self._unit)
+        moved_A = self.data.residue_displacements(self.mode, rmsd_A)
+        self._line.set_data(np.arange(1, len(moved_A) + 1), moved_A)
         self._level.set_ydata([rmsd_A, rmsd_A])
-        self.axes.set(xlim=(1, max(len(self._unit), 2)), ylim=(0, 1.08 * rmsd_A * float(self._unit.max())))
+        self.axes.set(xlim=(1, max(len(moved_A), 2)), ylim=(0, 1.08 * float(moved_A.max())))
         self.axes.set_title(f"mode {self.mode} at an RMSD of {rmsd_A:.1f} Å (dashed)", fontsize=9)

@@ -119,7 +119,7 @@ class ModesWindow:
         self._describe_choice()
 
     def _row(self, mode: int, known: list[str]) -> tuple[str, ...]:
-        columns, row = self.data.table.columns, self.data.row(mode)
+        columns, row = self.data.table.columns, self.data.table.mode_ids.index(mode)
         numbers = (f"{columns[n][row]:.0f}" if n.endswith("_A") else f"{columns[n][row]:.2f}" for n in known)
         return (_TICKED if mode in self.ticked else _UNTICKED, str(mode), *numbers)
 
@@ -131,7 +131,7 @@ class ModesWindow:
         def key(mode: int) -> float:
             if column == "tick":
                 return float(mode in self.ticked)
-            return float(mode) if column == "mode" else float(self.data.table.columns[column][self.data.row(mode)])
+            return float(mode) if column == "mode" else float(self.data.table.columns[column][modes.index(mode)])
 
         for place, mode in enumerate(sorted(modes, key=key, reverse=down)):
             self.list.move(str(mode), "", place)

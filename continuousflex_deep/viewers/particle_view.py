@@ -41,12 +41,12 @@ class ParticleView:
         model = self.model
         assert model is not None
         self._model_axes = axes
-        self._rest_A = model.structure.coords_A[model.shown] - model.structure.center_A
+        self._rest_A = model.shown_motion.rest_A - model.structure.center_A
         # as the window of modes shows it, which has y upwards
         self._front = np.diag([1.0, -1.0, -1.0]) @ principal_axes(self._rest_A)
         self._trace = Trace(axes, model.bonds, 1.4)
         usual = self.table.amplitudes[~self.table.outlier].std(axis=0)
-        moved = model.shown_displacements(self.table.mode_ids, usual)
+        moved = self._displacements(usual)
         self._trace.drawn.set_clim(0, max(_COLOUR_RMSD * float(np.linalg.norm(moved, axis=1).mean()), 1e-3))
         half = max(1.15 * float(np.linalg.norm(self._rest_A, axis=1).max()), self._half_box_A if self._sees_pose else 0)
         axes.set(xlim=(-half, half), ylim=(half, -half), aspect="equal")
@@ -77,11 +77,16 @@ class ParticleView:
             self._model_axes.set_title("model", fontsize=9)
 
     def _show_model(self, amplitudes_A: Floats, rotation: Floats) -> None:
-        assert self.model is not None
-        moved = self.model.shown_displacements(self.table.mode_ids, amplitudes_A)
+        moved = self._displacements(amplitudes_A)
         seen = (self._rest_A + moved) @ rotation.T
         # with x to the right and y downwards, as of images, z leads away from the eye
         self._trace.draw(seen * [1, 1, -1], np.linalg.norm(moved, axis=1))
+
+    def _displacements(self, amplitudes_A: Floats) -> Floats:
+        """How far amplitudes along the landscape's modes move the shown atoms (S, 3)."""
+        model = self.model
+        assert model is not None
+        return model.shown_motion.displacements(model.amplitudes_A(self.table.mode_ids, amplitudes_A))
 
     def _show_image(self, row: int) -> None:
         try:
@@ -115,7 +120,7 @@ def describe_particle(table: LandscapeTable, row: int, model: ModesData | None =
     for i, mode in enumerate(table.mode_ids):
         lines.append(f"q{mode} = {q[i]:.1f}{'' if sd is None else f' ± {sd[row, i]:.1f}'} Å")
     if model is not None:
-        lines.append(f"RMSD from the structure {model.rmsd_A(table.mode_ids, q):.2f} Å")
+        lines.append(f"RMSD from the structure {model.rmsd_A(model.amplitudes_A(table.mode_ids, q)):.2f} Å")
     names = [*table.coordinate_names()]
     lines.append(", ".join(f"{n} {c:.4g}" for n, c in zip(names, table.coordinates[row], strict=True)))
     if table.euler_deg is not None:

@@ -105,7 +105,7 @@ class MoleculePanel {
     await this.show(() => {
       this.tellAmplitudes(amplitudes, what);
       this.shownAs = what === BY_HAND ? amplitudes.map((q, m) => `q${this.molecule.modes[m]} ${q.toFixed(1)}`).join(" ") : what;
-      return [this.molecule, this.molecule.deformed(amplitudes)];
+      return [this.molecule, this.molecule.motion.coordinates(amplitudes)];
     });
   }
 
@@ -119,7 +119,7 @@ class MoleculePanel {
       if (amplitudes) this.tellAmplitudes(amplitudes, what);
       else byId("molecule-told").textContent = what;
       this.shownAs = what;
-      return [path.molecule, amplitudes ? path.molecule.deformed(amplitudes) : path.molecule.frame(number)];
+      return [path.molecule, amplitudes ? path.molecule.motion.coordinates(amplitudes) : path.molecule.frame(number)];
     });
   }
 
@@ -130,7 +130,7 @@ class MoleculePanel {
   }
 
   tellAmplitudes(amplitudes, what) {
-    const rmsd = this.molecule.rmsd(amplitudes).toFixed(2);
+    const rmsd = this.molecule.motion.rmsd(amplitudes).toFixed(2);
     const values = amplitudes.map((q, i) => `q${this.molecule.modes[i]} ${q.toFixed(1)}`).join(", ");
     byId("molecule-told").textContent = `${what}: ${values} Å, RMSD ${rmsd} Å from rest`;
     this.sliders.forEach(({ slider, output }, i) => {

@@ -7,32 +7,17 @@ const ATOM_COLUMNS = [
 
 const MANY = 3000; // atoms, from which on they are drawn coarsely: a ribosome moves twenty times as fast
 
-/** A molecule's atoms shown, its rest, and how amplitudes move it. */
+/** A molecule's atoms shown, its rest, and how it moves: by amplitudes along modes (motion), or through frames. */
 class Molecule {
-  constructor(content, coordinates, vectors, frames) {
-    Object.assign(this, { content, rest: coordinates, vectors, frames });
+  constructor(content, rest, motion, frames) {
+    Object.assign(this, { content, rest, motion, frames });
     this.modes = content.modes ?? [];
   }
 
   static async unpack(content) {
-    const read = (packed) => (packed ? unpackArray(packed) : null);
-    return new Molecule(content, await read(content.coordinates), await read(content.vectors), await read(content.frames));
-  }
-
-  /** Coordinates of amplitudes in Å, in the order of the modes: rest + Σ q·v. */
-  deformed(amplitudes) {
-    const moved = Float32Array.from(this.rest), n = moved.length;
-    amplitudes.forEach((q, m) => {
-      for (let i = 0; i < n; i++) moved[i] += q * this.vectors[m * n + i];
-    });
-    return moved;
-  }
-
-  /** RMSD in Å of amplitudes, over all atoms. */
-  rmsd(amplitudes) {
-    let sum = 0;
-    amplitudes.forEach((a, i) => amplitudes.forEach((b, j) => (sum += a * b * this.content.gram[i][j])));
-    return Math.sqrt(Math.max(sum, 0));
+    const rest = await unpackArray(content.coordinates);
+    const motion = content.modes ? await StraightMotion.unpack(content, rest) : null;
+    return new Molecule(content, rest, motion, content.frames ? await unpackArray(content.frames) : null);
   }
 
   frame(number) {

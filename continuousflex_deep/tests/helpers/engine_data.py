@@ -6,6 +6,7 @@ import torch
 from continuousflex_deep.geometry import matrix_to_euler, random_rotations
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.fourier import filter_images
+from continuousflex_deep.imaging.projector import PointModel
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import Structure
@@ -37,6 +38,11 @@ def toy_modes(structure: Structure) -> NormalModes:
     fields = fields - fields.reshape(2, -1, 3).mean(axis=1, keepdims=True).repeat(len(s), axis=1).reshape(2, -1)
     q, _ = np.linalg.qr(fields.T)
     return NormalModes(mode_ids=(7, 8), vectors=q.T.reshape(2, -1, 3))
+
+
+def in_double(model: PointModel) -> PointModel:
+    """In double precision, so that finite differences can be trusted."""
+    return PointModel(model.weights.double(), model.motion.converted(torch.Tensor.double))
 
 
 def toy_particles(

@@ -19,6 +19,7 @@ from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.reference import no_modes
 from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.motion import StraightMotion
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.symmetry import point_group
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
@@ -65,7 +66,7 @@ def test_mates_are_one_hypothesis() -> None:
 
 @pytest.mark.parametrize(("name", "order"), [("c1", 1), ("c3", 3), ("d2", 4)])
 def test_search_covers_the_asymmetric_part(name: str, order: int) -> None:
-    model = PointModel(torch.randn(5, 3), torch.ones(5) / 5, torch.zeros(0, 5, 3))
+    model = PointModel(torch.ones(5) / 5, StraightMotion(torch.randn(5, 3), torch.zeros(0, 5, 3)))
     disc, none = FrequencyDisc(5), torch.zeros(1, 0)
     whole = ReferenceLibrary(model, disc, 100.0, 20.0, 5.0, none)
     part = ReferenceLibrary(model, disc, 100.0, 20.0, 5.0, none, group(name))

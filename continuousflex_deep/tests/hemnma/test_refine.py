@@ -10,7 +10,7 @@ from continuousflex_deep.hemnma.levels import Kept, keep_best
 from continuousflex_deep.hemnma.refine import Descent, Quadratic, Refiner, State, Whitened
 from continuousflex_deep.hemnma.starts import joined
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
-from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_structure
+from continuousflex_deep.tests.helpers.engine_data import in_double, toy_modes, toy_structure
 from continuousflex_deep.tests.helpers.fits import FIELD_A, images_of, perturbed, states
 
 
@@ -35,7 +35,7 @@ def test_step_turns_from_the_left(angle):
 
 def test_gradient_is_that_of_the_cost(model):
     disc = FrequencyDisc(10)
-    double = PointModel(model.coords_A.double(), model.weights.double(), model.modes.double())
+    double = in_double(model)
     truth = states(2)
     images = images_of(model, disc, truth, 40.0)
     refiner = Refiner(double, disc, FIELD_A, prior_sd_A=30.0)

@@ -9,7 +9,7 @@ from continuousflex_deep.hemnma import search
 from continuousflex_deep.hemnma.refine import Whitened
 from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project
-from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_structure
+from continuousflex_deep.tests.helpers.engine_data import in_double, toy_modes, toy_structure
 
 FIELD_A, COUNT = 120.0, 5
 
@@ -35,8 +35,7 @@ def images(library: ReferenceLibrary) -> Whitened:
 def all_gains(library: ReferenceLibrary, images: Whitened) -> np.ndarray:
     """(particles, conformations, orientations, shifts), one at a time in double precision."""
     structure, disc = toy_structure(), library.disc
-    m = PointModel.from_structure(structure, toy_modes(structure))
-    model = PointModel(m.coords_A.double(), m.weights.double(), m.modes.double())
+    model = in_double(PointModel.from_structure(structure, toy_modes(structure)))
     gains = np.empty((COUNT, len(library.amplitudes), len(library.rotation), len(library.shifts_A)))
     for c, q in enumerate(library.amplitudes.double()):
         for s, shift in enumerate(library.shifts_A.double()):

@@ -7,7 +7,7 @@ from continuousflex_deep.devices import fast_products, has_fast_products
 from continuousflex_deep.hemnma.refine import Descent, Refiner
 from continuousflex_deep.imaging import projector
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project_with_jacobian
-from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_structure
+from continuousflex_deep.tests.helpers.engine_data import in_double, toy_modes, toy_structure
 from continuousflex_deep.tests.helpers.fits import FIELD_A, images_of, perturbed, states
 
 
@@ -80,15 +80,15 @@ def test_on_cpus_derivatives_alone_are_in_bfloat16(model, bfloat16, monkeypatch)
     disc, s = FrequencyDisc(12), states(3)
     pose = (s.rotation, s.displacement_A, s.amplitudes)
     rounded = project_with_jacobian(model, disc, FIELD_A, *pose)
-    double = PointModel(model.coords_A.double(), model.weights.double(), model.modes.double())
-    in_double = project_with_jacobian(double, disc, FIELD_A, *(p.double() for p in pose))
+    double = in_double(model)
+    expected = project_with_jacobian(double, disc, FIELD_A, *(p.double() for p in pose))
     monkeypatch.setattr(projector, "has_bfloat16", lambda device: False)
     exact = project_with_jacobian(model, disc, FIELD_A, *pose)
     torch.testing.assert_close(rounded[0], exact[0], atol=1e-6, rtol=1e-5)
     error = (rounded[1] - exact[1]).abs().amax(dim=(0, 2)) / exact[1].abs().amax(dim=(0, 2))
     assert (error < 1e-2).all()
     assert (error[[0, 1, 2, 5, 6]] > 1e-4).all()
-    torch.testing.assert_close(exact[1].to(torch.complex128), in_double[1], atol=1e-4, rtol=1e-4)  # is never rounded
+    torch.testing.assert_close(exact[1].to(torch.complex128), expected[1], atol=1e-4, rtol=1e-4)  # is never rounded
 
 
 @pytest.mark.parametrize("how", ["rounding", "bfloat16"])

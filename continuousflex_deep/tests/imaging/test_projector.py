@@ -9,17 +9,15 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import random_rotations
 from continuousflex_deep.imaging import projector
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project, project_with_jacobian
-from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_structure
+from continuousflex_deep.tests.helpers.engine_data import in_double, toy_modes, toy_structure
 
 FIELD_A = 120.0
 
 
 @pytest.fixture
 def model() -> PointModel:
-    """In double precision, so that finite differences can be trusted."""
     structure = toy_structure()
-    m = PointModel.from_structure(structure, toy_modes(structure))
-    return PointModel(m.coords_A.double(), m.weights.double(), m.modes.double())
+    return in_double(PointModel.from_structure(structure, toy_modes(structure)))
 
 
 @pytest.fixture
@@ -35,7 +33,7 @@ def pose() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_is_the_sum_over_atoms(model, pose):
     rotation, shift, q = pose
     disc = FrequencyDisc(9)
-    x = torch.einsum("bij,baj->bai", rotation, model.deformed(q))[..., :2] + shift[:, None]
+    x = torch.einsum("bij,baj->bai", rotation, model.motion.coordinates(q))[..., :2] + shift[:, None]
     phase = x[:, None, :, 0] * disc.kx[:, None] + x[:, None, :, 1] * disc.ky[:, None]
     expected = (model.weights * torch.exp(-2j * np.pi / FIELD_A * phase)).sum(dim=-1)
     torch.testing.assert_close(project(model, disc, FIELD_A, *pose), expected, atol=1e-12, rtol=1e-12)
@@ -89,7 +87,7 @@ def test_agrees_with_the_transform_of_a_picture(model, pose, box_px):
     Gaussian."""
     disc, sigma_A, pixel_A = FrequencyDisc(12), 5.0, FIELD_A / box_px
     rotation, shift, q = pose
-    seen = torch.einsum("bij,baj->bai", rotation, model.deformed(q))[..., :2] + shift[:, None]
+    seen = torch.einsum("bij,baj->bai", rotation, model.motion.coordinates(q))[..., :2] + shift[:, None]
     axis = (torch.arange(box_px) - box_px // 2) * pixel_A
     gx, gy = (torch.exp(-((axis - seen[..., i, None]) ** 2) / (2 * sigma_A**2)) for i in (0, 1))
     images = torch.einsum("a,bay,bax->byx", model.weights, gy, gx)
@@ -128,7 +126,7 @@ def test_deformed_model_stays_on_its_centre():
     """As Xmipp re-centres each deformed structure on its atomic-number-weighted centre."""
     structure = toy_structure()
     m = PointModel.from_structure(structure, toy_modes(structure))
-    assert (m.weights @ m.deformed(torch.tensor([[40.0, -25.0]]))[0]).abs().max() < 1e-4
+    assert (m.weights @ m.motion.coordinates(torch.tensor([[40.0, -25.0]]))[0]).abs().max() < 1e-4
 
 
 def test_coarse_graining_keeps_low_resolution(model, pose):

@@ -16,7 +16,7 @@ from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import StraightMotion, motion_along
 from continuousflex_deep.nma.warp import displacement_field, warp_map
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.maps import correlation
@@ -77,7 +77,7 @@ class TestWarp:
         """100 Å along a mode (2.5 Å RMSD): the moved map is that of the moved atoms, the map at rest is not."""
         atoms = read_structure(shared_data / "gold10" / "AK.pdb")
         atoms = atoms.replace_coords(atoms.coords_A - atoms.center_A)
-        moved = deformed(atoms, read_modes(shared_data / "elnemo_ak", (mode,)).vectors, np.array([100.0]))
+        moved = motion_along(atoms, read_modes(shared_data / "elnemo_ak", (mode,))).coordinates(np.array([100.0]))
         rest, expected = (
             structure_to_map(atoms.replace_coords(c), 48, 2.0, b_factor_A2=250.0, center=False)
             for c in (atoms.coords_A, moved)
@@ -87,14 +87,15 @@ class TestWarp:
 
 
 def test_frames_at_equal_steps_of_a_path() -> None:
-    structure = molecule()
-    vectors = np.zeros((2, len(structure), 3))
-    vectors[0, :, 0] = np.linspace(-1, 1, len(structure))
-    vectors[1, :, 1] = np.linspace(1, -1, len(structure))
-    amplitudes, frames = path_frames(structure, vectors, np.array([[0.0, 0], [3, 0], [3, 1]]), 5)
+    atoms = molecule().coords_A
+    vectors = np.zeros((2, len(atoms), 3))
+    vectors[0, :, 0] = np.linspace(-1, 1, len(atoms))
+    vectors[1, :, 1] = np.linspace(1, -1, len(atoms))
+    motion = StraightMotion(atoms, vectors)
+    amplitudes, frames = path_frames(motion, np.array([[0.0, 0], [3, 0], [3, 1]]), 5)
     np.testing.assert_allclose(amplitudes, [[0, 0], [1, 0], [2, 0], [3, 0], [3, 1]])
-    np.testing.assert_allclose(frames[4], deformed(structure, vectors, np.array([3.0, 1.0])))
-    assert len(path_frames(structure, vectors, np.array([[2.0, 1.0]]), 5)[1]) == 1
+    np.testing.assert_allclose(frames[4], motion.coordinates(np.array([3.0, 1.0])))
+    assert len(path_frames(motion, np.array([[2.0, 1.0]]), 5)[1]) == 1
 
 
 @pytest.fixture

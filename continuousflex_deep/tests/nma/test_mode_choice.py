@@ -17,14 +17,14 @@ from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.mode_table import ModeTable, mode_list_text, read_mode_table, write_mode_table
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list, read_modes, write_modes
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import StraightMotion, motion_along
 from continuousflex_deep.nma.choice import (
     collective_modes,
-    find_motion,
+    find_transition,
     fit_amplitudes,
     match_atoms,
     suggest_by_energy,
-    suggest_by_motion,
+    suggest_by_transition,
     superpose,
 )
 from continuousflex_deep.nma.network import collectivity, compute_modes
@@ -78,8 +78,8 @@ def test_known_amplitudes_are_found_at_any_size(structure: Structure, modes: Nor
     matched = match_atoms(structure, other)
     np.testing.assert_array_equal(shuffled[matched.second], matched.first)
     assert len(matched.first) == len(structure)
-    found = find_motion(
-        structure.coords_A[matched.first], modes.vectors[:, matched.first], other.coords_A[matched.second]
+    found = find_transition(
+        motion_along(structure, modes).select(matched.first), other.coords_A[matched.second]
     )
     np.testing.assert_allclose(found.amplitudes_A, true, atol=1e-5)
     np.testing.assert_allclose(found.overlap, np.abs(true) / np.linalg.norm(true), atol=1e-6)
@@ -95,8 +95,7 @@ def test_missing_atoms_cost_no_exactness(structure: Structure, modes: NormalMode
     other = moved.select(structure.chain_ids == "A")
     matched = match_atoms(structure, other)
     assert len(matched.first) == len(other)
-    coords_A, vectors = structure.coords_A[matched.first], modes.vectors[:, matched.first]
-    found = find_motion(coords_A, vectors, other.coords_A[matched.second])
+    found = find_transition(motion_along(structure, modes).select(matched.first), other.coords_A[matched.second])
     np.testing.assert_allclose(found.amplitudes_A, true, atol=1e-3)
     assert found.rmsd_left_A < 1e-4
 
@@ -104,19 +103,19 @@ def test_missing_atoms_cost_no_exactness(structure: Structure, modes: NormalMode
 def test_overlap_is_that_of_internal_motion(structure: Structure, modes: NormalModes) -> None:
     """A small motion along one mode is that mode to a part of the atoms, too, although it also turns that part."""
     kept = structure.chain_ids == "A"
-    coords_A, vectors = structure.coords_A[kept], modes.vectors[:, kept]
-    for row in range(len(modes)):
-        found = find_motion(coords_A, vectors, elsewhere(coords_A + 0.01 * vectors[row]))
+    motion = motion_along(structure, modes).select(kept)
+    for row, q in enumerate(0.01 * np.eye(len(modes))):
+        found = find_transition(motion, elsewhere(motion.coordinates(q)))
         assert found.overlap[row] == pytest.approx(1.0, abs=1e-3)
         assert found.cumulative[-1] == pytest.approx(1.0, abs=1e-3)
 
 
 def test_no_motion_at_all(structure: Structure, modes: NormalModes) -> None:
-    found = find_motion(structure.coords_A, modes.vectors, elsewhere(structure.coords_A))
+    found = find_transition(motion_along(structure, modes), elsewhere(structure.coords_A))
     assert (found.overlap == 0).all()
     np.testing.assert_allclose(found.amplitudes_A, 0, atol=1e-6)
     with pytest.raises(InputError, match="do not determine 8 amplitudes"):
-        find_motion(structure.coords_A[:3], modes.vectors[:, :3], structure.coords_A[:3])
+        find_transition(motion_along(structure, modes).select(slice(3)), structure.coords_A[:3])
 
 
 # ------------------------------------------------------------------------------------------------------------ matching
@@ -184,8 +183,8 @@ def test_equal_chains_are_paired_by_where_they_lie(
     structure: Structure, names: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same assembly, its chains named in another order, each of them moved by 2 Å along every axis or so."""
-    moved = bent(structure, 2.0)
-    expected = find_motion(structure.coords_A, np.zeros((1, len(structure), 3)), moved.coords_A).rmsd_A
+    moved, still = bent(structure, 2.0), StraightMotion(structure.coords_A, np.zeros((1, len(structure), 3)))
+    expected = find_transition(still, moved.coords_A).rmsd_A
     other = relabelled(moved, names)
     matched = match_atoms(structure, other)
     assert len(matched.first) == len(structure)
@@ -199,15 +198,16 @@ def test_equal_chains_are_paired_by_where_they_lie(
 
 def test_swapped_names_are_undone_as_they_were_swapped(capsys: pytest.CaptureFixture[str]) -> None:
     """A trimer on itself: of the three pairings that fit, the one that keeps a name; modes are found through it."""
-    vectors = compute_modes(TRIMER, NmaOptions(structure="s", output="o", cutoff_A=15.0, n_modes=14)).vectors
+    modes = compute_modes(TRIMER, NmaOptions(structure="s", output="o", cutoff_A=15.0, n_modes=14))
+    motion = motion_along(TRIMER, modes)
     true = np.array([30.0, -20.0, 10.0, 0, 0, 0, 0, 0])
-    moved = TRIMER.replace_coords(elsewhere(TRIMER.coords_A + np.tensordot(true, vectors, axes=1)))
+    moved = TRIMER.replace_coords(elsewhere(motion.coordinates(true)))
     other = relabelled(moved, {"B": "C", "C": "B"})
     matched = match_atoms(TRIMER, other, "a.pdb", "b.pdb")
     partners = dict(zip(TRIMER.chain_ids[matched.first], other.chain_ids[matched.second], strict=True))
     assert partners == {"A": "A", "B": "C", "C": "B"}
     assert "chains of 'a.pdb' and 'b.pdb' are paired by where they lie" in capsys.readouterr().err
-    found = find_motion(TRIMER.coords_A, vectors, other.coords_A[matched.second])
+    found = find_transition(motion, other.coords_A[matched.second])
     np.testing.assert_allclose(found.amplitudes_A, true, atol=1e-3)
 
 
@@ -291,22 +291,23 @@ def test_adenylate_kinase_closes_along_few_slow_modes(shared_data: Path) -> None
     prody = needs.library("prody", "ProDy")
     opened = read_structure(shared_data / "gold10" / "AK.pdb")
     closed = read_structure(needs.prody_file("pdb1ake.pdb"))
-    vectors = read_modes(shared_data / "elnemo_ak").vectors
+    modes = read_modes(shared_data / "elnemo_ak")
     matched = match_atoms(opened, closed)
     assert len(matched.first) > 0.95 * len(opened)
     coords_A, target_A = opened.coords_A[matched.first], closed.coords_A[matched.second]
-    found = find_motion(coords_A, vectors[:, matched.first], target_A)
+    found = find_transition(motion_along(opened, modes).select(matched.first), target_A)
     assert found.overlap[0] == pytest.approx(0.835, abs=0.02)
     assert found.cumulative[2] == pytest.approx(0.895, abs=0.02)
     assert found.rmsd_A == pytest.approx(7.21, abs=0.02)
-    _, left_A = fit_amplitudes(coords_A, vectors[:3, matched.first], target_A)
+    slowest = motion_along(opened, modes.select(modes.mode_ids[:3]))
+    _, left_A = fit_amplitudes(slowest.select(matched.first), target_A)
     assert left_A == pytest.approx(3.2, abs=0.1)
 
     # independently: ProDy's superposition and overlaps
     turned = prody.calcTransformation(target_A, coords_A).apply(target_A)
     np.testing.assert_allclose(turned - coords_A, found.difference_A, atol=1e-6)
     change = prody.Vector((turned - coords_A).ravel(), "change")
-    for vector, overlap in zip(vectors[:, matched.first], found.overlap, strict=True):
+    for vector, overlap in zip(modes.vectors[:, matched.first], found.overlap, strict=True):
         # a few atoms are not in 1AKE, so that modes turn the others as a whole a little
         assert abs(prody.calcOverlap(prody.Vector(vector.ravel()), change)) == pytest.approx(overlap, abs=0.01)
 
@@ -320,7 +321,7 @@ def test_the_fewest_modes_that_hold_the_motion(structure: Structure, modes: Norm
     everything = np.ones(len(true), dtype=bool)
 
     def suggested(explained: float, collective: np.ndarray = everything) -> list[int]:
-        return suggest_by_motion(structure.coords_A, modes.vectors, target, collective, explained).tolist()
+        return suggest_by_transition(motion_along(structure, modes), target, collective, explained).tolist()
 
     assert [suggested(share) for share in (0.7, 0.9, 0.98, 1.0)] == [[0], [0, 3], [0, 3, 6], [0, 3, 6]]
     without = everything.copy()
@@ -350,7 +351,7 @@ def test_mode_lists_read_back(text: str) -> None:
 def test_a_swing_leaves_and_returns_about_a_fixed_centre(structure: Structure, modes: NormalModes) -> None:
     rmsd_A = 2.0
     q = np.array([rmsd_A * np.sqrt(len(structure))])
-    frames = swing_frames(structure, modes.vectors[:1], q, n_frames=8)
+    frames = swing_frames(motion_along(structure, modes.select((7,))), q, n_frames=8)
     np.testing.assert_allclose(frames[0], structure.coords_A, atol=1e-9)
     np.testing.assert_allclose(frames[4], structure.coords_A, atol=1e-9)
     np.testing.assert_allclose(frames[2] + frames[6], 2 * structure.coords_A, atol=1e-9)
@@ -360,7 +361,7 @@ def test_a_swing_leaves_and_returns_about_a_fixed_centre(structure: Structure, m
     moved = q[0] * modes.vectors[0]
     np.testing.assert_allclose(step - step.mean(axis=0), moved - moved.mean(axis=0), atol=1e-9)
     assert np.sqrt(np.square(step).sum(axis=1).mean()) == pytest.approx(rmsd_A, rel=0.01)
-    both = deformed(structure, modes.vectors[:2], np.array([3.0, -4.0]))
+    both = motion_along(structure, modes.select((7, 8))).coordinates(np.array([3.0, -4.0]))
     assert np.linalg.norm(both - structure.coords_A) == pytest.approx(5.0, rel=0.01)
 
 
@@ -374,7 +375,7 @@ def test_large_structures_swing_as_a_trace(
     np.testing.assert_array_equal(without.representative_atoms, np.arange(80))
     monkeypatch.setattr("continuousflex_deep.io.frames.MOST_ATOMS", 100)
     long_names = Structure(**{**vars(structure), "chain_ids": structure.chain_ids + "L50"})
-    frames = swing_frames(long_names, modes.vectors[:1], np.array([10.0]), n_frames=4)
+    frames = swing_frames(motion_along(long_names, modes.select((7,))), np.array([10.0]), n_frames=4)
     write_swing(tmp_path / "m.pdb", long_names, frames)
     models = gemmi.read_structure(str(tmp_path / "m.pdb"))
     assert len(models) == 4

@@ -21,7 +21,7 @@ from continuousflex_deep.convert import particles_from_set
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.tests.helpers.trace_map import BOX_PX, VOXEL_A, trace_map
 
@@ -141,9 +141,9 @@ class TestCfdDeform(ProjectTest):
         ]  # fmt: skip
         means = [particles_from_set(group).require_amplitudes("it").mean(axis=0) for group in groups]
         run = self.driver.run("groups", cfd.CfdProtDeform, inputModes=self.modes, inputGroups=groups, n_frames=2)
-        vectors = read_modes(self.driver.owner(self.modes)._outputFolder(), (7, 9)).vectors
+        motion = motion_along(self.atoms, read_modes(self.driver.owner(self.modes)._outputFolder(), (7, 9)))
         for model, mean in zip(self.models_A(run), means, strict=True):
-            np.testing.assert_allclose(model, deformed(self.atoms, vectors, mean), atol=2e-3)
+            np.testing.assert_allclose(model, motion.coordinates(mean), atol=2e-3)
         self.assertFalse(hasattr(run, "outputVolumes"))
 
     def test_4_swing_is_the_default(self) -> None:

@@ -22,7 +22,7 @@ from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.landscape.landscape import read_landscape
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.tests.helpers.trace_map import VOXEL_A, trace_map
 
@@ -64,12 +64,12 @@ class TestCfdTrajectory(ProjectTest):
         ends = landscape.pca.mean + np.outer(
             [landscape.coordinates[:, 0].min(), landscape.coordinates[:, 0].max()], landscape.pca.components[0]
         )
-        atoms = read_structure("trace.pdb")
-        vectors = read_modes(self.driver.owner(self.modes)._outputFolder(), (7, 9)).vectors
+        modes = read_modes(self.driver.owner(self.modes)._outputFolder(), (7, 9))
+        motion = motion_along(read_structure("trace.pdb"), modes)
         models = gemmi.read_structure(run.getFramesFile())
         for model, q in zip((models[0], models[2]), ends, strict=True):
             found = np.array([site.atom.pos.tolist() for site in model.all()])
-            np.testing.assert_allclose(found, deformed(atoms, vectors, q), atol=2e-3)
+            np.testing.assert_allclose(found, motion.coordinates(q), atol=2e-3)
         self.assertSetSize(run.outputVolumes, 3)
         self.assertEqual(run.outputVolumes.getSamplingRate(), VOXEL_A)
         self.assertEqual(run.outputStructure.getFileName(), run.getFramesFile())

@@ -15,7 +15,7 @@ from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_images, read_volume, write_stack, write_volume
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.reconstruction.corrected import MotionBasis, MotionCorrected
+from continuousflex_deep.reconstruction.corrected import MotionCorrected, VoxelMotion
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, spherical_mask
 from continuousflex_deep.tests.helpers.engine_data import (
@@ -50,7 +50,7 @@ def plain(particles: Particles, ctf: bool) -> SliceAccumulator:
 
 
 def corrected(particles: Particles, sums: SliceAccumulator, ctf: bool, modes: NormalModes = MODES) -> np.ndarray:
-    out = MotionCorrected(sums, MotionBasis(STRUCTURE, modes, BOX_PX, PIXEL_A, "cpu"))
+    out = MotionCorrected(sums, VoxelMotion(STRUCTURE, modes, BOX_PX, PIXEL_A, "cpu"))
     out.add(particles, particles.amplitudes, ctf)
     return out.volume()
 
@@ -108,14 +108,14 @@ def test_the_field_is_linear_and_recentred() -> None:
     """At the atoms the motion of the voxels is theirs, without the translation of the whole."""
     along = np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]])  # a view along x, in which y and z are seen
     drift = MODES.vectors[1] + np.array([0.0, 0.05, 0.02])
-    basis = MotionBasis(STRUCTURE, NormalModes((8,), drift[None] / np.linalg.norm(drift)), BOX_PX, PIXEL_A, "cpu")
-    still = basis.seen_A(along[None], np.zeros((1, 1)))
-    np.testing.assert_allclose(still[0].T.numpy(), basis.places_A[:, 1:], atol=1e-4)
-    one, two = (basis.seen_A(along[None], np.array([[q]])) - still for q in (20.0, -40.0))
+    motion = VoxelMotion(STRUCTURE, NormalModes((8,), drift[None] / np.linalg.norm(drift)), BOX_PX, PIXEL_A, "cpu")
+    still = motion.seen_A(along[None], np.zeros((1, 1)))
+    np.testing.assert_allclose(still[0].T.numpy(), motion.places_A[:, 1:], atol=1e-4)
+    one, two = (motion.seen_A(along[None], np.array([[q]])) - still for q in (20.0, -40.0))
     np.testing.assert_allclose(two.numpy(), -2 * one.numpy(), atol=1e-3)
     expected = 20.0 * (drift - drift.mean(axis=0))[:, 1:] / np.linalg.norm(drift)
     centred = STRUCTURE.coords_A - STRUCTURE.center_A
-    nearest = np.linalg.norm(basis.places_A[None] - centred[:, None], axis=2).argmin(axis=1)
+    nearest = np.linalg.norm(motion.places_A[None] - centred[:, None], axis=2).argmin(axis=1)
     moved = one[0].T.numpy()[nearest]
     assert np.corrcoef(moved.ravel(), expected.ravel())[0, 1] > 0.85  # a voxel is up to 2.6 Å from its atom
 

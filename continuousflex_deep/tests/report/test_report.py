@@ -28,7 +28,7 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.io.trajectories import SAMPLE, read_trajectory
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.options import ReportOptions, from_mapping
 from continuousflex_deep.report.csv_columns import read_columns
 from continuousflex_deep.report.evaluations import evaluation_content
@@ -131,7 +131,7 @@ def test_molecule_moves_as_the_structure_does(inputs: dict[str, str], tmp_path: 
     q = np.array([40.0, -25.0, 10.0])
     vectors = page.array(molecule["vectors"]).reshape(len(modes), -1, 3)
     moved = page.array(molecule["coordinates"]).reshape(-1, 3) + np.tensordot(q, vectors, axes=1)
-    expected = deformed(structure, modes.vectors, q)
+    expected = motion_along(structure, modes).coordinates(q)
     np.testing.assert_allclose(moved, expected[structure.representative_atoms] - structure.center_A, atol=1e-4)
     rmsd_A = np.sqrt(np.square(expected - structure.coords_A).sum(axis=1).mean())
     assert np.sqrt(q @ np.array(molecule["gram"]) @ q) == pytest.approx(rmsd_A)

@@ -27,7 +27,7 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.io.trajectories import read_trajectory
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.options import ReportOptions, from_mapping
 from continuousflex_deep.report.page import json_in_html
 from continuousflex_deep.tests.helpers.report_inputs import (
@@ -314,7 +314,7 @@ def test_click_shows_the_particles_conformation(
     moving.wait(f"document.getElementById('molecule-told').textContent.startsWith('particle {table.ids[row]}:')")
     moving.wait(STILL)
     structure, modes = read_reference(inputs["structure"], inputs["modes"], table.mode_ids)
-    expected = deformed(structure, modes.vectors, table.amplitudes[row])
+    expected = motion_along(structure, modes).coordinates(table.amplitudes[row])
     np.testing.assert_allclose(held(moving), expected - structure.center_A, atol=2e-3)
     rmsd_A = np.sqrt(np.square(expected - structure.coords_A).sum(axis=1).mean())
     assert f"RMSD {rmsd_A:.2f} Å" in moving.text("#molecule-told")
@@ -335,7 +335,7 @@ def test_slider_moves_the_molecule(moving: OpenReport, inputs: dict[str, str]) -
     moving.page.locator("#slider-8").evaluate("(s) => { s.value = 12.5; s.dispatchEvent(new Event('input')); }")
     moving.wait(STILL)
     structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
-    expected = deformed(structure, modes.vectors, np.array([0.0, 12.5])) - structure.center_A
+    expected = motion_along(structure, modes).coordinates(np.array([0.0, 12.5])) - structure.center_A
     shown = np.array(moving.value("Array.from(report.panel.viewer.shown)")).reshape(-1, 3)
     np.testing.assert_allclose(shown, expected, atol=1e-3)
 
@@ -357,7 +357,7 @@ def test_trajectory_is_played(moving: OpenReport, inputs: dict[str, str]) -> Non
     structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
     shown = np.array(moving.value("Array.from(report.panel.viewer.shown)")).reshape(-1, 3)
     np.testing.assert_allclose(
-        shown, deformed(structure, modes.vectors, path.amplitudes_A[3]) - structure.center_A, atol=1e-3
+        shown, motion_along(structure, modes).coordinates(path.amplitudes_A[3]) - structure.center_A, atol=1e-3
     )
     np.testing.assert_allclose(moving.value(RING), moving.at(*path.points[3, :2].tolist()), atol=1)
 
@@ -515,7 +515,7 @@ def test_means_and_deviations_are_those_of_the_selection(
     moving.wait("document.getElementById('molecule-told').textContent.startsWith('mean of selection:')")
     moving.wait(STILL)
     structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
-    expected = deformed(structure, modes.vectors, q.mean(axis=0)) - structure.center_A
+    expected = motion_along(structure, modes).coordinates(q.mean(axis=0)) - structure.center_A
     np.testing.assert_allclose(held(moving), expected, atol=5e-3)
 
 
@@ -661,7 +661,7 @@ def test_clicks_before_the_molecule_is_there(browser: Any, whole: Path, inputs: 
     opened.wait(STILL)
     assert opened.text("#molecule-told").startswith("asked early: q7 3.0, q8 -4.0")
     structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
-    expected = deformed(structure, modes.vectors, np.array([3.0, -4.0])) - structure.center_A
+    expected = motion_along(structure, modes).coordinates(np.array([3.0, -4.0])) - structure.center_A
     np.testing.assert_allclose(held(opened), expected, atol=5e-3)
     assert not opened.page.is_checked("#show-rest")
     assert opened.value(REST_HIDDEN) is True
@@ -702,7 +702,7 @@ def test_a_click_on_an_energy_shows_its_frame(moving: OpenReport, inputs: dict[s
     moving.wait(STILL)
     path = read_trajectory(Path(inputs["trajectory"]) / "trajectory.json")
     structure, modes = read_reference(inputs["structure"], inputs["modes"], (7, 8))
-    expected = deformed(structure, modes.vectors, path.amplitudes_A[3]) - structure.center_A
+    expected = motion_along(structure, modes).coordinates(path.amplitudes_A[3]) - structure.center_A
     np.testing.assert_allclose(held(moving), expected, atol=5e-3)
     ticks = moving.value("[...document.querySelectorAll('#trajectories .xtick text')].map((t) => t.textContent)")
     assert ticks == ["1", "2", "3", "4", "5"]

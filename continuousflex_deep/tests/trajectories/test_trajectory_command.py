@@ -22,7 +22,7 @@ from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.io.trajectories import read_trajectory
 from continuousflex_deep.landscape.landscape import Landscape, read_landscape, write_landscape
-from continuousflex_deep.motion import deformed
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.tests.helpers.double_well import double_well, landscape_of
 from continuousflex_deep.tests.helpers.moving_map import VOXEL_A, map_of, molecule
 from continuousflex_deep.trajectories.scripts import chimerax_script, vmd_script
@@ -79,7 +79,7 @@ def test_frames_are_the_models_of_the_path(folder: Path, written: Path) -> None:
     models = gemmi.read_structure(str(written / "frames.pdb"))
     for model, q in zip(models, trajectory.amplitudes_A, strict=True):
         found = np.array([c.atom.pos.tolist() for c in model.all()])
-        np.testing.assert_allclose(found, deformed(structure, modes.vectors, q), atol=2e-3)
+        np.testing.assert_allclose(found, motion_along(structure, modes).coordinates(q), atol=2e-3)
 
 
 def test_table_says_what_the_trajectory_is(folder: Path, written: Path) -> None:

@@ -509,7 +509,7 @@ def test_the_model_is_seen_as_the_image_is(data: LandscapeData) -> None:
     view = ParticleView(table, figure, model)
     view.show(5)
     rotation = euler_to_matrix(table.euler_deg[5])
-    moved = np.tensordot(table.amplitudes[5], model.vectors, axes=1)
+    moved = model.motion.displacements(table.amplitudes[5])
     seen = (model.structure.coords_A - model.structure.center_A + moved) @ rotation.T
     expected = seen[model.shown][model.bonds]
     order = np.argsort(-expected[..., 2].sum(axis=1))

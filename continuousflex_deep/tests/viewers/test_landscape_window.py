@@ -658,7 +658,7 @@ def test_the_model_moves_along_the_path(data: LandscapeData, tmp_path: Path, scr
 
     def moves() -> bool:
         frame = int(np.linalg.norm(places - window.view._marker.get_xydata()[0], axis=1).argmin())
-        atoms = view._rest_A + model.shown_displacements((7, 8, 9), amplitudes[frame])
+        atoms = view._rest_A + model.shown_motion.displacements(amplitudes[frame])
         expected = (atoms @ view._front.T)[model.bonds][..., :2]
         drawn = np.array(view._trace.drawn.get_segments())
         np.testing.assert_allclose(np.sort(drawn.ravel()), np.sort(expected.ravel()), atol=1e-6)

@@ -25,6 +25,7 @@ from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.mode_table import ModeTable, write_mode_table
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.tests.helpers.structures import beads, helix
@@ -70,7 +71,8 @@ def test_of_many_residues_a_few_thousand_are_shown(monkeypatch: pytest.MonkeyPat
     chains = structure.chain_ids[data.shown]
     assert (chains[data.bonds[:, 0]] == chains[data.bonds[:, 1]]).all()
     assert len(data.bonds) == 97  # the chains are not joined
-    np.testing.assert_allclose(data.shown_motion(7)[1], 0, atol=1e-12)  # a shift of everything is no motion
+    # a shift of everything is no motion
+    np.testing.assert_allclose(data.shown_motion.displacements(np.ones(1)), 0, atol=1e-12)
 
 
 def test_gaps_are_not_bridged() -> None:
@@ -98,7 +100,7 @@ def test_swing_is_the_file_that_the_commands_write(
     q = np.array([2.0 * np.sqrt(len(structure))])
     monkeypatch.setattr("continuousflex_deep.io.frames.MOST_ATOMS", 50)
     for atoms in (structure, long_names):
-        write_swing(tmp_path / "c.pdb", atoms, frames.swing_frames(atoms, normal.vectors[1:2], q))
+        write_swing(tmp_path / "c.pdb", atoms, frames.swing_frames(motion_along(atoms, normal.select((8,))), q))
         path = make_modes_data(atoms, normal).write_swing(tmp_path, 8, rmsd_A=2.0)
         assert path.read_text() == (tmp_path / "c.pdb").read_text()
     assert [chain.name for chain in gemmi.read_structure(str(path))[0]] == ["A", "B"]
@@ -115,7 +117,7 @@ def test_reading_what_the_commands_wrote(modes: tuple[Structure, NormalModes], t
     table = ModeTable((7, 9), np.array([False, True]), {"overlap": np.array([0.2, 0.9])})
     write_mode_table(tmp_path / "modes.csv", table)
     found = read_modes_data(tmp_path / "s.pdb", tmp_path / "modes", tmp_path)
-    assert (found.table.mode_ids, found.table.chosen_ids, len(found.vectors)) == ((7, 9), (9,), 2)
+    assert (found.table.mode_ids, found.table.chosen_ids, found.motion.n_modes) == ((7, 9), (9,), 2)
     write_structure(tmp_path / "s.pdb", structure.select(np.arange(50)))
     with pytest.raises(InputError, match=r"120 atoms, structure .* has 50"):
         read_modes_data(tmp_path / "s.pdb", tmp_path / "modes")
@@ -211,7 +213,7 @@ def window(
     data: ModesData, tmp_path: Path, opened: list[Path], asked: list[str], screen: None
 ) -> Iterator[ModesWindow]:
     table = ModeTable(data.table.mode_ids, np.isin(data.table.mode_ids, [7, 9]), data.table.columns)
-    made = ModesData(data.structure, data.vectors, table, data.shown, data.bonds)
+    made = ModesData(data.structure, data.motion, table, data.shown, data.bonds)
 
     def choose(mode_list: str) -> str:
         asked.append(mode_list)
