@@ -1,8 +1,8 @@
-"""How amplitudes of normal modes move the atoms of a structure, and the derivative: the only place that knows.
+"""How amplitudes along normal modes move the atoms of a structure, and the derivative. No other module knows this.
 
-Everything that moves atoms asks a `Motion`: projector, simulation, evaluation, trajectories, deformation-corrected
-reconstruction, viewers and report. Its arrays are numpy's or, on the engine's side, torch's: each formula uses only
-what both have, so that it is written once, and Scipion's windows need no torch.
+Everything that moves atoms calls a `Motion`: projector, simulation, evaluation, selection of modes, trajectories,
+deformation-corrected reconstruction, viewers and report. The arrays are numpy's or, in the projector, torch's. Each
+formula uses only what both have: it is written once, and Scipion's windows need no torch.
 """
 
 from abc import ABC, abstractmethod
@@ -22,11 +22,11 @@ Other = TypeVar("Other", bound=Any)
 
 
 class Motion(ABC, Generic[Array]):
-    """How amplitudes q (…, M) in Å along M modes move N points, which are at rest_A (N, 3) where all q are 0.
+    """How amplitudes q (…, M) in Å along M modes move N points; rest_A (N, 3) are their coordinates at q = 0.
 
-    The points are the atoms of a structure, or some of them, or the means of groups of them. The weighted centre of
-    the structure stays where it is, as in every conformation that images are compared with (docs/conventions.md).
-    A function of q takes one conformation (M,) or many (…, M).
+    The points are the atoms of a structure, some of its atoms, or means of groups of its atoms. The structure's weighted
+    centre does not move, as in every conformation that images are compared with (docs/conventions.md). Functions of q
+    take one conformation (M,) or many (…, M).
     """
 
     rest_A: Array
@@ -39,29 +39,29 @@ class Motion(ABC, Generic[Array]):
     @property
     @abstractmethod
     def parameters(self) -> dict[str, Array]:
-        """The arrays, by name, that define the motion together with rest_A."""
+        """The arrays by name that, with rest_A, define the motion."""
 
     @property
     @abstractmethod
     def gram(self) -> Array:
-        """G (M, M), the mean over points of the products of their derivatives at rest: small amplitudes are an RMSD of
+        """G (M, M), the mean over points of the products of their derivatives at q = 0: the RMSD of small amplitudes is
         √(qᵀ·G·q)."""
 
     @abstractmethod
     def displacements(self, amplitudes_A: Array) -> Array:
-        """How far each point is moved from where it is at rest, (…, N, 3) in Å."""
+        """Displacements (…, N, 3) in Å from rest_A."""
 
     def coordinates(self, amplitudes_A: Array) -> Array:
-        """Where the points are, (…, N, 3) in Å."""
+        """Coordinates (…, N, 3) in Å."""
         return self.rest_A + self.displacements(amplitudes_A)
 
     @abstractmethod
     def derivative(self, amplitudes_A: Array) -> Array:
-        """∂x/∂q (…, M, N, 3) at these amplitudes; (M, N, 3) where it is the same at all amplitudes."""
+        """∂x/∂q (…, M, N, 3) at these amplitudes, or (M, N, 3) where it does not depend on them."""
 
     @abstractmethod
     def rmsd_A(self, first_A: Floats, second_A: Floats) -> Floats:
-        """RMSD (…,) in Å between the conformations of two sets of amplitudes (…, M), of numpy's arrays."""
+        """RMSD (…,) in Å between two sets of conformations, of amplitudes (…, M) in numpy's arrays."""
 
     @abstractmethod
     def select(self, points: Any) -> "Motion[Array]":
@@ -69,7 +69,7 @@ class Motion(ABC, Generic[Array]):
 
     @abstractmethod
     def averaged(self, mean: Callable[[Array], Array]) -> "Motion[Array]":
-        """The motion of the means of groups of points; mean: makes (…, G, k) of any values (…, N, k) of the points."""
+        """The motion of the means of G groups of points. mean: takes any values (…, N, k) of the points to (…, G, k)."""
 
     @abstractmethod
     def converted(self, convert: Callable[[Array], Other]) -> "Motion[Other]":
@@ -78,7 +78,7 @@ class Motion(ABC, Generic[Array]):
 
 @dataclass(frozen=True, eq=False)
 class StraightMotion(Motion[Array]):
-    """Points on straight lines: x = rest + Σ q·v, with vectors v (M, N, 3) that leave the weighted centre in place."""
+    """Points move on straight lines: x = rest + Σ q·v, with vectors v (M, N, 3) that do not move the weighted centre."""
 
     rest_A: Array
     vectors: Array
@@ -117,17 +117,16 @@ class StraightMotion(Motion[Array]):
         return StraightMotion(convert(self.rest_A), convert(self.vectors))
 
     def view_parts(self) -> Floats:
-        """P (3 + 3M, N), of numpy's arrays: what a rotation R (k, 3) shows of a conformation, R·x (k, N), is
-        view_weights @ P.
+        """P (3 + 3M, N), in numpy's arrays: coordinates x rotated by R (k, 3), R·x (k, N), are view_weights @ P.
 
-        One product then shows many conformations, without making them first: several times faster for the millions of
-        places of a map.
+        One product gives the views of many conformations, whose coordinates are never formed. For the millions of
+        voxels of a map this is several times faster.
         """
         return np.asarray(np.concatenate([self.rest_A, *self.vectors], axis=1).T)
 
     @staticmethod
     def view_weights(rotations: Floats, amplitudes_A: Floats) -> Floats:
-        """Weights (n, k, 3 + 3M) of the parts for rotations (n, k, 3) and amplitudes (n, M)."""
+        """Weights (n, k, 3 + 3M) of the view_parts for rotations (n, k, 3) and amplitudes (n, M)."""
         weights = np.concatenate([np.ones((len(amplitudes_A), 1)), amplitudes_A], axis=1)
         return np.einsum("nij,nm->nimj", rotations, weights).reshape(*rotations.shape[:2], -1)
 
@@ -140,8 +139,7 @@ class StraightMotion(Motion[Array]):
 def motion_along(structure: Structure, modes: NormalModes) -> Motion[Floats]:
     """The motion of a structure along modes. Raises InputError for modes of another number of atoms.
 
-    A mode's net translation is removed, so that the weighted centre stays where the structure's is, as Xmipp's
-    --centerPDB does.
+    The net translation of each mode is removed: the weighted centre does not move, as with Xmipp's --centerPDB.
     """
     require_same_atoms(modes, len(structure))
     weights = structure.weights / structure.weights.sum()

@@ -24,35 +24,35 @@ from continuousflex_deep.nn.labels import Labels, quaternion_product
 
 
 @dataclass(frozen=True, eq=False)
-class Motion:
+class ImageMotion:
     """Motion of B images: mirrored (B,) bool, angle_rad (B,), displacement (B, 2) x, y as a fraction of the box."""
 
     mirrored: Tensor
     angle_rad: Tensor
     displacement: Tensor
 
-    def to(self, device: torch.device) -> "Motion":
+    def to(self, device: torch.device) -> "ImageMotion":
         """The same on another device."""
-        return Motion(self.mirrored.to(device), self.angle_rad.to(device), self.displacement.to(device))
+        return ImageMotion(self.mirrored.to(device), self.angle_rad.to(device), self.displacement.to(device))
 
-    def __getitem__(self, some: slice) -> "Motion":
-        return Motion(self.mirrored[some], self.angle_rad[some], self.displacement[some])
+    def __getitem__(self, some: slice) -> "ImageMotion":
+        return ImageMotion(self.mirrored[some], self.angle_rad[some], self.displacement[some])
 
 
-def draw_motion(count: int, shift_percent: float, generator: torch.Generator, mirror: bool = True) -> Motion:
+def draw_motion(count: int, shift_percent: float, generator: torch.Generator, mirror: bool = True) -> ImageMotion:
     """Random motions: mirrored or not, any angle, displacements uniform between ± shift_percent of the box.
 
     A mirrored image shows the particle from the opposite side. This doubles the number of views to learn: it helps if
     particles are seen from all sides, and costs accuracy if they are not.
     """
-    return Motion(
+    return ImageMotion(
         mirrored=(torch.rand(count, generator=generator) < 0.5) & mirror,
         angle_rad=(torch.rand(count, generator=generator) * 2 - 1) * torch.pi,
         displacement=(torch.rand(count, 2, generator=generator) * 2 - 1) * (shift_percent / 100),
     )
 
 
-def move_images(images: Tensor, motion: Motion) -> Tensor:
+def move_images(images: Tensor, motion: ImageMotion) -> Tensor:
     """Images (B, 1, d, d) moved about pixel d//2."""
     quarter = torch.round(motion.angle_rad / (torch.pi / 2))
     rest = motion.angle_rad - quarter * (torch.pi / 2)
@@ -65,7 +65,7 @@ def move_images(images: Tensor, motion: Motion) -> Tensor:
     return _shear_x(turned, along, dx - along * dy).unsqueeze(1)
 
 
-def move_labels(labels: Labels, motion: Motion, field_A: float) -> Labels:
+def move_labels(labels: Labels, motion: ImageMotion, field_A: float) -> Labels:
     """The labels of the moved images; field_A is the side of the image in Å."""
     quaternion, shift_A = labels.quaternion, labels.shift_A
     half = motion.angle_rad / 2

@@ -1,4 +1,4 @@
-"""Motion along modes: closed forms, finite differences, two array libraries, and that no other module knows how."""
+"""Motion along modes: closed forms, finite differences, two array libraries; and no other module moves atoms."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ from continuousflex_deep.io.reference import no_modes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import Motion, StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.tests.helpers.engine_data import toy_structure
-from continuousflex_deep.tests.test_layers import PACKAGE, module_of, project_files
+from continuousflex_deep.tests.helpers.imports import PACKAGE, project_modules
 
 RNG = np.random.default_rng(11)
 AMPLITUDES_A = np.array([[0.0, 0.0, 0.0], [30.0, -20.0, 5.0], [-120.0, 40.0, 80.0]])
@@ -235,7 +235,7 @@ def calls(tree: ast.AST, name: str) -> bool:
 
 
 def test_only_motion_multiplies_amplitudes_with_modes() -> None:
-    trees = {module_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in project_files()}
+    trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in project_modules().items()}
 
     def modules_that(does: Callable[[ast.AST], bool]) -> set[str]:
         return {module for module, tree in trees.items() if does(tree)}

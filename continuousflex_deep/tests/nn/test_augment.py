@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from continuousflex_deep.geometry import matrix_to_quaternion, quaternion_to_matrix, random_rotations
-from continuousflex_deep.nn.augment import Motion, draw_motion, move_images, move_labels
+from continuousflex_deep.nn.augment import ImageMotion, draw_motion, move_images, move_labels
 from continuousflex_deep.nn.labels import Labels
 from continuousflex_deep.nn.labels import quaternion_to_matrix as tensor_quaternion_to_matrix
 from continuousflex_deep.tests.helpers.nn_toy import PIXEL_A, render
@@ -27,13 +27,13 @@ def motions(n):
     still = torch.zeros(n, 2, dtype=torch.float64)
     everything = draw_motion(n, 5.0, torch.Generator().manual_seed(1))
     return {
-        "nothing": Motion(none, zero, still),
-        "mirror": Motion(~none, zero, still),
-        "quarter": Motion(none, zero + np.pi / 2, still),
-        "small angle": Motion(none, zero + 0.3, still),
-        "negative angle": Motion(none, zero - 2.0, still),
-        "displacement": Motion(none, zero, still + torch.tensor([0.06, -0.04])),
-        "all": Motion(everything.mirrored, everything.angle_rad.double(), everything.displacement.double()),
+        "nothing": ImageMotion(none, zero, still),
+        "mirror": ImageMotion(~none, zero, still),
+        "quarter": ImageMotion(none, zero + np.pi / 2, still),
+        "small angle": ImageMotion(none, zero + 0.3, still),
+        "negative angle": ImageMotion(none, zero - 2.0, still),
+        "displacement": ImageMotion(none, zero, still + torch.tensor([0.06, -0.04])),
+        "all": ImageMotion(everything.mirrored, everything.angle_rad.double(), everything.displacement.double()),
     }
 
 
