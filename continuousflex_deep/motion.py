@@ -24,7 +24,7 @@ Other = TypeVar("Other", bound=Any)
 class Motion(ABC, Generic[Array]):
     """How amplitudes q (…, M) in Å along M modes move N points; rest_A (N, 3) are their coordinates at q = 0.
 
-    The points are the atoms of a structure, some of its atoms, or means of groups of its atoms. The structure's weighted
+    The points are the atoms of a structure, some of its atoms, or means of groups of them. The structure's weighted
     centre does not move, as in every conformation that images are compared with (docs/conventions.md). Functions of q
     take one conformation (M,) or many (…, M).
     """
@@ -69,7 +69,7 @@ class Motion(ABC, Generic[Array]):
 
     @abstractmethod
     def averaged(self, mean: Callable[[Array], Array]) -> "Motion[Array]":
-        """The motion of the means of G groups of points. mean: takes any values (…, N, k) of the points to (…, G, k)."""
+        """The motion of the means of G groups of points; mean: takes values (…, N, k) of the points to (…, G, k)."""
 
     @abstractmethod
     def converted(self, convert: Callable[[Array], Other]) -> "Motion[Other]":
@@ -78,7 +78,7 @@ class Motion(ABC, Generic[Array]):
 
 @dataclass(frozen=True, eq=False)
 class StraightMotion(Motion[Array]):
-    """Points move on straight lines: x = rest + Σ q·v, with vectors v (M, N, 3) that do not move the weighted centre."""
+    """Points on straight lines: x = rest + Σ q·v, with vectors v (M, N, 3) that do not move the weighted centre."""
 
     rest_A: Array
     vectors: Array

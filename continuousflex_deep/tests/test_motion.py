@@ -222,7 +222,10 @@ def names_in(tree: ast.AST) -> Iterator[str]:
 
 
 def reads_vectors(tree: ast.AST) -> bool:
-    return any(isinstance(node, ast.Attribute) and node.attr == "vectors" for node in ast.walk(tree))
+    """Whether a module reads an attribute of this name; a call of it is of a table's columns."""
+    methods = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    read = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "vectors")
+    return any(id(node) not in methods for node in read)
 
 
 def multiplies_vectors(tree: ast.AST) -> bool:
