@@ -1,7 +1,8 @@
-"""The `clusters` command: groups of a landscape, suggested by where its particles crowd, as a file of groups.
+"""The `clusters` command: clusters of the particles of a landscape, as a file of suggested groups.
 
-Beside the file, …_record.json says how they were found. Outliers are in no group. Where the particles form one cloud,
-this is said, and the file holds all of them as one group: what follows still runs, and finds nothing to compare.
+…_record.json beside the file contains the scores by which the number of clusters was selected. Outliers are in no
+group. If the particles form one cloud, the command reports this and writes all of them as one group, so that subsequent
+steps run.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ def run(options: ClustersOptions) -> None:
     """The `clusters` command."""
     output = Path(options.output)
     if output.suffix != ".json" or output.is_dir():
-        raise InputError(f"--output: got '{output}', expected a file .json for the groups")
+        raise InputError(f"--output: got '{output}', expected a .json file for the groups")
     record = output.with_name(f"{output.stem}_record.json")
     require_record(record)
     suggestion = suggest_groups(read_landscape_table(options.landscape), options)
@@ -32,7 +33,7 @@ def run(options: ClustersOptions) -> None:
 
 
 def format_suggestion(suggestion: Suggestion, options: ClustersOptions) -> str:
-    """What the command prints: what was tried, what it says of the particles, and the clusters."""
+    """What the command prints: the numbers of clusters that were tried, conclusions, and the clusters."""
     trials, clusters = suggestion.found.trials, suggestion.clusters
     certain = suggestion.doubtful is not None
     head = ["cluster", "particles", *suggestion.labels, *(["mean probability"] if certain else [])]
@@ -41,27 +42,27 @@ def format_suggestion(suggestion: Suggestion, options: ClustersOptions) -> str:
          *([] if c.probability is None else [f"{c.probability:.3f}"])]
         for c in clusters
     ]  # fmt: skip
-    told = [_format_trials(trials), *remarks(suggestion), format_rows(head, rows)]
-    left_out = [f"{suggestion.outliers} outliers"] if suggestion.outliers else []
+    parts = [_format_trials(trials), *remarks(suggestion), format_rows(head, rows)]
+    excluded = [f"{suggestion.outliers} outliers"] if suggestion.outliers else []
     if suggestion.improbable:
-        left_out.append(f"{suggestion.improbable} particles of a probability below {options.min_probability:g}")
-    return "\n".join(told + ([f"in no group: {', '.join(left_out)}"] if left_out else []))
+        excluded.append(f"{suggestion.improbable} particles with a probability below {options.min_probability:g}")
+    return "\n".join(parts + ([f"in no group: {', '.join(excluded)}"] if excluded else []))
 
 
 def _format_trials(trials: list[Trial]) -> str:
-    """The table by which a number of clusters is chosen: BIC above the least one, or silhouettes."""
+    """The table by which the number of clusters is selected: BIC, or silhouettes."""
     if trials[0].cloud is None:
         least = min(t.score for t in trials)
         rows = [
             [str(t.number), f"{t.score:.1f}", f"{t.score - least:.1f}", "yes" if t.converged else "no"] for t in trials
         ]
-        return format_rows(["clusters", "BIC", "above the least", "converged"], rows)
+        return format_rows(["clusters", "BIC", "above the lowest", "converged"], rows)
     rows = [[str(t.number), f"{t.score:.3f}", f"{t.cloud:.3f}"] for t in trials]
-    return format_rows(["clusters", "silhouette", "of one cloud"], rows)
+    return format_rows(["clusters", "silhouette", "that of one cloud"], rows)
 
 
 def _facts(suggestion: Suggestion) -> dict[str, Any]:
-    """For the record."""
+    """Facts for the record."""
     found = suggestion.found
     return {
         "grouping_supported": found.supported,

@@ -1,7 +1,8 @@
-"""The `group` command: particles of a landscape, selected by criteria, or those of a file of named groups.
+"""The `group` command: particles of a landscape, selected by criteria or by a file of named groups.
 
-One group becomes a particle file and, beside it as .json, its centroid and record. Of a file of groups each becomes the
-same in a folder, 1_NAME.star and 1_NAME.json, and so on; groups.json there lists the particles that were taken.
+Criteria select one group: a particle file and, beside it as .json, the record with the group's centroid. From a file of
+groups the command writes both for each group into a folder, as 1_NAME.star and 1_NAME.json, …, and groups.json, which
+lists the particles that were written.
 """
 
 from pathlib import Path
@@ -46,15 +47,15 @@ def _write_one(options: GroupOptions) -> None:
 
 
 def _write_named(options: GroupOptions) -> None:
-    """All is read and checked before anything is written; groups.json comes last, when all its files are there."""
-    beside = [f"--{name}" for name in ("expression", "box", "ids") if getattr(options, name)]
-    if beside:
-        raise InputError(f"--groups names the particles itself, but got {' and '.join(beside)}, too; give one or other")
+    """Everything is read and checked before anything is written. groups.json is written last, after all its files."""
+    others = " and ".join(f"--{name}" for name in ("expression", "box", "ids") if getattr(options, name))
+    if others:
+        raise InputError(f"--groups already names the particles; give either --groups or {others}")
     folder = require_writable_folder(options.output)
     if folder.suffix in (".star", ".xmd"):
         raise InputError(f"--output: got '{folder}', expected a folder for the particle files of --groups")
     if Path(options.groups).resolve() == (folder / GROUPS_FILE).resolve():
-        raise InputError(f"--output: '{folder}' holds the file of groups itself, which would be replaced; give another")
+        raise InputError(f"--output: '{folder}' contains the file of groups itself; give another folder")
     groups = read_groups(options.groups)
     landscape = read_landscape(options.landscape)
     selected = select_named(landscape, groups, options.keep_outliers)
@@ -73,7 +74,7 @@ def _write_named(options: GroupOptions) -> None:
 
 
 def _remove_earlier(folder: Path) -> None:
-    """Remove what an earlier run of this command wrote there, by its groups.json: its groups are not these."""
+    """Remove the files that an earlier run of this command wrote there, which its groups.json lists."""
     listed = folder / GROUPS_FILE
     if not listed.is_file():
         return

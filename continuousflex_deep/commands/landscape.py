@@ -1,4 +1,4 @@
-"""The landscape command: dimension reduction of the amplitudes of one or several sets."""
+"""The `landscape` command: dimension reduction of the amplitudes of one or several particle sets."""
 
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,10 @@ def run(options: LandscapeOptions) -> None:
         merged, source, options.n_components, options.outlier_distance, options.method, _settings(options),
         options.landmarks,
     )  # fmt: skip
-    folder = Path(options.output)
-    write_landscape(folder, landscape, tuple(Path(path).stem for path in options.particles))
+    folder, names = Path(options.output), tuple(Path(path).stem for path in options.particles)
+    write_landscape(folder, landscape, names)
     explained = landscape.reduction.explained if isinstance(landscape.reduction, PCA) else None
-    save_landscape(folder / "landscape.png", landscape.coordinates, explained, landscape.outlier, source,
-                   [Path(p).name for p in options.particles], landscape.labels)  # fmt: skip
+    save_landscape(folder / "landscape.png", landscape.table(names), explained)
     facts: dict[str, Any] = {"particles": len(merged), "outliers": int(landscape.outlier.sum())}
     if isinstance(landscape.reduction, Embedding):
         facts["reduction"] = reduction_facts(landscape.reduction)
@@ -46,23 +45,23 @@ def run(options: LandscapeOptions) -> None:
     ]
     write_record(folder / "record.json", "landscape", options, **facts, sources=files, columns_not_in_all_files=dropped)
     if dropped:
-        print(f"left out, because not all files have it: {', '.join(dropped)}")
+        print(f"columns dropped, since not all files have them: {', '.join(dropped)}")
     print(format_landscape(landscape))
     print(f"written: {folder}")
 
 
 def format_landscape(landscape: Landscape) -> str:
-    """What the command prints: outliers, then PCA's table or how well an embedding's maps do."""
+    """What the command prints: outliers, then the table of PCA or the errors of the maps of an embedding."""
     n, n_out = len(landscape.particles), int(landscape.outlier.sum())
-    head = f"{n} particles, {n_out} of them marked as outliers and left out of the fit"
+    head = f"{n} particles, of which {n_out} are marked as outliers and excluded from the fit"
     reduction = landscape.reduction
     return f"{head}\n{_format_embedding(reduction) if isinstance(reduction, Embedding) else _format_pca(landscape)}"
 
 
 def _format_pca(landscape: Landscape) -> str:
-    """Variance explained and each component's weights on the modes."""
+    """The variance that each component explains, and its weights on the modes."""
     pca, modes = landscape.pca, landscape.particles.mode_ids
-    head = ["component", "variance %", "cumulative %", "deviation [Å]", *(f"q{m}" for m in modes)]
+    head = ["component", "variance %", "cumulative %", "SD [Å]", *(f"q{m}" for m in modes)]
     cumulative = np.cumsum(pca.explained)
     rows = [
         [f"PC{i + 1}", f"{100 * pca.explained[i]:.1f}", f"{100 * cumulative[i]:.1f}", f"{np.sqrt(pca.variance[i]):.1f}",
@@ -75,13 +74,13 @@ def _format_pca(landscape: Landscape) -> str:
 def _format_embedding(reduction: Embedding) -> str:
     errors, k = reduction.errors, reduction.coordinates.shape[1]
     tested = f"{errors.particles} particles " + (
-        "beyond the landmarks" if errors.unseen else "left out of the maps (but not of the embedding)"
+        "that are no landmarks" if errors.unseen else "held out from the maps (but not from the embedding)"
     )
-    placed = f"within {100 * errors.transform:.1f}% of the spread" if errors.transform else "exactly"
+    accuracy = f"an error of {100 * errors.transform:.1f}% of their spread" if errors.transform else "no error"
     return (
-        f"{LABELS[reduction.method]}: {k} dimensions, fitted to {len(reduction.landmarks)} landmarks; others are "
-        f"placed {placed}\nback from coordinates to amplitudes: {100 * errors.explained:.1f}% of the variance, off by "
-        f"{errors.inverse_A:.1f} Å (an RMSD when divided by the root of the number of atoms), for {tested}"
+        f"{LABELS[reduction.method]}: {k} dimensions, fitted to {len(reduction.landmarks)} landmarks; coordinates of "
+        f"other particles have {accuracy}\namplitudes mapped back from coordinates: {100 * errors.explained:.1f}% of "
+        f"the variance, with an error of {errors.inverse_A:.1f} Å (divide by √atoms for an RMSD), for {tested}"
     )
 
 

@@ -117,7 +117,7 @@ def _write_movies(
         (folder / name).unlink(missing_ok=True)
     if options.movie == "none":
         return []
-    plane = LandscapePlane(landscape.coordinates[~landscape.outlier], landscape.labels)
+    plane = LandscapePlane(landscape.coordinates[~landscape.outlier], landscape.table().axis_labels)
     pictures = to_and_fro(trajectory_pictures(trajectory, structure, frames_A, plane))
     write_gif(folder / names[0], pictures, round(1000 / options.frames_per_second))
     if options.movie == "gif":

@@ -1,4 +1,4 @@
-"""Figures of an assessment, drawn from the tables that the evaluate command writes: by it, and by Scipion's viewer."""
+"""Figures of an assessment, drawn from the tables of the evaluate command: errors, FSC of groups' maps, and text."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +14,11 @@ from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, LEAST_ALLOWED, O
 from continuousflex_deep.io.groups import COLOURS
 
 Curves = Mapping[str, tuple[Floats, Floats]]  # frequencies in 1/Å and correlations, by name
-_BEYOND = 1.5  # times the finest frequency at which maps agree with their centroids, curves are shown
-_MOST_MODES = 4  # with more of them, their mean error is shown alone
+_BEYOND = 1.5  # curves end at this many times the highest frequency at which a map agrees with its centroid
+_MOST_MODES = 4  # that have a panel each; of more modes only the mean error is shown
 _OTHER_PANELS = ("rmsd_amplitude_A", "angle_deg", "shift_A")
-_BINS = (8, 40)  # of a histogram, by the number of particles
-_SMALLEST = (2.0, 1e-4)  # percentile of errors, and share of the largest one, at which the axis begins
+_BINS = (8, 40)  # fewest and most of a histogram, depending on the number of particles
+_SMALLEST = (2.0, 1e-4)  # the axis begins at this percentile of errors, or at this share of the largest error
 _PANEL_INCH, _DPI = (3.6, 3.2), 130
 _DASHES = ("-", "--", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _PANELS = {
@@ -39,14 +39,15 @@ def error_panels(errors: Mapping[str, Mapping[str, Floats]]) -> dict[str, str]:
 
 
 def errors_size(errors: Mapping[str, Mapping[str, Floats]]) -> tuple[float, float]:
-    """Width and height in inch that suit draw_errors."""
+    """Width and height in inches that suit draw_errors."""
     return _size(len(error_panels(errors)))
 
 
 def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> None:
     """Histograms of absolute errors (n,) by comparison and kind: a panel for each kind, a line for each comparison.
 
-    Axes are logarithmic, since errors of different methods differ by orders; the smallest count in the first bin.
+    The axes are logarithmic, since the errors of different methods differ by orders of magnitude. Errors below the
+    beginning of the axis are counted in the first bin.
     """
     panels = error_panels(errors)
     for ax, (kind, label) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
@@ -80,7 +81,7 @@ def _error_bins(errors: list[Floats]) -> Floats:
 
 
 def groups_size(groups: Mapping[str, Curves]) -> tuple[float, float]:
-    """Width and height in inch that suit draw_groups."""
+    """Width and height in inches that suit draw_groups."""
     return _size(len(group_panels(groups)))
 
 
@@ -90,8 +91,10 @@ def group_panels(groups: Mapping[str, Curves]) -> dict[str, str]:
 
 
 def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
-    """FSC of each group's map: a panel for each conformation that it is compared with, a line for each group, and in
-    the first panel, dotted, what the noise of its half maps is estimated to allow, as far as that is known."""
+    """FSC of each group's map: a panel for each conformation that the maps are compared with, a line for each group.
+
+    In the first panel, dotted lines show the FSC that the noise of the half maps is estimated to allow.
+    """
     panels, last = group_panels(groups), _last_frequency(groups)
     for ax, (curve, title) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
         for i, (name, curves) in enumerate(groups.items()):
@@ -119,12 +122,12 @@ def save_groups(path: str | Path, groups: Mapping[str, Curves]) -> None:
 
 
 def _line(number: int) -> dict[str, Any]:
-    """Colour and dashes of a line; neither alone tells more than a few lines apart for everyone."""
+    """Colour and dashes of a line; together they distinguish more lines than either does, for all colour vision."""
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": _DASHES[number % len(_DASHES)]}
 
 
 def _last_frequency(groups: Mapping[str, Curves]) -> float:
-    """Up to where curves are shown: well beyond the last shell where a map agrees with its centroid."""
+    """The frequency where curves end: well beyond the last shell at which a map agrees with its centroid."""
     ends, nyquist = [], 0.0
     for frequency, correlation in (curves[CENTROID] for curves in groups.values()):
         ends += [frequency[1], *frequency[correlation >= min(THRESHOLDS)]]
@@ -133,13 +136,13 @@ def _last_frequency(groups: Mapping[str, Curves]) -> float:
 
 
 def text_size(text: str) -> tuple[float, float]:
-    """Width and height in inch that suit draw_text."""
+    """Width and height in inches that suit draw_text."""
     lines = text.splitlines()
     return 0.5 + 0.075 * max(len(line) for line in lines), 0.4 + 0.153 * len(lines)
 
 
 def draw_text(text: str, figure: Figure) -> None:
-    """Tables of plain text, as they are."""
+    """Tables of plain text in a font of fixed width."""
     width, height = text_size(text)
     figure.text(0.2 / width, 1 - 0.2 / height, text, family="monospace", fontsize=9, va="top", ha="left")
 
@@ -163,7 +166,7 @@ def _grid(figure: Figure, panels: int) -> list[Any]:
 
 
 def _legend_below(figure: Figure) -> None:
-    """One legend for all panels, which have the same lines."""
+    """One legend for all panels, whose lines are the same."""
     found: dict[str, Any] = {}
     for ax in figure.axes:
         handles, labels = ax.get_legend_handles_labels()

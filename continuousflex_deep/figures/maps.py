@@ -1,4 +1,4 @@
-"""Maps as their central slices, and Fourier shell correlations, drawn without a display."""
+"""Fourier shell correlations, and central slices of maps."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

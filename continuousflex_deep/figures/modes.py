@@ -1,4 +1,4 @@
-"""A picture of normal modes, drawn without a display: where each one moves the molecule, and what speaks for it."""
+"""Normal modes: which residues each mode moves, and the numbers by which modes are selected."""
 
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ _GREY, _BLUE, _ORANGE = "0.75", "tab:blue", "tab:orange"
 def save_modes(
     path: str | Path, table: ModeTable, residues: dict[str, Floats], structure: Structure, swing_rmsd_A: float
 ) -> None:
-    """PNG with the displacement of each residue along the chosen modes, and energies, collectivity and overlaps.
+    """PNG with the displacement of each residue along the selected modes, and energies, collectivity and overlaps.
 
-    residues: columns (R,) in Å as residue_displacements makes them; swing_rmsd_A is the RMSD that they are for.
+    residues: columns (R,) in Å as residue_displacements makes them, for a motion with an RMSD of swing_rmsd_A.
     """
     has_overlap = "overlap" in table.columns
     panels = [name for name in ("energy", "collectivity", "overlap") if name in table.columns]
@@ -40,8 +40,9 @@ def save_modes(
 
 
 def label_residues(ax: Any, structure: Structure) -> None:
-    """Name the axes of displacements over residues, or pseudoatoms, and mark where chains end, unless they are many."""
-    kind = "pseudoatom" if structure.is_pseudoatomic else "residue, counted along the file"
+    """Label the axes of displacements by residue, or by pseudoatom, and mark the ends of the chains unless there are
+    many."""
+    kind = "pseudoatom" if structure.is_pseudoatomic else "residue, numbered along the file"
     ax.set(xlabel=kind, ylabel="displacement [Å]")
     chains = structure.chain_ids[structure.representative_atoms]
     ends = [*(np.flatnonzero(chains[1:] != chains[:-1]) + 1), len(chains)]
@@ -68,8 +69,8 @@ def _draw_displacements(
     ax.set(xlim=(1, len(place)), ylim=(0, None))
     label_residues(ax, structure)
     more = len(table.chosen_ids) - _MOST_CURVES
-    also = f"; {more} more chosen" if more > 0 else ""
-    ax.set_title(f"chosen modes at an RMSD of {swing_rmsd_A:g} Å{also}", fontsize=10)
+    also = f"; {more} more selected" if more > 0 else ""
+    ax.set_title(f"selected modes at an RMSD of {swing_rmsd_A:g} Å{also}", fontsize=10)
     ax.legend(fontsize=8, ncols=2)
 
 
@@ -83,6 +84,6 @@ def _draw_bars(ax: Any, table: ModeTable, name: str) -> None:
     ax.bar(place, table.columns[name], color=[_BLUE if taken else _GREY for taken in table.chosen])
     every = -(-len(place) // 20)
     ax.set_xticks(place[::every], [str(m) for m in table.mode_ids[::every]], fontsize=8)
-    ax.set(xlabel="mode (chosen ones blue)", ylabel=labels[name])
+    ax.set(xlabel="mode (selected modes in blue)", ylabel=labels[name])
     if name == "collectivity":
         ax.set_ylim(0, 1)

@@ -1,4 +1,4 @@
-"""Movies of pictures."""
+"""Movies, GIF and MP4, made of pictures."""
 
 import shutil
 import subprocess
@@ -11,12 +11,12 @@ from continuousflex_deep.io.files import atomic_path
 
 
 def to_and_fro(pictures: list[Image.Image]) -> list[Image.Image]:
-    """The pictures from first to last and back, so that a movie of them that repeats does not jump."""
+    """The pictures from first to last and back, so that a movie can repeat without a jump."""
     return pictures + pictures[-2:0:-1]
 
 
 def write_gif(path: Path, pictures: list[Image.Image], frame_ms: int) -> None:
-    """An endless GIF. Pictures in colour all get the colours of the middle one, which keeps them from flickering."""
+    """Write an endless GIF. All colour pictures get the palette of the middle one, which prevents flicker."""
     if pictures[0].mode == "L":
         frames = [picture.convert("P") for picture in pictures]
     else:
@@ -27,7 +27,7 @@ def write_gif(path: Path, pictures: list[Image.Image], frame_ms: int) -> None:
 
 
 def write_mp4(path: Path, pictures: list[Image.Image], per_second: int) -> bool:
-    """An MP4 by the program ffmpeg; where it is not installed, nothing is written and the result is False."""
+    """Write an MP4 by the program ffmpeg. Without ffmpeg nothing is written and the result is False."""
     program = shutil.which("ffmpeg")
     if program is None:
         return False

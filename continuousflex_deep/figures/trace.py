@@ -1,4 +1,4 @@
-"""A structure as a trace of its residues, or the dots of its pseudoatoms, seen along z."""
+"""A structure seen along z: a trace of its residues, or its pseudoatoms as dots."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -10,12 +10,12 @@ from continuousflex_deep.io.structures import Structure
 COLOURS = "viridis"
 _LONGEST_BOND = 2.5  # times the median distance of neighbours in a chain; longer gaps break the trace
 _DOT_AREA = 27.0  # in square points
-_WIDTHS, _DOT_AREAS = (1.2, 3.8), (8.0, 30.0)  # of what is farthest from the eye and what is nearest
+_WIDTHS, _DOT_AREAS = (1.2, 3.8), (8.0, 30.0)  # of the farthest and of the nearest bond or atom
 
 
 def chain_bonds(structure: Structure, atoms: Integers) -> Integers:
-    """Pairs (B, 2) of positions in `atoms` (S,) to join: neighbours in a chain without a gap between them. Pseudoatoms
-    have none."""
+    """Pairs (B, 2) of positions in `atoms` (S,) to join by a line: neighbours in a chain without a gap between them.
+    Pseudoatoms have none."""
     if structure.is_pseudoatomic:
         return np.empty((0, 2), dtype=np.int64)
     coords_A, chains = structure.coords_A[atoms], structure.chain_ids[atoms]
@@ -35,8 +35,8 @@ class Trace:
     def __init__(
         self, axes: Axes, bonds: Integers, width: float = 1.8, depth_A: tuple[float, float] | None = None
     ) -> None:
-        """bonds (B, 2): pairs of atoms. depth_A: the lowest and the highest z, between which lines become wider and
-        dots larger towards the eye; without it all lines have one width, and all dots one size."""
+        """bonds (B, 2): pairs of atoms. depth_A: the lowest and the highest z; between them lines become wider and dots
+        larger towards the eye. Without depth_A all lines have the same width, and all dots the same size."""
         self._bonds, self._depth_A = bonds, depth_A
         self.drawn: LineCollection | PathCollection
         if len(bonds):
@@ -46,7 +46,7 @@ class Trace:
             self.drawn = axes.scatter([], [], s=_DOT_AREA, c=[], cmap=COLOURS, linewidths=0)
 
     def draw(self, seen_A: Floats, values: Floats) -> None:
-        """Draw atoms at (S, 3), coloured by values (S,); what has a larger z is nearer and drawn later."""
+        """Draw atoms at (S, 3), coloured by values (S,). A larger z is nearer to the eye and is drawn later."""
         if isinstance(self.drawn, PathCollection):
             order = np.argsort(seen_A[:, 2])
             self.drawn.set_offsets(seen_A[order, :2])

@@ -1,4 +1,4 @@
-"""The pictures of a trajectory's movie: the molecule, where it is in the landscape, and the energy there."""
+"""The pictures of a trajectory's movie: the molecule, its position in the landscape, and the energy there."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from continuousflex_deep.progress import progress_bar
 
 _SIZE, _DPI = (10.0, 5.6), 80  # inches and dots per inch: an even number of pixels, which MP4 needs
 _PATH, _HERE, _START = "tab:red", "black", "0.85"
-_FEW = 2000  # particles up to which they are drawn one by one
+_FEW = 2000  # particles up to which they are drawn as points; more are drawn as a density
 
-# shows what a panel has to show at a frame of this number
+# updates a panel for the frame with this number
 ShowFrame = Callable[[int], None]
 
 
@@ -58,7 +58,7 @@ def trajectory_pictures(
 
 
 def _draw_molecule(ax: Any, structure: Structure, frames_A: list[Floats]) -> ShowFrame:
-    """Draw the molecule's first frame in grey; what is returned draws a frame over it."""
+    """Draw the molecule's first frame in grey. The function that is returned draws another frame over it."""
     atoms = np.arange(len(structure)) if structure.is_pseudoatomic else structure.representative_atoms
     traces_A = np.array([frame[atoms] for frame in frames_A])
     moved_A = np.linalg.norm(traces_A - traces_A[0], axis=2)
@@ -76,15 +76,15 @@ def _draw_molecule(ax: Any, structure: Structure, frames_A: list[Floats]) -> Sho
     trace.drawn.set_clim(0, max(float(np.quantile(moved_A, 0.995)), 1e-3))
     ax.figure.colorbar(
         trace.drawn, ax=ax, orientation="horizontal", shrink=0.6, pad=0.02,
-        label="displacement from the first frame (Å)",
+        label="displacement from the first frame [Å]",
     )  # fmt: skip
     return lambda number: trace.draw(seen_A[number], moved_A[number])
 
 
 def _best_view(traces_A: Floats) -> Floats:
-    """Axes (3, 3) of the picture, across, up and towards the eye, along which the molecule (P, R, 3) is seen best.
+    """Axes (3, 3) of the best view of the molecule (P, R, 3): across, up, and towards the eye.
 
-    The eye looks along the direction in which extent and motion together, each with the same weight, are least.
+    The eye looks along the direction of least extent and motion, both with the same weight.
     """
     start = traces_A[0] - traces_A[0].mean(axis=0)
     motion = (traces_A - traces_A[0]).reshape(-1, 3)
@@ -95,7 +95,7 @@ def _best_view(traces_A: Floats) -> Floats:
 
 
 def _draw_plane(ax: Any, trajectory: Trajectory, plane: LandscapePlane) -> ShowFrame:
-    """Draw the particles and the path; what is returned marks a point of the path."""
+    """Draw the particles and the path. The function that is returned marks a point of the path."""
     i = trajectory.dimensions[0]
     j = trajectory.dimensions[1] if len(trajectory.dimensions) > 1 else int(i == 0)
     i, j = min(i, j), max(i, j)
@@ -112,12 +112,12 @@ def _draw_plane(ax: Any, trajectory: Trajectory, plane: LandscapePlane) -> ShowF
 
 
 def _draw_energy(ax: Any, trajectory: Trajectory) -> ShowFrame:
-    """Draw the energy along the path with its standard deviation; what is returned marks a point of it."""
+    """Draw the energy along the path with its standard deviation. The function that is returned marks a point."""
     frame = np.arange(1, len(trajectory) + 1)
     energy, sd = trajectory.energy_kT, trajectory.energy_sd_kT
     ax.fill_between(frame, energy - sd, energy + sd, color=_PATH, alpha=0.2, linewidth=0)
     ax.plot(frame, energy, "-", color=_PATH, linewidth=1.5)
-    ax.set(xlabel="frame", ylabel="−ln p (kT)", xlim=(1, len(trajectory)))
+    ax.set(xlabel="frame", ylabel="−ln p [kT]", xlim=(1, len(trajectory)))
     ax.set_ylim(min(0.0, float(energy.min())) - 0.1, 1.1 * max(float(energy.max()), 0.5) + 0.1)
     (mark,) = ax.plot([], [], "o", color=_PATH, markeredgecolor=_HERE, markersize=9, clip_on=False)
     return lambda number: mark.set_data(frame[[number]], energy[[number]])

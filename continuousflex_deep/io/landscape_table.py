@@ -79,6 +79,11 @@ class LandscapeTable:
             names |= dict(zip(("shift_x", "shift_y"), self.shift_A.T, strict=True))
         return names
 
+    @property
+    def axis_labels(self) -> list[str]:
+        """The coordinates' labels with their unit, as axes and tables show them."""
+        return [f"{label} [{self.unit}]" if self.unit else label for label in self.labels]
+
     def find(self, ids: Integers) -> tuple[Integers, Booleans]:
         """Rows (m,) of particles by their ids (m,), and whether each is here; where it is not, the row says nothing."""
         place = np.minimum(np.searchsorted(self.ids, ids, sorter=self._order), len(self) - 1)

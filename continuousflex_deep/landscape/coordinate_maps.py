@@ -1,7 +1,7 @@
-"""Maps between amplitudes and coordinates that are learned from landmarks, and kept as plain arrays.
+"""Maps between amplitudes and coordinates, learned from landmarks and stored as plain arrays.
 
-Two kinds, of which held-out landmarks choose the better: a smooth one by regularised regression on Gaussians, and a
-local one by the weights that rebuild a point from its nearest landmarks.
+There are two kinds: a smooth map by regularised regression on Gaussians, and a local map by the weights that
+reconstruct a point from its nearest landmarks. The one with the smaller error on held-out landmarks is used.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from scipy.spatial.distance import cdist
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 
-_CHUNK_NUMBERS = 4_000_000  # at a time, whatever the number of points: 32 MB
-_TUNING = 600  # landmarks that the width and the regularisation are chosen with
-_WIDTHS = (0.06, 0.12, 0.25, 0.5, 1.0, 2.0)  # of the Gaussians, in median distances of landmarks
-_NOISES = (1e-6, 1e-4, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)  # variance of what is not explained, in that of the map
-_NEIGHBOURS, _LOCAL = 12, (1e-3, 1.0)  # number and regularisations of local maps that are tried
+_CHUNK_NUMBERS = 4_000_000  # in memory at a time, whatever the number of points: 32 MB
+_TUNING = 600  # landmarks by which the width and the regularisation are selected
+_WIDTHS = (0.06, 0.12, 0.25, 0.5, 1.0, 2.0)  # of the Gaussians, in units of the median distance between landmarks
+_NOISES = (1e-6, 1e-4, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)  # unexplained variance, in units of the map's variance
+_NEIGHBOURS, _LOCAL = 12, (1e-3, 1.0)  # number of neighbours and regularisations of the local maps that are tried
 _HELD_OUT = 0.2
 
 
@@ -35,11 +35,11 @@ class LearnedMap(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class KernelMap:
-    """x ↦ offset + slope·x + Σ_j c_j exp(−|x − x_j|²/2w²): kernel ridge regression on what a linear fit leaves.
+    """x ↦ offset + slope·x + Σ_j c_j exp(−|x − x_j|²/2w²): kernel ridge regression on the residuals of a linear fit.
 
     centres (m, a), coefficients (m, b), slope (a, b), offset (b,), width w in the unit of the centres. Far from all
-    centres only the linear part remains. (Saunders, Gammerman & Vovk, ICML 1998; width and regularisation by
-    leave-one-out errors in closed form, Rasmussen & Williams 2006, eq. 5.12.)
+    centres only the linear part remains (Saunders, Gammerman & Vovk, ICML 1998). Width and regularisation minimise
+    leave-one-out errors, which have a closed form (Rasmussen & Williams 2006, eq. 5.12).
     """
 
     kind: ClassVar[str] = "kernel"
@@ -51,7 +51,7 @@ class KernelMap:
 
     @classmethod
     def fit(cls, x: Floats, y: Floats, rng: np.random.Generator) -> "KernelMap":
-        """Of pairs x (m, a), y (m, b)."""
+        """The map fitted to pairs x (m, a), y (m, b)."""
         width, noise = _choose_width(x, y, rng)
         slope, offset, rest = _linear(x, y)
         kernel = _gaussians(x, x, width)
@@ -68,10 +68,11 @@ class KernelMap:
 
 @dataclass(frozen=True, eq=False)
 class NeighbourMap:
-    """A point as a weighted mean of its nearest landmarks, and the same mean of what these are mapped to.
+    """A point is written as a weighted mean of its nearest landmarks; the same mean of their values is its value.
 
-    centres (m, a), values (m, b); the weights sum to 1 and minimise the squared distance plus `regularisation` times
-    its trace (Saul & Roweis, JMLR 4, 2003): a small one follows the landmarks' plane, a large one takes the mean.
+    centres (m, a), values (m, b). The weights sum to 1 and minimise the squared distance plus `regularisation` times
+    its trace (Saul & Roweis, JMLR 4, 2003). Little regularisation follows the plane of the landmarks, much of it takes
+    their mean.
     """
 
     kind: ClassVar[str] = "neighbours"
@@ -111,9 +112,9 @@ def held_out_rows(n: int, rng: np.random.Generator) -> Booleans:
 
 
 def learn_map(x: Floats, y: Floats, held_out: Booleans, seed: int) -> tuple[LearnedMap, LearnedMap]:
-    """The map from x (m, a) to y (m, b) of all pairs, and that of the pairs that are not held out (m,).
+    """The map from x (m, a) to y (m, b) fitted to all pairs, and the one fitted without the held-out pairs (m,).
 
-    The kind is that with the smaller error on those held out.
+    Of the kinds of maps, the one with the smallest error on the held-out pairs is used.
     """
 
     def fit(rows: Booleans, kind: int) -> LearnedMap:
@@ -134,7 +135,7 @@ def map_as_arrays(learned: LearnedMap, prefix: str) -> dict[str, NDArray[Any]]:
 
 
 def map_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str) -> LearnedMap:
-    """The inverse of map_as_arrays. Raises KeyError or ValueError where something is missing or does not fit."""
+    """The inverse of map_as_arrays. Raises KeyError or ValueError where an array is missing or of the wrong shape."""
     kind = str(arrays[f"{prefix}_kind"])
     for one in KINDS:
         if one.kind == kind:
@@ -143,17 +144,17 @@ def map_from_arrays(arrays: Mapping[str, NDArray[Any]], prefix: str) -> LearnedM
 
 
 def median_distance(x: Floats, rng: np.random.Generator) -> float:
-    """Between pairs of distinct points (m, a), in their unit. InputError where all are the same."""
+    """The median distance between distinct points (m, a), in their unit. InputError where all are the same."""
     sample = x if len(x) <= _TUNING else x[rng.choice(len(x), _TUNING, replace=False)]
     apart = cdist(sample, sample)
     apart = apart[apart > 0]
     if not len(apart):
-        raise InputError("a learned map needs points that differ; all are the same")
+        raise InputError("a learned map needs different points, but all points are the same")
     return float(np.median(apart))
 
 
 def _choose_width(x: Floats, y: Floats, rng: np.random.Generator) -> tuple[float, float]:
-    """Width and noise with the smallest leave-one-out error on some of the pairs."""
+    """Width and noise with the smallest leave-one-out error on a sample of the pairs."""
     rows = np.arange(len(x)) if len(x) <= _TUNING else rng.choice(len(x), _TUNING, replace=False)
     x, rest = x[rows], _linear(x[rows], y[rows])[2]
     unit, best = median_distance(x, rng), (np.inf, 1.0, 1.0)
@@ -168,7 +169,7 @@ def _choose_width(x: Floats, y: Floats, rng: np.random.Generator) -> tuple[float
 
 
 def _linear(x: Floats, y: Floats) -> tuple[Floats, Floats, Floats]:
-    """Slope (a, b), offset (b,) and residuals (m, b) of least squares; directions without spread get no slope."""
+    """Slope (a, b), offset (b,) and residuals (m, b) of least squares; slope 0 along directions without spread."""
     centre, mean = x.mean(axis=0), y.mean(axis=0)
     slope = np.linalg.lstsq(x - centre, y - mean, rcond=1e-9)[0]
     offset = mean - centre @ slope

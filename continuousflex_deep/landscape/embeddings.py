@@ -1,6 +1,6 @@
-"""Nonlinear embeddings of a few thousand amplitude vectors through scikit-learn, and UMAP where it is installed.
+"""Nonlinear embeddings of a few thousand amplitude vectors by scikit-learn, and by UMAP where it is installed.
 
-What each needs of neighbours, particles and dimensions is checked here, before its library meets it.
+The numbers of neighbours, particles and dimensions that a method needs are checked before its library is called.
 """
 
 import warnings
@@ -17,14 +17,14 @@ from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError, MissingDependencyError
 from continuousflex_deep.landscape.coordinate_maps import KernelMap, median_distance
 
-_DENSE = 4000  # landmarks up to which all of the eigenvectors' matrix is decomposed, which cannot fail to converge
-_TSNE_DIMENSIONS = 3  # of its Barnes-Hut form
+_DENSE = 4000  # landmarks up to which the whole matrix is decomposed, which always converges
+_TSNE_DIMENSIONS = 3  # the most that the Barnes-Hut algorithm can do
 
 
 @dataclass(frozen=True)
 class EmbeddingSettings:
-    """n_components dimensions; n_neighbors of the graphs; kernel_width_A of kernel PCA's Gaussian exp(−d²/2w²), 0 for
-    the median distance between particles; t-SNE's perplexity; seed of all that is random."""
+    """n_components: dimensions. n_neighbors: of the neighbourhood graphs. kernel_width_A: w of kernel PCA's Gaussian
+    exp(−d²/2w²), 0 for the median distance between particles. perplexity: of t-SNE. seed: of all random numbers."""
 
     n_components: int
     n_neighbors: int = 12
@@ -34,27 +34,27 @@ class EmbeddingSettings:
 
 
 def embed(method: str, x: Floats, settings: EmbeddingSettings) -> tuple[Floats, KernelMap | None]:
-    """Coordinates (m, k) of distinct amplitudes (m, M) in Å, and the method's own exact map where it is one of ours.
+    """Coordinates (m, k) of distinct amplitudes (m, M) in Å, and the method's own exact map where it has one.
 
-    Isomap's coordinates are geodesic distances in Å and t-SNE's and UMAP's are left as they are; eigenvectors, whose
-    scale means nothing, are brought to a standard deviation of 1 along the first. Each column is centred (except
-    with t-SNE and UMAP) and has the sign that makes its largest correlation with an amplitude positive.
-    Raises InputError for more dimensions or neighbours than there can be and for a graph that falls into pieces.
+    The coordinates of Isomap are geodesic distances in Å. Those of t-SNE and UMAP are not scaled. Eigenvectors, whose
+    scale is arbitrary, are scaled to a standard deviation of 1 along the first one. Each column is centred (except with
+    t-SNE and UMAP) and has the sign that makes its largest correlation with an amplitude positive.
+    Raises InputError for more dimensions or neighbours than possible and for a disconnected neighbourhood graph.
     """
     if method not in _EMBEDDINGS:
         raise InputError(f"unknown method '{method}'; expected one of {', '.join(_EMBEDDINGS)}")
     _validate(method, x, settings)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of defaults that are given here or do not matter
+        warnings.simplefilter("ignore", FutureWarning)  # about defaults that are set here or have no effect
         y, own = _EMBEDDINGS[method](x, settings)
     y = np.asarray(y, dtype=np.float64)
     if not np.isfinite(y).all():
-        raise InputError(f"{method}: no finite coordinates were found; choose another method or other parameters")
+        raise InputError(f"{method}: the coordinates are not finite; select another method or other parameters")
     shift, factor = np.zeros(y.shape[1]), np.ones(y.shape[1])
     if method in SCALED:
         shift, spread = y.mean(axis=0), float(y[:, 0].std())
         if spread <= 0:
-            raise InputError(f"{method}: all particles fell onto one point; choose other parameters")
+            raise InputError(f"{method}: all particles have the same coordinates; select other parameters")
         factor /= spread
     factor *= _signs(x, y)
     if own is not None:
@@ -66,10 +66,10 @@ def _validate(method: str, x: Floats, settings: EmbeddingSettings) -> None:
     m, k, neighbours = len(x), settings.n_components, settings.n_neighbors
     if method == "tsne":
         if k > _TSNE_DIMENSIONS:
-            raise InputError(f"--n-components: got {k}, but t-SNE makes at most {_TSNE_DIMENSIONS} dimensions")
+            raise InputError(f"--n-components: got {k}, but t-SNE has at most {_TSNE_DIMENSIONS} dimensions")
         if settings.perplexity >= m:
             raise InputError(
-                f"--perplexity: got {settings.perplexity:g} for {m} distinct particles; it must be below their number"
+                f"--perplexity: got {settings.perplexity:g}, expected less than the number of distinct particles, {m}"
             )
     if k > m - 2:
         raise InputError(f"{method}: got {m} distinct particles, expected at least {k + 2} for {k} dimensions")
@@ -77,35 +77,38 @@ def _validate(method: str, x: Floats, settings: EmbeddingSettings) -> None:
         return
     if neighbours >= m:
         raise InputError(
-            f"--n-neighbors: got {neighbours}, but there are only {m} distinct particles to fit; give {m - 1} or fewer"
+            f"--n-neighbors: got {neighbours}, but only {m} distinct particles are fitted; give {m - 1} or fewer"
         )
     least = k * (k + 3) // 2 + 1 if method == "hessian-lle" else k + 1
     if neighbours < least:
         raise InputError(
             f"--n-neighbors: got {neighbours}, but {method} needs {least} or more for {k} dimensions; give more "
-            "neighbours or ask for fewer dimensions"
+            "neighbours or fewer dimensions"
         )
     graph = kneighbors_graph(x, neighbours)
     pieces, labels = connected_components(graph, directed=False)
     if pieces > 1 and method != "umap":
         sizes = np.sort(np.bincount(labels))[::-1]
         raise InputError(
-            f"{method}: with {neighbours} neighbours the particles fall into {pieces} groups without a connection (of "
-            f"{', '.join(map(str, sizes[:5]))}{', …' if pieces > 5 else ''}); give more --n-neighbors or a smaller "
-            "--outlier-distance"
+            f"{method}: with {neighbours} neighbours the particles form {pieces} groups that are not connected (of "
+            f"{', '.join(map(str, sizes[:5]))}{', …' if pieces > 5 else ''} particles); give more --n-neighbors or a "
+            "smaller --outlier-distance"
         )
 
 
 def _kernel_pca(x: Floats, settings: EmbeddingSettings) -> tuple[Floats, KernelMap]:
-    """Schölkopf, Smola & Müller (Neural Comput. 10, 1998); new particles by their eq. 3.11 with centred kernels.
+    """Kernel PCA by Schölkopf, Smola & Müller (Neural Comput. 10, 1998); new particles by eq. 3.11, kernels centred.
 
-    As the coefficients of each component sum to zero, the centring of a new particle's kernels is a constant.
+    The coefficients of each component sum to zero, so that the centring of a new particle's kernels is a constant.
     """
     width = settings.kernel_width_A or median_distance(x, np.random.default_rng(settings.seed))
     model = KernelPCA(settings.n_components, kernel="rbf", gamma=0.5 / width**2, random_state=settings.seed)
     y = model.fit_transform(x)
     if y.shape[1] < settings.n_components or (model.eigenvalues_ <= 0).any():
-        raise InputError(f"kernel-pca: the particles have fewer than {settings.n_components} kernel components")
+        raise InputError(
+            f"kernel-pca: the particles have fewer than {settings.n_components} kernel components; give fewer "
+            "--n-components"
+        )
     coefficients = model.eigenvectors_ / np.sqrt(model.eigenvalues_)
     flat = np.zeros((x.shape[1], y.shape[1]))
     bare = KernelMap(x, coefficients, flat, np.zeros(y.shape[1]), np.array(width))
@@ -156,10 +159,10 @@ def _umap(x: Floats, settings: EmbeddingSettings) -> tuple[Floats, None]:
     except ImportError as error:
         raise MissingDependencyError(
             f"--method umap needs umap-learn, which cannot be imported ({error}); install it with pip install "
-            "umap-learn, or choose another method"
+            "umap-learn, or select another method"
         ) from error
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a seed leaves it one thread, which is wanted
+        warnings.simplefilter("ignore", UserWarning)  # that a seed restricts it to one thread, which is intended
         model = umap.UMAP(
             n_neighbors=settings.n_neighbors, n_components=settings.n_components, random_state=settings.seed
         )
@@ -185,4 +188,4 @@ _EMBEDDINGS: dict[str, Callable[[Floats, EmbeddingSettings], tuple[Floats, Kerne
     "umap": _umap,
 }
 NEIGHBOURS = frozenset({"lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "umap"})
-SCALED = frozenset({"kernel-pca", "lle", "hessian-lle", "ltsa", "modified-lle", "laplacian"})  # to unit deviation
+SCALED = frozenset({"kernel-pca", "lle", "hessian-lle", "ltsa", "modified-lle", "laplacian"})  # to unit variance

@@ -1,4 +1,4 @@
-"""Conditions on named columns, such as "pc1 > 100 and abs(q7) < 50", read from text without running it as a program."""
+"""Conditions on named columns, such as "pc1 > 100 and abs(q7) < 50", evaluated without running the text as code."""
 
 import ast
 import operator
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.errors import InputError
 
-LONGEST = 2000  # characters; nobody types more, and nesting stays shallow
+LONGEST = 2000  # characters; more is a mistake, and the limit keeps nesting shallow
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -47,14 +47,14 @@ GRAMMAR = (
 
 
 def evaluate_condition(expression: str, columns: Mapping[str, NDArray[Any]]) -> tuple[Booleans, list[str]]:
-    """Mask (n,) of the rows where the condition holds, and the names of the columns it uses.
+    """Mask (n,) of the rows that fulfil the condition, and the names of the columns that it uses.
 
-    columns: name to array (n,); boolean ones can stand alone. Comparisons with NaN are false.
-    Raises InputError, naming the part, for anything but conditions of the grammar above.
+    columns: arrays (n,) by name; Boolean columns are conditions by themselves. Comparisons with NaN are false.
+    Raises InputError, naming the part, for anything that GRAMMAR does not allow.
     """
     if len(expression) > LONGEST:
         raise InputError(f"expression: got {len(expression)} characters, expected at most {LONGEST}")
-    expression = " ".join(expression.split())  # a form's field may hold several lines
+    expression = " ".join(expression.split())  # a field of a form may have several lines
     try:
         tree = ast.parse(expression, mode="eval")
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
@@ -67,12 +67,12 @@ def evaluate_condition(expression: str, columns: Mapping[str, NDArray[Any]]) -> 
         raise InputError(f"expression '{expression}' cannot be read: {error}; expected {GRAMMAR}") from error
     n = len(next(iter(columns.values())))
     if np.asarray(value).dtype != bool:
-        raise InputError(f"expression '{expression}' is a number, not a condition; compare it, as in 'pc1 > 100'")
+        raise InputError(f"expression '{expression}' is a number, expected a condition such as 'pc1 > 100'")
     return np.broadcast_to(np.asarray(value), (n,)).copy(), [name for name in used if name in columns]
 
 
 class _Evaluator:
-    """Walks the few kinds of nodes that are allowed; every other kind is an error."""
+    """Evaluates the few kinds of nodes that are allowed; every other kind is an error."""
 
     def __init__(self, text: str, columns: Mapping[str, NDArray[Any]]) -> None:
         self.text, self.columns = text, columns
@@ -82,7 +82,7 @@ class _Evaluator:
             case ast.Constant(value=bool(value)):
                 return np.bool_(value)
             case ast.Constant(value=int(value)) if value < 2**63:
-                return np.int64(value)  # not a float, which could not tell two long ids apart
+                return np.int64(value)  # a float could not distinguish two long ids
             case ast.Constant(value=float(value)):
                 return np.float64(value)
             case ast.Name(id=name):
@@ -120,7 +120,7 @@ class _Evaluator:
         value = np.asarray(self.visit(node))
         if value.dtype != bool:
             raise InputError(
-                f"expression '{self.text}': '{self.part(node)}' is a number where a condition is expected; compare it"
+                f"expression '{self.text}': '{self.part(node)}' is a number, expected a condition"
             )
         return value
 
@@ -149,13 +149,13 @@ class _Evaluator:
 
 
 def parse_box(text: str, names: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Limits by column of text such as "pc1:-100:100,pc2:0:" (either limit may be left out; both are included)."""
+    """Limits, both inclusive, by column, from text such as "pc1:-100:100,pc2:0:"; either limit may be omitted."""
     limits: dict[str, tuple[float, float]] = {}
     for part in text.split(","):
         fields = [f.strip() for f in part.split(":")]
         if len(fields) != 3 or not fields[0]:
             raise InputError(
-                f"box '{text}': cannot read '{part}'; expected name:lowest:highest, as in pc1:-100:100,pc2:0:50"
+                f"box '{text}': cannot read '{part}'; expected name:lowest:highest, such as pc1:-100:100,pc2:0:50"
             )
         if fields[0] not in names:
             raise InputError(f"box '{text}': unknown name '{fields[0]}'; this landscape has {', '.join(names)}")
@@ -163,8 +163,8 @@ def parse_box(text: str, names: Mapping[str, Any]) -> dict[str, tuple[float, flo
             low = float(fields[1]) if fields[1] else -np.inf
             high = float(fields[2]) if fields[2] else np.inf
         except ValueError as error:
-            raise InputError(f"box '{text}': limits of '{fields[0]}' must be numbers ({error})") from error
+            raise InputError(f"box '{text}': the limits of '{fields[0]}' are not numbers ({error})") from error
         if not low <= high or fields[0] in limits:
-            raise InputError(f"box '{text}': '{fields[0]}' is named twice or its lowest value is above its highest")
+            raise InputError(f"box '{text}': '{fields[0]}' occurs twice, or its lowest value exceeds its highest")
         limits[fields[0]] = (low, high)
     return limits

@@ -1,9 +1,9 @@
-"""The conformational landscape: particles placed by their amplitudes in a few dimensions, and its files.
+"""The conformational landscape: particles in a space of few dimensions according to their amplitudes, and its files.
 
-A landscape folder holds landscape.star (the particles with their coordinates, cfdOutlier and cfdSource), landscape.npz
-(the same as arrays), the map between amplitudes and coordinates, record.json and landscape.png. With PCA the
-coordinates are the columns cfdPC1, … and the map is pca.json; with other methods they are cfdDim1, … and the map is
-reduction.npz with reduction.json. Conditions name either as pc1, … or dim1, ….
+The folder of a landscape contains landscape.star (the particles with their coordinates, cfdOutlier and cfdSource),
+landscape.npz (the same as arrays), the map between amplitudes and coordinates, record.json and landscape.png. With PCA
+the coordinates are the columns cfdPC1, … and the map is pca.json; with other methods they are cfdDim1, … and the map is
+reduction.npz with reduction.json. Conditions can name both as pc1, … or dim1, ….
 """
 
 import re
@@ -31,15 +31,15 @@ from continuousflex_deep.landscape.reduction import (
 from continuousflex_deep.options import LandscapeOptions
 from continuousflex_deep.particles import Particles
 
-MOST_COMPONENTS = 10  # kept of PCA when none is asked for; more are neither looked at nor stable
-_EMBEDDED = 2  # dimensions of other methods when none is asked for
+MOST_COMPONENTS = 10  # of PCA by default; more are neither inspected nor reproducible
+_EMBEDDED = 2  # dimensions of other methods by default
 
 
 @dataclass(frozen=True, eq=False)
 class Landscape:
-    """n particles with coordinates (n, k), Mahalanobis distance, outlier mark and file number (from 1), each (n,).
+    """n particles with coordinates (n, k) and, each (n,), Mahalanobis distance, outlier mark and file number (from 1).
 
-    reduction maps amplitudes to coordinates; it was fitted without the outliers, which are placed by it all the same.
+    reduction maps amplitudes to coordinates. It was fitted without the outliers, but gives them coordinates, too.
     """
 
     particles: Particles
@@ -51,27 +51,21 @@ class Landscape:
 
     @property
     def pca(self) -> PCA:
-        """The reduction where it is PCA. Raises InputError for another method."""
+        """The reduction if it is PCA, otherwise an InputError."""
         if not isinstance(self.reduction, PCA):
             raise InputError(
-                f"principal components are needed, but this landscape was made with --method {self.reduction.method}; "
-                "make one with pca"
+                f"this landscape has no principal components: it was made with --method {self.reduction.method}; make "
+                "one with --method pca"
             )
         return self.reduction
 
     def select(self, rows: Integers) -> "Landscape":
-        """Some particles, by row numbers, in that order."""
+        """The particles of these rows, in this order."""
         arrays = {name: getattr(self, name)[rows] for name in ("coordinates", "distance", "outlier", "source")}
         return replace(self, particles=self.particles.select(rows), **arrays)
 
-    @property
-    def labels(self) -> list[str]:
-        """What the coordinates are called, with their unit where they have one."""
-        unit = " [Å]" if self.reduction.method in METRIC else ""
-        return [f"{_name(self.reduction.method, i)}{unit}" for i in range(1, self.coordinates.shape[1] + 1)]
-
     def table(self, source_names: tuple[str, ...] = ()) -> LandscapeTable:
-        """The same as named columns; source_names: of the files that the particles came from."""
+        """The landscape as named columns. source_names: of the files that the particles come from."""
         method, k = self.reduction.method, self.coordinates.shape[1]
         return table_of(
             self.particles, self.coordinates, self.distance, self.outlier, self.source,
@@ -89,16 +83,17 @@ def make_landscape(
     settings: EmbeddingSettings | None = None,
     n_landmarks: int = LandscapeOptions.landmarks,
 ) -> Landscape:
-    """The amplitudes of all particles within outlier_distance (0 keeps all) of the mean, reduced by a method.
+    """The landscape of amplitudes by a method of dimension reduction, fitted without outliers.
 
-    n_components dimensions, 0 for the method's default; settings and n_landmarks are those of methods other than PCA.
-    Raises InputError without amplitudes, with too few particles left, or for more components than modes.
+    Outliers are particles beyond outlier_distance from the mean (Mahalanobis distance); 0 marks none. n_components: the
+    number of dimensions, 0 for the method's default. settings and n_landmarks are those of methods other than PCA.
+    Raises InputError without amplitudes, for too few particles, and for more components than modes.
     """
     amplitudes = particles.require_amplitudes("a landscape")
     n_modes = amplitudes.shape[1]
     if n_components > n_modes:
         raise InputError(
-            f"--n-components: got {n_components}, but there are only {n_modes} modes; give {n_modes} or fewer"
+            f"--n-components: got {n_components}, but the particles have {n_modes} modes; give {n_modes} or fewer"
         )
     distance = mahalanobis_distance(amplitudes)
     outlier = distance > outlier_distance if outlier_distance > 0 else np.zeros(len(particles), dtype=bool)
@@ -116,12 +111,12 @@ def make_landscape(
     chosen = replace(settings or EmbeddingSettings(k), n_components=k)
     reduction, rows = fit_embedding(method, kept, chosen, n_landmarks)
     coordinates = reduction.transform(amplitudes)
-    coordinates[np.flatnonzero(~outlier)[rows]] = reduction.coordinates  # the method's own, not those learned from them
+    coordinates[np.flatnonzero(~outlier)[rows]] = reduction.coordinates  # the method's own, not those of the map
     return Landscape(particles, coordinates, distance, outlier, source, reduction)
 
 
 def landscape_columns(landscape: Landscape) -> dict[str, NDArray[np.object_]]:
-    """Coordinates, outlier marks and origins as STAR columns."""
+    """Coordinates, outlier marks and file numbers as STAR columns."""
     prefix = "cfdPC" if landscape.reduction.method == "pca" else "cfdDim"
     columns = {f"{prefix}{i}": _text(c, ".6f") for i, c in enumerate(landscape.coordinates.T, start=1)}
     return columns | {
@@ -131,8 +126,8 @@ def landscape_columns(landscape: Landscape) -> dict[str, NDArray[np.object_]]:
 
 
 def write_landscape(folder: Path, landscape: Landscape, source_names: tuple[str, ...] = ()) -> None:
-    """Write landscape.star, landscape.npz and the reduction's files; source_names: of the files of particles."""
-    stale = re.compile(r"cfd(PC|Dim)\d+|cfdOutlier|cfdSource")  # of a landscape that the particles were in before
+    """Write landscape.star, landscape.npz and the reduction's files. source_names: of the particle files."""
+    stale = re.compile(r"cfd(PC|Dim)\d+|cfdOutlier|cfdSource")  # columns of an earlier landscape
     kept = {k: v for k, v in landscape.particles.extra.items() if not stale.fullmatch(k)}
     with_columns = landscape.particles.replace(extra=kept | landscape_columns(landscape))
     write_particles(with_columns, folder / "landscape.star")
@@ -141,7 +136,7 @@ def write_landscape(folder: Path, landscape: Landscape, source_names: tuple[str,
 
 
 def read_landscape(folder: str | Path) -> Landscape:
-    """The landscape that the landscape command wrote. Raises InputError or FormatError naming what is wrong."""
+    """The landscape that the landscape command wrote. Raises InputError or FormatError for another folder."""
     base = Path(folder)
     if not base.is_dir():
         raise InputError(f"landscape: '{base}' is not a folder; make one with the landscape command")
@@ -149,7 +144,7 @@ def read_landscape(folder: str | Path) -> Landscape:
     table = read_landscape_table(base)
     if not np.array_equal(table.ids, particles.ids):
         raise FormatError(
-            f"'{base}': landscape.star and landscape.npz hold different particles; run the landscape command again"
+            f"'{base}': landscape.star and landscape.npz contain different particles; run the landscape command again"
         )
     return Landscape(
         particles, table.coordinates, table.distance, table.outlier, table.source, reduction=read_reduction(base)
@@ -157,7 +152,7 @@ def read_landscape(folder: str | Path) -> Landscape:
 
 
 def _name(method: str, number: int) -> str:
-    """Of a coordinate, as pictures and viewers show it."""
+    """The label of a coordinate in figures and viewers."""
     return f"PC{number}" if method == "pca" else f"{LABELS[method]} {number}"
 
 

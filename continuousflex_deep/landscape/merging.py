@@ -1,4 +1,4 @@
-"""Particle sets of different origin (say, HEMNMA's and the network's) put together for one landscape."""
+"""Particle sets of different origin, such as HEMNMA and the network, merged for one landscape."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -15,18 +15,17 @@ _OPTIONAL = ("euler_deg", "shift_A", "amplitudes_sd", "angle_sd_deg", "shift_sd_
 
 
 def merge_sets(sets: Sequence[Particles], names: Sequence[str]) -> tuple[Particles, Integers, list[str]]:
-    """One set, the number (n,) of the file each particle came from (1, 2, …), and what was dropped.
+    """The merged set, the number (n,) of each particle's file (1, 2, …), and the columns that were dropped.
 
-    Only what all files know is kept; the third value names the rest. A particle in two files is an InputError, because
-    either choice between two results would be silent. Optics groups of the same number but different optics are
-    renumbered.
+    Only columns that all files have are kept. A particle in two files is an InputError, since any selection among its
+    results would be silent. Optics groups with the same number but different optics are renumbered.
     """
     for (i, first), (j, second) in combinations(enumerate(sets), 2):
         both = np.intersect1d(first.ids, second.ids)
         if len(both):
             raise InputError(
                 f"'{names[i]}' and '{names[j]}' share {len(both)} particles, for example ids {both[:5].tolist()}; "
-                "a particle can stand in a landscape once: remove it from one of the files"
+                "each particle can occur only once in a landscape: remove them from one of the files"
             )
     merged = concatenate(sets)
     source = np.concatenate([np.full(len(p), i, dtype=np.int64) for i, p in enumerate(sets, start=1)])
@@ -34,9 +33,9 @@ def merge_sets(sets: Sequence[Particles], names: Sequence[str]) -> tuple[Particl
 
 
 def with_images(particles: Particles, images: Particles) -> Particles:
-    """The particles' poses, amplitudes and half sets on other images of the same ids, say those at original size.
+    """The particles' poses, amplitudes and half sets with other images of the same ids, such as the original ones.
 
-    Ids that `images` lacks are an InputError; those it has besides are left out.
+    Ids that `images` lacks are an InputError; additional ids in `images` are ignored.
     """
     return join(images.select(images.rows_of(particles.ids)), particles)
 
@@ -49,7 +48,7 @@ def _dropped(sets: Sequence[Particles], merged: Particles) -> list[str]:
 
 
 def _with_distinct_optics(p: Particles) -> Particles:
-    """The same particles with one optics group per combination of group number and optics."""
+    """The same particles with one optics group for each combination of group number and optics."""
     groups = optics_groups(p)
     facts = [groups, *p.optics_extra.values()]
     if p.ctf is not None:

@@ -1,4 +1,4 @@
-"""Named groups of a landscape's particles, as a file of groups lists them: their rows, and how they compare."""
+"""Named groups of a landscape's particles, as a file of groups lists them: their rows and their statistics."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ from continuousflex_deep.landscape.selection import centroid
 
 @dataclass(frozen=True, eq=False)
 class SelectedGroup:
-    """A group as it was selected, its rows (n,) in the landscape's order, how many outliers were left out, and how many
-    of its particles are in other groups, too."""
+    """A group, its rows (n,) in the landscape's order, the number of outliers that were excluded, and the number of its
+    particles that are also in other groups."""
 
     group: NamedGroup
     rows: Integers
@@ -28,12 +28,12 @@ class SelectedGroup:
 def select_named(
     landscape: Landscape, groups: Sequence[NamedGroup], keep_outliers: bool = False
 ) -> list[SelectedGroup]:
-    """The groups' particles in a landscape, outliers left out unless keep_outliers.
+    """The groups' particles in a landscape, without outliers unless keep_outliers.
 
-    Raises InputError that names the group, for ids that the landscape lacks and for groups without particles.
+    Raises InputError, naming the group, for ids that the landscape lacks and for groups without particles.
     """
     if not groups:
-        raise InputError("the file of groups has no groups; save some from the viewer, or let clusters suggest them")
+        raise InputError("the file contains no groups; save groups in the viewer, or run the clusters command")
     members = [_rows(landscape, group, keep_outliers) for group in groups]
     times = np.zeros(len(landscape.particles), dtype=np.int64)
     for rows in members:
@@ -51,21 +51,21 @@ def select_named(
 
 def _rows(landscape: Landscape, group: NamedGroup, keep_outliers: bool) -> Integers:
     if not len(group):
-        raise InputError(f"group '{group.name}' has no particles; remove it or choose some")
+        raise InputError(f"group '{group.name}' has no particles; delete it or add particles")
     try:
         rows = np.sort(landscape.particles.rows_of(group.ids))
     except InputError as error:
-        raise InputError(f"group '{group.name}' is not of this landscape: {error}") from error
+        raise InputError(f"group '{group.name}' belongs to another landscape: {error}") from error
     kept = rows if keep_outliers else rows[~landscape.outlier[rows]]
     if not len(kept):
         raise InputError(
-            f"group '{group.name}': all {len(rows)} particles are outliers; add --keep-outliers to take them"
+            f"group '{group.name}': all {len(rows)} particles are outliers; add --keep-outliers to include them"
         )
     return kept
 
 
 def group_facts(landscape: Landscape, selected: SelectedGroup) -> dict[str, Any]:
-    """What a group's record says of it: its name, its particles' numbers and its centroid."""
+    """The facts of a group's record: its name, numbers of particles, and its centroid."""
     return {
         "name": selected.group.name,
         "colour": selected.group.colour,
@@ -76,8 +76,8 @@ def group_facts(landscape: Landscape, selected: SelectedGroup) -> dict[str, Any]
 
 
 def format_groups(facts: Sequence[dict[str, Any]], total: int) -> str:
-    """The table that the command prints, of groups among `total` particles."""
-    head = ["group", "particles", "share %", "outliers left out", "in other groups"]
+    """The table of groups that the command prints. total: particles of the landscape."""
+    head = ["group", "particles", "share %", "outliers excluded", "in other groups"]
     head += [f"q{m} [Å]" for m in facts[0]["mode_ids"]]
     rows = [
         [

@@ -1,4 +1,4 @@
-"""Points far from the majority by their Mahalanobis distance (Mahalanobis 1936), as the article removes failed fits."""
+"""Outliers by their Mahalanobis distance (Mahalanobis 1936), by which the article removes failed fits."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -6,25 +6,25 @@ from numpy.typing import ArrayLike
 from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.errors import InputError
 
-# eigenvalues of the correlation matrix below this are rounding: those directions have no spread at all
+# eigenvalues of the correlation matrix below this are rounding errors: these directions have no spread
 _NO_SPREAD = 1e-9
 
 
 def mahalanobis_distance(values: ArrayLike) -> Floats:
     """Distance (n,) of each row of `values` (n, k) from their mean in units of their own covariance.
 
-    Columns or combinations of columns without spread (constant or collinear ones) carry no information and are left
-    out: the distance is then the one within the directions that do vary, and 0 for all when none does or n < 2. It is
-    unchanged by any invertible linear map of the columns. No distance can exceed (n − 1)/√n, so a threshold of 3.2
-    finds nothing among fewer than 13 rows.
-    Raises InputError for an array that is not (n, k) or holds NaN or infinity.
+    Columns or combinations of columns without spread (constant or collinear ones) contain no information and are
+    ignored: the distance is computed within the directions that vary, and is 0 for all rows if none varies or n < 2.
+    Invertible linear maps of the columns do not change it. No distance can exceed (n − 1)/√n, so that a threshold of
+    3.2 marks nothing among fewer than 13 rows.
+    Raises InputError for an array that is not (n, k), and for NaN or infinity.
     """
     x = np.asarray(values, dtype=np.float64)
     if x.ndim != 2:
         raise InputError(f"Mahalanobis distance: got an array of shape {x.shape}, expected (particles, parameters)")
     if not np.isfinite(x).all():
         bad = int((~np.isfinite(x)).any(axis=1).sum())
-        raise InputError(f"Mahalanobis distance: {bad} of {len(x)} rows hold NaN or infinity; remove those particles")
+        raise InputError(f"Mahalanobis distance: {bad} of {len(x)} rows contain NaN or infinity; remove them")
     n = len(x)
     if n < 2:
         return np.zeros(n)

@@ -14,8 +14,8 @@ from continuousflex_deep.errors import InputError
 class PCA:
     """Linear map between amplitudes (n, features) and principal components (n, k).
 
-    mean (features,); components (k, features) with orthonormal rows, each signed so that its largest weight is
-    positive; variance (k,) along each component (n − 1 in the denominator); total_variance over all directions.
+    mean (features,); components (k, features) with orthonormal rows, whose largest weights are positive; variance (k,)
+    along each component (n − 1 in the denominator); total_variance over all directions.
     """
 
     mean: Floats
@@ -26,7 +26,7 @@ class PCA:
 
     @classmethod
     def fit(cls, values: ArrayLike, n_components: int) -> "PCA":
-        """PCA of values (n, features). Raises InputError for fewer than 2 rows, no variance or too many components."""
+        """PCA of values (n, features). Raises InputError for fewer than 2 rows, no variance, or too many components."""
         x = np.asarray(values, dtype=np.float64)
         if x.ndim != 2 or len(x) < 2:
             raise InputError(f"PCA: got values of shape {x.shape}, expected at least 2 particles (rows)")
@@ -35,13 +35,13 @@ class PCA:
                 f"PCA: got {n_components} components for {x.shape[1]} amplitudes, expected 1 to {x.shape[1]}"
             )
         if not np.isfinite(x).all():
-            raise InputError("PCA: some amplitudes are NaN or infinite; remove those particles")
+            raise InputError("PCA: some amplitudes are NaN or infinite; remove these particles")
         mean = x.mean(axis=0)
-        # eigenvectors of the small covariance matrix: memory does not depend on the number of particles
+        # by the covariance matrix, whose size does not depend on the number of particles
         ascending, directions = np.linalg.eigh((x - mean).T @ (x - mean) / (len(x) - 1))
         variance, components = np.maximum(ascending[::-1], 0), directions.T[::-1]
         if variance.sum() <= np.finfo(float).eps * np.abs(x).max() ** 2:
-            raise InputError("PCA: the amplitudes are the same for all particles; there is no landscape to draw")
+            raise InputError("PCA: all particles have the same amplitudes; give particles that differ")
         largest = np.abs(components).argmax(axis=1)
         components = components * np.sign(components[np.arange(len(components)), largest])[:, None]
         return cls(mean, components[:n_components], variance[:n_components], float(variance.sum()))
@@ -60,7 +60,7 @@ class PCA:
         return np.asarray(coordinates, dtype=np.float64) @ self.components + self.mean
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, as from_dict takes them."""
+        """Plain numbers, as from_dict reads them."""
         return {
             "method": self.method,
             "mean": self.mean.tolist(),
@@ -72,6 +72,6 @@ class PCA:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> "PCA":
-        """The inverse of as_dict. Raises KeyError, TypeError or ValueError when something is missing or no number."""
+        """The inverse of as_dict. Raises KeyError, TypeError or ValueError where a number is missing."""
         arrays = [np.array(content[name], dtype=np.float64) for name in ("mean", "components", "variance")]
         return cls(arrays[0], arrays[1], arrays[2], float(content["total_variance"]))

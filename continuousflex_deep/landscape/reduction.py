@@ -1,7 +1,8 @@
 """Dimension reduction of normal-mode amplitudes: one interface for PCA and for embeddings fitted to landmarks.
 
-PCA is exact both ways. An embedding knows only the particles it was fitted to, at most `landmarks` of them: maps
-learned from these place all others and lead back to amplitudes, and particles held out tell how well.
+PCA is exact in both directions. An embedding is defined only for the particles that it was fitted to, the landmarks.
+Maps learned from these give all other particles their coordinates, and lead back from coordinates to amplitudes;
+held-out particles measure the errors of the maps.
 """
 
 import json
@@ -28,8 +29,8 @@ from continuousflex_deep.landscape.coordinate_maps import (
 from continuousflex_deep.landscape.embeddings import EmbeddingSettings, embed
 from continuousflex_deep.landscape.pca import PCA
 
-LEAST = 10  # particles that an embedding with learned maps makes sense for
-_TESTED = 2000  # particles beyond the landmarks that the maps' error is measured with
+LEAST = 10  # particles that an embedding with learned maps needs
+_TESTED = 2000  # particles beyond the landmarks by which the errors of the maps are measured
 LABELS = {
     "pca": "PC",
     "kernel-pca": "kernel PC",
@@ -60,12 +61,12 @@ class Reduction(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MapErrors:
-    """How well the maps of an embedding do on `particles` that they were not fitted to.
+    """Errors of the maps of an embedding for `particles` that they were not fitted to.
 
-    transform: root mean square deviation of learned coordinates from the embedding's own, in standard deviations of
+    transform: root mean square deviation of the map's coordinates from the embedding's own, in standard deviations of
     these (0 where the map is the method's own). inverse_A: root mean square length, in Å, of the difference between
-    amplitudes and what comes back from their coordinates; over √atoms it is an RMSD. explained: share of the
-    amplitudes' variance that comes back. unseen: whether the embedding had not seen these particles either.
+    amplitudes and those mapped back from their coordinates; divided by √atoms it is an RMSD. explained: share of the
+    amplitudes' variance that is recovered. unseen: whether the particles were not used for the embedding either.
     """
 
     particles: int
@@ -87,13 +88,13 @@ class Embedding:
     errors: MapErrors
 
     def transform(self, values: ArrayLike) -> Floats:
-        """Coordinates (n, k) of amplitudes (n, M), by the map that was learned; of kernel PCA exactly."""
+        """Coordinates (n, k) of amplitudes (n, M) by the learned map; with kernel PCA they are exact."""
         return self.forward(_checked(values, self.landmarks.shape[1], "amplitudes"))
 
     def inverse_transform(self, coordinates: ArrayLike) -> Floats:
-        """Amplitudes (n, M) in Å of coordinates (n, k), by the map that was learned; errors.inverse_A tells how well.
+        """Amplitudes (n, M) in Å of coordinates (n, k) by the learned map, whose error is errors.inverse_A.
 
-        Only near the landmarks' coordinates does it say anything.
+        The map is meaningful only near the coordinates of the landmarks.
         """
         return self.inverse(_checked(coordinates, self.coordinates.shape[1], "coordinates"))
 
@@ -103,7 +104,7 @@ def fit_embedding(
 ) -> tuple[Embedding, Integers]:
     """The embedding of amplitudes (n, M) in Å, and the rows (m,) of its landmarks.
 
-    Raises InputError for NaN, fewer than 10 distinct particles, or parameters that the method cannot be run with.
+    Raises InputError for NaN, fewer than 10 distinct particles, or parameters that the method does not allow.
     """
     x = _checked(amplitudes, None, "amplitudes")
     if not 1 <= settings.n_components <= x.shape[1]:
@@ -111,7 +112,7 @@ def fit_embedding(
     rows = choose_landmarks(x, n_landmarks, settings.seed)
     if len(rows) < LEAST:
         raise InputError(
-            f"{method}: got {len(rows)} distinct particles to fit, expected at least {LEAST}; use pca for so few"
+            f"{method}: got {len(rows)} distinct particles to fit, expected at least {LEAST}; use --method pca"
         )
     chosen = x[rows]
     y, own = embed(method, chosen, settings)
@@ -140,10 +141,10 @@ def fit_embedding(
 
 
 def choose_landmarks(x: Floats, n_landmarks: int, seed: int) -> Integers:
-    """Rows, in order, of at most n_landmarks distinct particles that lie as x (n, M) does.
+    """Rows, in order, of at most n_landmarks distinct particles that are distributed like x (n, M).
 
-    The particles are halved again and again at the median of the amplitude that spreads most, and one is drawn from
-    each of the cells: as dense as the particles themselves, but more evenly than a random draw.
+    The particles are divided repeatedly at the median of the amplitude with the largest range, and one is drawn from
+    each cell. The landmarks are as dense as the particles, but more even than a random sample.
     """
     rng = np.random.default_rng(seed)
     cells = [(np.arange(len(x)), min(n_landmarks, len(x)))]
@@ -164,7 +165,7 @@ def choose_landmarks(x: Floats, n_landmarks: int, seed: int) -> Integers:
 
 
 def write_reduction(folder: Path, reduction: Reduction, mode_ids: tuple[int, ...]) -> None:
-    """Write pca.json for PCA, else reduction.npz and reduction.json; what another method left there is removed."""
+    """Write pca.json for PCA, otherwise reduction.npz and reduction.json; the files of another method are removed."""
     if isinstance(reduction, PCA):
         write_json(folder / "pca.json", {"mode_ids": list(mode_ids), **reduction.as_dict()})
         stale = ["reduction.npz", "reduction.json"]
@@ -176,13 +177,13 @@ def write_reduction(folder: Path, reduction: Reduction, mode_ids: tuple[int, ...
         write_json(folder / "reduction.json", {"mode_ids": list(mode_ids), **reduction_facts(reduction)})
         stale = ["pca.json"]
     else:
-        raise TypeError(f"a reduction that cannot be written: {type(reduction).__name__}")
+        raise TypeError(f"this kind of reduction cannot be written: {type(reduction).__name__}")
     for name in stale:
         (folder / name).unlink(missing_ok=True)
 
 
 def reduction_facts(reduction: Embedding) -> dict[str, Any]:
-    """What a record says of an embedding: method, landmarks, kinds of the maps and their errors."""
+    """The facts of a record about an embedding: method, landmarks, kinds of the maps and their errors."""
     return {
         "method": reduction.method,
         "landmarks": len(reduction.landmarks),
@@ -193,7 +194,7 @@ def reduction_facts(reduction: Embedding) -> dict[str, Any]:
 
 
 def read_reduction(folder: Path) -> Reduction:
-    """The reduction of a landscape's folder. Raises InputError or FormatError naming the file that is wrong."""
+    """The reduction of a landscape's folder. Raises InputError or FormatError, naming the file."""
     facts_file = folder / "reduction.json"
     if not facts_file.exists():
         return _read_pca(folder / "pca.json")
@@ -203,7 +204,7 @@ def read_reduction(folder: Path) -> Reduction:
         with np.load(file) as arrays:
             return _embedding(facts, arrays)
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise FormatError(f"'{file}' is not the map that the landscape command writes ({error})") from error
+        raise FormatError(f"'{file}' is not a map of the landscape command ({error}); run landscape again") from error
 
 
 def _embedding(facts: dict[str, Any], arrays: Mapping[str, Any]) -> Embedding:
@@ -222,7 +223,7 @@ def _read_pca(path: Path) -> PCA:
     try:
         return PCA.from_dict(json.loads(file.read_text()))
     except (ValueError, KeyError, TypeError) as error:
-        raise FormatError(f"'{file}' is not the map that the landscape command writes ({error})") from error
+        raise FormatError(f"'{file}' is not a map of the landscape command ({error}); run landscape again") from error
 
 
 def _checked(values: ArrayLike, columns: int | None, what: str) -> Floats:
@@ -231,10 +232,10 @@ def _checked(values: ArrayLike, columns: int | None, what: str) -> Floats:
         raise InputError(f"reduction: got {what} of shape {x.shape}, expected (particles, {columns or 'modes'})")
     if not np.isfinite(x).all():
         bad = int((~np.isfinite(x)).any(axis=1).sum())
-        raise InputError(f"reduction: the {what} of {bad} of {len(x)} particles are NaN or infinite; remove those")
+        raise InputError(f"reduction: the {what} of {bad} of {len(x)} particles are NaN or infinite; remove them")
     return x
 
 
 def _rms(differences: Floats) -> float:
-    """Root mean square length of rows."""
+    """Root mean square length of the rows."""
     return float(np.sqrt((differences**2).sum(axis=1).mean()))

@@ -1,4 +1,4 @@
-"""Groups of particles with similar conformations, selected in a landscape for reconstruction."""
+"""Selection of particles with similar conformations in a landscape, for reconstruction."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Criteria:
-    """What a group's particles fulfil, all of it: a condition, limits, a list of ids; see GroupOptions."""
+    """Criteria that the particles of a group fulfil together: a condition, limits, a list of ids; see GroupOptions."""
 
     expression: str = ""
     box: str = ""
@@ -31,8 +31,8 @@ class Criteria:
 def select_group(landscape: Landscape, criteria: Criteria) -> Integers:
     """Rows of the particles that fulfil all criteria, in the landscape's order.
 
-    Outliers are left out unless keep_outliers, or unless the condition or the box names `outlier` itself.
-    Raises InputError for unknown names and ids, and for an empty group, with the ranges of the columns it named.
+    Outliers are excluded unless keep_outliers is set, or the condition or the box names `outlier`.
+    Raises InputError for unknown names and ids, and for an empty group, with the ranges of the columns in the criteria.
     """
     columns = landscape.table().columns()
     mask = np.ones(len(landscape.particles), dtype=bool)
@@ -59,22 +59,22 @@ def select_group(landscape: Landscape, criteria: Criteria) -> Integers:
 
 def _why_empty(criteria: Criteria, columns: Columns, used: list[str], fulfilled: int) -> str:
     if fulfilled:
-        return f"all {fulfilled} particles that fulfil the condition are outliers; add --keep-outliers to take them"
+        return f"all {fulfilled} particles that fulfil the condition are outliers; add --keep-outliers to include them"
     ranges = ", ".join(f"{name} from {columns[name].min():g} to {columns[name].max():g}" for name in used)
     parts = (criteria.expression, criteria.box, "the list of ids" if criteria.ids is not None else "")
     asked = " and ".join(part for part in parts if part)
-    return f"no particle fulfils '{asked}'; in this landscape there is {ranges or 'no particle of that list'}"
+    return f"no particle fulfils '{asked}'; this landscape has {ranges or 'no particle of that list'}"
 
 
 def group_particles(landscape: Landscape, rows: Integers, images: Particles | None = None) -> Particles:
-    """The group's particles with their coordinates as columns; with `images`, theirs instead."""
+    """The group's particles with their coordinates as columns; with `images`, on these images."""
     chosen = landscape.select(rows)
     particles = chosen.particles if images is None else with_images(chosen.particles, images)
     return particles.replace(extra=particles.extra | landscape_columns(chosen))
 
 
 def centroid(landscape: Landscape, rows: Integers) -> dict[str, Any]:
-    """Number of particles, their mean and deviation in amplitudes and components [Å]: the group's conformation."""
+    """The conformation of a group: number of particles, mean and deviation of amplitudes and components [Å]."""
     amplitudes = landscape.particles.require_amplitudes("a group's centroid")[rows]
     coordinates = landscape.coordinates[rows]
     return {
@@ -88,7 +88,7 @@ def centroid(landscape: Landscape, rows: Integers) -> dict[str, Any]:
 
 
 def read_ids(path: str | Path) -> tuple[int, ...]:
-    """Particle ids of a text file with one a line; blank lines and those starting with # are skipped."""
+    """Particle ids from a text file with one id per line; blank lines and lines that start with # are skipped."""
     file = require_file(path, "list of ids")
     ids = []
     for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
@@ -98,8 +98,8 @@ def read_ids(path: str | Path) -> tuple[int, ...]:
                 ids.append(int(np.int64(int(text))))
             except (ValueError, OverflowError) as error:
                 raise FormatError(
-                    f"'{file}', line {number}: got '{text[:40]}', expected one particle id a line"
+                    f"'{file}', line {number}: got '{text[:40]}', expected one particle id per line"
                 ) from error
     if not ids:
-        raise FormatError(f"'{file}' has no ids; expected one particle id a line")
+        raise FormatError(f"'{file}' has no ids; expected one particle id per line")
     return tuple(dict.fromkeys(ids))

@@ -1,4 +1,4 @@
-"""A landscape split along one of its axes into consecutive groups, for a series of reconstructions."""
+"""Consecutive groups of particles along an axis of a landscape, for a series of reconstructions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,8 +12,8 @@ from continuousflex_deep.landscape.landscape import Landscape
 
 @dataclass(frozen=True, eq=False)
 class AxisGroup:
-    """Rows (n,) of a group's particles, in the landscape's order, and where they lie along the axis: least, mean and
-    greatest value, in the axis' unit."""
+    """Rows (n,) of a group's particles, in the landscape's order, and the lowest, mean and highest value along the
+    axis, in its unit."""
 
     rows: Integers
     low: float
@@ -29,18 +29,18 @@ def split_landscape(
     keep_outliers: bool = False,
     least: int = 1,
 ) -> list[AxisGroup]:
-    """Consecutive groups along an axis (pc1, q7, …), from its low end to its high one, outliers left out.
+    """Consecutive groups along an axis (pc1, q7, …), from low to high values, without outliers unless keep_outliers.
 
-    by: equal numbers of particles (they differ by one at most), or equal widths between the least and the greatest
+    by: equal numbers of particles (they differ by one at most), or equal widths between the lowest and the highest
     value. Raises InputError for an unknown or constant axis and for groups of fewer than `least` particles.
     """
     columns = {k: v for k, v in landscape.table().columns().items() if np.issubdtype(v.dtype, np.floating)}
     if axis not in columns:
-        raise InputError(f"--axis: got '{axis}', this landscape has {', '.join(columns)}")
+        raise InputError(f"--axis: got '{axis}', but this landscape has {', '.join(columns)}")
     rows = np.arange(len(landscape.particles)) if keep_outliers else np.flatnonzero(~landscape.outlier)
     values = columns[axis][rows]
     if not np.ptp(values) > 0:
-        raise InputError(f"--axis {axis}: all {len(rows)} particles have the value {values[0]:g}; choose another axis")
+        raise InputError(f"--axis {axis}: all {len(rows)} particles have the value {values[0]:g}; select another axis")
     if by == "numbers":
         parts = np.array_split(np.argsort(values, kind="stable"), groups)
     else:

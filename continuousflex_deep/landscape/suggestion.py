@@ -1,4 +1,4 @@
-"""Groups of a landscape, suggested by where its particles crowd."""
+"""Suggested groups: clusters of the particles of a landscape."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,15 @@ from continuousflex_deep.landscape.clusters import MOST_CLUSTERS, Clustering, fi
 from continuousflex_deep.options import ClustersOptions
 from continuousflex_deep.particles import evenly_spread
 
-ONE_CLOUD = "the particles form one cloud: no grouping is supported"
-_SURELY = 0.9  # probability above which a particle belongs to its cluster beyond doubt
-_CONTINUUM_PERCENT = 25.0  # of particles in doubt: so many of two equal clouds 2.8 deviations apart
+ONE_CLOUD = "the particles form one cloud: they do not support a division into groups"
+_SURELY = 0.9  # probability from which on the cluster of a particle counts as certain
+_CONTINUUM_PERCENT = 25.0  # of particles with an uncertain cluster; two equal clouds 2.8 deviations apart have as many
 
 
 @dataclass(frozen=True, eq=False)
 class Cluster:
-    """A group with the mean and deviation (k,) of its coordinates, and the mean probability of belonging to it."""
+    """A group with the mean and standard deviation (k,) of its coordinates, and the mean probability of belonging to
+    it."""
 
     group: NamedGroup
     mean: Floats
@@ -30,7 +31,7 @@ class Cluster:
 @dataclass(frozen=True, eq=False)
 class Suggestion:
     """Clusters of a landscape, how they were found, labels (k,) of the coordinates, and numbers of particles: outliers,
-    those of too little probability, and those whose cluster is in doubt (None of k-means)."""
+    those below the least probability, and those whose cluster is uncertain (None with k-means)."""
 
     clusters: list[Cluster]
     found: Clustering
@@ -41,12 +42,12 @@ class Suggestion:
 
 
 def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestion:
-    """Fit clusters to some of a landscape's particles and assign all, outliers left out.
+    """Fit clusters to a sample of a landscape's particles, and assign all particles except outliers.
 
-    Raises InputError where nothing can be fitted, or no particle is as probable as asked for.
+    Raises InputError where clusters cannot be fitted, and where no particle reaches the least probability.
     """
     if options.method == "kmeans" and options.min_probability:
-        raise InputError("--min-probability: k-means knows no probabilities; use --method gmm")
+        raise InputError("--min-probability: k-means has no probabilities; use --method gmm")
     k = min(options.dimensions or table.coordinates.shape[1], table.coordinates.shape[1])
     rows = np.flatnonzero(~table.outlier)
     points = table.coordinates[rows, :k]
@@ -58,7 +59,7 @@ def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestio
     clusters: list[Cluster] = []
     for c in range(len(found.model)):
         chosen = sure & (labels == c)
-        if not chosen.any():  # a wide cloud can lie below narrower ones everywhere
+        if not chosen.any():  # a wide cluster can be less probable everywhere than narrower ones
             continue
         number = len(clusters) + 1
         group = NamedGroup(f"cluster {number}", COLOURS[(number - 1) % len(COLOURS)], table.ids[rows[chosen]])
@@ -68,32 +69,31 @@ def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestio
     if not clusters:
         highest = 0.0 if probability is None else probability.max()
         raise InputError(
-            f"--min-probability: got {options.min_probability:g}, but no particle belongs to a cluster with more than "
-            f"{highest:.3f}; lower it"
+            f"--min-probability: got {options.min_probability:g}, but the highest probability of a particle is "
+            f"{highest:.3f}; give a lower value"
         )
-    unit = f" [{table.unit}]" if table.unit else ""
     doubtful = None if probability is None else int((probability < _SURELY).sum())
     return Suggestion(
-        clusters, found, [f"{label}{unit}" for label in table.labels[:k]], int(table.outlier.sum()), int((~sure).sum()),
+        clusters, found, table.axis_labels[:k], int(table.outlier.sum()), int((~sure).sum()),
         doubtful,
     )  # fmt: skip
 
 
 def remarks(suggestion: Suggestion) -> list[str]:
-    """What the numbers mean for the particles."""
+    """Conclusions about the particles from the scores and probabilities."""
     found, remarks = suggestion.found, []
     if found.supported is False:
         remarks.append(ONE_CLOUD)
     elif found.supported and len(found.model) == MOST_CLUSTERS and found.trials[0].cloud is None:
         remarks.append(
-            f"BIC still falls at {MOST_CLUSTERS} clusters: the particles are not a few Gaussian clouds, and this "
-            "number means little"
+            f"BIC still decreases at {MOST_CLUSTERS} clusters: the particles do not form a few Gaussian clouds, and "
+            "this number has little meaning"
         )
     if suggestion.doubtful and len(found.model) > 1:
         total = sum(len(c.group) for c in suggestion.clusters) + suggestion.improbable
         share = 100 * suggestion.doubtful / total
         remarks.append(
-            f"clusters overlap: {share:.1f}% of the particles belong to theirs with a probability below {_SURELY:.0%}"
-            + ("; they may be parts of a continuum, not separate states" if share > _CONTINUUM_PERCENT else "")
+            f"clusters overlap: {share:.1f}% of the particles belong to their cluster with a probability below "
+            f"{_SURELY:.0%}" + ("; the clusters may be parts of a continuum" if share > _CONTINUUM_PERCENT else "")
         )
     return remarks

@@ -202,7 +202,7 @@ def test_a_continuum_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_more_clouds_than_are_tried(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     centres = np.array([[x, y] for x in range(4) for y in range(3)]) * 300.0
     points = centres[np.arange(1200) % 12] + np.random.default_rng(0).normal(size=(1200, 2)) * 10
-    assert "BIC still falls at 10 clusters" in suggested(tmp_path, points, capsys)
+    assert "BIC still decreases at 10 clusters" in suggested(tmp_path, points, capsys)
 
 
 def test_improbable_particles_are_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,15 +218,15 @@ def test_improbable_particles_are_left_out(tmp_path: Path, capsys: pytest.Captur
     left_out = everyone - sum(len(g) for g in read_groups(tmp_path / "g.json"))
     assert left_out == record["improbable_left_out"] == record["in_doubt"] > 20
     assert min(c["mean_probability"] for c in record["clusters"]) > 0.9
-    assert f"{left_out} particles of a probability below 0.9" in capsys.readouterr().out
+    assert f"{left_out} particles with a probability below 0.9" in capsys.readouterr().out
 
 
 def test_command_says_what_is_wrong(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "h_record.json").write_text("{}")
     for output, arguments, message in [
-        ("g.star", [], "expected a file .json"),
+        ("g.star", [], "expected a .json file"),
         ("h.json", [], "would be overwritten"),
-        ("g.json", ["--method", "kmeans", "--min-probability", "0.5"], "k-means knows no probabilities"),
+        ("g.json", ["--method", "kmeans", "--min-probability", "0.5"], "k-means has no probabilities"),
         ("g.json", ["--n-clusters", "99", "--n-fit", "50"], "suffice for 16"),
         ("g.json", ["--landscape", str(tmp_path)], "no landscape"),
     ]:

@@ -46,7 +46,7 @@ def test_pca_inverse_is_exact_with_all_components_and_a_projection_with_fewer() 
 @pytest.mark.parametrize(
     ("values", "k", "message"),
     [
-        (np.ones((5, 3)), 2, "the same for all particles"),
+        (np.ones((5, 3)), 2, "all particles have the same amplitudes"),
         (np.ones((1, 3)), 1, "at least 2 particles"),
         (np.arange(6.0).reshape(3, 2), 3, "expected 1 to 2"),
         (np.array([[1.0, 2], [np.nan, 3]]), 1, "NaN"),
@@ -142,7 +142,7 @@ def test_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--particles", str(tmp_path / "bare.star")], "needs normal-mode amplitudes"),
         (["--particles", str(tmp_path / "none.star")], "no such file"),
         (["--particles", str(tmp_path / "p.star"), "--particles", str(tmp_path / "p.star")], "share 10 particles"),
-        (["--particles", str(tmp_path / "p.star"), "--n-components", "4"], "only 3 modes"),
+        (["--particles", str(tmp_path / "p.star"), "--n-components", "4"], "but the particles have 3 modes"),
     ]:
         assert main(["landscape", *arguments, *out]) == 2
         assert message in capsys.readouterr().err

@@ -100,12 +100,12 @@ def test_command_says_what_is_wrong_before_it_writes(folder: Path, capsys: pytes
     good = group("good", 1002)
     write_particles(make_particles(folder, 5, first_id=FIRST, name="few"), folder / "few.star")
     for groups, arguments, message in [
-        ([good, group("far", 1003, 5)], [], "group 'far' is not of this landscape: 1 of 2 particle ids"),
+        ([good, group("far", 1003, 5)], [], "group 'far' belongs to another landscape: 1 of 2 particle ids"),
         ([good, group("none")], [], "group 'none' has no particles"),
         ([good, group("out", OUTLIER)], [], "group 'out': all 1 particles are outliers; add --keep-outliers"),
-        ([], [], "has no groups"),
-        ([good], ["--expression", "pc1 > 0", "--ids", "ids.txt"], "got --expression and --ids, too"),
-        ([good], ["--box", "pc1:0:1"], "got --box"),
+        ([], [], "contains no groups"),
+        ([good], ["--expression", "pc1 > 0", "--ids", "ids.txt"], "give either --groups or --expression and --ids"),
+        ([good], ["--box", "pc1:0:1"], "give either --groups or --box"),
         ([good], ["--output", str(folder / "g.star")], "expected a folder"),
         ([good], ["--output", str(folder / "p.star")], "is a file"),
         ([good, group("other", 1110)], ["--images", str(folder / "few.star")], "1 of 1 particle ids"),
@@ -127,7 +127,7 @@ def test_shared_particles_are_counted_once(tmp_path: Path) -> None:
     assert [s.shared for s in select_named(landscape, groups, keep_outliers=True)] == [2, 2, 1]
     assert [s.outliers for s in select_named(landscape, groups)] == [1, 1, 0]
     assert [landscape.particles.ids[s.rows].tolist() for s in select_named(landscape, groups)] == [[1, 2], [1, 3], [1]]
-    with pytest.raises(InputError, match="has no groups"):
+    with pytest.raises(InputError, match="contains no groups"):
         select_named(landscape, [])
 
 
@@ -145,5 +145,5 @@ def test_the_file_of_groups_itself_is_not_replaced(folder: Path, capsys: pytest.
     command = asked(folder, group("a", 1002, OUTLIER))
     before = (folder / "groups.json").read_bytes()
     assert main([*command, "--output", str(folder)]) == 2
-    assert "holds the file of groups itself" in capsys.readouterr().err
+    assert "contains the file of groups itself" in capsys.readouterr().err
     assert (folder / "groups.json").read_bytes() == before

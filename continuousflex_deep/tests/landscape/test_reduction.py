@@ -178,10 +178,10 @@ def test_a_mode_that_does_not_move_and_duplicates_are_no_obstacle() -> None:
 @pytest.mark.parametrize(
     ("method", "changes", "message"),
     [
-        ("isomap", {"n_neighbors": 60}, "only 60 distinct particles to fit; give 59 or fewer"),
+        ("isomap", {"n_neighbors": 60}, "only 60 distinct particles are fitted; give 59 or fewer"),
         ("hessian-lle", {"n_components": 3, "n_neighbors": 9}, "needs 10 or more for 3 dimensions"),
         ("lle", {"n_components": 3, "n_neighbors": 3}, "needs 4 or more"),
-        ("tsne", {"perplexity": 60.0}, "--perplexity: got 60 for 60"),
+        ("tsne", {"perplexity": 60.0}, "--perplexity: got 60, expected less than the number of distinct particles, 60"),
         ("laplacian", {"n_components": 4}, "got 4 dimensions for 3 amplitudes"),
         ("magic", {}, "unknown method 'magic'"),
     ],
@@ -211,7 +211,7 @@ def test_impossible_particles_are_refused() -> None:
     with pytest.raises(InputError, match="expected at least 14 for 12 dimensions"):
         fit_embedding("kernel-pca", np.random.default_rng(0).normal(size=(12, 14)), settings(12), 1000)
     apart = np.concatenate([x, x + 5000])
-    with pytest.raises(InputError, match=r"fall into 2 groups without a connection \(of 60, 60\)"):
+    with pytest.raises(InputError, match=r"form 2 groups that are not connected \(of 60, 60 particles\)"):
         fit_embedding("laplacian", apart, settings(), 1000)
     with pytest.raises(InputError, match=r"shape \(60, 2\), expected \(particles, 3\)"):
         fit_embedding("isomap", x, settings(), 1000)[0].transform(x[:, :2])
@@ -275,7 +275,7 @@ def test_written_maps_need_no_fit(tmp_path: Path) -> None:
         assert all(array.dtype != object for array in arrays.values())
     whole = (tmp_path / "reduction.npz").read_bytes()
     (tmp_path / "reduction.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(FormatError, match="not the map that the landscape command writes"):
+    with pytest.raises(FormatError, match="not a map of the landscape command"):
         read_reduction(tmp_path)
     write_reduction(tmp_path, PCA.fit(x, 2), (7, 8, 9))
     assert read_reduction(tmp_path).method == "pca"

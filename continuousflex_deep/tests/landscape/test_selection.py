@@ -53,9 +53,9 @@ def test_conditions(expression: str, rows: list[int]) -> None:
     ("expression", "message"),
     [
         ("pc9 > 1", "unknown name 'pc9'.*pc1, q7, outlier, id"),
-        ("pc1", "is a number, not a condition"),
-        ("pc1 and q7 > 1", "'pc1' is a number where a condition"),
-        ("not q7", "'q7' is a number where a condition"),
+        ("pc1", "is a number, expected a condition"),
+        ("pc1 and q7 > 1", "'pc1' is a number, expected a condition"),
+        ("not q7", "'q7' is a number, expected a condition"),
         ("(pc1 > 0) & (q7 > 1)", "write and, or, not"),
         ("~outlier", "write and, or, not"),
         ("pc1 >", "cannot be read"),
@@ -97,11 +97,11 @@ def test_boxes() -> None:
     assert parse_box("pc1:-100:100, q7:0.5:", COLUMNS) == {"pc1": (-100, 100), "q7": (0.5, np.inf)}
     for text, message in [
         ("pc1:1", "cannot read"),
-        ("pc1:3:1", "above its highest"),
-        ("pc1:0:1,pc1:0:2", "named twice"),
+        ("pc1:3:1", "exceeds its highest"),
+        ("pc1:0:1,pc1:0:2", "occurs twice"),
         ("pc7:0:1", "unknown name 'pc7'"),
-        ("pc1:a:b", "must be numbers"),
-        ("pc1:nan:1", "above its highest"),
+        ("pc1:a:b", "are not numbers"),
+        ("pc1:nan:1", "exceeds its highest"),
     ]:
         with pytest.raises(InputError, match=message):
             parse_box(text, COLUMNS)
