@@ -1,4 +1,4 @@
-"""The trajectory command: a path through a landscape, and the structure, and a map, that move along it."""
+"""The `trajectory` command: a path through a landscape, and the motion of the structure, and of a map, along it."""
 
 import csv
 from pathlib import Path
@@ -29,7 +29,7 @@ def run(options: TrajectoryOptions) -> None:
     structure, modes = read_reference(options.structure, options.modes, landscape.particles.mode_ids)
     if options.reload:
         trajectory = read_trajectory(options.reload)
-        density_of(landscape, trajectory)  # for the error where it is of another landscape
+        density_of(landscape, trajectory)  # raises an error where it belongs to another landscape
     else:
         trajectory, _ = make_trajectory(landscape, options)
     placed = placed_map(structure, options)
@@ -51,28 +51,26 @@ def run(options: TrajectoryOptions) -> None:
 
 
 def format_trajectory(trajectory: Trajectory) -> str:
-    """What the command prints: kind, energies and, of a minimum-energy path, its barrier both ways."""
+    """What the command prints: kind, energies and, for a minimum-energy path, the barrier in both directions."""
     made, energy = trajectory.made, trajectory.energy_kT
     lines = [
         f"{len(trajectory)} frames, kind {trajectory.kind}, along modes {' '.join(map(str, trajectory.mode_ids))}; "
-        f"energy from {max(energy.min(), 0.0):.2f} to {energy.max():.2f} kT, at least "
-        f"{trajectory.particles_near.min()} particles near each"
+        f"energies from {max(energy.min(), 0.0):.2f} to {energy.max():.2f} kT, at least "
+        f"{trajectory.particles_near.min()} particles near each frame"
     ]
     if "barrier_kT" in made:
         saddle = " ".join(f"{x:.4g}" for x in made["saddle"])
         lines.append(
-            f"barrier {made['barrier_kT']:.2f} ± {made['barrier_sd_kT']:.2f} kT there, {made['barrier_back_kT']:.2f} ± "
-            f"{made['barrier_back_sd_kT']:.2f} kT back, too low by about "
-            f"{made['barrier_blur_kT']:.2f} and {made['barrier_back_blur_kT']:.2f} kT from smoothing; saddle "
-            f"at {saddle}"
+            f"barrier {made['barrier_kT']:.2f} ± {made['barrier_sd_kT']:.2f} kT forwards, "
+            f"{made['barrier_back_kT']:.2f} ± {made['barrier_back_sd_kT']:.2f} kT backwards, lowered by smoothing by "
+            f"about {made['barrier_blur_kT']:.2f} and {made['barrier_back_blur_kT']:.2f} kT; saddle at {saddle}"
         )
     if "maxima" in made:
         places = "; ".join(" ".join(f"{x:.4g}" for x in m["place"]) for m in made["maxima"])
         lines.append(f"{len(made['maxima'])} maxima of the density, in this order: {places}")
     if "inverse_error_A" in made:
         lines.append(
-            f"amplitudes come from a learned map, off by {made['inverse_error_A']:.1f} Å for particles that it was not "
-            "learned from"
+            f"amplitudes are by a learned map, with an error of {made['inverse_error_A']:.1f} Å for held-out particles"
         )
     return "\n".join(lines)
 
@@ -80,7 +78,8 @@ def format_trajectory(trajectory: Trajectory) -> str:
 def write_table(
     path: Path, trajectory: Trajectory, landscape: Landscape, structure: Structure, frames_A: list[Floats]
 ) -> None:
-    """CSV with a row a frame: coordinates, amplitudes, energy, particles near, and RMSD from the structure at rest."""
+    """CSV with one row per frame: coordinates, amplitudes, energy, number of particles near, and RMSD from the
+    structure."""
     prefix = "pc" if landscape.reduction.method == "pca" else "dim"
     head = [
         "frame",
@@ -111,7 +110,7 @@ def _write_movies(
     frames_A: list[Floats],
     options: TrajectoryOptions,
 ) -> list[str]:
-    """The movies asked for, those of an earlier run removed; their names."""
+    """Write the movies that the options request, remove those of an earlier run, and return their names."""
     names = ["trajectory.gif", "trajectory.mp4"]
     for name in names:
         (folder / name).unlink(missing_ok=True)
@@ -124,5 +123,5 @@ def _write_movies(
         return names[:1]
     if write_mp4(folder / names[1], pictures, options.frames_per_second):
         return names
-    print("no MP4 was made: the program ffmpeg is not installed; the GIF shows the same")
+    print("no MP4 was written: the program ffmpeg is not installed; the GIF shows the same")
     return names[:1]

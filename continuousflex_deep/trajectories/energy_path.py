@@ -1,4 +1,4 @@
-"""Minimum-energy paths on the free-energy surface of a landscape: where a molecule most likely goes."""
+"""Minimum-energy paths on the free-energy surface of a landscape: the most likely path between two conformations."""
 
 from dataclasses import dataclass
 
@@ -12,20 +12,22 @@ from continuousflex_deep.messages import note
 from continuousflex_deep.trajectories.frames import equal_steps
 from continuousflex_deep.trajectories.free_energy import Density
 
-_STEP = 0.5  # of a step of mean shift, which is stable up to twice one
-_ROUNDS, _ROUND, _CONVERGED = 200, 100, 0.01  # of steps; and how little, in bandwidths, one moves the path at the end
+_STEP = 0.5  # in units of a step of mean shift; up to two of these units are stable
+_ROUNDS, _ROUND = 200, 100  # rounds at most, and steps in each
+_CONVERGED = 0.01  # bandwidths by which the path may still move in a round
 _FEWEST, _MOST = 30, 200  # images of the string
-_BETWEEN = 20  # places between two images, where the highest is looked for
-_STEEPEST_KT = 50.0  # above the lowest, beyond which no detour is long enough
+_BETWEEN = 20  # places between two images at which the saddle is searched
+_STEEPEST_KT = 50.0  # energies above this count as this: the path avoids them in any case
 
 
 @dataclass(frozen=True, eq=False)
 class EnergyPath:
-    """The path's points (P, d); its saddle (d,), the highest place of it; and how high that is, in kT, above both ends.
+    """The points (P, d) of a path; its saddle (d,), the highest point; and the barriers, the energies in kT of the
+    saddle above the first and the last point.
 
-    barrier_sd_kT: standard deviation of the barriers from either end, from the number of particles. barrier_blur_kT:
-    about how much too low the density's smoothing makes them, which is how much lower twice the kernel's variance does
-    (the bias of a kernel estimate is proportional to it).
+    barrier_sd_kT: standard deviations of the barriers due to the number of particles. barrier_blur_kT: estimates of how
+    much the smoothing of the density lowers the barriers. A kernel of twice the variance lowers them by as much again,
+    since the bias of a kernel estimate is proportional to the variance.
     """
 
     points: Floats
@@ -38,14 +40,15 @@ class EnergyPath:
 def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyPath:
     """The minimum-energy path from start (d,) to end (d,), both fixed, on the surface −kT·ln p.
 
-    The simplified string method (E, Ren and Vanden-Eijnden 2007, J. Chem. Phys. 126, 164103): images go down the energy
-    and are put back at equal distances along the path. It begins with the path of largest flux over the grid (Huo and
-    Straub 1997, J. Chem. Phys. 107, 5000), the one of least ∫exp(E/kT) ds, so that of several valleys the likelier one
-    is found. Lengths are in bandwidths along each axis: maxima, saddles and barriers are the same in any measure.
+    By the simplified string method (E, Ren and Vanden-Eijnden 2007, J. Chem. Phys. 126, 164103): the images of the
+    string descend the energy and are redistributed at equal distances along the path. The initial path is that of the
+    largest flux over the grid (Huo and Straub 1997, J. Chem. Phys. 107, 5000), which minimises ∫exp(E/kT) ds, so that
+    the most likely of several valleys is found. Lengths are in bandwidths along each axis; maxima, saddles and barriers
+    do not depend on the unit of length. InputError where the ends are closer than one bandwidth.
     """
     h = density.bandwidth
     if np.linalg.norm((end - start) / h) < 1:
-        raise InputError("a minimum-energy path needs two places apart; both ends are within one bandwidth")
+        raise InputError("a minimum-energy path needs ends at least one bandwidth apart; give ends farther apart")
     string = _largest_flux(density, start, end) / h
     length = np.linalg.norm(np.diff(string, axis=0), axis=1).sum()
     string = equal_steps(string, int(np.clip(np.ceil(length), _FEWEST, _MOST)))
@@ -59,7 +62,7 @@ def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyP
         if moved < _CONVERGED:
             break
     else:
-        note(f"the minimum-energy path still moves, by {moved:.2g} bandwidths in {_ROUND} steps; it is roughly right")
+        note(f"the minimum-energy path has not converged: it moves by {moved:.2g} bandwidths in {_ROUND} steps")
     fine = equal_steps(string, _BETWEEN * len(string)) * h
     energy = density.energy(fine)
     top = int(energy.argmax())
@@ -75,7 +78,7 @@ def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyP
 
 
 def _largest_flux(density: Density, start: Floats, end: Floats) -> Floats:
-    """The path of cells (P, d) from start to end for which the sum of exp(E) times length is least."""
+    """The path over the grid (P, d) from start to end that minimises the sum of exp(E/kT) times length."""
     shape = density.values.shape
     flux = np.exp(np.minimum(density.energy_grid, _STEEPEST_KT))
     index = np.arange(flux.size).reshape(shape)

@@ -16,15 +16,15 @@ def swing_phases(n_frames: int = SWING_FRAMES) -> Floats:
 def swing_frames(motion: Motion[Floats], amplitudes_A: Floats, n_frames: int = SWING_FRAMES) -> list[Floats]:
     """One period of a swing as n_frames coordinate sets (N, 3) in Å.
 
-    Frame k has the amplitudes amplitudes_A (M,) · sin(2πk / n_frames): the first one is the structure itself, both ends
-    of the swing follow, and the last one leads back to the first.
+    Frame k has the amplitudes amplitudes_A (M,) · sin(2πk / n_frames). The first frame is the structure itself, and the
+    last one precedes it, so that the swing can repeat.
     """
     return list(motion.coordinates(swing_phases(n_frames)[:, None] * amplitudes_A))
 
 
 def equal_steps(points: Floats, n: int) -> Floats:
-    """n places (n, D) at equal steps along the path of straight lines through points (P, D), from the first to the
-    last one. A path without length is its first point (1, D) alone."""
+    """n places (n, D) at equal steps along straight lines through points (P, D), from the first to the last point. A
+    path without length has only its first point (1, D)."""
     points = np.asarray(points, dtype=np.float64)
     along = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
     if along[-1] == 0:

@@ -1,7 +1,7 @@
-"""Density of particles in a few coordinates of a landscape, and the free energy −kT·ln p that it stands for.
+"""Density p of particles in a few coordinates of a landscape, and the free energy −kT·ln p.
 
-The density is a Gaussian kernel estimate, computed on a grid. Energies hold as far as particles were sampled at
-equilibrium, and are relative to where the particles are densest.
+The density is a Gaussian kernel estimate, computed on a grid. Energies are relative to the highest density. They are
+free energies only if the particles were at equilibrium when they were frozen.
 """
 
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 
 MOST_DIMENSIONS = 3
-_BINS = {1: 512, 2: 192, 3: 64}  # along each axis, by the number of axes
-_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18)  # of Scott's bandwidth, among which cross-validation chooses
-_FINEST = 1.2  # bins, which a bandwidth is at least
-_MARGIN, _TRUNCATE = 4.0, 5.0  # bandwidths: around the particles, and of the kernel
-_NEAR = 2.0  # bandwidths, within which particles are near a place
+_BINS = {1: 512, 2: 192, 3: 64}  # of the grid along each axis, by the number of axes
+_FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18)  # bandwidths that cross-validation tries, in units of Scott's
+_FINEST = 1.2  # bins: the smallest bandwidth
+_MARGIN, _TRUNCATE = 4.0, 5.0  # bandwidths: of the grid around the particles, and of the kernel
+_NEAR = 2.0  # bandwidths within which a particle counts as near a place
 
 
 @dataclass(frozen=True, eq=False)
 class Density:
     """Density p of n particles at places (n, d), on a grid of `values` from `corner` (d,) at steps of `spacing` (d,).
 
-    bandwidth (d,): deviation of the Gaussian kernel along each axis. One of the n particles is spread as a Gaussian of
-    the mean and covariance of all, so that p is nowhere nought and falls towards the outside.
+    bandwidth (d,): standard deviation of the Gaussian kernel along each axis. The weight of one of the n particles is
+    given to a Gaussian with the mean and covariance of all, so that p > 0 everywhere and decreases towards the outside.
     """
 
     particles: Floats
@@ -41,7 +41,7 @@ class Density:
 
     @cached_property
     def energy_grid(self) -> Floats:
-        """−ln p over the grid, in kT, 0 where it is lowest."""
+        """−ln p on the grid, in kT, relative to its minimum."""
         energy = -np.log(self.values)
         return np.asarray(energy - energy.min())
 
@@ -55,30 +55,31 @@ class Density:
         return [-h * s for h, s in zip(self.bandwidth, slopes if self.d > 1 else [slopes], strict=True)]
 
     def energy(self, places: Floats) -> Floats:
-        """−ln p at places (P, d) in kT (P,), 0 at the grid's lowest."""
+        """−ln p (P,) in kT at places (P, d), relative to the minimum of the grid."""
         grid = self._grid(places)
         return np.asarray(ndimage.map_coordinates(self._energy_splines, grid, order=3, mode="nearest", prefilter=False))
 
     def energy_sd(self, places: Floats) -> Floats:
-        """Standard deviation (P,) in kT of the energy at places (P, d), from the number of particles.
+        """Standard deviation (P,) in kT of the energy at places (P, d), due to the number of particles.
 
-        That of ln p, where p̂ has the variance p·R(K) / (n·∏h) and R(K) = (4π)^(−d/2) for a Gaussian kernel (Silverman
-        1986, Density Estimation for Statistics and Data Analysis, section 4.3). The kernel's bias is not in it.
+        It is that of ln p; the variance of the estimate of p is p·R(K) / (n·∏h) with R(K) = (4π)^(−d/2) for a Gaussian
+        kernel (Silverman 1986, Density Estimation for Statistics and Data Analysis, section 4.3). The bias due to the
+        kernel is not included.
         """
         p = self.values.max() * np.exp(-self.energy(places))
         effective = len(self.particles) * self.bandwidth.prod() * (4 * np.pi) ** (self.d / 2) * p
         return np.asarray(1 / np.sqrt(effective))
 
     def blurred(self) -> "Density":
-        """The same with a kernel of twice the variance."""
+        """The density with a kernel of twice the variance."""
         values = ndimage.gaussian_filter(self.values, self.bandwidth / self.spacing, mode="nearest", truncate=_TRUNCATE)
         return Density(self.particles, np.sqrt(2) * self.bandwidth, self.corner, self.spacing, values)
 
     def drift(self, places: Floats) -> Floats:
-        """−h·∂(energy)/∂x (P, d) at places (P, d): how far, in bandwidths, a step of mean shift leads.
+        """−h·∂(energy)/∂x (P, d) at places (P, d): a step of mean shift, in bandwidths.
 
-        A place plus bandwidth times this is the mean of the particles around it, weighted by the kernel (Fukunaga and
-        Hostetler 1975, IEEE Trans. Inf. Theory 21, 32), which is why steps of it never overshoot.
+        A place plus this step is the mean of the particles around it, weighted by the kernel (Fukunaga and Hostetler
+        1975, IEEE Trans. Inf. Theory 21, 32). Therefore a step never overshoots a maximum.
         """
         grid = self._grid(places)
         parts = [ndimage.map_coordinates(g, grid, order=1, mode="nearest") for g in self._drift_grids]
@@ -97,7 +98,7 @@ class Density:
     def local_mean(self, places: Floats, values: Floats) -> Floats:
         """Mean (P, m) of the particles' values (n, m) around places (P, d), weighted by the kernel.
 
-        Far from all particles it goes to the mean of all.
+        Far from all particles it approaches the mean of all particles.
         """
         mean, faint, out = values.mean(axis=0), np.exp(-(_MARGIN**2) / 2), []
         for place in places:
@@ -117,14 +118,16 @@ def estimate_density(particles: Floats, factor: float = 0.0) -> Density:
     """Density of particles (n, d), d ≤ 3.
 
     factor: bandwidth in units of Scott's rule, h = sd · n^(−1/(d+4)) along each axis (Scott 1992, Multivariate Density
-    Estimation). 0 chooses it by cross-validation: the one for which each particle is likeliest by the density of all
-    others, which keeps apart what Scott's rule, meant for one Gaussian, blurs.
+    Estimation). 0 selects the bandwidth by cross-validation: with it the particles are most likely under the density of
+    the other particles. This separates maxima that Scott's rule, which assumes one Gaussian, merges.
+
+    Raises InputError for more than three coordinates, and for particles without spread along one of them.
     """
     n, d = particles.shape
     if not 1 <= d <= MOST_DIMENSIONS:
-        raise InputError(f"a density is estimated in 1 to {MOST_DIMENSIONS} coordinates, got {d}; see --dimensions")
+        raise InputError(f"a density needs 1 to {MOST_DIMENSIONS} coordinates, got {d}; see --dimensions")
     if n < 2 or (sd := particles.std(axis=0)).min() <= 1e-9 * np.abs(particles).max():
-        raise InputError(f"a density of {n} particles: they do not differ in all {d} coordinates; use fewer of them")
+        raise InputError(f"density: all {n} particles are equal along one of {d} coordinates; use fewer --dimensions")
     scott = sd * n ** (-1 / (d + 4))
     margin = _MARGIN * scott * max(factor, 1.0)
     corner, bins = particles.min(axis=0) - margin, _BINS[d]
@@ -156,7 +159,7 @@ def estimate_density(particles: Floats, factor: float = 0.0) -> Density:
 
 
 def _gaussian(particles: Floats, corner: Floats, spacing: Floats, bins: int) -> Floats:
-    """The normal density of the particles' mean and covariance, over the grid."""
+    """The normal density with the particles' mean and covariance on the grid."""
     mean = particles.mean(axis=0)
     inverse = np.linalg.inv(np.atleast_2d(np.cov(particles.T)))
     d = len(mean)
@@ -171,11 +174,11 @@ def _gaussian(particles: Floats, corner: Floats, spacing: Floats, bins: int) -> 
 
 
 def density_maxima(density: Density, min_prominence_kT: float = 0.5) -> tuple[Floats, Floats]:
-    """Places (m, d) where the density is largest around, the densest first, and their prominences (m,) in kT.
+    """Maxima (m, d) of the density, the highest first, and their prominences (m,) in kT.
 
-    A maximum's prominence is the energy from it up to the lowest pass that leads to a denser one (infinite for the
-    densest). Kept are those above min_prominence_kT and above twice its standard deviation. Where less than one
-    particle lies within a bandwidth there are none.
+    The prominence of a maximum is the energy from it up to the lowest pass to a higher maximum (infinite for the
+    highest). Maxima with prominences of at least min_prominence_kT and twice its standard deviation are returned.
+    Places with less than one particle within a bandwidth are ignored.
     """
     values = density.values
     shape, per_particle = values.shape, (np.sqrt(2 * np.pi) * density.bandwidth).prod()
@@ -188,8 +191,8 @@ def density_maxima(density: Density, min_prominence_kT: float = 0.5) -> tuple[Fl
     neighbours = np.stack([np.ravel_multi_index(tuple((cells + s).T), padded) for s in steps], axis=1).tolist()
     rank_of = dict(zip(np.ravel_multi_index(tuple(cells.T), padded).tolist(), range(len(order)), strict=True))
     parent: list[int] = []
-    tops: list[int] = []  # maxima, by their rank in density
-    passes: dict[int, int] = {}  # maximum → rank of the pass to a denser one
+    tops: list[int] = []  # maxima, by rank in density
+    passes: dict[int, int] = {}  # maximum → rank of the pass to a higher one
 
     def root(rank: int) -> int:
         while parent[rank] != rank:
@@ -208,7 +211,7 @@ def density_maxima(density: Density, min_prominence_kT: float = 0.5) -> tuple[Fl
     energy, places, last = -np.log(flat[order]), density.places_of(cells - 1), len(order) - 1
     kept, prominences = [0], [np.inf]
     for rank in tops[1:]:
-        over = passes.get(rank, last)  # nothing leads from an island to a denser maximum
+        over = passes.get(rank, last)  # no pass leads from an isolated maximum to a higher one
         prominence = float(energy[over] - energy[rank])
         noise = float(np.sqrt(np.square(density.energy_sd(places[[rank, over]])).sum()))
         if prominence >= max(min_prominence_kT, 2 * noise):
@@ -218,7 +221,7 @@ def density_maxima(density: Density, min_prominence_kT: float = 0.5) -> tuple[Fl
 
 
 def settled(density: Density, places: Floats) -> Floats:
-    """Where places (P, d) come to rest when they follow the density uphill."""
+    """The maxima (P, d) that places (P, d) reach when they follow the density uphill."""
     x = np.array(places, dtype=np.float64)
     for _ in range(500):
         step = density.drift(x)

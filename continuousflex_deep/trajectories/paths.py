@@ -1,4 +1,5 @@
-"""Trajectories through a landscape: lines along its axes, drawn paths, and paths by density and by energy."""
+"""Trajectories through a landscape: along an axis, through drawn points, through maxima of the density, or along a
+minimum-energy path."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,8 +22,8 @@ from continuousflex_deep.trajectories.free_energy import Density, density_maxima
 def make_trajectory(landscape: Landscape, options: TrajectoryOptions) -> tuple[Trajectory, Density]:
     """The trajectory that the options describe, and the density of the particles, without outliers, in its coordinates.
 
-    Raises InputError for places outside the particles, fewer than two of them, and a landscape without a way back from
-    coordinates to amplitudes.
+    Raises InputError for points outside the particles' range, for fewer than two points, and for a landscape whose
+    coordinates cannot be mapped back to amplitudes.
     """
     inverse_of(landscape)
     kept = landscape.coordinates[~landscape.outlier]
@@ -39,34 +40,35 @@ def make_trajectory(landscape: Landscape, options: TrajectoryOptions) -> tuple[T
         points, made = _energy_points(density, kept, options)
     steps = equal_steps(points, options.n_frames)
     if len(steps) < 2:
-        raise InputError("the trajectory has no length: all its points are at the same place; give two that differ")
+        raise InputError("the trajectory has no length: all its points are the same; give two that differ")
     return _trajectory(landscape, density, steps, options.kind, dimensions, made), density
 
 
 def inverse_of(landscape: Landscape) -> Callable[[Floats], Floats]:
-    """What turns coordinates (P, k) of the landscape into amplitudes (P, M). InputError where nothing does."""
+    """The map from coordinates (P, k) of the landscape to amplitudes (P, M). InputError where there is none."""
     inverse: Callable[[Floats], Floats] | None = getattr(landscape.reduction, "inverse_transform", None)
     if inverse is None:
         raise InputError(
-            "this landscape has no way back from its coordinates to amplitudes, which a trajectory needs; make one by "
-            "PCA with the landscape command (--method pca)"
+            "a trajectory needs a map from coordinates back to amplitudes, which this landscape does not have; run "
+            "the landscape command with --method pca"
         )
     return inverse
 
 
 def density_of(landscape: Landscape, trajectory: Trajectory, factor: float = 0.0) -> Density:
-    """The density, without outliers, in a trajectory's coordinates. InputError where it is of another landscape."""
+    """The density of the particles, without outliers, in the coordinates of a trajectory. InputError where the
+    trajectory belongs to another landscape."""
     require_of_landscape(landscape.table(), trajectory)
     return estimate_density(landscape.coordinates[~landscape.outlier][:, trajectory.dimensions], factor)
 
 
 def read_points(options: TrajectoryOptions) -> Floats:
-    """The places (P, c) that --points or --points-file give: numbers apart by spaces or commas, a place a line or ';'.
+    """The points (P, c) from --points or --points-file: numbers separated by spaces or commas, points by ';' or lines.
 
-    In a file blank lines, those starting with # and a first line of names are skipped.
+    In a file, blank lines, lines that start with #, and a first line of names are skipped.
     """
     if bool(options.points) == bool(options.points_file):
-        raise InputError("give places either by --points or by --points-file, one of them")
+        raise InputError("give points either by --points or by --points-file")
     where = "--points"
     if options.points_file:
         where = f"'{options.points_file}'"
@@ -79,9 +81,10 @@ def read_points(options: TrajectoryOptions) -> Floats:
         lines = [part.strip() for part in options.points.split(";") if part.strip()]
     places = [_numbers(line, where) for line in lines]
     if len(places) < 2:
-        raise InputError(f"{where}: got {len(places)} places, a path needs at least 2")
+        raise InputError(f"{where}: got {len(places)} points, expected at least 2")
     if len({len(place) for place in places}) > 1:
-        raise InputError(f"{where}: places have {sorted({len(p) for p in places})} coordinates; give as many for each")
+        numbers = sorted({len(place) for place in places})
+        raise InputError(f"{where}: points have {numbers} coordinates; give the same number for each")
     return np.array(places)
 
 
@@ -91,53 +94,54 @@ def _numbers(text: str, where: str) -> list[float]:
     except ValueError:
         numbers = []
     if not numbers or not np.isfinite(numbers).all():
-        raise InputError(f"{where}: got '{text[:40]}', expected a place's coordinates, such as '-120.5 30'")
+        raise InputError(f"{where}: got '{text[:40]}', expected the coordinates of a point, such as '-120.5 30'")
     return numbers
 
 
 def _dimensions(options: TrajectoryOptions, k: int) -> tuple[int, ...]:
     if options.kind == "axis":
         if options.axis > k:
-            raise InputError(f"--axis: got {options.axis}, the landscape has {k} coordinates; give 1 to {k}")
+            raise InputError(f"--axis: got {options.axis}, expected 1 to {k}, as many as the landscape has coordinates")
         return (options.axis - 1,)
     return tuple(range(min(options.dimensions, k)))
 
 
 def _axis_points(kept: Floats, options: TrajectoryOptions) -> tuple[Floats, dict[str, Any]]:
-    """Both ends (2, k) of a line along one axis, through the particles' mean."""
+    """Both ends (2, k) of a line along one axis through the mean of the particles."""
     low, high = options.percentiles
     if not 0 <= low < high <= 100:
-        raise InputError(f"--percentiles: got {low:g} {high:g}, expected two numbers from 0 to 100, the smaller first")
+        raise InputError(f"--percentiles: got {low:g} {high:g}, expected two increasing numbers from 0 to 100")
     ends = np.tile(kept.mean(axis=0), (2, 1))
     ends[:, options.axis - 1] = np.percentile(kept[:, options.axis - 1], options.percentiles)
     return ends, {"axis": options.axis, "percentiles": list(options.percentiles)}
 
 
 def _drawn_points(drawn: Floats, kept: Floats) -> Floats:
-    """Drawn places (P, c), all inside the particles' range, with the particles' mean in the coordinates not given."""
+    """Drawn points (P, c), all within the range of the particles, with the mean of the particles in the other
+    coordinates."""
     c, k = drawn.shape[1], kept.shape[1]
     if c > k:
-        raise InputError(f"the points have {c} coordinates, the landscape has {k}; give {k} or fewer of each")
+        raise InputError(f"the points have {c} coordinates, but the landscape has {k}; give {k} or fewer")
     low, high = kept[:, :c].min(axis=0), kept[:, :c].max(axis=0)
     outside = ((drawn < low) | (drawn > high)).any(axis=1)
     if outside.any():
         ranges = ", ".join(f"pc{i} from {a:.4g} to {b:.4g}" for i, (a, b) in enumerate(zip(low, high, strict=True), 1))
         first = " ".join(f"{x:g}" for x in drawn[outside][0])
         raise InputError(
-            f"{int(outside.sum())} of {len(drawn)} points lie outside the particles, for example '{first}'; the "
-            f"particles, without outliers, have {ranges}"
+            f"{int(outside.sum())} of {len(drawn)} points lie outside the particles, for example '{first}'; give "
+            f"points within the range of the particles without outliers: {ranges}"
         )
     rest = np.tile(kept[:, c:].mean(axis=0), (len(drawn), 1))
     return np.concatenate([drawn, rest], axis=1)
 
 
 def _density_points(density: Density, kept: Floats, options: TrajectoryOptions) -> tuple[Floats, dict[str, Any]]:
-    """The density's maxima (m, k), in order along the first coordinate or each time to the nearest."""
+    """The maxima (m, k) of the density, in order along the first coordinate, or each followed by the nearest one."""
     maxima, prominences = density_maxima(density, options.min_prominence_kT)
     if len(maxima) < 2:
         raise InputError(
-            f"the density has {len(maxima)} maximum in its first {density.d} coordinates, a path through maxima needs "
-            "2; allow fainter ones by a smaller --min-prominence-kT or --bandwidth, or take another --kind"
+            f"the density has {len(maxima)} maximum in the first {density.d} coordinates, but a path through maxima "
+            "needs 2; give a smaller --min-prominence-kT or --bandwidth, or another --kind"
         )
     order = np.argsort(maxima[:, 0])
     if options.order == "nearest":
@@ -150,7 +154,8 @@ def _density_points(density: Density, kept: Floats, options: TrajectoryOptions) 
 
 
 def _by_nearest(places: Floats) -> Integers:
-    """The order of places (m, d) each time to the nearest one left, from where this makes the way shortest."""
+    """The order of places (m, d) in which each is followed by the nearest of the others, from the first place for which
+    the path is shortest."""
     ways = []
     for first in range(len(places)):
         order, left = [first], set(range(len(places))) - {first}
@@ -163,21 +168,21 @@ def _by_nearest(places: Floats) -> Integers:
 
 
 def _energy_points(density: Density, kept: Floats, options: TrajectoryOptions) -> tuple[Floats, dict[str, Any]]:
-    """The minimum-energy path (P, k) between two places, or between the two most prominent maxima of the density."""
+    """The minimum-energy path (P, k) between two points, or between the two most prominent maxima of the density."""
     if options.points or options.points_file:
         ends = read_points(options)
         if len(ends) != 2 or ends.shape[1] != density.d:
             raise InputError(
-                f"a minimum-energy path goes from one place to another in the first {density.d} coordinates; got "
-                f"{len(ends)} places of {ends.shape[1]}; see --dimensions"
+                f"a minimum-energy path needs 2 points in the first {density.d} coordinates; got {len(ends)} points of "
+                f"{ends.shape[1]} coordinates; see --dimensions"
             )
         _drawn_points(ends, kept)
     else:
         maxima, prominences = density_maxima(density, options.min_prominence_kT)
         if len(maxima) < 2:
             raise InputError(
-                "the density has one maximum only, so a path's ends are to be named by --points; or allow fainter ones "
-                "by a smaller --min-prominence-kT or --bandwidth"
+                "the density has one maximum only; give the ends of the path by --points, or a smaller "
+                "--min-prominence-kT or --bandwidth"
             )
         ends = maxima[np.argsort(-prominences, kind="stable")[:2]]
         ends = ends[np.argsort(ends[:, 0])]
@@ -192,12 +197,12 @@ def _energy_points(density: Density, kept: Floats, options: TrajectoryOptions) -
         "barrier_back_blur_kT": path.barrier_blur_kT[1],
     }
     if path.barrier_sd_kT[0] > 1:
-        note("hardly any particle lies at the barrier: its height is a lower bound, which more particles would raise")
+        note("hardly any particles lie at the barrier: its height is a lower bound, which more particles would raise")
     return _with_local_rest(density, kept, path.points), made
 
 
 def _with_local_rest(density: Density, kept: Floats, places: Floats) -> Floats:
-    """Places (P, d), with the mean of the particles around them in the landscape's other coordinates: (P, k)."""
+    """Points (P, k): places (P, d), with the mean of the particles around them in the other coordinates."""
     return np.concatenate([places, density.local_mean(places, kept[:, density.d :])], axis=1)
 
 

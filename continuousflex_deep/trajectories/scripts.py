@@ -1,5 +1,4 @@
-"""Scripts that show a trajectory's frames in ChimeraX and in VMD."""
-
+"""Scripts that show the frames of a trajectory in ChimeraX and in VMD."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,14 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.placed_maps import PlacedMap
 
 FRAMES, MAPS = "frames.pdb", "frame_*.mrc"
-_REDRAWS = 60  # of ChimeraX, a second
-_BACKBONES = ({"N", "CA", "C", "O"}, {"P", "O5'", "C3'"})  # what a cartoon is drawn from
+_REDRAWS = 60  # of ChimeraX per second
+_BACKBONES = ({"N", "CA", "C", "O"}, {"P", "O5'", "C3'"})  # atoms that a cartoon needs
 
 
 @dataclass(frozen=True)
 class ShownMap:
-    """How maps are shown with the frames: their contour level, and where (xyz, Å) the first voxel lies then."""
+    """How maps are shown with the frames: contour level, and the position (xyz, Å) of the first voxel, as shown and in
+    the header."""
 
     level: float
     first_voxel_A: tuple[float, float, float]
@@ -27,7 +27,7 @@ class ShownMap:
 
 
 def shown_map(structure: Structure, placed: PlacedMap) -> ShownMap:
-    """The level at half of what the map has at the atoms, above its border, and the place that the structure is at."""
+    """The contour level halfway between the border of the map and the density at the atoms, and the map's position."""
     middle = np.array(placed.volume.shape)[::-1] // 2
     grid = placed.coords_A / placed.voxel_A + middle
     inside = np.median(ndimage.map_coordinates(placed.volume, grid[:, ::-1].T, order=1, mode="nearest"))
@@ -37,7 +37,7 @@ def shown_map(structure: Structure, placed: PlacedMap) -> ShownMap:
 
 
 def write_scripts(folder: Path, structure: Structure, n_frames: int, per_second: int, shown: ShownMap | None) -> None:
-    """Write trajectory.cxc for ChimeraX and trajectory.vmd for VMD, which name the frames, and maps, beside them."""
+    """Write trajectory.cxc for ChimeraX and trajectory.vmd for VMD. They open the frames and maps in their folder."""
     look = _look(structure)
     for name, text in (
         ("trajectory.cxc", chimerax_script(look, n_frames, per_second, shown)),
@@ -48,7 +48,7 @@ def write_scripts(folder: Path, structure: Structure, n_frames: int, per_second:
 
 
 def _look(structure: Structure) -> str:
-    """How atoms are best drawn: as a cartoon, a trace of one atom a residue, or balls."""
+    """How atoms are drawn: "cartoon", "trace" (one atom per residue), or "balls" for pseudoatoms."""
     if structure.is_pseudoatomic:
         return "balls"
     names = set(structure.atom_names.tolist())
@@ -57,13 +57,13 @@ def _look(structure: Structure) -> str:
 
 
 def chimerax_script(look: str, n_frames: int, per_second: int, shown: ShownMap | None) -> str:
-    """ChimeraX commands: the frames swing to and fro as coordinate sets of one model, and the maps with them.
+    """ChimeraX commands: the frames play there and back as coordinate sets of one model, and the maps with them.
 
-    ChimeraX takes file names in a script from the script's own folder.
+    ChimeraX resolves file names in a script relative to the folder of the script.
     """
     pause = max(1, round(_REDRAWS / per_second))
     lines = [
-        "# ChimeraX: open trajectory.cxc; 'coordset stop #1' halts the motion",
+        "# ChimeraX: open trajectory.cxc; 'coordset stop #1' stops the motion",
         f"open {FRAMES} coordsets true",
         *(("hide #1 atoms", "show #1 cartoons") if look == "cartoon" else ("show #1 atoms", "style #1 sphere")),
         "color #1 tan" if look == "balls" else "rainbow #1",
@@ -78,7 +78,7 @@ def chimerax_script(look: str, n_frames: int, per_second: int, shown: ShownMap |
 
 
 def vmd_script(look: str, shown: ShownMap | None) -> str:
-    """Tcl for VMD: the frames rock to and fro, and the isosurface shows the map that belongs to the frame."""
+    """Tcl for VMD: the frames play there and back, and the isosurface shows the map of the current frame."""
     style = {"cartoon": "NewCartoon", "trace": "Trace 0.8", "balls": "VDW 0.8"}[look]
     lines = [
         "# VMD: vmd -e trajectory.vmd",
@@ -92,7 +92,7 @@ def vmd_script(look: str, shown: ShownMap | None) -> str:
     if shown is not None:
         to_map = " ".join(f"{b - a:.3f}" for a, b in zip(shown.first_voxel_A, shown.header_A, strict=True))
         lines += [
-            "# the frames are moved to where the maps' headers say that the maps are",
+            "# move the frames to the position of the maps according to their headers",
             "set cfd_atoms [atomselect $cfd_frames all]",
             "for {set i 0} {$i < [molinfo $cfd_frames get numframes]} {incr i} {",
             "    $cfd_atoms frame $i",

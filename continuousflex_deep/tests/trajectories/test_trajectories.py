@@ -109,7 +109,7 @@ class TestEnergy:
 
     def test_ends_at_one_place_are_refused(self) -> None:
         density = estimate_density(double_well(1000, 0))
-        with pytest.raises(InputError, match="two places apart"):
+        with pytest.raises(InputError, match="at least one bandwidth apart"):
             minimum_energy_path(density, np.zeros(2), np.full(2, 1e-3))
 
 
@@ -210,21 +210,21 @@ class TestRefused:
         ("values", "message"),
         [
             ({"kind": "points"}, "either by --points or by --points-file"),
-            ({"kind": "points", "points": "1 2"}, "got 1 places, a path needs at least 2"),
-            ({"kind": "points", "points": "1 2; x 3"}, "got 'x 3', expected a place"),
-            ({"kind": "points", "points": "1 2; 3"}, r"places have \[1, 2\] coordinates"),
-            ({"kind": "points", "points": "1 2 3 4; 1 2 3 5"}, "have 4 coordinates, the landscape has 3"),
+            ({"kind": "points", "points": "1 2"}, "got 1 points, expected at least 2"),
+            ({"kind": "points", "points": "1 2; x 3"}, "got 'x 3', expected the coordinates of a point"),
+            ({"kind": "points", "points": "1 2; 3"}, r"points have \[1, 2\] coordinates"),
+            ({"kind": "points", "points": "1 2 3 4; 1 2 3 5"}, "have 4 coordinates, but the landscape has 3"),
             (
                 {"kind": "points", "points": "0 0; 900 0"},
                 "1 of 2 points lie outside the particles, .*'900 0'.*pc1 from",
             ),
             ({"kind": "points", "points": "1 2; 1 2"}, "has no length"),
-            ({"kind": "axis", "axis": 4}, "got 4, the landscape has 3 coordinates"),
-            ({"kind": "axis", "percentiles": [90, 10]}, "the smaller first"),
-            ({"kind": "mep", "points": "0 0; 0 1; 0 2"}, "from one place to another in the first 2"),
-            ({"kind": "mep", "points": "0; 1"}, "got 2 places of 1"),
+            ({"kind": "axis", "axis": 4}, "got 4, expected 1 to 3"),
+            ({"kind": "axis", "percentiles": [90, 10]}, "two increasing numbers"),
+            ({"kind": "mep", "points": "0 0; 0 1; 0 2"}, "needs 2 points in the first 2 coordinates"),
+            ({"kind": "mep", "points": "0; 1"}, "got 2 points of 1"),
             ({"kind": "mep", "min_prominence_kT": 50.0}, "one maximum only"),
-            ({"kind": "density", "min_prominence_kT": 50.0}, "has 1 maximum in its first 2"),
+            ({"kind": "density", "min_prominence_kT": 50.0}, "has 1 maximum in the first 2"),
         ],
     )
     def test_what_makes_no_path(self, values: dict[str, object], message: str) -> None:
@@ -233,7 +233,7 @@ class TestRefused:
 
     def test_landscape_without_a_way_back(self) -> None:
         landscape = SimpleNamespace(reduction=object())
-        with pytest.raises(InputError, match="no way back from its coordinates to amplitudes"):
+        with pytest.raises(InputError, match="needs a map from coordinates back to amplitudes"):
             make_trajectory(landscape, options())
 
     def test_trajectory_of_another_landscape(self) -> None:

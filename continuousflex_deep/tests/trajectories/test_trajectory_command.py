@@ -166,7 +166,7 @@ def test_mp4_is_made_by_ffmpeg_or_said_not_to_be(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert run(folder, tmp_path / "axis") == 0
-    assert "no MP4 was made: the program ffmpeg is not installed" in capsys.readouterr().out
+    assert "no MP4 was written: the program ffmpeg is not installed" in capsys.readouterr().out
     assert not (tmp_path / "axis" / "trajectory.mp4").exists()
     monkeypatch.setattr(movies.shutil, "which", lambda _: "ffmpeg")
     given: dict[str, bytes] = {}
