@@ -114,16 +114,14 @@ class Particles:
     def rows_of(self, ids: ArrayLike) -> Integers:
         """Row numbers of the given ids, in their order. An id that is not here is an InputError."""
         wanted = np.asarray(ids, dtype=np.int64)
-        order = np.argsort(self.ids)
-        place = np.clip(np.searchsorted(self.ids, wanted, sorter=order), 0, max(len(self) - 1, 0))
-        found = order[place] if len(self) else np.zeros(len(wanted), dtype=np.int64)
-        absent = wanted[self.ids[found] != wanted] if len(self) else wanted
-        if len(absent):
+        rows, here = find_rows(self.ids, wanted)
+        if not here.all():
+            absent = wanted[~here]
             raise InputError(
                 f"{len(absent)} of {len(wanted)} particle ids are not in the other set, for example "
                 f"{absent[:5].tolist()}; both files must come from the same particles"
             )
-        return np.asarray(found, dtype=np.int64)
+        return rows
 
     def require_ctf(self, purpose: str) -> Ctf:
         """The CTF, or an InputError that says why it is needed."""
@@ -152,15 +150,29 @@ class Particles:
         return self.amplitudes
 
 
+def find_rows(
+    ids: NDArray[Any], wanted: NDArray[Any], order: NDArray[Any] | None = None
+) -> tuple[Integers, Booleans]:
+    """Rows (m,) of the wanted ids (m,) among ids (n,), and whether each is there; the row of an absent id is arbitrary.
+
+    order: what np.argsort of ids gives, for many calls.
+    """
+    if len(ids) == 0:
+        return np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=bool)
+    order = np.argsort(ids, kind="stable") if order is None else order
+    rows = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    return rows, ids[rows] == wanted
+
+
 def evenly_spread(count: int, most: int) -> Integers:
     """At most so many of `count` rows, evenly spread over them, in order."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
-_RESULT_ARRAYS = (
+RESULTS = (
     "euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "half",
 )  # fmt: skip
-_ROW_ARRAYS = ("ids", "stacks", "indices", *_RESULT_ARRAYS)
+_ROW_ARRAYS = ("ids", "stacks", "indices", *RESULTS)
 _HALVES = (0, 1, 2)
 
 
@@ -206,7 +218,7 @@ def join(base: Particles, results: Particles) -> Particles:
     have different pixel sizes: this is how poses found on reduced images go back to the originals.
     """
     matched = results.select(results.rows_of(base.ids))
-    changes = {name: getattr(matched, name) for name in _RESULT_ARRAYS if getattr(matched, name) is not None}
+    changes = {name: getattr(matched, name) for name in RESULTS if getattr(matched, name) is not None}
     if "amplitudes" in changes:
         changes["mode_ids"] = matched.mode_ids
     return dataclasses.replace(base, **changes)

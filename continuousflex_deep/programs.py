@@ -73,6 +73,12 @@ RELION = Package("RELION", "RELION_HOME", "--relion-home", "install it (in Debia
 ELNEMO = Package("elNemo", "NMA_HOME", "--elnemo-home", "install it (in Scipion: the binary 'nma' of ContinuousFlex)")
 PACKAGES = {"xmipp": XMIPP, "relion": RELION, "elnemo": ELNEMO}  # by the name of the engine that runs them
 
+# the programs of these packages that commands run
+XMIPP_ALIGN, XMIPP_ALIGN_MPI = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
+XMIPP_PSEUDOATOMS, XMIPP_RECONSTRUCT = "xmipp_volume_to_pseudoatoms", "xmipp_reconstruct_fourier"
+RELION_RECONSTRUCT = "relion_reconstruct"
+ELNEMO_PDBMAT, ELNEMO_DIAGRTB, ELNEMO_ARPACK = "nma_elnemo_pdbmat", "nma_diagrtb", "nma_diag_arpack"
+
 
 def mpi_command(template: str, processes: int, command: Sequence[str]) -> list[str]:
     """The command as run by a launcher on so many processes.

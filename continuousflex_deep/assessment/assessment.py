@@ -11,11 +11,12 @@ from continuousflex_deep.assessment.centroids import GroupAgreement
 from continuousflex_deep.assessment.evaluation import Evaluation
 from continuousflex_deep.figures.assessment import save_errors, save_groups
 from continuousflex_deep.io.error_table import ERRORS_FILE, write_errors
+from continuousflex_deep.io.file_names import FSC_CSV, TABLES_TXT
 from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, MASKED, THRESHOLDS, resolution_title
 from continuousflex_deep.io.names import distinct
 
 TRUTH, VERSUS = "truth", " vs. "
-GROUP_FILES = ("fsc.csv", "centroid.pdb", "centroid.mrc")  # in a folder of each group
+GROUP_FILES = (FSC_CSV, "centroid.pdb", "centroid.mrc")  # in a folder of each group
 _NOTE = (
     f"{ALLOWED.capitalize()}: √(2F/(1 + F)) of the half maps' F, an estimate, not a bound. Poses and amplitudes were "
     "found with this very structure, which raises F and the FSC with the centroid alike; both are independent of it "
@@ -45,7 +46,7 @@ class Assessment:
 
     def files(self) -> list[str]:
         """What write_assessment writes into its folder."""
-        files = ["tables.txt", "tables.md", *(f"{table.name}.csv" for table in self.tables())]
+        files = [TABLES_TXT, "tables.md", *(f"{table.name}.csv" for table in self.tables())]
         files += [ERRORS_FILE, "errors.png"] if self.comparisons() else []
         files += ["fsc.png"] if self.groups else []
         return files + [f"{g.group.name}/{name}" for g in self.groups for name in GROUP_FILES]

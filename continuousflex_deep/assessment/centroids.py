@@ -27,6 +27,7 @@ from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.assessment.group_maps import GroupMap
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.file_names import FSC_CSV
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.fsc_table import (
     ALLOWED,
@@ -222,7 +223,7 @@ def write_centroids(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
     for agreement in agreements:
         place, voxel_A = folder / agreement.group.name, agreement.voxel_A
         place.mkdir(exist_ok=True)
-        write_fsc(place / "fsc.csv", agreement.frequency, agreement.curves)
+        write_fsc(place / FSC_CSV, agreement.frequency, agreement.curves)
         write_volume(place / "centroid.mrc", agreement.centroid_map, voxel_A)
         model = agreement.models[CENTROID].structure
         middle_A = len(agreement.centroid_map) // 2 * voxel_A

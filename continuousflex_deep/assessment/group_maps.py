@@ -8,6 +8,7 @@ from typing import Any
 
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.file_names import HALF_MAPS_MRC, PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.names import distinct, telling_names
 from continuousflex_deep.io.particle_files import read_particles
@@ -16,7 +17,6 @@ from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.sampling import same_pixel_size
 
-RECORD_FILE, HALVES = "record.json", ("half1.mrc", "half2.mrc")
 _AGAIN = "run reconstruct again"
 _NOT_IN_NAMES = re.compile(r"[/\\:]+")
 
@@ -38,12 +38,12 @@ class GroupMap:
 
     def halves(self) -> tuple[Map, Map, float]:
         """Both half maps (d, d, d) and their voxel size in Å. FormatError where they are no pair of cubic maps."""
-        (first, voxel_A), (second, other_A) = (read_volume(self.folder / half) for half in HALVES)
+        (first, voxel_A), (second, other_A) = (read_volume(self.folder / half) for half in HALF_MAPS_MRC)
         cubic = len(set(first.shape)) == 1
         if not cubic or first.shape != second.shape or not same_pixel_size(other_A, voxel_A):
             told = ", ".join(
                 f"'{self.folder / half}' with {'×'.join(map(str, volume.shape))} voxels of {size_A:g} Å"
-                for half, volume, size_A in zip(HALVES, (first, second), (voxel_A, other_A), strict=True)
+                for half, volume, size_A in zip(HALF_MAPS_MRC, (first, second), (voxel_A, other_A), strict=True)
             )
             raise FormatError(f"half maps: got {told}, expected two cubic maps of one size; {_AGAIN}")
         return first, second, voxel_A
@@ -64,7 +64,7 @@ def read_group_maps(folders: Sequence[str | Path]) -> list[GroupMap]:
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    file = folder / RECORD_FILE
+    file = folder / RECORD_JSON
     record = read_record(file) if file.is_file() else {}
     if record.get("command") != "reconstruct":
         raise InputError(f"'{folder}' has no record of the reconstruct command; give a folder that it wrote")
@@ -77,7 +77,7 @@ def _parts(folder: Path, record: dict[str, Any]) -> list[Path]:
         return [folder]
     groups = record["groups"]
     if not (isinstance(groups, list) and groups and all(isinstance(g, dict) for g in groups)):
-        raise FormatError(f"'{folder / RECORD_FILE}': got groups {groups!r:.60}, expected a list; {_AGAIN}")
+        raise FormatError(f"'{folder / RECORD_JSON}': got groups {groups!r:.60}, expected a list; {_AGAIN}")
     return [folder / _fact(group, "folder", str, folder) for group in groups]
 
 
@@ -85,15 +85,15 @@ def _fact(facts: dict[str, Any], key: str, kind: type | tuple[type, ...], folder
     """A fact of a folder's record, of that kind; FormatError where it has none."""
     if not isinstance(facts.get(key), kind):
         got = f"{facts[key]!r:.40}" if key in facts else f"only {', '.join(map(repr, facts)) or 'nothing'}"
-        raise FormatError(f"'{folder / RECORD_FILE}': expected '{key}', got {got}; {_AGAIN}")
+        raise FormatError(f"'{folder / RECORD_JSON}': expected '{key}', got {got}; {_AGAIN}")
     return facts[key]
 
 
 def _group(name: str, folder: Path, record: dict[str, Any]) -> GroupMap:
-    file = folder / "particles.star"
+    file = folder / PARTICLES_STAR
     if not file.is_file():
         raise InputError(f"'{folder}' has no particles.star, from which its centroid follows; run reconstruct again")
-    for half in HALVES:
+    for half in HALF_MAPS_MRC:
         require_file(folder / half, "half map")
     facts: dict[str, Any] = {key: record[key] for key in ("axis", "low", "mean", "high") if key in record}
     options = record["options"]

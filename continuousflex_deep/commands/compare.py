@@ -12,6 +12,7 @@ from continuousflex_deep.assessment.evaluation import Evaluation, evaluate, eval
 from continuousflex_deep.commands import align as align
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.engines.choice import make_engine
+from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -48,7 +49,7 @@ def run(options: CompareOptions) -> None:
     if truth is not None:
         truth = truth.select(truth.rows_of(chosen.ids))
     folder.mkdir(parents=True, exist_ok=True)
-    particles = folder / "particles.star"
+    particles = folder / PARTICLES_STAR
     settings = {name: _settings(options, name, particles, folder) for name in ENGINES}
     check_images(chosen)
     for one in settings.values():  # missing or unsuitable input is found before long work starts
@@ -69,7 +70,7 @@ def run(options: CompareOptions) -> None:
         "particles_aligned": {name: len(p) for name, p in found.items()},
         "differences": {name: one.as_dict() for name, one in tables.items()},
     }
-    write_record(folder / "record.json", "compare", options, **facts)
+    write_record(folder / RECORD_JSON, "compare", options, **facts)
 
 
 def _settings(options: CompareOptions, engine: str, particles: Path, folder: Path) -> AlignOptions:

@@ -7,6 +7,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.file_names import FRAMES_PDB, RECORD_JSON
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
@@ -32,10 +33,10 @@ def run(options: DeformOptions) -> None:
     placed = placed_map(structure, options)
     if placed is not None:
         facts |= {"place": placed.place, "voxel_A": placed.voxel_A}
-    write_swing(folder / "frames.pdb", structure, frames)
+    write_swing(folder / FRAMES_PDB, structure, frames)
     _write_amplitudes(folder / "frames.csv", modes, amplitudes, structure, frames)
     write_map_frames(folder, structure, frames, placed)
-    write_record(folder / "record.json", "deform", options, **facts)
+    write_record(folder / RECORD_JSON, "deform", options, **facts)
     print(f"{len(frames)} frames along modes {' '.join(map(str, modes.mode_ids))} are in {options.output}")
 
 

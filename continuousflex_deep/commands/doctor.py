@@ -10,17 +10,27 @@ import numpy as np
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import DeepError, MissingDependencyError
 from continuousflex_deep.options import DoctorOptions
-from continuousflex_deep.programs import ELNEMO, RELION, XMIPP
+from continuousflex_deep.programs import (
+    ELNEMO,
+    ELNEMO_DIAGRTB,
+    RELION,
+    RELION_RECONSTRUCT,
+    XMIPP,
+    XMIPP_ALIGN,
+    XMIPP_ALIGN_MPI,
+    XMIPP_PSEUDOATOMS,
+    XMIPP_RECONSTRUCT,
+)
 
 _NEEDED = ("numpy", "scipy", "gemmi", "mrcfile", "tqdm", "torch", "torchvision", "scikit-learn", "matplotlib")
 _OPTIONAL = ("plotly", "dash-molstar", "umap-learn", "scipion-app", "scipion-em", "scipion-pyworkflow")
 _PROGRAMS = (
-    (RELION, "relion_reconstruct", "reconstruct --engine relion"),
-    (XMIPP, "xmipp_nma_alignment", "align --engine xmipp"),
-    (XMIPP, "xmipp_mpi_nma_alignment", "the same with --xmipp-processes"),
-    (XMIPP, "xmipp_volume_to_pseudoatoms", "pseudoatoms --engine xmipp"),
-    (XMIPP, "xmipp_reconstruct_fourier", "reconstruct --engine xmipp"),
-    (ELNEMO, "nma_diagrtb", "nma --engine elnemo"),
+    (RELION, RELION_RECONSTRUCT, "reconstruct --engine relion"),
+    (XMIPP, XMIPP_ALIGN, "align --engine xmipp"),
+    (XMIPP, XMIPP_ALIGN_MPI, "the same with --xmipp-processes"),
+    (XMIPP, XMIPP_PSEUDOATOMS, "pseudoatoms --engine xmipp"),
+    (XMIPP, XMIPP_RECONSTRUCT, "reconstruct --engine xmipp"),
+    (ELNEMO, ELNEMO_DIAGRTB, "nma --engine elnemo"),
 )
 
 

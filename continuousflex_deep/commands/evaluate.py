@@ -21,6 +21,7 @@ from continuousflex_deep.assessment.evaluation import (
 )
 from continuousflex_deep.errors import DeepError, InputError
 from continuousflex_deep.hemnma.alignment import calibration_for
+from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.names import distinct, telling_names
@@ -36,7 +37,7 @@ from continuousflex_deep.symmetry import point_group
 if TYPE_CHECKING:
     from continuousflex_deep.assessment.centroids import GroupAgreement
 
-COMMAND, RECORD_FILE = "evaluate", "record.json"
+COMMAND = "evaluate"
 
 
 def run(options: EvaluateOptions) -> None:
@@ -51,7 +52,7 @@ def run(options: EvaluateOptions) -> None:
             remove_earlier(folder)
             write_assessment(folder, assessment)
             facts["files"] = assessment.files()
-        record = Path(options.output) if folder is None else folder / RECORD_FILE
+        record = Path(options.output) if folder is None else folder / RECORD_JSON
         write_record(record, COMMAND, options, **facts)
         print(f"written: {options.output}")
 
@@ -194,7 +195,7 @@ def remove_earlier(folder: Path) -> None:
     """Remove what an earlier run of the command wrote into the folder, by its record, so that nothing of it stands
     beside the new results as if it belonged to them. Other files, and folders that hold some, stay."""
     try:
-        record = read_record(folder / RECORD_FILE)
+        record = read_record(folder / RECORD_JSON)
     except DeepError:  # there is none, or it is nobody's that we know
         return
     files = record.get("files")

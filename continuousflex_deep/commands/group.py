@@ -8,6 +8,7 @@ lists the particles that were written.
 from pathlib import Path
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.file_names import GROUPS_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.groups import file_names, read_groups, write_groups
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
@@ -16,8 +17,6 @@ from continuousflex_deep.landscape.landscape import read_landscape
 from continuousflex_deep.landscape.named_groups import format_groups, group_facts, select_named
 from continuousflex_deep.landscape.selection import Criteria, centroid, group_particles, read_ids, select_group
 from continuousflex_deep.options import GroupOptions
-
-GROUPS_FILE = "groups.json"
 
 
 def run(options: GroupOptions) -> None:
@@ -54,7 +53,7 @@ def _write_named(options: GroupOptions) -> None:
     folder = require_writable_folder(options.output)
     if folder.suffix in (".star", ".xmd"):
         raise InputError(f"--output: got '{folder}', expected a folder for the particle files of --groups")
-    if Path(options.groups).resolve() == (folder / GROUPS_FILE).resolve():
+    if Path(options.groups).resolve() == (folder / GROUPS_JSON).resolve():
         raise InputError(f"--output: '{folder}' contains the file of groups itself; give another folder")
     groups = read_groups(options.groups)
     landscape = read_landscape(options.landscape)
@@ -68,14 +67,14 @@ def _write_named(options: GroupOptions) -> None:
     for s, of_it, name in zip(selected, facts, file_names(groups), strict=True):
         write_particles(group_particles(landscape, s.rows, images), folder / f"{name}.star")
         write_record(folder / f"{name}.json", "group", options, **of_it)
-    write_groups(folder / GROUPS_FILE, [s.group for s in selected])
+    write_groups(folder / GROUPS_JSON, [s.group for s in selected])
     print(format_groups(facts, len(landscape.particles)))
     print(f"written: {folder}")
 
 
 def _remove_earlier(folder: Path) -> None:
     """Remove the files that an earlier run of this command wrote there, which its groups.json lists."""
-    listed = folder / GROUPS_FILE
+    listed = folder / GROUPS_JSON
     if not listed.is_file():
         return
     for name in file_names(read_groups(listed)):

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from continuousflex_deep.figures.landscape import save_landscape
+from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.tables import format_rows
@@ -43,7 +44,7 @@ def run(options: LandscapeOptions) -> None:
         {"source": i, "file": path, "particles": len(p)}
         for i, (path, p) in enumerate(zip(options.particles, sets, strict=True), 1)
     ]
-    write_record(folder / "record.json", "landscape", options, **facts, sources=files, columns_not_in_all_files=dropped)
+    write_record(folder / RECORD_JSON, "landscape", options, **facts, sources=files, columns_not_in_all_files=dropped)
     if dropped:
         print(f"columns dropped, since not all files have them: {', '.join(dropped)}")
     print(format_landscape(landscape))

@@ -9,6 +9,7 @@ import numpy as np
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.figures.modes import save_modes
+from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.mode_table import (
@@ -63,7 +64,7 @@ def run(options: ModesOptions) -> None:
     _write_displacements(folder / DISPLACEMENTS_CSV, inputs.structure, residues)
     save_modes(folder / "modes.png", table, residues, inputs.structure, options.swing_rmsd_A)
     _write_animations(folder, inputs, options.swing_rmsd_A)
-    write_record(folder / "record.json", "modes", options, n_atoms=len(inputs.structure), **facts)
+    write_record(folder / RECORD_JSON, "modes", options, n_atoms=len(inputs.structure), **facts)
     print(f"table, picture and animations are in {options.output}")
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.records import write_record
@@ -28,7 +29,7 @@ def run(options: NmaOptions) -> None:
         modes = compute_modes(structure, used)
     write_modes(options.output, modes)
     facts = {"n_atoms": len(structure), "cutoff_used_A": cutoff_A, "block_size_used": used.block_size}
-    write_record(Path(options.output) / "record.json", "nma", options, **facts)
+    write_record(Path(options.output) / RECORD_JSON, "nma", options, **facts)
     print(mode_table(modes, options.collectivity_threshold))
     print(f"modes {modes.mode_ids[0]} to {modes.mode_ids[-1]} are in {options.output}")
 

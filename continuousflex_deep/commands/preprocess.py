@@ -7,6 +7,7 @@ import numpy as np
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.preprocessing import Steps, describe_result, planned_steps, preprocess_images
+from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_record
@@ -30,8 +31,8 @@ def run(options: PreprocessOptions) -> None:
         raise InputError(f"'{stack}' is the stack that is read; choose another output folder")
     done = describe_result(particles, steps, str(stack))
     write_preprocessed(particles, steps, done)
-    write_particles(done, folder / "particles.star")
-    write_record(folder / "record.json", "preprocess", options, n_particles=len(particles))
+    write_particles(done, folder / PARTICLES_STAR)
+    write_record(folder / RECORD_JSON, "preprocess", options, n_particles=len(particles))
 
 
 def write_preprocessed(

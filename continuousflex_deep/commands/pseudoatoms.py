@@ -6,11 +6,11 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.structures import write_structure
-from continuousflex_deep.nma.particle_mask import particle_mask, read_map, solvent_of
+from continuousflex_deep.nma.particle_mask import particle_mask, read_particle, solvent_of
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
-from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM, xmipp_pseudoatoms
+from continuousflex_deep.nma.pseudoatoms_xmipp import xmipp_pseudoatoms
 from continuousflex_deep.options import PseudoatomsOptions
-from continuousflex_deep.programs import XMIPP
+from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS
 
 _SIGMA_PX = 1.5
 _SIGMA_RANGE_PX = (0.7, 12.0)  # narrower ones fall between voxels, wider ones are no longer local
@@ -24,8 +24,8 @@ def run(options: PseudoatomsOptions) -> None:
         raise InputError(f"--output: got '{output}', expected a file name that ends in .pdb or .cif")
     require_writable_folder(output.parent)
     if options.engine == "xmipp":
-        XMIPP.require([PROGRAM], options.xmipp_home)
-    volume, voxel_A = read_map(options)
+        XMIPP.require([XMIPP_PSEUDOATOMS], options.xmipp_home)
+    volume, voxel_A = read_particle(options)
     sigma_A = options.sigma_A or _SIGMA_PX * voxel_A
     low, high = (s * voxel_A for s in _SIGMA_RANGE_PX)
     if not low <= sigma_A <= high:

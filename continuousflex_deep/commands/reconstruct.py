@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from continuousflex_deep.devices import choose_device
+from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_record
@@ -43,19 +44,19 @@ def run(options: ReconstructOptions) -> None:
         )  # fmt: skip
         place = folder / group_folder(number) if several else folder
         write_reconstruction(place, result, reference)
-        write_particles(group.particles, place / "particles.star")
+        write_particles(group.particles, place / PARTICLES_STAR)
         if several:
             print(f"group {number} of {len(groups)}: {group.title}")
         print(format_reconstruction(result, len(group.particles)), flush=True)
         done.append(_member(place, group, result))
-        write_record(place / "record.json", "reconstruct", options, **_facts(result, group))
+        write_record(place / RECORD_JSON, "reconstruct", options, **_facts(result, group))
     if several:
         factors = finish_series(folder, done, None if reference is not None else result.mask)
         facts = [
             {"folder": m.folder.name, "particles": m.particles, **g.facts, "multiplied_by": factor}
             for m, g, factor in zip(done, groups, factors, strict=True)
         ]
-        write_record(folder / "record.json", "reconstruct", options, groups=facts)
+        write_record(folder / RECORD_JSON, "reconstruct", options, groups=facts)
     print(f"written: {folder}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from continuousflex_deep.imaging.simulation import draw_truth, images_in_order, noise_level, prepare
+from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON, TRUTH_STAR
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_record
@@ -32,9 +33,9 @@ def run(options: SimulateOptions) -> None:
             writer.write(image[None].numpy())
             bar.update(1)
     unknown = truth.replace(euler_deg=None, shift_A=None, mode_ids=(), amplitudes=None)
-    write_particles(unknown, folder / "particles.star")
-    write_particles(truth, folder / "truth.star")
-    write_record(folder / "record.json", "simulate", options, noise_sd_per_px=level)
+    write_particles(unknown, folder / PARTICLES_STAR)
+    write_particles(truth, folder / TRUTH_STAR)
+    write_record(folder / RECORD_JSON, "simulate", options, noise_sd_per_px=level)
 
 
 @contextmanager

@@ -8,18 +8,19 @@ import numpy as np
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.figures.movies import to_and_fro, write_gif, write_mp4
 from continuousflex_deep.figures.trajectory import LandscapePlane, trajectory_pictures
+from continuousflex_deep.io.file_names import FRAMES_PDB, RECORD_JSON, TRAJECTORY_JSON
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, write_trajectory
+from continuousflex_deep.io.trajectories import Trajectory, barrier_text, read_trajectory, write_trajectory
 from continuousflex_deep.landscape.landscape import Landscape, read_landscape
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.trajectories.paths import density_of, make_trajectory
-from continuousflex_deep.trajectories.scripts import FRAMES, shown_map, write_scripts
+from continuousflex_deep.trajectories.scripts import shown_map, write_scripts
 
 
 def run(options: TrajectoryOptions) -> None:
@@ -35,9 +36,9 @@ def run(options: TrajectoryOptions) -> None:
     placed = placed_map(structure, options)
     frames = list(motion_along(structure, modes).coordinates(trajectory.amplitudes_A))
 
-    write_trajectory(folder / "trajectory.json", trajectory)
+    write_trajectory(folder / TRAJECTORY_JSON, trajectory)
     write_table(folder / "trajectory.csv", trajectory, landscape, structure, frames)
-    write_swing(folder / FRAMES, structure, frames)
+    write_swing(folder / FRAMES_PDB, structure, frames)
     write_map_frames(folder, structure, frames, placed)
     shown = shown_map(structure, placed) if placed is not None else None
     write_scripts(folder, structure, len(frames), options.frames_per_second, shown)
@@ -45,7 +46,7 @@ def run(options: TrajectoryOptions) -> None:
     facts = {"kind": trajectory.kind, "frames": len(trajectory), "modes": list(trajectory.mode_ids), "movies": movies}
     if placed is not None:
         facts |= {"place": placed.place, "voxel_A": placed.voxel_A}
-    write_record(folder / "record.json", "trajectory", options, **facts, made=trajectory.made)
+    write_record(folder / RECORD_JSON, "trajectory", options, **facts, made=trajectory.made)
     print(format_trajectory(trajectory))
     print(f"written: {folder}")
 
@@ -61,9 +62,8 @@ def format_trajectory(trajectory: Trajectory) -> str:
     if "barrier_kT" in made:
         saddle = " ".join(f"{x:.4g}" for x in made["saddle"])
         lines.append(
-            f"barrier {made['barrier_kT']:.2f} ± {made['barrier_sd_kT']:.2f} kT forwards, "
-            f"{made['barrier_back_kT']:.2f} ± {made['barrier_back_sd_kT']:.2f} kT backwards, lowered by smoothing by "
-            f"about {made['barrier_blur_kT']:.2f} and {made['barrier_back_blur_kT']:.2f} kT; saddle at {saddle}"
+            f"{barrier_text(made)}, lowered by smoothing by about {made['barrier_blur_kT']:.2f} and "
+            f"{made['barrier_back_blur_kT']:.2f} kT; saddle at {saddle}"
         )
     if "maxima" in made:
         places = "; ".join(" ".join(f"{x:.4g}" for x in m["place"]) for m in made["maxima"])

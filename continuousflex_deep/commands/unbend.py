@@ -7,6 +7,7 @@ its half maps.
 
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.file_names import AVERAGE_MRC, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
@@ -49,7 +50,7 @@ def run(options: UnbendOptions) -> None:
     motion = VoxelMotion(structure, modes, particles.box_px, particles.pixel_size_A, device)
     unbent = unbend(particles, motion, mode_ids, options.ctf, options.mask_diameter_A, reference, options.batch, device)
     write_reconstruction(folder, unbent.result, reference)
-    write_volume(folder / "average.mrc", unbent.average, particles.pixel_size_A)
+    write_volume(folder / AVERAGE_MRC, unbent.average, particles.pixel_size_A)
     facts = {
         "particles": len(particles),
         "modes": list(mode_ids),
@@ -58,6 +59,6 @@ def run(options: UnbendOptions) -> None:
         "contrast_found_by": unbent.result.sign_rule,
         "resolution_A": finite_resolutions(unbent.result.resolutions_A()),
     }
-    write_record(folder / "record.json", "unbend", options, **facts)
+    write_record(folder / RECORD_JSON, "unbend", options, **facts)
     print(format_reconstruction(unbent.result, len(particles)))
     print(f"written: {folder}")

@@ -18,15 +18,15 @@ from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, 
 from continuousflex_deep.convert.origin import modes_of_its_amplitudes
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.io.relion import CRYOSPARC_UID, HALF_SET, OPTICS_GROUP, optics_of_text, optics_text
+from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, CRYOSPARC_UID, NUMBERS
+from continuousflex_deep.io.relion import HALF_SET, OPTICS_GROUP, optics_of_text, optics_text
 from continuousflex_deep.io.stacks import plain_stack
 from continuousflex_deep.io.xmipp import score_of_cost, with_failed
 from continuousflex_deep.particles import Ctf, Particles
 
-AMPLITUDES_SD_ATTRIBUTE = "_cfdAmplitudesSd"
+AMPLITUDES_SD_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE = f"_{AMPLITUDES_SD}", f"_{AMBIGUOUS}"
 # attribute of a Scipion particle -> field of Particles, for single numbers
-_NUMBERS = {"_cfdAngleSd": "angle_sd_deg", "_cfdShiftSd": "shift_sd_A"}
-_AMBIGUOUS_ATTRIBUTE = "_cfdAmbiguous"
+_NUMBERS = {f"_{column}": name for column, name in NUMBERS.items()}
 _RESULT_ATTRIBUTES = {
     AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, COST_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE,
     *_NUMBERS,

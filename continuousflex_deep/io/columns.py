@@ -14,6 +14,11 @@ from continuousflex_deep.io.image_names import ImageNames, locate_images
 from continuousflex_deep.particles import Ctf
 from continuousflex_deep.sampling import same_pixel_size
 
+# Columns of our own, in files of all kinds; as attributes of Scipion's particles they have an underscore before.
+# Column of numbers -> field of Particles:
+NUMBERS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A"}
+AMBIGUOUS, CRYOSPARC_UID = "cfdAmbiguous", "cfdCryosparcUid"
+AMPLITUDES_SD = "cfdAmplitudesSd"  # as one vector; RELION's files have a column for each mode
 # file column -> (Ctf field, default when the file leaves it out)
 CtfColumns = Mapping[str, tuple[str, float | None]]
 

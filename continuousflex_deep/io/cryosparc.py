@@ -21,11 +21,11 @@ from scipy.spatial.transform import Rotation
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import matrix_to_euler
-from continuousflex_deep.io.columns import Columns, CtfColumns, texts
+from continuousflex_deep.io.columns import CRYOSPARC_UID, Columns, CtfColumns, texts
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.image_names import resolve_stack
 from continuousflex_deep.io.passthrough import Fields, Wanted, complete_by_uid
-from continuousflex_deep.io.relion import CRYOSPARC_UID, HALF_SET, OPTICS_GROUP
+from continuousflex_deep.io.relion import HALF_SET, OPTICS_GROUP
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.messages import note
 from continuousflex_deep.particles import Ctf, Particles

@@ -9,9 +9,10 @@ import numpy as np
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.records import read_json
 
 THRESHOLDS = (0.143, 0.5)  # at which resolution is read: of half maps, and with a map free of noise
-_FREQUENCY = "frequency_per_A"
+FREQUENCY = "frequency_per_A"
 # curves of a group's map in the evaluate command's table: with which conformation it is compared, …
 CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
 MASKED = ", masked"  # … the same within a mask, which ends their names, …
@@ -28,7 +29,7 @@ def write_fsc(path: str | Path, frequency: Floats, curves: Mapping[str, Floats])
     """Curves (shells,) by name over spatial frequencies (shells,) in 1/Å, as CSV."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
         table = csv.writer(out)
-        table.writerow([_FREQUENCY, *curves])
+        table.writerow([FREQUENCY, *curves])
         for row in zip(frequency, *curves.values(), strict=True):
             table.writerow([f"{v:.6f}" for v in row])
 
@@ -39,11 +40,24 @@ def read_fsc(path: str | Path) -> dict[str, tuple[Floats, Floats]]:
     with file.open(encoding="utf-8", newline="") as source:
         head, *rows = list(csv.reader(source)) or [[]]
     try:
-        if head[:1] != [_FREQUENCY] or not rows:
-            raise ValueError(f"got columns {head[:4]} and {len(rows)} rows, expected {_FREQUENCY} and curves")
+        if head[:1] != [FREQUENCY] or not rows:
+            raise ValueError(f"got columns {head[:4]} and {len(rows)} rows, expected {FREQUENCY} and curves")
         frequency, *curves = np.array(rows, dtype=np.float64).T
         return {name: (frequency, curve) for name, curve in zip(head[1:], curves, strict=True)}
     except ValueError as error:
         raise FormatError(
             f"FSC curves: '{file}' is not a whole table of them ({error}); run its command again"
         ) from error
+
+
+def read_resolutions(path: str | Path) -> dict[str, dict[str, float | None]]:
+    """Resolutions in Å by curve and threshold; None where a curve is below the threshold from the start. FormatError
+    for a file without them."""
+    found = read_json(path, "resolutions").get("resolution_A")
+    whole = isinstance(found, dict) and all(
+        isinstance(values, dict) and all(v is None or isinstance(v, int | float) for v in values.values())
+        for values in found.values()
+    )
+    if not found or not whole:
+        raise FormatError(f"'{path}' has no resolutions of each curve ({found!r:.60}); run the command again")
+    return dict(found)

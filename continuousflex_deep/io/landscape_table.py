@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, find_rows
 
 LANDSCAPE_NPZ = "landscape.npz"
 
@@ -86,9 +86,7 @@ class LandscapeTable:
 
     def find(self, ids: Integers) -> tuple[Integers, Booleans]:
         """Rows (m,) of particles by their ids (m,), and whether each is here; where it is not, the row says nothing."""
-        place = np.minimum(np.searchsorted(self.ids, ids, sorter=self._order), len(self) - 1)
-        rows = self._order[place]
-        return rows, self.ids[rows] == ids
+        return find_rows(self.ids, ids, self._order)
 
     @cached_property
     def _order(self) -> Integers:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Booleans, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.messages import note
+from continuousflex_deep.particles import find_rows
 
 Fields = dict[str, NDArray[Any]]
 _JOB = re.compile(r"(?<![A-Za-z0-9])J\d+(?![A-Za-z0-9])")
@@ -129,10 +130,9 @@ def _trouble(
 
 def _common(uids: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> tuple[Integers, Integers]:
     """Rows of ours that the other file has, and their rows in it."""
-    order = np.argsort(theirs)
-    place = order[np.clip(np.searchsorted(theirs, uids, sorter=order), 0, len(theirs) - 1)]
-    rows = np.flatnonzero(theirs[place] == uids)
-    return rows, place[rows]
+    places, there = find_rows(theirs, uids)
+    rows = np.flatnonzero(there)
+    return rows, places[rows]
 
 
 def _fill(

@@ -11,7 +11,7 @@ from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 
-_PROGRAM = "continuousflex_deep"
+PROGRAM = "continuousflex_deep"
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -44,13 +44,13 @@ def read_record(path: str | Path) -> dict[str, Any]:
     """The record that write_record wrote. InputError without a file, FormatError for anything else."""
     record = read_json(path, "record")
     whole = (
-        record.get("program") == _PROGRAM
+        record.get("program") == PROGRAM
         and isinstance(record.get("command"), str)
         and isinstance(record.get("options"), dict)
     )
     if not whole:
         raise FormatError(
-            f"'{path}' is not a record of this program: expected the program '{_PROGRAM}', a command and its options; "
+            f"'{path}' is not a record of this program: expected the program '{PROGRAM}', a command and its options; "
             "give what one of its commands wrote"
         )
     return record
@@ -59,7 +59,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
 def write_record(path: str | Path, command: str, options: Any, **facts: Any) -> None:
     """Write the record of one run of `command` with its frozen options dataclass (seed included) and further facts."""
     content = {
-        "program": _PROGRAM,
+        "program": PROGRAM,
         "version": __version__,
         "command": command,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -75,7 +75,7 @@ def require_record(path: str | Path) -> None:
     if not Path(path).exists():
         return
     try:
-        ours = json.loads(Path(path).read_text(encoding="utf-8")).get("program") == _PROGRAM
+        ours = json.loads(Path(path).read_text(encoding="utf-8")).get("program") == PROGRAM
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:

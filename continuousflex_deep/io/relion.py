@@ -7,7 +7,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.columns import Columns, CtfColumns, texts
+from continuousflex_deep.io.columns import AMBIGUOUS, NUMBERS, Columns, CtfColumns, texts
 from continuousflex_deep.io.image_names import written_names
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import parse_star, table_lines
@@ -24,17 +24,16 @@ _CTF: CtfColumns = {
     "rlnPhaseShift": ("phase_shift_deg", 0.0),
 }
 _OPTICS_CTF = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
-_SCALARS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A", "cfdScore": "score"}
+_NUMBERS = NUMBERS | {"cfdScore": "score"}
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
 _NAME = "rlnOpticsGroupName"
 HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
-CRYOSPARC_UID = "cfdCryosparcUid"  # our column, for particles that came from there
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)")
 # columns of the particles that have a field of their own; the others are kept as they are
 _INTERPRETED = {
-    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", "cfdAmbiguous", HALF_SET, *_CTF,
-    *_SCALARS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
+    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", AMBIGUOUS, HALF_SET, *_CTF,
+    *_NUMBERS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
 }  # fmt: skip
 _OPTICS_WRITTEN = {
     OPTICS_GROUP, "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize",
@@ -75,12 +74,12 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         mode_ids=modes,
         amplitudes=columns.numbers(*amplitudes) if modes else None,
         amplitudes_sd=columns.numbers(*deviations) if modes and columns.has(*deviations) else None,
-        ambiguous=columns.number("cfdAmbiguous") > 0.5 if "cfdAmbiguous" in columns else None,
+        ambiguous=columns.number(AMBIGUOUS) > 0.5 if AMBIGUOUS in columns else None,
         half=_half_sets(columns),
         extra={k: v for k, v in main.items() if k not in used},
         column_order=tuple(k for k in main if k not in used or k == HALF_SET),
         optics_extra=_uninterpreted_optics(optics),
-        **{name: columns.number(column) for column, name in _SCALARS.items() if column in columns},
+        **{name: columns.number(column) for column, name in _NUMBERS.items() if column in columns},
     )
 
 
@@ -230,11 +229,11 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
             table[f"cfdAmplitude{mode}"] = texts(p.amplitudes[:, i])
         if p.amplitudes_sd is not None:
             table[f"cfdAmplitude{mode}Sd"] = texts(p.amplitudes_sd[:, i])
-    for column, name in _SCALARS.items():
+    for column, name in _NUMBERS.items():
         if getattr(p, name) is not None:
             table[column] = texts(getattr(p, name))
     if p.ambiguous is not None:
-        table["cfdAmbiguous"] = texts(p.ambiguous.astype(int))
+        table[AMBIGUOUS] = texts(p.ambiguous.astype(int))
     return {"optics": optics, "particles": table | {k: v for k, v in _handed_on(p).items() if k not in table}}
 
 

@@ -14,7 +14,7 @@ import mrcfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from continuousflex_deep.arrays import Floats, Images, Integers
+from continuousflex_deep.arrays import Floats, Images, Integers, Map
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import disk_full_explained, require_file
 from continuousflex_deep.particles import Particles
@@ -227,7 +227,7 @@ def write_stack(path: str | Path, images: Images, pixel_size_A: float) -> None:
         writer.write(images)
 
 
-def read_volume(path: str | Path) -> tuple[Images, float]:
+def read_volume(path: str | Path) -> tuple[Map, float]:
     """A map (d, d, d) in zyx order and its voxel size in Å (0 where the header does not say)."""
     file = require_file(path, "map")
     with _open_mrc(file) as mrc:
@@ -236,6 +236,27 @@ def read_volume(path: str | Path) -> tuple[Images, float]:
     if volume.ndim != 3:
         raise FormatError(f"'{file}': got an array of shape {volume.shape}, expected a 3D map")
     return volume, voxel
+
+
+def read_map(path: str | Path, voxel_size_A: float = 0.0) -> tuple[Map, float]:
+    """A map (d, d, d) of finite voxels, and their size in Å: the given one, or where that is 0 the header's.
+
+    Raises InputError where voxels are not finite, or nothing tells their size.
+    """
+    volume, header_A = read_volume(path)
+    if not np.isfinite(volume).all():
+        count = int((~np.isfinite(volume)).sum())
+        raise InputError(f"map '{path}': {count} voxels are not finite; compute the map again")
+    voxel_A = voxel_size_A or header_A
+    if voxel_A <= 0:
+        raise InputError(f"map '{path}': its header has no voxel size; give it by --voxel-size-A")
+    return volume, voxel_A
+
+
+def require_cubic(volume: Map, what: str) -> None:
+    """InputError, naming what it is, where a map is no cube."""
+    if len(set(volume.shape)) != 1:
+        raise InputError(f"{what}: got a map of shape {volume.shape}, expected a cubic one; pad it to a cube")
 
 
 def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
@@ -247,7 +268,7 @@ def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
 
 
 def write_volume(
-    path: str | Path, volume: Images, voxel_size_A: float, origin_A: Floats | None = None
+    path: str | Path, volume: Map, voxel_size_A: float, origin_A: Floats | None = None
 ) -> None:
     """Write a map (z, y, x) as .mrc with its voxel size, and where its first voxel is (xyz) if that is given."""
     part = Path(path).with_suffix(".part.mrc")

@@ -87,6 +87,13 @@ def read_trajectory(path: str | Path) -> Trajectory:
     return trajectory
 
 
+def barrier_text(made: dict[str, Any]) -> str:
+    """The barriers of a minimum-energy path both ways, from what is known of how it was made."""
+    forwards, backwards = ("barrier_kT", "barrier_sd_kT"), ("barrier_back_kT", "barrier_back_sd_kT")
+    ways = [f"{made[height]:.2f} ± {made[deviation]:.2f} kT" for height, deviation in (forwards, backwards)]
+    return f"barrier {ways[0]} forwards, {ways[1]} backwards"
+
+
 def sample_of(table: LandscapeTable) -> dict[str, Any]:
     """Some particles with their coordinates and amplitudes, by which a landscape is known again."""
     rows = evenly_spread(len(table), _SAMPLE)

@@ -6,17 +6,20 @@ that the score is 1 - cost.
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from continuousflex_deep.arrays import Booleans, Floats, Table
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.columns import Columns, CtfColumns, texts, vector_texts
+from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, NUMBERS, Columns, CtfColumns, texts, vector_texts
 from continuousflex_deep.io.image_names import written_names
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import read_star, write_star
 from continuousflex_deep.particles import Particles
 
+IMAGES_XMD, MODES_XMD = "images.xmd", "modes.xmd"  # as ContinuousFlex calls the lists of its runs
+NMA_DISPLACEMENTS, _MODES = "nmaDisplacements", "cfdModes"
 _GREATEST_COST = 2.0  # of two images that are each other's negative
 _CTF: CtfColumns = {
     "ctfDefocusU": ("defocus_u_A", None),
@@ -30,8 +33,8 @@ _CTF: CtfColumns = {
 _ANGLES = ("angleRot", "angleTilt", "anglePsi")
 # columns that have a field of their own; the others are kept as they are
 _INTERPRETED = {
-    "image", "itemId", "shiftX", "shiftY", "nmaDisplacements", "samplingRate", "cost", "ctfPhaseFlipped", "cfdModes",
-    "cfdAmplitudesSd", "cfdAngleSd", "cfdShiftSd", "cfdAmbiguous", *_ANGLES, *_CTF,
+    "image", "itemId", "shiftX", "shiftY", NMA_DISPLACEMENTS, "samplingRate", "cost", "ctfPhaseFlipped", _MODES,
+    AMPLITUDES_SD, AMBIGUOUS, *NUMBERS, *_ANGLES, *_CTF,
 }  # fmt: skip
 
 
@@ -56,10 +59,11 @@ def read_xmipp(
     in_file = columns.number("samplingRate")[0] if "samplingRate" in columns else None
     pixel = columns.agreed_pixel_size(pixel_size_A, in_file, info.pixel_size_A)
     modes, amplitudes = _amplitudes(columns, mode_ids)
-    score, ambiguous = None, columns.number("cfdAmbiguous") > 0.5 if "cfdAmbiguous" in columns else None
+    score, ambiguous = None, columns.number(AMBIGUOUS) > 0.5 if AMBIGUOUS in columns else None
     if "cost" in columns:
         score, failed = score_of_cost(columns.number("cost"))
         ambiguous = with_failed(ambiguous, failed)
+    numbers: dict[str, Any] = {name: columns.number(column) for column, name in NUMBERS.items() if column in columns}
     return Particles(
         ids=columns.ids("itemId", images),
         stacks=images.stacks,
@@ -72,22 +76,21 @@ def read_xmipp(
         shift_A=columns.numbers("shiftX", "shiftY") * pixel if columns.has("shiftX", "shiftY") else None,
         mode_ids=modes,
         amplitudes=amplitudes,
-        amplitudes_sd=columns.vectors("cfdAmplitudesSd") if "cfdAmplitudesSd" in columns else None,
-        angle_sd_deg=columns.number("cfdAngleSd") if "cfdAngleSd" in columns else None,
-        shift_sd_A=columns.number("cfdShiftSd") if "cfdShiftSd" in columns else None,
+        amplitudes_sd=columns.vectors(AMPLITUDES_SD) if AMPLITUDES_SD in columns else None,
         score=score,
         ambiguous=ambiguous,
         extra={k: v for k, v in columns.table.items() if k not in _INTERPRETED},
+        **numbers,
     )
 
 
 def _amplitudes(columns: Columns, mode_ids: tuple[int, ...] | None) -> tuple[tuple[int, ...], Floats | None]:
     """The amplitudes (n, M) and their modes: those that the file names, else the given ones, else 7, 8, …."""
-    if "nmaDisplacements" not in columns:
+    if NMA_DISPLACEMENTS not in columns:
         return (), None
-    amplitudes = columns.vectors("nmaDisplacements")
-    if "cfdModes" in columns:
-        mode_ids = tuple(int(m) for m in columns.constant("cfdModes", "").split())
+    amplitudes = columns.vectors(NMA_DISPLACEMENTS)
+    if _MODES in columns:
+        mode_ids = tuple(int(m) for m in columns.constant(_MODES, "").split())
     mode_ids = mode_ids or tuple(range(7, 7 + amplitudes.shape[1]))
     if len(mode_ids) != amplitudes.shape[1]:
         raise InputError(
@@ -115,15 +118,15 @@ def xmipp_table(p: Particles, path: Path) -> Table:
         table |= {f"shift{a}": texts(p.shift_A[:, i] / p.pixel_size_A) for i, a in enumerate("XY")}
     if p.amplitudes is not None:
         # Xmipp does not name the modes; it keeps columns that it does not know
-        table["nmaDisplacements"] = vector_texts(p.amplitudes)
-        table["cfdModes"] = np.array([" ".join(map(str, p.mode_ids)) + " "] * len(p), dtype=object)
+        table[NMA_DISPLACEMENTS] = vector_texts(p.amplitudes)
+        table[_MODES] = np.array([" ".join(map(str, p.mode_ids)) + " "] * len(p), dtype=object)
     if p.amplitudes_sd is not None:
-        table["cfdAmplitudesSd"] = vector_texts(p.amplitudes_sd)
+        table[AMPLITUDES_SD] = vector_texts(p.amplitudes_sd)
     cost = None if p.score is None else 1 - p.score
-    scalars = {"cost": cost, "cfdAngleSd": p.angle_sd_deg, "cfdShiftSd": p.shift_sd_A}
-    table |= {name: texts(values) for name, values in scalars.items() if values is not None}
+    numbers = {"cost": cost, **{column: getattr(p, name) for column, name in NUMBERS.items()}}
+    table |= {column: texts(values) for column, values in numbers.items() if values is not None}
     if p.ambiguous is not None:
-        table["cfdAmbiguous"] = texts(p.ambiguous.astype(int))
+        table[AMBIGUOUS] = texts(p.ambiguous.astype(int))
     if p.ctf is not None:
         table |= {column: texts(getattr(p.ctf, name)) for column, (name, _) in _CTF.items()}
     if p.phase_flipped:
@@ -154,10 +157,10 @@ def amplitudes_of(path: str | Path, item_id: int) -> Floats | None:
     """The amplitudes (M,) that a table of images has for the particle of this id; None where it has none."""
     for table in read_star(path).values():
         columns = Columns(Path(path), table)
-        if columns.has("itemId", "nmaDisplacements"):
+        if columns.has("itemId", NMA_DISPLACEMENTS):
             here = columns["itemId"] == str(item_id)
             if here.any():
-                return columns.select(here).vectors("nmaDisplacements")[0]
+                return columns.select(here).vectors(NMA_DISPLACEMENTS)[0]
     return None
 
 

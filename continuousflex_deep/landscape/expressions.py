@@ -2,7 +2,7 @@
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,11 @@ def evaluate_condition(expression: str, columns: Mapping[str, NDArray[Any]]) -> 
     if np.asarray(value).dtype != bool:
         raise InputError(f"expression '{expression}' is a number, expected a condition such as 'pc1 > 100'")
     return np.broadcast_to(np.asarray(value), (n,)).copy(), [name for name in used if name in columns]
+
+
+def ranges_of(columns: Mapping[str, NDArray[Any]], names: Iterable[str]) -> str:
+    """The ranges of these columns in words, for errors where no row fulfils a condition on them."""
+    return ", ".join(f"{n} from {np.nanmin(columns[n]):g} to {np.nanmax(columns[n]):g}" for n in names)
 
 
 class _Evaluator:

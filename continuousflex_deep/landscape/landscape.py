@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.file_names import LANDSCAPE_STAR
 from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, table_of, write_landscape_table
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.landscape.embeddings import EmbeddingSettings
@@ -130,7 +131,7 @@ def write_landscape(folder: Path, landscape: Landscape, source_names: tuple[str,
     stale = re.compile(r"cfd(PC|Dim)\d+|cfdOutlier|cfdSource")  # columns of an earlier landscape
     kept = {k: v for k, v in landscape.particles.extra.items() if not stale.fullmatch(k)}
     with_columns = landscape.particles.replace(extra=kept | landscape_columns(landscape))
-    write_particles(with_columns, folder / "landscape.star")
+    write_particles(with_columns, folder / LANDSCAPE_STAR)
     write_landscape_table(folder, landscape.table(source_names))
     write_reduction(folder, landscape.reduction, landscape.particles.mode_ids)
 
@@ -140,7 +141,7 @@ def read_landscape(folder: str | Path) -> Landscape:
     base = Path(folder)
     if not base.is_dir():
         raise InputError(f"landscape: '{base}' is not a folder; make one with the landscape command")
-    particles = read_particles(base / "landscape.star")
+    particles = read_particles(base / LANDSCAPE_STAR)
     table = read_landscape_table(base)
     if not np.array_equal(table.ids, particles.ids):
         raise FormatError(

@@ -8,10 +8,10 @@ import numpy as np
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.relion import OPTICS_GROUP, optics_groups
-from continuousflex_deep.particles import Particles, concatenate, join
+from continuousflex_deep.particles import RESULTS, Particles, concatenate, join
 
 _OPTICS = ("voltage_kV", "cs_mm", "amplitude_contrast")
-_OPTIONAL = ("euler_deg", "shift_A", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "half", "ctf")
+_OPTIONAL = (*RESULTS, "ctf")
 
 
 def merge_sets(sets: Sequence[Particles], names: Sequence[str]) -> tuple[Particles, Integers, list[str]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
-from continuousflex_deep.landscape.expressions import evaluate_condition, parse_box
+from continuousflex_deep.landscape.expressions import evaluate_condition, parse_box, ranges_of
 from continuousflex_deep.landscape.landscape import Landscape, landscape_columns
 from continuousflex_deep.landscape.merging import with_images
 from continuousflex_deep.particles import Particles
@@ -60,7 +60,7 @@ def select_group(landscape: Landscape, criteria: Criteria) -> Integers:
 def _why_empty(criteria: Criteria, columns: Columns, used: list[str], fulfilled: int) -> str:
     if fulfilled:
         return f"all {fulfilled} particles that fulfil the condition are outliers; add --keep-outliers to include them"
-    ranges = ", ".join(f"{name} from {columns[name].min():g} to {columns[name].max():g}" for name in used)
+    ranges = ranges_of(columns, used)
     parts = (criteria.expression, criteria.box, "the list of ids" if criteria.ids is not None else "")
     asked = " and ".join(part for part in parts if part)
     return f"no particle fulfils '{asked}'; this landscape has {ranges or 'no particle of that list'}"

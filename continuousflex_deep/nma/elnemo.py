@@ -21,13 +21,13 @@ from continuousflex_deep.nma.network import (
     for_structure,
     network_cutoff_A,
     network_springs,
+    require_enough_unknowns,
     require_six_zeros,
     strain_matrix,
 )
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.programs import ELNEMO, run_program
+from continuousflex_deep.programs import ELNEMO, ELNEMO_ARPACK, ELNEMO_DIAGRTB, ELNEMO_PDBMAT, run_program
 
-PDBMAT, DIAGRTB, ARPACK = "nma_elnemo_pdbmat", "nma_diagrtb", "nma_diag_arpack"
 _COORDS, _MATRIX, _MODES = "atoms.xyzm", "pdbmat.sdijf", "diagrtb.eigenfacs"
 _ARPACK_INPUT, _ARPACK_MATRIX, _ARPACK_MODES = "diag_arpack.in", "matrice.sdijf", "fort.11"
 _ARPACK_UNKNOWNS, _ARPACK_MOST_MODES = 50_000, 200  # at most, as the program is compiled
@@ -36,7 +36,7 @@ _SMALLEST_BLOCK = 3  # atoms
 
 def required_programs(options: NmaOptions) -> list[str]:
     """The programs that options `for_structure` need."""
-    return [PDBMAT, DIAGRTB if options.block_size > 0 else ARPACK]
+    return [ELNEMO_PDBMAT, ELNEMO_DIAGRTB if options.block_size > 0 else ELNEMO_ARPACK]
 
 
 def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> NormalModes:
@@ -57,15 +57,15 @@ def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> Normal
         folder = Path(name)
         _write_coordinates(folder / _COORDS, structure.coords_A, blocks)
         (folder / "pdbmat.dat").write_text(_pdbmat_input(cutoff_A))
-        _run(programs[PDBMAT], folder, log, folder / _MATRIX)
+        _run(programs[ELNEMO_PDBMAT], folder, log, folder / _MATRIX)
         if options.block_size > 0:
             (folder / "diagrtb.dat").write_text(_diagrtb_input(options.n_modes))
-            _run(programs[DIAGRTB], folder, log, folder / _MODES)
+            _run(programs[ELNEMO_DIAGRTB], folder, log, folder / _MODES)
             eigenvalues, vectors = read_eigenfacs(folder / _MODES, len(structure))
         else:
             (folder / _MATRIX).rename(folder / _ARPACK_MATRIX)
             (folder / _ARPACK_INPUT).write_text(_arpack_input(options.n_modes, structure.coords_A.size))
-            _run(programs[ARPACK], folder, log, folder / _ARPACK_MODES)
+            _run(programs[ELNEMO_ARPACK], folder, log, folder / _ARPACK_MODES)
             vectors = _read_numbers(folder / _ARPACK_MODES, structure.coords_A.size)
             eigenvalues = np.square(strain_matrix(structure.coords_A, pairs) @ vectors.T).sum(axis=0)
     if len(vectors) != options.n_modes:
@@ -103,8 +103,9 @@ def _blocks(structure: Structure, options: NmaOptions) -> Integers:
         unknowns = structure.coords_A.size
         if unknowns > _ARPACK_UNKNOWNS or options.n_modes > _ARPACK_MOST_MODES or 2 * options.n_modes > unknowns:
             raise InputError(
-                f"{ARPACK} treats at most {_ARPACK_UNKNOWNS // 3} atoms, {_ARPACK_MOST_MODES} modes, and one mode "
-                f"for every two unknowns; got {len(structure)} atoms and {options.n_modes} modes: use --engine embedded"
+                f"{ELNEMO_ARPACK} treats at most {_ARPACK_UNKNOWNS // 3} atoms, {_ARPACK_MOST_MODES} modes, and one "
+                f"mode for every two unknowns; got {len(structure)} atoms and {options.n_modes} modes: use --engine "
+                "embedded"
             )
         return blocks
     if np.any(np.diff(blocks) < 0):
@@ -118,11 +119,7 @@ def _blocks(structure: Structure, options: NmaOptions) -> Integers:
             f"elNemo's blocks must have {_SMALLEST_BLOCK} atoms or more, got one of {smallest}; use a --block-size "
             f"above {options.block_size}, or --engine embedded"
         )
-    if options.n_modes > 6 * (int(blocks[-1]) + 1):
-        raise InputError(
-            f"normal modes: {options.n_modes} modes were asked for, but {int(blocks[-1]) + 1} blocks have only "
-            f"{6 * (int(blocks[-1]) + 1)}; ask for fewer modes or use smaller blocks"
-        )
+    require_enough_unknowns(options, len(structure), 6 * (int(blocks[-1]) + 1))
     return blocks
 
 

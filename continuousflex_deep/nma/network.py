@@ -48,12 +48,7 @@ def compute_modes(structure: Structure, options: NmaOptions, dense_limit: int = 
     cutoff_A = network_cutoff_A(structure.coords_A, options)
     pairs = network_springs(structure.coords_A, cutoff_A, blocks=options.block_size > 0)
     basis = _basis(structure, options.block_size)
-    n_unknowns = basis.shape[1]
-    if options.n_modes > n_unknowns:
-        raise InputError(
-            f"normal modes: {options.n_modes} modes were asked for, but {len(structure)} atoms in blocks of "
-            f"{options.block_size} residues have only {n_unknowns}; ask for fewer modes or use smaller blocks"
-        )
+    require_enough_unknowns(options, len(structure), basis.shape[1])
     strain = strain_matrix(structure.coords_A, pairs) @ basis
     hessian = (strain.T @ strain).tocsc()
     eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes, dense_limit)
@@ -225,6 +220,15 @@ def _lowest_modes(hessian: sparse.csc_matrix, count: int, dense_limit: int) -> t
     values, vectors = eigsh(hessian, k=count, sigma=shift, which="LM", v0=start)
     order = np.argsort(values)
     return values[order], vectors[:, order]
+
+
+def require_enough_unknowns(options: NmaOptions, n_atoms: int, n_unknowns: int) -> None:
+    """InputError where a network of blocks has fewer modes than are requested."""
+    if options.n_modes > n_unknowns:
+        raise InputError(
+            f"normal modes: {options.n_modes} modes were requested, but {n_atoms} atoms in blocks of "
+            f"{options.block_size} residues have only {n_unknowns}; request fewer modes or use smaller blocks"
+        )
 
 
 def require_six_zeros(eigenvalues: Floats, stiffness: float, cutoff_A: float) -> None:

@@ -5,26 +5,20 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Map, Mask
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.io.stacks import read_map, read_volume, require_cubic
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import PseudoatomsOptions
 
 _DUST = 0.05  # of the largest part's volume; smaller parts are noise, and would leave a network in pieces
 
 
-def read_map(options: PseudoatomsOptions) -> tuple[Map, float]:
+def read_particle(options: PseudoatomsOptions) -> tuple[Map, float]:
     """The map with its particle positive, and its voxel size in Å; InputError for what cannot be approximated."""
-    volume, voxel_A = read_volume(options.map)
+    volume, voxel_A = read_map(options.map, options.voxel_size_A)
     where = f"map '{options.map}'"
-    if len(set(volume.shape)) != 1:
-        raise InputError(f"{where}: got a shape of {volume.shape}, expected a cubic one; pad it to a cube")
-    if not np.isfinite(volume).all():
-        raise InputError(f"{where}: {int((~np.isfinite(volume)).sum())} voxels are not finite; make the map anew")
+    require_cubic(volume, where)
     if np.ptp(volume) == 0:
         raise InputError(f"{where}: all voxels are {volume.flat[0]:g}; there is no particle in it")
-    voxel_A = options.voxel_size_A or voxel_A
-    if voxel_A <= 0:
-        raise InputError(f"{where}: its header has no voxel size; give it by --voxel-size-A")
     volume = -volume if options.invert else volume
     # a particle stands out of its flat solvent to one side
     from_solvent = volume - np.median(volume)

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_volume, volume_origin_A, write_volume
+from continuousflex_deep.io.stacks import read_map, volume_origin_A, write_volume
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.warp import warp_map
 from continuousflex_deep.options import DeformOptions, TrajectoryOptions
@@ -36,7 +36,8 @@ def placed_map(structure: Structure, options: _Options) -> PlacedMap | None:
     """The map that the options name, with the structure in it, which is told; None without a map."""
     if not options.map:
         return None
-    volume, voxel_A, origin_A = read_map(options)
+    volume, voxel_A = read_map(options.map, options.voxel_size_A)
+    origin_A = volume_origin_A(options.map, voxel_A)
     coords_A, place = place_in_map(structure, volume, voxel_A, origin_A, options)
     _require_inside(coords_A, volume, voxel_A, place)
     print(f"the structure lies in the map by '{place}'", flush=True)
@@ -55,19 +56,6 @@ def write_map_frames(folder: Path, structure: Structure, frames: list[Floats], p
             volume = warp_map(placed.volume, placed.voxel_A, placed.coords_A, moved_A)
             write_volume(folder / f"frame_{number:03d}.mrc", volume, placed.voxel_A, placed.origin_A)
             bar.update(1)
-
-
-def read_map(options: _Options) -> tuple[Map, float, Floats]:
-    """The map (d, d, d), its voxel size and where its first voxel is by its header (xyz)."""
-    volume, voxel_A = read_volume(options.map)
-    voxel_A = options.voxel_size_A or voxel_A
-    if voxel_A <= 0:
-        raise InputError(f"map '{options.map}': its header has no voxel size; give it by --voxel-size-A")
-    if not np.isfinite(volume).all():
-        raise InputError(
-            f"map '{options.map}': {int((~np.isfinite(volume)).sum())} voxels are not finite; make the map anew"
-        )
-    return volume, voxel_A, volume_origin_A(options.map, voxel_A)
 
 
 def place_in_map(

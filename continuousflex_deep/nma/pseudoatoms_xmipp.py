@@ -15,9 +15,8 @@ from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.messages import note
 from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
 from continuousflex_deep.nma.pseudoatoms import Pseudoatoms, as_pseudoatoms
-from continuousflex_deep.programs import XMIPP, run_program
+from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS, run_program
 
-PROGRAM = "xmipp_volume_to_pseudoatoms"
 _MOST_SEEDS = 300  # Xmipp's own number
 _SEED_SPACING = 3.0  # σ; more seeds than that in a small particle overshoot it, and Xmipp then removes them all
 
@@ -38,7 +37,7 @@ def xmipp_pseudoatoms(
     Xmipp places them until its error, `mean_error_percent`, is target_percent, or it finds no better, which is said.
     Raises MissingDependencyError where its program is not installed, DeepError where it fails.
     """
-    program = XMIPP.require([PROGRAM], home)[PROGRAM]
+    program = XMIPP.require([XMIPP_PSEUDOATOMS], home)[XMIPP_PSEUDOATOMS]
     seeds = int(np.clip(inside.sum() / (_SEED_SPACING * sigma_A / voxel_A) ** 3, 4, _MOST_SEEDS))
     log.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="cfd_pseudoatoms_") as folder:
@@ -50,7 +49,7 @@ def xmipp_pseudoatoms(
         run_program([str(program), *words.split()], XMIPP.environment(program), Path(folder), log.absolute())
         found = Path(folder) / "found.pdb"
         if not found.is_file() or "\nATOM" not in found.read_text():
-            raise DeepError(f"{PROGRAM} found no pseudoatoms; see its log '{log}', and try a smaller --sigma-A")
+            raise DeepError(f"{program.name} found no pseudoatoms; see its log '{log}', and try a smaller --sigma-A")
         structure = read_structure(found)
     fit, box_px = VoxelFit(volume, inside, noise), len(volume)
     result = as_pseudoatoms(_gaussians(structure, fit, box_px, sigma_A / voxel_A, voxel_A), fit, box_px, voxel_A)
@@ -79,7 +78,7 @@ def _gaussians(structure: Structure, fit: VoxelFit, box_px: int, sigma_px: float
     weights = scale * (structure.weights - 0.01) + least
     if not np.isfinite(weights).all() or weights.max() <= 0:
         raise DeepError(
-            f"{PROGRAM} wrote weights from {structure.weights.min():g} to {structure.weights.max():g} that do not give "
-            "the map; try another --sigma-A or the embedded engine"
+            f"{XMIPP_PSEUDOATOMS} wrote weights from {structure.weights.min():g} to {structure.weights.max():g} that "
+            "do not give the map; try another --sigma-A or the embedded engine"
         )
     return replace(unit, weights=weights)

@@ -31,14 +31,7 @@ class CfdProtGroupBase(CfdProtBase):
     PATHS = ("landscape", "output")
 
     def _addLandscapeParams(self, form: Any) -> None:
-        form.addParam(
-            "inputLandscape",
-            params.PointerParam,
-            pointerClass="CfdLandscape",
-            label="Landscape",
-            important=True,
-            help="The landscape that the group is a region of.",
-        )
+        self._addLandscapeParam(form, "The landscape that the group is a region of.", important=True)
         form.addParam(
             "inputParticles",
             params.PointerParam,

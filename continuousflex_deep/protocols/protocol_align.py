@@ -10,7 +10,7 @@ from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import AlignOptions, options_of
-from continuousflex_deep.programs import XMIPP
+from continuousflex_deep.programs import XMIPP, XMIPP_ALIGN, XMIPP_ALIGN_MPI
 from continuousflex_deep.protocols.form_options import (
     add_advanced_options,
     add_options,
@@ -20,7 +20,6 @@ from continuousflex_deep.protocols.form_options import (
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 _ENGINES = options_of(AlignOptions)["engine"].choices
-_SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
 
 
 class CfdAlignOutputs(Enum):
@@ -48,11 +47,11 @@ class CfdProtAlign(CfdProtBase):
             form, "Particle images; 128 pixels across or less are usually enough, so reduce larger ones first."
         )
         self._addModesParams(form, optional=" May be left out when only poses are to be found.")
-        offered = installed_choices(AlignOptions, "engine", {"xmipp": (XMIPP, [_SERIAL])})
+        offered = installed_choices(AlignOptions, "engine", {"xmipp": (XMIPP, [XMIPP_ALIGN])})
         add_options(form, AlignOptions, ["mode_list", "engine"], engine=offered)
         form.addSection(label="Search")
         add_options(form, AlignOptions, ["fit", "init", "max_shift_percent", "xmipp_method", "xmipp_step_deg"])
-        if XMIPP.find(_PARALLEL, package_home(XMIPP)):
+        if XMIPP.find(XMIPP_ALIGN_MPI, package_home(XMIPP)):
             self._addMpiParam(form)
         add_advanced_options(form, AlignOptions)
         self._addComputeParams(form, gpu=True)

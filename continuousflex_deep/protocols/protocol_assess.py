@@ -7,10 +7,10 @@ from pwem.objects import AtomStruct, SetOfAtomStructs, SetOfFSCs, SetOfVolumes
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids, mode_ids_of
+from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.fsc_table import CENTROID, REST, TRUE_CENTROID
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.names import distinct
-from continuousflex_deep.io.records import read_record
 from continuousflex_deep.options import EvaluateOptions
 from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
@@ -134,7 +134,7 @@ class CfdProtAssess(CfdProtBase):
         errors = [
             f"The map in '{folder}' is not of 'reconstruct group'; give its output, whose particles are known."
             for folder in self._groupFolders().values()
-            if not ((folder / "record.json").is_file() and (folder / "particles.star").is_file())
+            if not ((folder / RECORD_JSON).is_file() and (folder / PARTICLES_STAR).is_file())
         ]
         for name, one in zip(self._setNames(), sets, strict=True) if truth is not None else ():
             if missing := enabled_ids(one) - enabled_ids(truth):
@@ -154,14 +154,14 @@ class CfdProtAssess(CfdProtBase):
 
     def getRecord(self) -> dict[str, Any]:
         """What the command wrote of its results."""
-        return read_record(Path(self._outputFolder()) / "record.json")
+        return self._record()
 
     def getGroups(self) -> list[dict[str, Any]]:
         """Figures of the groups' maps."""
         return self.getRecord()["groups"]
 
     def _summary(self) -> list[str]:
-        if not (Path(self._outputFolder()) / "record.json").is_file():
+        if not (Path(self._outputFolder()) / RECORD_JSON).is_file():
             return ["The results are not assessed yet."]
         record = self.getRecord()
         lines = [f"{name}: {_told(figures)}" for name, figures in record["comparisons"].items()]

@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +14,11 @@ from pyworkflow.constants import BETA
 from pyworkflow.protocol import GPU_LIST, USE_GPU, params
 
 from continuousflex_deep._plugin import Plugin
-from continuousflex_deep.convert import atoms_beside, modes_to_folder, particles_from_set
+from continuousflex_deep.convert import atoms_beside, enabled_ids, modes_to_folder, particles_from_set
 from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.records import read_record
 from continuousflex_deep.options import options_of, write_options_file
 from continuousflex_deep.programs import PACKAGES
 from continuousflex_deep.protocols.form_options import package_home, read_options
@@ -81,24 +84,34 @@ class CfdProtBase(EMProtocol):
         )
 
     @staticmethod
-    def _addImagesParam(form: Any) -> None:
+    def _addImagesParam(
+        form: Any, label: str = "Images to use instead (optional)", text: str = "Shifts scale with it."
+    ) -> None:
+        """The same particles on other images; text: what of these is used."""
         form.addParam(
             "inputImages",
             params.PointerParam,
             pointerClass="SetOfParticles",
             allowsNull=True,
-            label="Images to use instead (optional)",
-            help="The same particles (same ids) at another size, for example the original one. Shifts scale with it.",
+            label=label,
+            help=f"The same particles (same ids) at another size, for example the original one. {text}",
         )
 
     @staticmethod
-    def _addModesParams(form: Any, optional: str = "") -> None:
-        """Modes and structure; optional: when the modes may be left out, for the help."""
+    def _addLandscapeParam(form: Any, text: str, label: str = "Landscape", **arguments: Any) -> None:
+        form.addParam(
+            "inputLandscape", params.PointerParam, pointerClass="CfdLandscape", label=label, help=text, **arguments
+        )
+
+    @staticmethod
+    def _addModesParams(form: Any, optional: str = "", condition: str | None = None) -> None:
+        """Modes and structure; optional: when the modes may be left out, for the help; condition: of both."""
         form.addParam(
             "inputModes",
             params.PointerParam,
             pointerClass="SetOfNormalModes",
             allowsNull=bool(optional),
+            condition=condition,
             label="Normal modes",
             help="Modes of the reference structure, from this package's or ContinuousFlex's normal mode analysis."
             + optional,
@@ -108,6 +121,7 @@ class CfdProtBase(EMProtocol):
             params.PointerParam,
             pointerClass="AtomStruct",
             allowsNull=True,
+            condition=condition,
             label="Structure (optional)",
             help="The structure that the modes were computed from. Empty: the one that the set of modes names.",
         )
@@ -160,6 +174,17 @@ class CfdProtBase(EMProtocol):
         """What the command would complain about and the form can already tell."""
         return []
 
+    @staticmethod
+    def _validateImages(sets: Sequence[Any], images: Any, ctf: bool = False) -> list[str]:
+        """Whether the images to use instead, if any, have all particles of the sets; ctf: and a CTF."""
+        errors = []
+        if ctf and not all(shown.hasCTF() for shown in (sets if images is None else [images])):
+            errors.append("The images have no CTF; switch the correction off, or assign a CTF to them.")
+        missing = set() if images is None else set().union(*map(enabled_ids, sets)) - enabled_ids(images)
+        if missing:
+            errors.append(f"{len(missing)} particles are not among the images, for example {sorted(missing)[:5]}.")
+        return errors
+
     def _citations(self) -> list[str]:
         return ["hamitouche2022", "jin2014", "harastani2020"]
 
@@ -170,6 +195,10 @@ class CfdProtBase(EMProtocol):
     def _outputFolder(self) -> str:
         """Where the command writes."""
         return self._getExtraPath(self.COMMAND)
+
+    def _record(self) -> dict[str, Any]:
+        """What the command recorded of its run. Raises InputError or FormatError where there is no whole record."""
+        return read_record(Path(self._outputFolder()) / RECORD_JSON)
 
     def _commandsLastError(self) -> str:
         """What the command said when it failed; empty where it said nothing."""

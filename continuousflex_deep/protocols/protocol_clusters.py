@@ -6,6 +6,7 @@ from typing import Any
 
 from pwem.objects import SetOfParticlesFlex
 
+from continuousflex_deep.io.file_names import GROUPS_JSON, LANDSCAPE_STAR
 from continuousflex_deep.io.groups import read_groups
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import ClustersOptions
@@ -39,7 +40,7 @@ class CfdProtClusters(CfdProtGroupBase):
 
     def getGroupsFile(self) -> str:
         """The file of groups that the run writes."""
-        return self._getExtraPath("groups.json")
+        return self._getExtraPath(GROUPS_JSON)
 
     def getPossibleOutputs(self) -> Any:
         """How many are made is known beforehand where their number is asked for, and otherwise at least one."""
@@ -47,7 +48,7 @@ class CfdProtClusters(CfdProtGroupBase):
 
     def createOutputStep(self) -> None:
         groups = read_groups(self.getGroupsFile())
-        particles = read_particles(Path(self.inputLandscape.get().getFileName()) / "landscape.star")
+        particles = read_particles(Path(self.inputLandscape.get().getFileName()) / LANDSCAPE_STAR)
         self._defineGroups(groups, [particles.select(particles.rows_of(group.ids)) for group in groups])
 
     def getRemarks(self) -> list[str]:

@@ -14,7 +14,7 @@ from pyworkflow.protocol import params
 from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, ATOMS_FILE, COST_ATTRIBUTE
 from continuousflex_deep.convert import atoms_beside, fill_set, mode_ids_of, particles_from_set
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.xmipp import modes_table, write_xmd
+from continuousflex_deep.io.xmipp import IMAGES_XMD, MODES_XMD, modes_table, write_xmd
 
 try:
     from continuousflex.protocols import FlexProtAlignmentNMA
@@ -60,9 +60,9 @@ if FlexProtAlignmentNMA is not None:
             particles = particles_from_set(self.inputParticles.get())
             if particles.score is None:  # its viewers colour by a cost that every particle must have
                 particles = particles.replace(score=np.ones(len(particles)))
-            write_particles(particles, self._getExtraPath("images.xmd"))
+            write_particles(particles, self._getExtraPath(IMAGES_XMD))
             files = {mode.getObjId(): mode.getModeFile() for mode in self.inputModes.get().iterItems()}
-            write_xmd(self._getExtraPath("modes.xmd"), modes_table({m: files[m] for m in particles.mode_ids}))
+            write_xmd(self._getExtraPath(MODES_XMD), modes_table({m: files[m] for m in particles.mode_ids}))
             name = "pseudoatoms.pdb" if self.getInputPdb().getPseudoAtoms() else ATOMS_FILE
             shutil.copyfile(self.getInputPdb().getFileName(), self._getExtraPath(name))
             output = SetOfParticlesFlex.create(self._getPath())

@@ -1,6 +1,5 @@
 """A structure, and a map with it, in motion along normal modes."""
 
-import json
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from pwem.objects import AtomStruct, SetOfVolumes
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import mode_ids_of
+from continuousflex_deep.io.file_names import FRAMES_PDB
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.protocols.form_options import add_options
@@ -83,7 +83,7 @@ class CfdProtDeform(CfdProtBase):
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdDeformOutputs.outputStructure.name):
             return ["The motion is not computed yet."]
-        record = json.loads((Path(self._outputFolder()) / "record.json").read_text(encoding="utf-8"))
+        record = self._record()
         lines = [f"{record['frames']} frames along modes {' '.join(map(str, record['modes']))}"]
         if "place" in record:
             lines.append(f"The structure lies in the map by '{record['place']}'.")
@@ -91,7 +91,7 @@ class CfdProtDeform(CfdProtBase):
 
     def getFramesFile(self) -> str:
         """The PDB file whose models are the frames."""
-        return str(Path(self._outputFolder()) / "frames.pdb")
+        return str(Path(self._outputFolder()) / FRAMES_PDB)
 
     # -------------------------- utils ---------------------------------------
     def _groups(self) -> list[Any]:

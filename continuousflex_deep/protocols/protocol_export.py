@@ -6,7 +6,6 @@ from typing import Any
 
 from pyworkflow.protocol import params
 
-from continuousflex_deep.convert import enabled_ids
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import require_particle_suffix
@@ -28,14 +27,8 @@ class CfdProtExport(CfdProtBase):
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
         self._addParticlesParam(form, "The particles to export: a group, predictions, or any other set.")
-        form.addParam(
-            "inputImages",
-            params.PointerParam,
-            pointerClass="SetOfParticles",
-            allowsNull=True,
-            label="Images to name instead (optional)",
-            help="The same particles (same ids) at another size, for example the original one. Their optics groups and "
-            "CTF are exported.",
+        self._addImagesParam(
+            form, "Images to name instead (optional)", "Their optics groups and CTF are exported."
         )
         form.addParam(
             "exportFile",
@@ -59,17 +52,12 @@ class CfdProtExport(CfdProtBase):
             raise InputError(f"the command ended without writing '{self.getExportedFile()}'; see the protocol's log")
 
     def _validateInputs(self) -> list[str]:
-        errors = []
+        errors = self._validateImages([self.inputParticles.get()], self.inputImages.get())
         if self.exportFile.get():
             try:
                 require_writable_folder(require_particle_suffix(self.getExportedFile()).parent)
             except InputError as error:
                 errors.append(str(error))
-        particles, images = self.inputParticles.get(), self.inputImages.get()
-        if images is not None:
-            missing = enabled_ids(particles) - enabled_ids(images)
-            if missing:
-                errors.append(f"{len(missing)} particles are not among the images, for example {sorted(missing)[:5]}.")
         return errors
 
     def _summary(self) -> list[str]:

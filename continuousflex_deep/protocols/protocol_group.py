@@ -8,6 +8,7 @@ from pwem.objects import SetOfParticlesFlex
 
 from continuousflex_deep.convert import enabled_ids
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.file_names import GROUPS_JSON
 from continuousflex_deep.io.groups import NamedGroup, file_names, read_groups
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import GroupOptions
@@ -42,7 +43,7 @@ class CfdProtGroup(CfdProtGroupBase):
     def createOutputStep(self) -> None:
         if self._named():
             folder = Path(self._outputFolder())
-            groups = read_groups(folder / "groups.json")
+            groups = read_groups(folder / GROUPS_JSON)
             files = [folder / f"{name}.star" for name in file_names(groups)]
             self._defineGroups(groups, [read_particles(file) for file in files])
             return

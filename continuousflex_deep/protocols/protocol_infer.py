@@ -46,24 +46,7 @@ class CfdProtInfer(CfdProtBase):
             help="One network for all, or one each for amplitudes, angles and shifts.",
         )
         add_options(form, InferOptions, ["polish"])
-        form.addParam(
-            "inputModes",
-            params.PointerParam,
-            pointerClass="SetOfNormalModes",
-            allowsNull=True,
-            condition="polish",
-            label="Normal modes",
-            help="The modes that the network's labels were made with.",
-        )
-        form.addParam(
-            "inputStructure",
-            params.PointerParam,
-            pointerClass="AtomStruct",
-            allowsNull=True,
-            condition="polish",
-            label="Structure (optional)",
-            help="The structure that the modes were computed from. Empty: the one that the set of modes names.",
-        )
+        self._addModesParams(form, " Polishing needs those that the network's labels were made with.", "polish")
         add_advanced_options(form, InferOptions)
         self._addComputeParams(form, gpu=True)
 

@@ -9,6 +9,7 @@ from pwem.objects import SetOfParticlesFlex
 from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import enabled_ids, fill_set, mode_ids_of
+from continuousflex_deep.io.file_names import LANDSCAPE_STAR
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.objects import CfdLandscape
 from continuousflex_deep.options import LandscapeOptions
@@ -66,7 +67,7 @@ class CfdProtLandscape(CfdProtBase):
 
     def createOutputStep(self) -> None:
         output = SetOfParticlesFlex.create(self._getPath())
-        fill_set(output, read_particles(Path(self._outputFolder()) / "landscape.star"), *self._sets())
+        fill_set(output, read_particles(Path(self._outputFolder()) / LANDSCAPE_STAR), *self._sets())
         landscape = CfdLandscape(self._outputFolder())
         landscape.setParticles(self, CfdLandscapeOutputs.outputParticles.name, output.getSize())
         self._defineOutputs(

@@ -1,6 +1,5 @@
 """Which normal modes to use."""
 
-import json
 import os
 from enum import Enum
 from pathlib import Path
@@ -86,7 +85,7 @@ class CfdProtModes(CfdProtBase):
             return ["The modes are not selected yet."]
         table = self.getModeTable()
         lines = [f"Modes {mode_list_text(table.chosen_ids)} of {len(table.mode_ids)}"]
-        record = json.loads((Path(self._outputFolder()) / "record.json").read_text())
+        record = self._record()
         if "rmsd_left_by_chosen_modes_A" in record:
             lines.append(
                 f"They take the structure from {record['rmsd_from_target_A']:.2f} Å to "

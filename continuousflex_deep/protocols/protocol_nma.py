@@ -8,7 +8,7 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import fill_modes, write_atoms_beside
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.programs import ELNEMO
+from continuousflex_deep.programs import ELNEMO, ELNEMO_ARPACK, ELNEMO_DIAGRTB, ELNEMO_PDBMAT
 from continuousflex_deep.protocols.form_options import (
     add_advanced_options,
     add_options,
@@ -18,8 +18,6 @@ from continuousflex_deep.protocols.form_options import (
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
 # of elNemo, which ContinuousFlex installs
-ELNEMO_PROGRAMS = ("nma_elnemo_pdbmat", "nma_diagrtb")
-ELNEMO_WITHOUT_BLOCKS = "nma_diag_arpack"
 
 
 class CfdNmaOutputs(Enum):
@@ -49,7 +47,7 @@ class CfdProtNma(CfdProtBase):
             help="Atomic structure or pseudoatoms.",
         )
         add_options(form, NmaOptions, ["n_modes"])
-        offered = installed_choices(NmaOptions, "engine", {"elnemo": (ELNEMO, ELNEMO_PROGRAMS)})
+        offered = installed_choices(NmaOptions, "engine", {"elnemo": (ELNEMO, [ELNEMO_PDBMAT, ELNEMO_DIAGRTB])})
         add_advanced_options(form, NmaOptions, engine=offered)
 
     def _writeInputs(self) -> dict[str, Any]:
@@ -61,10 +59,10 @@ class CfdProtNma(CfdProtBase):
             errors.append("Two cutoffs are given, in Å and by distance distribution; set one of them to 0.")
         size = self.block_size.get()
         without_blocks = size == 0 or (size < 0 and self._isPseudoatomic())
-        if self.engine.get() and without_blocks and not ELNEMO.find(ELNEMO_WITHOUT_BLOCKS, package_home(ELNEMO)):
+        if self.engine.get() and without_blocks and not ELNEMO.find(ELNEMO_ARPACK, package_home(ELNEMO)):
             errors.append(
-                f"Without rigid blocks, as of pseudoatoms, elNemo needs {ELNEMO_WITHOUT_BLOCKS}, which is not "
-                "installed; select the embedded engine, or blocks."
+                f"Without rigid blocks, as of pseudoatoms, elNemo needs {ELNEMO_ARPACK}, which is not installed; "
+                "select the embedded engine, or blocks."
             )
         return errors
 

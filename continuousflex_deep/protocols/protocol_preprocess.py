@@ -7,6 +7,7 @@ from typing import Any
 from pwem.objects import SetOfParticlesFlex
 
 from continuousflex_deep.convert import fill_set
+from continuousflex_deep.io.file_names import PARTICLES_STAR
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.options import PreprocessOptions
 from continuousflex_deep.protocols.form_options import add_options
@@ -38,7 +39,7 @@ class CfdProtPreprocess(CfdProtBase):
 
     def createOutputStep(self) -> None:
         output = SetOfParticlesFlex.create(self._getPath())
-        done = read_particles(Path(self._outputFolder()) / "particles.star")
+        done = read_particles(Path(self._outputFolder()) / PARTICLES_STAR)
         fill_set(output, done, self.inputParticles.get(), new_images=True)
         self._defineOutputs(**{CfdPreprocessOutputs.outputParticles.name: output})
         self._defineTransformRelation(self.inputParticles, output)

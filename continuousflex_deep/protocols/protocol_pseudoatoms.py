@@ -9,11 +9,9 @@ from pwem.objects import AtomStruct, Transform
 from pyworkflow.protocol import params
 
 from continuousflex_deep.options import PseudoatomsOptions
-from continuousflex_deep.programs import XMIPP
+from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS
 from continuousflex_deep.protocols.form_options import add_advanced_options, add_options, installed_choices
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
-
-XMIPP_PROGRAMS = ("xmipp_volume_to_pseudoatoms",)
 
 
 class CfdPseudoatomsOutputs(Enum):
@@ -42,7 +40,7 @@ class CfdProtPseudoatoms(CfdProtBase):
             help="The map is approximated where the mask is above 0.5. Empty: the threshold below decides.",
         )  # fmt: skip
         add_options(form, PseudoatomsOptions, ["threshold", "sigma_A", "target_error_percent"])
-        offered = installed_choices(PseudoatomsOptions, "engine", {"xmipp": (XMIPP, XMIPP_PROGRAMS)})
+        offered = installed_choices(PseudoatomsOptions, "engine", {"xmipp": (XMIPP, [XMIPP_PSEUDOATOMS])})
         add_advanced_options(form, PseudoatomsOptions, engine=offered)
         self._addComputeParams(form, gpu=False)
 

@@ -1,6 +1,5 @@
 """3D reconstruction of groups of particles."""
 
-import json
 import os
 from enum import Enum
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any
 from pwem.objects import FSC, SetOfFSCs, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
-from continuousflex_deep.convert import enabled_ids
-from continuousflex_deep.io.fsc_table import read_fsc
+from continuousflex_deep.io.file_names import FSC_CSV, FSC_JSON, HALF_MAPS_MRC, MAP_MRC
+from continuousflex_deep.io.fsc_table import read_fsc, read_resolutions
 from continuousflex_deep.io.names import numbered_names
 from continuousflex_deep.options import ReconstructOptions
-from continuousflex_deep.programs import RELION, XMIPP
+from continuousflex_deep.programs import RELION, RELION_RECONSTRUCT, XMIPP, XMIPP_RECONSTRUCT
 from continuousflex_deep.protocols.form_options import (
     NOT_INSTALLED,
     add_advanced_options,
@@ -25,7 +24,7 @@ from continuousflex_deep.sampling import same_pixel_size, same_width
 
 PARTICLES, GROUPS, LANDSCAPE = range(3)  # where the groups come from
 # what the engines of other packages need
-ENGINES = {"relion": (RELION, ["relion_reconstruct"]), "xmipp": (XMIPP, ["xmipp_reconstruct_fourier"])}
+ENGINES = {"relion": (RELION, [RELION_RECONSTRUCT]), "xmipp": (XMIPP, [XMIPP_RECONSTRUCT])}
 
 
 class CfdReconstructOutputs(Enum):
@@ -65,14 +64,11 @@ class CfdProtReconstruct(CfdProtBase):
             allowsNull=True, condition=f"source == {GROUPS}", label="Groups",
             help="Sets of particles with orientations and shifts, each of which becomes a map.",
         )  # fmt: skip
-        form.addParam(
-            "inputLandscape",
-            params.PointerParam,
-            pointerClass="CfdLandscape",
+        self._addLandscapeParam(
+            form,
+            "The landscape that is split; its particles need orientations and shifts.",
             allowsNull=True,
             condition=f"source == {LANDSCAPE}",
-            label="Landscape",
-            help="The landscape that is split; its particles need orientations and shifts.",
         )
         along = {"condition": f"source == {LANDSCAPE}"}
         names = ["axis", "groups", "split", "keep_outliers"]
@@ -159,12 +155,7 @@ class CfdProtReconstruct(CfdProtBase):
         if not all(particles.hasAlignmentProj() for particles in sets):
             errors.append("The particles have no orientations and shifts; align them or predict them first.")
         shown = images or sets[0]
-        if self.ctf.get() and not all(s.hasCTF() for s in ([images] if images else sets)):
-            errors.append("The images have no CTF; switch the correction off, or assign a CTF to them.")
-        if images is not None:
-            missing = set().union(*map(enabled_ids, sets)) - enabled_ids(images)
-            if missing:
-                errors.append(f"{len(missing)} particles are not among the images, for example {sorted(missing)[:5]}.")
+        errors += self._validateImages(sets, images, self.ctf.get())
         if reference is not None and not _comparable(reference, shown):
             errors.append(
                 f"The reference has {reference.getXDim()} voxels of {reference.getSamplingRate():g} Å, the images "
@@ -175,13 +166,11 @@ class CfdProtReconstruct(CfdProtBase):
     def getResolutions(self, group: str = "") -> dict[str, dict[str, float | None]]:
         """Resolution in Å by curve and threshold, of a group's folder where there are several; None where a curve is
         below the threshold from the start."""
-        file = Path(self._outputFolder()) / group / "fsc.json"
-        return json.loads(file.read_text(encoding="utf-8"))["resolution_A"]
+        return read_resolutions(Path(self._outputFolder()) / group / FSC_JSON)
 
     def getGroups(self) -> list[dict[str, Any]]:
         """Of several groups: each one's folder in the output, number of particles and place along the axis."""
-        file = Path(self._outputFolder()) / "record.json"
-        return json.loads(file.read_text(encoding="utf-8")).get("groups", [])
+        return self._record().get("groups", [])
 
     def _groupNames(self, count: int) -> list[str]:
         """Of so many groups: what their sets are called, where all have names that differ; else group 1, group 2, …."""
@@ -217,15 +206,15 @@ def _told(facts: dict[str, Any]) -> str:
 
 def volume_of(folder: Path, sampling_A: float) -> Volume:
     """The map of a reconstruction's folder with its half maps."""
-    volume = Volume(str(folder / "map.mrc"))
+    volume = Volume(str(folder / MAP_MRC))
     volume.setSamplingRate(sampling_A)
-    volume.setHalfMaps([str(folder / "half1.mrc"), str(folder / "half2.mrc")])
+    volume.setHalfMaps([str(folder / name) for name in HALF_MAPS_MRC])
     return volume
 
 
 def add_curves(curves: SetOfFSCs, folder: Path, before: str = "") -> None:
     """Append the curves of a reconstruction's folder."""
-    for label, (frequency_per_A, correlation) in read_fsc(folder / "fsc.csv").items():
+    for label, (frequency_per_A, correlation) in read_fsc(folder / FSC_CSV).items():
         curve = FSC(objLabel=before + label)
         curve.setData(frequency_per_A.tolist(), correlation.tolist())
         curves.append(curve)

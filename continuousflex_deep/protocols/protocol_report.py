@@ -43,14 +43,12 @@ class CfdProtReport(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
-        form.addParam(
-            "inputLandscape",
-            params.PointerParam,
-            pointerClass="CfdLandscape",
+        self._addLandscapeParam(
+            form,
+            "The conformational landscape, in which particles can be selected.",
+            "Landscape (optional)",
             allowsNull=True,
-            label="Landscape (optional)",
             important=True,
-            help="The conformational landscape, in which particles can be selected.",
         )
         form.addParam(
             "inputGroups",

@@ -1,15 +1,15 @@
 """A path through a landscape, and a structure, and a map with it, moving along the path."""
 
-import json
 import os
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from pwem.objects import AtomStruct, SetOfVolumes
-from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import mode_ids_of
+from continuousflex_deep.io.file_names import FRAMES_PDB
+from continuousflex_deep.io.trajectories import barrier_text
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
 from continuousflex_deep.protocols.map_frames import add_map_params, define_frames, placed_map_file
@@ -36,14 +36,7 @@ class CfdProtTrajectory(CfdProtBase):
 
     def _defineParams(self, form: Any) -> None:
         form.addSection(label="Input")
-        form.addParam(
-            "inputLandscape",
-            params.PointerParam,
-            pointerClass="CfdLandscape",
-            label="Landscape",
-            important=True,
-            help="The conformational landscape of the path.",
-        )
+        self._addLandscapeParam(form, "The conformational landscape of the path.", important=True)
         self._addModesParams(form)
         names = ["kind", "axis", "percentiles", "points", "points_file", "n_frames", "reload"]
         add_options(form, TrajectoryOptions, names)
@@ -74,16 +67,13 @@ class CfdProtTrajectory(CfdProtBase):
     def _summary(self) -> list[str]:
         if not hasattr(self, CfdTrajectoryOutputs.outputStructure.name):
             return ["The trajectory is not computed yet."]
-        record = json.loads((Path(self._outputFolder()) / "record.json").read_text(encoding="utf-8"))
+        record = self._record()
         lines = [f"{record['frames']} frames, path of kind {record['kind']}"]
         made = record["made"]
         if "barrier_kT" in made:
-            lines.append(
-                f"Barrier {made['barrier_kT']:.2f} ± {made['barrier_sd_kT']:.2f} kT there, "
-                f"{made['barrier_back_kT']:.2f} ± {made['barrier_back_sd_kT']:.2f} kT back"
-            )
+            lines.append(barrier_text(made).capitalize())
         return [*lines, f"Movies and scripts for ChimeraX and VMD are in {self._outputFolder()}"]
 
     def getFramesFile(self) -> str:
         """The PDB file whose models are the frames."""
-        return str(Path(self._outputFolder()) / "frames.pdb")
+        return str(Path(self._outputFolder()) / FRAMES_PDB)

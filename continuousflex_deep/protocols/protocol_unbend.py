@@ -1,12 +1,13 @@
 """Deformation-corrected reconstruction: one map of the structure's conformation from all particles."""
 
-import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 from pwem.objects import SetOfFSCs, Volume
 
-from continuousflex_deep.convert import enabled_ids, mode_ids_of
+from continuousflex_deep.convert import mode_ids_of
+from continuousflex_deep.io.file_names import AVERAGE_MRC, FSC_JSON
+from continuousflex_deep.io.fsc_table import read_resolutions
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.options import UnbendOptions
 from continuousflex_deep.protocols.form_options import add_advanced_options, add_options
@@ -48,7 +49,7 @@ class CfdProtUnbend(CfdProtBase):
     def createOutputStep(self) -> None:
         folder = Path(self._outputFolder())
         sampling_A = (self.inputImages.get() or self.inputParticles.get()).getSamplingRate()
-        average = Volume(str(folder / "average.mrc"))
+        average = Volume(str(folder / AVERAGE_MRC))
         average.setSamplingRate(sampling_A)
         curves = SetOfFSCs.create(self._getPath())
         add_curves(curves, folder)
@@ -62,7 +63,7 @@ class CfdProtUnbend(CfdProtBase):
             self._defineSourceRelation(self.inputParticles, output)
 
     def _validateInputs(self) -> list[str]:
-        particles, images = self.inputParticles.get(), self.inputImages.get()
+        particles = self.inputParticles.get()
         known = mode_ids_of(particles)
         asked = parse_mode_list(self.mode_list.get()) if (self.mode_list.get() or "").strip() else known
         if not known:
@@ -70,15 +71,11 @@ class CfdProtUnbend(CfdProtBase):
         errors = self._validateModes(asked)
         if missing := sorted(set(asked) - set(known)):
             errors.append(f"The particles have no amplitudes along modes {missing}; they have {list(known)}.")
-        if self.ctf.get() and not (images or particles).hasCTF():
-            errors.append("The images have no CTF; switch the correction off, or assign a CTF to them.")
-        if images is not None and (lacking := enabled_ids(particles) - enabled_ids(images)):
-            errors.append(f"{len(lacking)} particles are not among the images, for example {sorted(lacking)[:5]}.")
-        return errors
+        return errors + self._validateImages([particles], self.inputImages.get(), self.ctf.get())
 
     def _summary(self) -> list[str]:
         if not hasattr(self, "outputVolume"):
             return ["The map is not reconstructed yet."]
-        found = json.loads((Path(self._outputFolder()) / "fsc.json").read_text(encoding="utf-8"))["resolution_A"]
+        found = read_resolutions(Path(self._outputFolder()) / FSC_JSON)
         lines = [f"{self.inputParticles.get().getSize()} particles, corrected for their deformation"]
         return lines + [f"FSC of {curve}: {resolutions_told(values)}" for curve, values in found.items()]

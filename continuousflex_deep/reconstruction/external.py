@@ -18,7 +18,7 @@ from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.particles import Ctf, Particles
-from continuousflex_deep.programs import RELION, XMIPP, Package, run_program
+from continuousflex_deep.programs import RELION, RELION_RECONSTRUCT, XMIPP, XMIPP_RECONSTRUCT, Package, run_program
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.fsc import shell_filter
 
@@ -69,7 +69,7 @@ class MapProgram(ABC):
 class RelionReconstruct(MapProgram):
     """relion_reconstruct of RELION 3.1 and later (Scheres 2012, J Struct Biol 180:519), without regularisation."""
 
-    package, program, particles_file = RELION, "relion_reconstruct", "particles.star"
+    package, program, particles_file = RELION, RELION_RECONSTRUCT, "particles.star"
 
     def taken(self, particles: Particles) -> Particles:
         """With voltage, Cs and amplitude contrast: RELION requires them, although it does not use them without
@@ -89,7 +89,7 @@ class RelionReconstruct(MapProgram):
 class XmippReconstructFourier(MapProgram):
     """xmipp_reconstruct_fourier (Abrishami et al. 2015, Bioinformatics 31:3492); it divides by the CTF, not near 0."""
 
-    package, program, particles_file = XMIPP, "xmipp_reconstruct_fourier", "particles.xmd"
+    package, program, particles_file = XMIPP, XMIPP_RECONSTRUCT, "particles.xmd"
 
     def arguments(self, particles: Particles, ctf: bool, symmetry: str) -> list[str]:
         words = ["-i", self.particles_file, "-o", _OUTPUT, "--sym", symmetry.strip().lower(), "--max_resolution", "0.5"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.io.stacks import read_volume, require_cubic
 from continuousflex_deep.sampling import same_pixel_size, same_width
 
 
@@ -47,10 +47,7 @@ def read_reference_map(path: str | Path, box_px: int, pixel_size_A: float) -> Ma
     cubic, is an InputError that tells both sizes.
     """
     volume, voxel = read_volume(path)
-    if len(set(volume.shape)) != 1:
-        raise InputError(
-            f"reference '{path}': got a map of shape {volume.shape}, expected a cubic one; pad it to a cube"
-        )
+    require_cubic(volume, f"reference '{path}'")
     box = len(volume)
     if voxel <= 0 and box != box_px:
         raise InputError(

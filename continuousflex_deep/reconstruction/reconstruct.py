@@ -21,6 +21,7 @@ from continuousflex_deep.arrays import Floats, Integers, Map
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.figures.maps import save_fsc, save_slices
 from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.io.file_names import FSC_CSV, FSC_JSON, LOCAL_MRC
 from continuousflex_deep.io.fsc_table import THRESHOLDS, write_fsc
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.stacks import check_images, read_images, write_volume
@@ -170,15 +171,15 @@ def write_reconstruction(folder: Path, result: Reconstruction, reference: Map | 
     folder.mkdir(parents=True, exist_ok=True)
     for name, volume in (("half1", result.half1), ("half2", result.half2), ("map", result.map)):
         write_volume(folder / f"{name}.mrc", volume, result.pixel_size_A)
-    write_fsc(folder / "fsc.csv", result.frequency, result.curves)
+    write_fsc(folder / FSC_CSV, result.frequency, result.curves)
     write_json(
-        folder / "fsc.json",
+        folder / FSC_JSON,
         {"thresholds": list(THRESHOLDS), "resolution_A": finite_resolutions(result.resolutions_A())},
     )
     save_fsc(folder / "fsc.png", {name: (result.frequency, curve) for name, curve in result.curves.items()})
     maps = {"map": result.map} if reference is None else {"map": result.map, "reference": reference}
     if result.local is not None:
-        write_volume(folder / "local.mrc", result.local.map, result.pixel_size_A)
+        write_volume(folder / LOCAL_MRC, result.local.map, result.pixel_size_A)
         write_volume(folder / "local_resolution.mrc", result.local.resolution_A, result.pixel_size_A)
         maps |= {"locally filtered": result.local.map}
     save_slices(folder / "slices.png", maps, result.pixel_size_A)

@@ -15,6 +15,7 @@ import numpy as np
 from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.figures.maps import save_slices, series_pictures
 from continuousflex_deep.figures.movies import to_and_fro, write_gif
+from continuousflex_deep.io.file_names import MAP_MRC, RECORD_JSON
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.stacks import read_volume, write_volume
@@ -54,7 +55,7 @@ def finish_series(folder: Path, members: Sequence[Member], mask: Map | None) -> 
 
     mask: a soft mask (d, d, d) in which all groups together tell the contrast; None where a reference told it.
     """
-    maps = [m.folder / "map.mrc" for m in members]
+    maps = [m.folder / MAP_MRC for m in members]
     factors = grey_factors(members)
     if mask is not None:
         total = sum(m.particles * m.sign * read_volume(file)[0] for m, file in zip(members, maps, strict=True))
@@ -73,13 +74,13 @@ def rescale(folder: Path, factor: float) -> None:
     volumes = {name: read_volume(folder / f"{name}.mrc") for name in _MAPS if (folder / f"{name}.mrc").is_file()}
     for name, (volume, voxel_A) in volumes.items():
         write_volume(folder / f"{name}.mrc", volume * np.float32(factor), voxel_A)
-    record = json.loads((folder / "record.json").read_text())
+    record = json.loads((folder / RECORD_JSON).read_text())
     record["multiplied_by"] = abs(factor)
     if factor < 0:
         volume, voxel_A = volumes["map"]
         save_slices(folder / "slices.png", {"map": -volume}, voxel_A)
         record |= {"maps_inverted": not record["maps_inverted"], "contrast_found_by": "skewness of all groups' maps"}
-    write_json(folder / "record.json", record)
+    write_json(folder / RECORD_JSON, record)
 
 
 def write_movie(path: Path, maps: Sequence[Path], titles: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.error_table import LABELS, error_label, is_amplitude_of_one_mode
+from continuousflex_deep.io.file_names import FSC_CSV, RECORD_JSON
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.fsc_table import ALLOWED, LEAST_ALLOWED, MASKED, THRESHOLDS, resolution_title
 from continuousflex_deep.report.maps import fsc_content
@@ -26,7 +27,7 @@ Table = dict[str, Any]  # title, head, rows of texts, and how many columns at th
 def evaluation_content(place: str, name: str, record: dict[str, Any]) -> dict[str, Any]:
     """What `evaluate` wrote: tables, and of groups the curves of their maps. FormatError where there is nothing."""
     path = Path(place)
-    file = path / "record.json" if path.is_dir() else path
+    file = path / RECORD_JSON if path.is_dir() else path
     try:
         compared, groups = _compared(record), list(record.get("groups") or [])
         tables = _error_table(compared, record.get("bound")) + _resolution_tables(groups)
@@ -37,7 +38,7 @@ def evaluation_content(place: str, name: str, record: dict[str, Any]) -> dict[st
         raise FormatError(f"'{file}' holds no comparison of results or maps; run evaluate with --truth or more results")
     if path.is_dir():
         tables = _own_tables(path, bool(compared), bool(groups)) or tables
-    curves = [(label, path / group / "fsc.csv") for group, label in labels.items() if path.is_dir()]
+    curves = [(label, path / group / FSC_CSV) for group, label in labels.items() if path.is_dir()]
     return {"name": name, "tables": tables, "groups": [{"name": label, **_curves(fsc)} for label, fsc in curves]}
 
 

@@ -7,13 +7,13 @@ from typing import Any
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.figures.maps import grey_limits, small_slices_png
-from continuousflex_deep.io.records import read_json
+from continuousflex_deep.io.file_names import AVERAGE_MRC, FSC_CSV, FSC_JSON, LOCAL_MRC, MAP_MRC
+from continuousflex_deep.io.fsc_table import FREQUENCY, read_resolutions
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.report.csv_columns import read_columns
 
-_FREQUENCY = "frequency_per_A"
 # maps of a folder that are shown beside map.mrc, where they are there, and what they are called
-_BESIDE = {"average.mrc": "motion not undone", "local.mrc": "locally filtered"}
+_BESIDE = {AVERAGE_MRC: "motion not undone", LOCAL_MRC: "locally filtered"}
 
 
 def reconstruction_content(folder: str, name: str, record: dict[str, Any]) -> dict[str, Any]:
@@ -48,10 +48,10 @@ def _groups(folder: Path, record: dict[str, Any]) -> list[dict[str, Any]]:
 def fsc_content(file: Path) -> dict[str, Any]:
     """The frequencies in 1/Å and the curves by name of a table of Fourier shell correlations."""
     curves = read_columns(file, "Fourier shell correlations")
-    frequency = curves.pop(_FREQUENCY, None)
+    frequency = curves.pop(FREQUENCY, None)
     if frequency is None or None in frequency or not curves:
         raise FormatError(
-            f"'{file}' has no column {_FREQUENCY} of numbers, or no other one; run the command that wrote it again"
+            f"'{file}' has no column {FREQUENCY} of numbers, or no other one; run the command that wrote it again"
         )
     return {"frequency": frequency, "curves": curves}
 
@@ -64,8 +64,8 @@ def _member(
         "name": folder.name,
         "particles": facts.get("particles"),
         **along,
-        **fsc_content(folder / "fsc.csv"),
-        "resolutions": _resolutions(folder / "fsc.json"),
+        **fsc_content(folder / FSC_CSV),
+        "resolutions": read_resolutions(folder / FSC_JSON),
         "pictures": {name: _picture(*volume, limits) for name, volume in volumes.items()},
     }
 
@@ -73,19 +73,7 @@ def _member(
 def _volumes(folder: Path) -> dict[str, tuple[Map, float]]:
     """Maps and their voxel sizes in Å by what they are called."""
     beside = {name: folder / file for file, name in _BESIDE.items() if (folder / file).is_file()}
-    return {name: read_volume(file) for name, file in ({"map": folder / "map.mrc"} | beside).items()}
-
-
-def _resolutions(file: Path) -> dict[str, Any]:
-    """By curve and threshold, None where a curve does not fall to it."""
-    found = read_json(file, "resolutions").get("resolution_A")
-    whole = isinstance(found, dict) and all(
-        isinstance(values, dict) and all(v is None or isinstance(v, int | float) for v in values.values())
-        for values in found.values()
-    )
-    if not found or not whole:
-        raise FormatError(f"'{file}' has no resolutions of each curve ({found!r:.60}); run the command again")
-    return dict(found)
+    return {name: read_volume(file) for name, file in ({"map": folder / MAP_MRC} | beside).items()}
 
 
 def _picture(volume: Map, voxel_A: float, limits: tuple[float, float]) -> str:

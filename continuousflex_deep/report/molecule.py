@@ -9,6 +9,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.file_names import FRAMES_PDB, TRAJECTORY_JSON
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.modes import NormalModes
@@ -20,7 +21,6 @@ from continuousflex_deep.report.packing import Pack
 MOST_ATOMS = 20_000  # shown; more would neither move fluently nor be told apart
 _MOST_NUMBERS = 6_000_000  # of all frames together, where these are not computed from modes
 _TRACED = 0.8  # share of Cα and P among the atoms from which on they are drawn as a chain
-_TRAJECTORY, FRAMES = "trajectory.json", "frames.pdb"
 
 
 def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: Pack) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: 
 
 def read_path(folder: str, table: LandscapeTable | None) -> Trajectory:
     """What `trajectory` wrote into a folder. InputError where it is a way through another landscape than the table."""
-    file = Path(folder) / _TRAJECTORY
+    file = Path(folder) / TRAJECTORY_JSON
     trajectory = read_trajectory(file)
     for name, value in _barriers(trajectory).items():
         if not isinstance(value, int | float) or not math.isfinite(value):
@@ -66,7 +66,7 @@ def trajectory_content(
     """
     content = _path_content(name, trajectory)
     if reference is None:
-        return content | {"molecule": _frames_content(Path(folder) / FRAMES, len(trajectory), pack)}
+        return content | {"molecule": _frames_content(Path(folder) / FRAMES_PDB, len(trajectory), pack)}
     modes = reference[1].mode_ids
     if missing := sorted(set(trajectory.mode_ids) - set(modes)):
         raise InputError(

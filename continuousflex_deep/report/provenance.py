@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.records import read_record
 
 
-def record_of(place: str, commands: tuple[str, ...], name: str = "record.json") -> dict[str, Any]:
+def record_of(place: str, commands: tuple[str, ...], name: str = RECORD_JSON) -> dict[str, Any]:
     """The place and the record of one of these commands in that folder, or of a JSON file that is itself the record.
 
     Raises InputError where there is none, FormatError for that of another command.

@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
+from continuousflex_deep.io.file_names import FRAMES_PDB
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.frames import MOST_ATOMS
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.placed_maps import PlacedMap
 
-FRAMES, MAPS = "frames.pdb", "frame_*.mrc"
+MAPS = "frame_*.mrc"
 _REDRAWS = 60  # of ChimeraX per second
 _BACKBONES = ({"N", "CA", "C", "O"}, {"P", "O5'", "C3'"})  # atoms that a cartoon needs
 
@@ -64,7 +65,7 @@ def chimerax_script(look: str, n_frames: int, per_second: int, shown: ShownMap |
     pause = max(1, round(_REDRAWS / per_second))
     lines = [
         "# ChimeraX: open trajectory.cxc; 'coordset stop #1' stops the motion",
-        f"open {FRAMES} coordsets true",
+        f"open {FRAMES_PDB} coordsets true",
         *(("hide #1 atoms", "show #1 cartoons") if look == "cartoon" else ("show #1 atoms", "style #1 sphere")),
         "color #1 tan" if look == "balls" else "rainbow #1",
     ]
@@ -83,7 +84,7 @@ def vmd_script(look: str, shown: ShownMap | None) -> str:
     lines = [
         "# VMD: vmd -e trajectory.vmd",
         "set here [file dirname [info script]]",
-        f"set cfd_frames [mol new [file join $here {FRAMES}] type pdb waitfor all]",
+        f"set cfd_frames [mol new [file join $here {FRAMES_PDB}] type pdb waitfor all]",
         "mol delrep 0 $cfd_frames",
         f"mol representation {style}",
         "mol color ColorID 5" if look == "balls" else "mol color Index",

@@ -8,6 +8,7 @@ from tkinter import colorchooser, filedialog, messagebox, ttk
 from typing import Any
 
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.file_names import GROUPS_JSON
 from continuousflex_deep.io.groups import read_groups, write_groups
 from continuousflex_deep.viewers.dialogs import guarded, succeeds, work_beside
 from continuousflex_deep.viewers.groups_file import Changes, GroupsFile, key_of
@@ -282,7 +283,7 @@ class GroupsPanel:
 
     def _save_as(self) -> None:
         path = filedialog.asksaveasfilename(
-            parent=self.frame, initialfile="groups.json", defaultextension=".json", filetypes=_JSON
+            parent=self.frame, initialfile=GROUPS_JSON, defaultextension=".json", filetypes=_JSON
         )
         if path:
             self._succeeds(lambda: self.save(path))

@@ -10,7 +10,7 @@ import numpy as np
 from continuousflex_deep.arrays import Integers, Mask
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.groups import COLOURS, NamedGroup
-from continuousflex_deep.landscape.expressions import evaluate_condition
+from continuousflex_deep.landscape.expressions import evaluate_condition, ranges_of
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_view import Layer
 
@@ -59,10 +59,8 @@ class Selection:
         that cannot be read, and where no particle fulfils it."""
         mask, used = evaluate_condition(condition, self.data.named)
         if not mask.any():
-            ranges = ", ".join(
-                f"{n} from {np.nanmin(self.data.named[n]):g} to {np.nanmax(self.data.named[n]):g}" for n in used
-            )
-            raise InputError(f"no particle fulfils '{condition}'; in this landscape there is {ranges or 'none'}")
+            ranges = ranges_of(self.data.named, used) or "none"
+            raise InputError(f"no particle fulfils '{condition}'; in this landscape there is {ranges}")
         self.choose(mask, how)
 
     def undo(self) -> None:

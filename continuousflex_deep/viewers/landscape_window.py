@@ -11,6 +11,7 @@ from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 from matplotlib.figure import Figure
 from matplotlib.widgets import LassoSelector, RectangleSelector
 
+from continuousflex_deep.io.file_names import GROUPS_JSON
 from continuousflex_deep.viewers.dialogs import succeeds
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_groups_panel import GroupActions, GroupsPanel
@@ -29,7 +30,6 @@ _TOLD: dict[str, str] = {
 _NONE = "(none)"
 _WHEEL = 1.25
 _HOVER_MS = 30
-GROUPS_FILE = "groups.json"
 
 
 class LandscapeWindow:
@@ -79,7 +79,7 @@ class LandscapeWindow:
         upper.grid(row=0, column=0, sticky="nsew")
         lower.grid(row=1, column=0, sticky="ew", pady=(8, 0))
         self.motion = MotionPanel(lower, self.view, model, launch)
-        self.groups = GroupsPanel(upper, self.selection, Path(folder) / GROUPS_FILE, actions, self._redraw_layers)
+        self.groups = GroupsPanel(upper, self.selection, Path(folder) / GROUPS_JSON, actions, self._redraw_layers)
         self._set_tool()
         self._redraw_layers()
 

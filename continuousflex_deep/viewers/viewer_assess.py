@@ -16,6 +16,7 @@ from continuousflex_deep.figures.assessment import (
     text_size,
 )
 from continuousflex_deep.io.error_table import ERRORS_FILE, read_errors
+from continuousflex_deep.io.file_names import FSC_CSV, TABLES_TXT
 from continuousflex_deep.io.fsc_table import read_fsc
 from continuousflex_deep.protocols.protocol_assess import CfdProtAssess
 from continuousflex_deep.viewers.plotting import figure_window
@@ -43,7 +44,7 @@ class CfdAssessViewer(ProtocolViewer):
         return Path(self.protocol._outputFolder()) / name
 
     def _showTables(self, _param: str | None = None) -> list[Any]:
-        text = self._file("tables.txt").read_text(encoding="utf-8")
+        text = self._file(TABLES_TXT).read_text(encoding="utf-8")
         return [figure_window("Tables", text_size(text), partial(draw_text, text))]
 
     def _showErrors(self, _param: str | None = None) -> list[Any]:
@@ -53,5 +54,5 @@ class CfdAssessViewer(ProtocolViewer):
     def _showGroups(self, _param: str | None = None) -> list[Any]:
         groups = {}
         for facts in self.protocol.getGroups():
-            groups[facts["group"]] = read_fsc(self._file(facts["group"]) / "fsc.csv")
+            groups[facts["group"]] = read_fsc(self._file(facts["group"]) / FSC_CSV)
         return [figure_window("Groups", groups_size(groups), partial(draw_groups, groups))]

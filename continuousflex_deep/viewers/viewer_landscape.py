@@ -16,6 +16,7 @@ from pyworkflow.viewer import DESKTOP_TKINTER, View, Viewer
 from continuousflex_deep._plugin import Plugin
 from continuousflex_deep.convert import modes_to_folder
 from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.io.file_names import TRAJECTORY_JSON
 from continuousflex_deep.io.groups import write_groups
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.protocols.group_workflow import make_groups, reconstruct_groups
@@ -84,7 +85,7 @@ class LandscapeWindowView(View):
         )
         window.status.set(why)
         if self._trajectory is not None:
-            saved = Path(self._trajectory._outputFolder()) / "trajectory.json"
+            saved = Path(self._trajectory._outputFolder()) / TRAJECTORY_JSON
             succeeds(window.root, "Trajectory", lambda: window.motion.open(saved))
         return window
 

@@ -9,6 +9,7 @@ from pyworkflow.protocol import params
 from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
 
 from continuousflex_deep.figures.maps import FSC_INCH, draw_fsc, draw_slices, slices_size
+from continuousflex_deep.io.file_names import FSC_CSV, MAP_MRC
 from continuousflex_deep.io.fsc_table import read_fsc
 from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
@@ -46,10 +47,10 @@ class CfdReconstructionViewer(ProtocolViewer):
         return folder / self.protocol.getGroups()[self.group.get() - 1]["folder"] if self._several() else folder
 
     def _map(self) -> str:
-        return str(self._folder() / "map.mrc")
+        return str(self._folder() / MAP_MRC)
 
     def _showFsc(self, _param: str | None = None) -> list[Any]:
-        curves = read_fsc(self._folder() / "fsc.csv")
+        curves = read_fsc(self._folder() / FSC_CSV)
         return [figure_window("Fourier shell correlation", FSC_INCH, partial(draw_fsc, curves))]
 
     def _showSlices(self, _param: str | None = None) -> list[Any]:

@@ -24,11 +24,10 @@ from continuousflex_deep.io.xmipp import score_of_cost
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.programs import XMIPP, mpi_command, run_program
+from continuousflex_deep.programs import XMIPP, XMIPP_ALIGN, XMIPP_ALIGN_MPI, mpi_command, run_program
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 
-_SERIAL, _PARALLEL = "xmipp_nma_alignment", "xmipp_mpi_nma_alignment"
 # options that the program must have
 _NEEDED = ("--modes", "--resume", "--centerPDB", "--discrAngStep", "--projMatch", "--trustradius_scale")
 _IMAGES_PER_PROCESS = 16
@@ -65,7 +64,7 @@ class XmippEngine(Engine[XmippLearned]):
         self.options, self.mode_ids = options, modes.mode_ids
         self.structure, self.modes, self.keep_in = structure, modes, keep_in
         self.radius_A = float(np.linalg.norm(structure.coords_A - structure.center_A, axis=1).max())
-        name = _PARALLEL if options.xmipp_processes > 1 else _SERIAL
+        name = XMIPP_ALIGN_MPI if options.xmipp_processes > 1 else XMIPP_ALIGN
         self.program = XMIPP.require([name], options.xmipp_home)[name]
         self._require_abilities()
 

@@ -16,7 +16,7 @@ from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.stacks import StackWriter
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.io.structures import Structure, write_structure
-from continuousflex_deep.io.xmipp import modes_table, write_xmd
+from continuousflex_deep.io.xmipp import NMA_DISPLACEMENTS, modes_table, write_xmd
 from continuousflex_deep.progress import progress_bar
 
 _STACK, _IMAGES, _MODES, _ATOMS = "images.mrcs", "images.xmd", "modes.xmd", "atoms.pdb"
@@ -120,7 +120,7 @@ class XmippRun:
         text, _ = _whole_rows(done.read_text(errors="replace"))
         columns = [line.split()[0].lstrip("_") for line in text.splitlines() if line.lstrip().startswith("_")]
         modes = len(read_star(self.folder / _MODES)["noname"]["order_"])
-        values = {"image": _name(image), "enabled": "1", "cost": "-1", "nmaDisplacements": f"'{' 0' * modes} '"}
+        values = {"image": _name(image), "enabled": "1", "cost": "-1", NMA_DISPLACEMENTS: f"'{' 0' * modes} '"}
         with atomic_path(done) as temporary:
             temporary.write_text(text + " ".join(values.get(column, "0") for column in columns) + "\n")
 
@@ -146,7 +146,7 @@ class XmippRun:
         if not path.is_file():
             raise DeepError(f"Xmipp ended without writing '{path}'; its log '{self.log}' may say why")
         table = next(iter(read_star(path).values()))
-        needed = ("image", "angleRot", "angleTilt", "anglePsi", "shiftX", "shiftY", "nmaDisplacements", "cost")
+        needed = ("image", "angleRot", "angleTilt", "anglePsi", "shiftX", "shiftY", NMA_DISPLACEMENTS, "cost")
         if missing := [name for name in needed if name not in table]:
             raise FormatError(f"'{path}' has no columns {missing}, which Xmipp's HEMNMA writes; got {sorted(table)}")
         rows = _rows_of_images(path, table, self.count)
@@ -155,7 +155,7 @@ class XmippRun:
             XmippFound(
                 euler_deg=_numbers(chosen, ["angleRot", "angleTilt", "anglePsi"]),
                 shift_px=_numbers(chosen, ["shiftX", "shiftY"]),
-                amplitudes=Columns(path, chosen).vectors("nmaDisplacements"),
+                amplitudes=Columns(path, chosen).vectors(NMA_DISPLACEMENTS),
                 cost=_numbers(chosen, ["cost"])[:, 0],
             )
         )

@@ -11,10 +11,10 @@ from continuousflex_deep import cli
 from continuousflex_deep.errors import DeepError, FormatError, InputError, MissingDependencyError
 from continuousflex_deep.io.modes import NormalModes, read_modes
 from continuousflex_deep.io.structures import PSEUDOATOM, Structure, read_structure
-from continuousflex_deep.nma.elnemo import ARPACK, DIAGRTB, PDBMAT, elnemo_modes, read_eigenfacs
+from continuousflex_deep.nma.elnemo import elnemo_modes, read_eigenfacs
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.programs import ELNEMO
+from continuousflex_deep.programs import ELNEMO, ELNEMO_ARPACK, ELNEMO_DIAGRTB, ELNEMO_PDBMAT
 from continuousflex_deep.tests.helpers import needs
 
 COORDS_A = [
@@ -81,7 +81,7 @@ def test_files_that_are_cut_off_are_explained(tmp_path: Path, text: str, message
 
 @pytest.mark.parametrize("block_size", [10, 0])
 def test_elnemos_modes_are_ours(shared_data: Path, tmp_path: Path, block_size: int) -> None:
-    for name in (PDBMAT, DIAGRTB if block_size else ARPACK):
+    for name in (ELNEMO_PDBMAT, ELNEMO_DIAGRTB if block_size else ELNEMO_ARPACK):
         needs.program(ELNEMO, name)
     structure = read_structure(shared_data / "gold10" / "AK.pdb")
     wanted = options(block_size=block_size, n_modes=12)
@@ -96,7 +96,7 @@ def test_elnemos_modes_are_ours(shared_data: Path, tmp_path: Path, block_size: i
 
 def test_blocks_end_with_chains(tmp_path: Path) -> None:
     """Two chains whose residue numbers go on across them: a block never has residues of both."""
-    for name in (PDBMAT, DIAGRTB):
+    for name in (ELNEMO_PDBMAT, ELNEMO_DIAGRTB):
         needs.program(ELNEMO, name)
     coords = [tuple(np.array(c) + shift) for shift in ((0, 0, 0), (0, 5, 1)) for c in COORDS_A]
     structure = two_residues(coords)
@@ -107,7 +107,7 @@ def test_blocks_end_with_chains(tmp_path: Path) -> None:
 
 
 def test_command_names_the_engine_and_keeps_its_log(shared_data: Path, tmp_path: Path) -> None:
-    for name in (PDBMAT, DIAGRTB):
+    for name in (ELNEMO_PDBMAT, ELNEMO_DIAGRTB):
         needs.program(ELNEMO, name)
     arguments = ["--structure", str(shared_data / "gold10" / "AK.pdb"), "--output", str(tmp_path / "m")]
     assert cli.main(["nma", *arguments, "--engine", "elnemo", "--n-modes", "9"]) == 0
@@ -116,7 +116,7 @@ def test_command_names_the_engine_and_keeps_its_log(shared_data: Path, tmp_path:
 
 
 def fake_home(folder: Path, diagrtb: str) -> str:
-    for name, script in ((PDBMAT, "echo 1 1 1.0 > pdbmat.sdijf"), (DIAGRTB, diagrtb)):
+    for name, script in ((ELNEMO_PDBMAT, "echo 1 1 1.0 > pdbmat.sdijf"), (ELNEMO_DIAGRTB, diagrtb)):
         (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
     return str(folder)
@@ -159,7 +159,7 @@ class TestFailures:
             elnemo_modes(structure, options(**{"n_modes": 8, "elnemo_home": home} | changes), tmp_path / "log")
 
     def test_more_than_arpack_was_compiled_for(self, tmp_path: Path) -> None:
-        for name in (PDBMAT, ARPACK):
+        for name in (ELNEMO_PDBMAT, ELNEMO_ARPACK):
             (tmp_path / name).symlink_to(sys.executable)
         wanted = options(block_size=0, n_modes=13, elnemo_home=str(tmp_path))
         with pytest.raises(InputError, match=r"at most 16666 atoms, 200 modes.*got 8 atoms and 13 modes"):

@@ -11,8 +11,8 @@ from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms, mean_error
-from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM, xmipp_pseudoatoms
-from continuousflex_deep.programs import XMIPP, run_program
+from continuousflex_deep.nma.pseudoatoms_xmipp import xmipp_pseudoatoms
+from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS, run_program
 from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.maps import blob, gaussians_map, overlap_with_map
 
@@ -46,7 +46,7 @@ def test_xmipps_map_of_our_file_is_ours(tmp_path: Path, box: int) -> None:
 @pytest.mark.parametrize("box", [40, 41])
 def test_xmipps_pseudoatoms_are_where_ours_are(tmp_path: Path, box: int) -> None:
     """A map without symmetry, off its centre: both give it back, with weights as different as its density is."""
-    needs.program(XMIPP, PROGRAM)
+    needs.program(XMIPP, XMIPP_PSEUDOATOMS)
     volume = np.roll(blob(box), (3, -2, 1), axis=(0, 1, 2))
     inside = volume > 0.2
     theirs = xmipp_pseudoatoms(volume, inside, 2.0, 3.0, 3.0, "", tmp_path / "log", threads=1)
@@ -68,13 +68,14 @@ def test_mean_error_is_xmipps(tmp_path: Path) -> None:
     write_volume(tmp_path / "map.mrc", volume, 2.0)
     write_volume(tmp_path / "mask.mrc", (volume > 0.2).astype(np.float32), 2.0)
     words = "-i map.mrc -o p --mask binary_file mask.mrc --sigma 3 --sampling_rate 2 --initialSeeds 40 --targetError 5"
-    said = re.findall(r"Error with \d+ pseudo-atoms (\S+)", run_xmipp(PROGRAM, tmp_path, *words.split(), "-v", "2"))
+    log = run_xmipp(XMIPP_PSEUDOATOMS, tmp_path, *words.split(), "-v", "2")
+    said = re.findall(r"Error with \d+ pseudo-atoms (\S+)", log)
     left = volume - read_spider_volume(tmp_path / "p_approximation.vol", 40)
     assert mean_error(volume[volume > 0.2], left[volume > 0.2]) == pytest.approx(float(said[-1]), rel=0.02)
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    needs.program(XMIPP, PROGRAM)
+    needs.program(XMIPP, XMIPP_PSEUDOATOMS)
     write_volume(tmp_path / "map.mrc", blob(), 2.0)
     arguments = ["pseudoatoms", "--map", str(tmp_path / "map.mrc"), "--output", str(tmp_path / "p.pdb")]
     assert cli.main([*arguments, "--engine", "xmipp", "--threads", "1"]) == 0
@@ -112,8 +113,8 @@ END
 
 
 def fake_home(folder: Path, script: str) -> str:
-    (folder / PROGRAM).write_text(script)
-    (folder / PROGRAM).chmod(0o755)
+    (folder / XMIPP_PSEUDOATOMS).write_text(script)
+    (folder / XMIPP_PSEUDOATOMS).chmod(0o755)
     return str(folder)
 
 

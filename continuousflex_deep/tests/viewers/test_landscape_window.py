@@ -17,13 +17,14 @@ import tkinter as tk
 from tkinter import colorchooser, filedialog, messagebox, ttk
 
 from continuousflex_deep.errors import DeepError, InputError
+from continuousflex_deep.io.file_names import GROUPS_JSON
 from continuousflex_deep.io.groups import NamedGroup, read_groups, write_groups
 from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, sample_of, write_trajectory
 from continuousflex_deep.tests.helpers.landscape_view_data import CENTRES, small_model, three_clouds
 from continuousflex_deep.tests.helpers.windows import Mouse, button, run_for, run_until, widgets
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_groups_panel import GroupActions
-from continuousflex_deep.viewers.landscape_window import GROUPS_FILE, LandscapeWindow
+from continuousflex_deep.viewers.landscape_window import LandscapeWindow
 
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
 
@@ -299,7 +300,7 @@ def test_groups_are_kept_and_found_again(
         assert [g.name for g in again.selection.groups] == ["closed", "open"]
         np.testing.assert_array_equal(again.selection.groups[0].mask, chosen)
         assert [layer.colour for layer in again.view.layers] == [g.colour for g in again.selection.groups]
-        assert set(read_groups(tmp_path / GROUPS_FILE)[0].ids) == set(data.table.ids[chosen])
+        assert set(read_groups(tmp_path / GROUPS_JSON)[0].ids) == set(data.table.ids[chosen])
     finally:
         again.close()
     assert not asked.told
@@ -309,7 +310,7 @@ def test_groups_are_kept_and_found_again(
 def test_groups_that_cannot_be_taken_are_not_written_over(
     data: LandscapeData, tmp_path: Path, asked: Asked, screen: None, content: str
 ) -> None:
-    file = tmp_path / GROUPS_FILE
+    file = tmp_path / GROUPS_JSON
     if content == "not JSON":
         file.write_text(content)
     else:
@@ -404,7 +405,7 @@ def test_two_windows_keep_the_groups_of_both(
     window: LandscapeWindow, other: LandscapeWindow, tmp_path: Path, asked: Asked
 ) -> None:
     def names() -> list[str]:
-        return [g.name for g in read_groups(tmp_path / GROUPS_FILE)]
+        return [g.name for g in read_groups(tmp_path / GROUPS_JSON)]
 
     add_by(window, "from a", "pc1 > 0")
     add_by(other, "from b", "pc1 < 0")
@@ -431,7 +432,7 @@ def test_two_windows_keep_the_groups_of_both(
     kept(other)
     window.groups._change("more of a", name="upper")
     kept(window)
-    assert {g.name: g.colour for g in read_groups(tmp_path / GROUPS_FILE)}["right"] == "#0a0b0c"
+    assert {g.name: g.colour for g in read_groups(tmp_path / GROUPS_JSON)}["right"] == "#0a0b0c"
     assert window.selection.group("right").colour == "#0a0b0c"
 
     # nothing is left to hand on once the other window has removed it
@@ -460,19 +461,19 @@ def test_a_window_that_was_slower_loses_nothing(
     window.groups.name.set("own")
     window.groups.add()
     run_until(window.root, lambda: window.groups._saver.was_refused and not window.groups._saver.is_busy)
-    assert [g.name for g in read_groups(tmp_path / GROUPS_FILE)] == ["of the other"]
+    assert [g.name for g in read_groups(tmp_path / GROUPS_JSON)] == ["of the other"]
     monkeypatch.setattr(window.groups, "_take_others", take)
     if closed:
         window.close()
-    run_until(other.root, lambda: len(read_groups(tmp_path / GROUPS_FILE)) == 2)
+    run_until(other.root, lambda: len(read_groups(tmp_path / GROUPS_JSON)) == 2)
     assert closed or {g.name for g in window.selection.groups} == {"own", "of the other"}
 
 
 def test_a_broken_file_is_put_aside(window: LandscapeWindow, tmp_path: Path, asked: Asked) -> None:
     add_by(window, "a", "pc1 < 0")
-    (tmp_path / GROUPS_FILE).write_text("{broken")
+    (tmp_path / GROUPS_JSON).write_text("{broken")
     add_by(window, "b", "pc1 > 0")
-    assert [g.name for g in read_groups(tmp_path / GROUPS_FILE)] == ["a", "b"]
+    assert [g.name for g in read_groups(tmp_path / GROUPS_JSON)] == ["a", "b"]
     assert "is kept as" in asked.told[0]
     assert (tmp_path / "groups_put_aside_1.json").read_text() == "{broken"
 
@@ -481,11 +482,11 @@ def test_what_is_shown_is_no_change_of_the_file(window: LandscapeWindow, tmp_pat
     window.condition.set("pc1 > 0")
     window.choose_by_condition()
     window.groups.add()
-    run_until(window.root, lambda: (tmp_path / GROUPS_FILE).is_file() and not window.groups._saver.is_busy)
-    (tmp_path / GROUPS_FILE).unlink()
+    run_until(window.root, lambda: (tmp_path / GROUPS_JSON).is_file() and not window.groups._saver.is_busy)
+    (tmp_path / GROUPS_JSON).unlink()
     click_in_list(window, "group 1", "shown")
     run_for(window.root, 0.6)
-    assert not (tmp_path / GROUPS_FILE).exists()
+    assert not (tmp_path / GROUPS_JSON).exists()
 
 
 def test_a_name_twice_is_explained(window: LandscapeWindow, asked: Asked) -> None:
