@@ -146,7 +146,7 @@ class TestFailures:
         ("structure", "changes", "message"),
         [
             (two_residues(COORDS_A[:2] + COORDS_A[4:6]), {"block_size": 1}, "must have 3 atoms or more, got one of 2"),
-            (two_residues(), {"block_size": 1, "n_modes": 13}, "2 blocks have only 12"),
+            (two_residues(), {"block_size": 1, "n_modes": 13}, "have only 12; request fewer modes"),
             (two_residues(name=PSEUDOATOM), {"block_size": 2}, "blocks of pseudoatoms are not|or more"),
             (two_residues(), {"cutoff_A": 2.0, "block_size": 1}, "falls into 2 parts"),
         ],
