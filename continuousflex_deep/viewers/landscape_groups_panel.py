@@ -88,7 +88,7 @@ class GroupsPanel:
         entry.bind("<Return>", lambda _event: self.add())
         rows: list[list[tuple[str, Callable[[], Any] | None]]] = [
             [("Add selected", self.add)],
-            [("Rename", self.rename), ("Choose", self.choose), ("Remove", self.remove)],
+            [("Rename", self.rename), ("Select", self.choose), ("Remove", self.remove)],
             [("Save as …", self._save_as), ("Open …", self._open), ("STAR files …", self._star)],
             [("Make sets", self.make_sets if self.actions.make_sets else None),
              ("Reconstruct", self.reconstruct if self.actions.reconstruct else None)],

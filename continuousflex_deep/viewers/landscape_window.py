@@ -23,8 +23,8 @@ from continuousflex_deep.viewers.modes_data import ModesData
 Tool = Literal["look", "lasso", "rectangle", "path"]
 _TOLD: dict[str, str] = {
     "look": "Point at a particle to see it. Drag to move (in 3D: to turn), wheel to enlarge.",
-    "lasso": "Draw around particles to choose them.",
-    "rectangle": "Drag over particles to choose them.",
+    "lasso": "Draw around particles to select them.",
+    "rectangle": "Drag over particles to select them.",
     "path": "Click to lead a path from place to place; the right button takes back the last one.",
 }
 _NONE = "(none)"
@@ -151,9 +151,9 @@ class LandscapeWindow:
         entry = ttk.Entry(frame, textvariable=self.condition, width=24)
         entry.pack(fill="x")
         entry.bind("<Return>", lambda _event: self.choose_by_condition())
-        ttk.Button(frame, text="Choose", command=self.choose_by_condition).pack(fill="x")
+        ttk.Button(frame, text="Select", command=self.choose_by_condition).pack(fill="x")
         ttk.Button(frame, text="Undo", command=self.undo).pack(fill="x", pady=(6, 0))
-        ttk.Button(frame, text="Choose none", command=self.choose_none).pack(fill="x")
+        ttk.Button(frame, text="Select none", command=self.choose_none).pack(fill="x")
 
     def _choice(self, frame: ttk.Frame, text: str, values: list[str], value: str) -> tk.StringVar:
         ttk.Label(frame, text=text).pack(anchor="w")

@@ -145,7 +145,7 @@ def test_lasso_chooses_and_adds(window: LandscapeWindow, mouse: Mouse, data: Lan
     assert window.groups.told.get().startswith(f"{window.selection.chosen.sum()} of 600")
     button(window.root, "Undo").invoke()
     assert np.mean(window.selection.chosen != first) < 0.01
-    button(window.root, "Choose none").invoke()
+    button(window.root, "Select none").invoke()
     assert not window.selection.chosen.any()
 
 
@@ -347,7 +347,7 @@ def test_groups_are_hidden_chosen_and_removed(window: LandscapeWindow, data: Lan
     assert len(window.view.layers) == 1
     click_in_list(window, "right", "name")
     assert window.groups.picked() == "right"
-    button(window.groups.frame, "Choose").invoke()
+    button(window.groups.frame, "Select").invoke()
     np.testing.assert_array_equal(window.selection.chosen, data.column("pc1") > 80)
     button(window.root, "Remove").invoke()
     assert [g.name for g in window.selection.groups] == ["left"]
@@ -496,7 +496,7 @@ def test_a_name_twice_is_explained(window: LandscapeWindow, asked: Asked) -> Non
         window.groups.name.set("open")
         button(window.root, "Add selected").invoke()
     assert "already" in asked.told[0]
-    button(window.root, "Choose none").invoke()
+    button(window.root, "Select none").invoke()
     window.groups.name.set("other")
     button(window.root, "Add selected").invoke()
     assert "no particle is selected" in asked.told[1]
