@@ -12,6 +12,28 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 # rendering by the CPU, which is all that test machines have; a browser run by root has no sandbox
 _ARGUMENTS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-dev-shm-usage"]
 WAIT_MS = 180_000  # for a page of a million particles on a busy machine
+# selects and shows nothing but what the page had at first
+_START_OVER = """async () => {
+    for (const control of document.querySelectorAll("#landscape-section .controls :is(input, select)")) {
+        const at_first = window.atFirst.controls.get(control);
+        if (control.type === "checkbox") control.checked = at_first;
+        else control.value = at_first;
+    }
+    const { groups, landscape, panel } = report;
+    groups.all.splice(0, Infinity, ...window.atFirst.groups.map((group) => ({ ...group })));
+    groups.list();
+    await landscape.draw(true);
+    if (panel) {
+        panel.viewer.showRest(true);
+        await panel.showRest();
+    }
+    scrollTo(0, 0);
+}"""
+_AT_FIRST = """() => {
+    const controls = document.querySelectorAll("#landscape-section .controls :is(input, select)");
+    const values = [...controls].map((c) => [c, c.type === "checkbox" ? c.checked : c.value]);
+    window.atFirst = { controls: new Map(values), groups: report.groups.all.map((group) => ({ ...group })) };
+}"""
 
 
 def chromium() -> str | None:
@@ -40,6 +62,14 @@ class OpenReport:
     def load(self, path: Path) -> None:
         self.page.goto(path.absolute().as_uri())
         self.page.wait_for_selector("body[data-state]", timeout=WAIT_MS)
+
+    def remember(self) -> None:
+        """Note what is shown and selected, so that others can start over from it."""
+        self.value(_AT_FIRST)
+
+    def start_over(self) -> None:
+        """Go back to what was noted: a loaded page serves several tests."""
+        self.value(_START_OVER)
 
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))

@@ -80,19 +80,35 @@ def plot_alone(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory)
     return write(path, landscape=inputs["landscape"], group=inputs["group"])
 
 
-@pytest.fixture
-def opened(browser: Any, plot_alone: Path) -> Iterator[OpenReport]:
+@pytest.fixture(scope="module")
+def opened_once(browser: Any, plot_alone: Path) -> Iterator[OpenReport]:
     with open_report(browser, plot_alone) as page:
+        page.remember()
         yield page
-        require_quiet(page)
 
 
 @pytest.fixture
-def moving(browser: Any, whole: Path) -> Iterator[OpenReport]:
-    """The whole report."""
+def opened(opened_once: OpenReport) -> Iterator[OpenReport]:
+    """The landscape alone, as it is when it was just opened."""
+    opened_once.start_over()
+    yield opened_once
+    require_quiet(opened_once)
+
+
+@pytest.fixture(scope="module")
+def moving_once(browser: Any, whole: Path) -> Iterator[OpenReport]:
     with open_report(browser, whole) as page:
+        page.wait(STILL)
+        page.remember()
         yield page
-        require_quiet(page)
+
+
+@pytest.fixture
+def moving(moving_once: OpenReport) -> Iterator[OpenReport]:
+    """The whole report, as it is when it was just opened."""
+    moving_once.start_over()
+    yield moving_once
+    require_quiet(moving_once)
 
 
 def require_quiet(page: OpenReport) -> None:
