@@ -19,7 +19,7 @@ test: $(STAMP)
 	$(RUN) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --max-worker-restart 0
 
 demo: $(STAMP)
-	$(RUN) OMP_NUM_THREADS=$(CORES) $(VENV)/bin/python -m continuousflex_deep.demo
+	$(RUN) $(VENV)/bin/python -m continuousflex_deep.demo
 
 lint: $(STAMP)
 	$(RUN) $(VENV)/bin/python -m ruff check .
