@@ -1,7 +1,8 @@
-"""Tables in the article's layout (Hamitouche & Jonić 2022): distances as Tables 1 and 3, RMSD as Tables 2 and 4.
+"""Tables in the layout of the article (Hamitouche & Jonić 2022): distances as Tables 1 and 3, RMSD as Tables 2 and 4.
 
-The article's Tables 3 and 4 are Tables 1 and 2 for another set of images: here each compared file has its own row.
-Means and standard deviations are those of absolute errors. Where particles are lost, a second row tells the others.
+The article's Tables 3 and 4 are Tables 1 and 2 for another set of images; here each compared file has its own row.
+Means and standard deviations are those of absolute errors. If particles are misaligned, a second row is about the
+others.
 """
 
 import csv
@@ -15,7 +16,7 @@ from continuousflex_deep.io.error_table import AMPLITUDES, amplitude_kind, error
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.tables import format_rows
 
-_NOTE_LETTERS = 100  # of a line
+_NOTE_LETTERS = 100  # per line
 Cell = str | int | float | None
 _DISTANCES = ("angle_deg", "shift_x_A", "shift_y_A")
 _RMSD = ("rmsd_amplitude_A", "rmsd_angle_A", "rmsd_shift_A")
@@ -24,8 +25,7 @@ _WITHOUT_SD = AMPLITUDES  # the article gives no standard deviation of the mean 
 
 @dataclass(frozen=True)
 class Table:
-    """A named table: what it shows, the names of its columns, and rows of as many cells, None where not known; and what
-    is to be known of it."""
+    """A table with a name, a title, column heads, rows with a cell for each head (None where unknown), and a note."""
 
     name: str
     title: str
@@ -34,18 +34,18 @@ class Table:
     note: str = ""
 
     def text(self) -> str:
-        """Title and table as plain text, three digits a number."""
-        told = f"{self.title}\n\n{format_rows(self.head, [[_shown(c) for c in row] for row in self.rows])}"
-        return told + (f"\n\n{textwrap.fill(self.note, _NOTE_LETTERS)}" if self.note else "")
+        """Title, table and note as plain text, with three significant digits."""
+        text = f"{self.title}\n\n{format_rows(self.head, [[_shown(c) for c in row] for row in self.rows])}"
+        return text + (f"\n\n{textwrap.fill(self.note, _NOTE_LETTERS)}" if self.note else "")
 
     def markdown(self) -> str:
-        """Title and table in Markdown, three digits a number."""
+        """Title, table and note in Markdown, with three significant digits."""
         rows = [self.head, ["---"] * len(self.head), *([_shown(c) for c in row] for row in self.rows)]
-        told = "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(row)} |" for row in rows)])
-        return told + (f"\n\n{self.note}" if self.note else "")
+        text = "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(row)} |" for row in rows)])
+        return text + (f"\n\n{self.note}" if self.note else "")
 
     def write_csv(self, path: Path) -> None:
-        """The table as CSV, six digits a number, empty cells where nothing is known."""
+        """The table as CSV, with six significant digits and empty cells for unknown values."""
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
             writer.writerow(self.head)
@@ -53,18 +53,18 @@ class Table:
 
 
 def article_tables(evaluations: Mapping[str, Evaluation], bound: Mapping[str, float] | None = None) -> list[Table]:
-    """Distances and RMSD of named comparisons, such as 'network vs. truth'; with the bound's expected errors, by name.
+    """Distances and RMSD of comparisons by name, such as 'network vs. truth', and the errors expected at the bound.
 
-    A table of which no comparison knows anything is left out.
+    A table without any value is omitted.
     """
     modes = sorted({m for e in evaluations.values() for m in e.mode_ids})
     distances = (AMPLITUDES, *(amplitude_kind(mode) for mode in modes), *_DISTANCES)
     tables = [
         _table(
-            "distances", "Distance between parameters (as the article's Tables 1 and 3)", evaluations, distances, bound
+            "distances", "Distance between parameters (as Tables 1 and 3 of the article)", evaluations, distances, bound
         ),
         _table(
-            "rmsd", "RMSD of the atoms by one type of parameter (as the article's Tables 2 and 4)", evaluations, _RMSD
+            "rmsd", "RMSD of the atoms by one type of parameter (as Tables 2 and 4 of the article)", evaluations, _RMSD
         ),
     ]
     return [table for table in tables if table.rows]
@@ -112,7 +112,7 @@ def _shown(cell: Cell) -> str:
 
 
 def write_tables(folder: Path, tables: Sequence[Table]) -> None:
-    """tables.txt and tables.md with all tables, and each as NAME.csv."""
+    """Write all tables to tables.txt and tables.md, and each to NAME.csv."""
     for suffix, texts in (("txt", [t.text() for t in tables]), ("md", [t.markdown() for t in tables])):
         with atomic_path(folder / f"tables.{suffix}") as temporary:
             temporary.write_text("\n\n".join(texts) + "\n", encoding="utf-8")

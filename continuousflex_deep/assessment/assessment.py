@@ -1,4 +1,4 @@
-"""All comparisons of one assessment: results with the truth and with each other, groups with their centroids."""
+"""The comparisons of an assessment: results with the truth and with each other, groups' maps with their centroids."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,19 +16,20 @@ from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, MASKED, THRESHOL
 from continuousflex_deep.io.names import distinct
 
 TRUTH, VERSUS = "truth", " vs. "
-GROUP_FILES = (FSC_CSV, "centroid.pdb", "centroid.mrc")  # in a folder of each group
+GROUP_FILES = (FSC_CSV, "centroid.pdb", "centroid.mrc")  # in the folder of each group
 _NOTE = (
-    f"{ALLOWED.capitalize()}: √(2F/(1 + F)) of the half maps' F, an estimate, not a bound. Poses and amplitudes were "
-    "found with this very structure, which raises F and the FSC with the centroid alike; both are independent of it "
-    "only beyond --finest-resolution-A of the alignment, and of very noisy images the estimated centroid may agree "
-    "better than the true one. Not told at 0.143, where it follows chance."
+    f"{ALLOWED.capitalize()}: √(2F/(1 + F)), where F is the FSC of the half maps; an estimate, not a bound. Poses and "
+    "amplitudes were estimated with this very structure, which raises both F and the FSC with the centroid. Both are "
+    "independent of the structure only beyond --finest-resolution-A of the alignment. With very noisy images the "
+    "estimated centroid can agree better than the true one. Not reported at 0.143, where F is dominated by chance."
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Assessment:
-    """Results against the truth by name, which is never "truth"; results against each other by 'second vs. first';
-    expected errors at the Cramér-Rao bound; and groups' maps."""
+    """results: comparisons with the truth, by the name of the result, which is never "truth". between: comparisons of
+    results with each other, by 'second vs. first'. bound: errors expected at the Cramér-Rao bound. groups: their
+    maps."""
 
     results: dict[str, Evaluation]
     between: dict[str, Evaluation]
@@ -36,23 +37,23 @@ class Assessment:
     groups: "Sequence[GroupAgreement]" = field(default=())
 
     def comparisons(self) -> dict[str, Evaluation]:
-        """All comparisons by what they compare; names that two of them would have are numbered."""
+        """All comparisons by what they compare; equal names are numbered."""
         found = [(f"{name}{VERSUS}{TRUTH}", one) for name, one in self.results.items()] + [*self.between.items()]
         return dict(zip(distinct(name for name, _ in found), (one for _, one in found), strict=True))
 
     def tables(self) -> list[Table]:
-        """The article's tables, and those of the groups."""
+        """The tables of the article, and those of the groups."""
         return article_tables(self.comparisons(), self.bound) + (group_tables(self.groups) if self.groups else [])
 
     def files(self) -> list[str]:
-        """What write_assessment writes into its folder."""
+        """The files that write_assessment writes."""
         files = [TABLES_TXT, "tables.md", *(f"{table.name}.csv" for table in self.tables())]
         files += [ERRORS_FILE, "errors.png"] if self.comparisons() else []
         files += ["fsc.png"] if self.groups else []
         return files + [f"{g.group.name}/{name}" for g in self.groups for name in GROUP_FILES]
 
     def facts(self) -> dict[str, Any]:
-        """All figures, for the record: comparisons together, and apart by what they are with; and the tables."""
+        """All numbers for the record: comparisons, all together and by what they are with, and the tables."""
         named = {"comparisons": self.comparisons(), "results": self.results, "between": self.between}
         facts: dict[str, Any] = {key: {n: one.as_dict() for n, one in found.items()} for key, found in named.items()}
         facts |= {"bound": self.bound, "tables": [dataclasses.asdict(table) for table in self.tables()]}
@@ -60,8 +61,8 @@ class Assessment:
 
 
 def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
-    """For FSC 0.5 and 0.143: of each group the particles, their spread about its centroid, and the resolution in Å with
-    each conformation that its map is compared with."""
+    """A table for each FSC threshold: the particles of each group, their spread about its centroid, and the resolution
+    in Å at which its map agrees with each conformation."""
     tables = []
     for threshold in (f"{value:g}" for value in sorted(THRESHOLDS, reverse=True)):
         known = (name for g in groups for name, found in g.resolutions_A().items() if threshold in found)
@@ -78,7 +79,7 @@ def group_tables(groups: "Sequence[GroupAgreement]") -> list[Table]:
 
 
 def write_assessment(folder: Path, assessment: Assessment) -> None:
-    """Tables, errors of every particle, curves and pictures."""
+    """Write tables, errors of every particle, curves and figures into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     write_tables(folder, assessment.tables())
     comparisons = assessment.comparisons()
@@ -87,7 +88,7 @@ def write_assessment(folder: Path, assessment: Assessment) -> None:
         errors = {name: one.errors for name, one in comparisons.items()}
         save_errors(folder / "errors.png", errors)
     if assessment.groups:
-        from continuousflex_deep.assessment.centroids import write_centroids  # torch, as above
+        from continuousflex_deep.assessment.centroids import write_centroids  # imports torch
 
         write_centroids(folder, assessment.groups)
         curves = {g.group.name: {n: (g.frequency, c) for n, c in g.curves.items()} for g in assessment.groups}

@@ -1,19 +1,19 @@
-"""Maps of groups against the maps of their centroids, as the article assesses reconstructions (Hamitouche & Jonić 2022,
-Figure 7 and Supplementary Figure 3).
+"""Maps of groups compared with the maps of their centroids, as the article assesses reconstructions (Hamitouche &
+Jonić 2022, Figure 7 and Supplementary Figure 3).
 
-The centroid of a group is the structure in the mean amplitudes of its particles along all modes that they have, by
-those that were estimated and, where the truth is known, by the true ones along the truth's modes. The map that is
-compared is the mean of the half maps, neither filtered nor masked.
+The centroid of a group is the structure with the mean amplitudes of its particles: the estimated amplitudes along all
+modes that the particles have and, where the truth is known, the true amplitudes along the truth's modes. The map that
+is compared is the mean of the half maps, neither filtered nor masked.
 
-What an FSC with the centroid means is told by three others: with the structure at rest and with the centroid of the
-group that is farthest in conformation, which should be lower, and what the noise would leave of the FSC with a perfect
-reference, √(2F/(1 + F)) of the half maps' F (Rosenthal & Henderson 2003). Below it are the spread of conformations in
-the group and errors of the poses.
+Three other curves put the FSC with the centroid into perspective. Those with the structure at rest and with the
+centroid of the group that is farthest in conformation should be lower. The third, √(2F/(1 + F)), where F is the FSC of
+the half maps (Rosenthal & Henderson 2003), estimates what the noise leaves of the FSC with a perfect reference; what
+the FSC with the centroid lacks from it is due to the spread of conformations in the group and to errors of the poses.
 
-That last one is an estimate, not a bound. Poses and amplitudes were found with this very structure, which raises the
-half maps' F and the FSC with the centroid alike: both are independent of it only beyond --finest-resolution-A of the
-alignment, and in very noisy images the estimated centroid may agree better than the true one. Towards 0.143 it follows
-chance in F, so that it is told at 0.5 only.
+This third curve is an estimate, not a bound. Poses and amplitudes were estimated with this very structure, which raises
+both F and the FSC with the centroid. Both are independent of the structure only beyond --finest-resolution-A of the
+alignment, and with very noisy images the estimated centroid can agree better than the true one. Towards 0.143 chance
+dominates F, so that the curve is reported at 0.5 only.
 """
 
 from collections.abc import Iterable, Sequence
@@ -53,8 +53,8 @@ from continuousflex_deep.symmetry import point_group
 
 @dataclass(frozen=True, eq=False)
 class Centroid:
-    """Mean amplitudes (M,) of a group in Å along mode_ids, the structure in that conformation, and how far the
-    particles' ones are from it (root mean square of their RMSD, in Å)."""
+    """Mean amplitudes (M,) of a group in Å along mode_ids, the structure in this conformation, and the spread of the
+    particles' conformations about it (root mean square of their RMSD, in Å)."""
 
     mode_ids: tuple[int, ...]
     amplitudes: Floats
@@ -66,8 +66,8 @@ class Centroid:
 class GroupAgreement:
     """FSC curves (d//2 + 1,) of a group's map over frequencies in 1/Å, by the conformation that it is compared with.
 
-    models: these conformations by name, CENTROID among them, with rmsd_A from the latter; other: the group whose
-    centroid OTHER is, empty where there is none. centroid_map (d, d, d) is that of CENTROID.
+    models: these conformations by name; rmsd_A: their RMSD from CENTROID. other: the group to which the centroid OTHER
+    belongs, empty where there is none. centroid_map (d, d, d): the map of CENTROID.
     """
 
     group: GroupMap
@@ -80,8 +80,8 @@ class GroupAgreement:
     centroid_map: Map
 
     def resolutions_A(self) -> dict[str, dict[str, float | None]]:
-        """Resolution in Å by curve and threshold; None where a curve is below it from the start. What noise allows has
-        no resolution at thresholds where it follows chance."""
+        """Resolution in Å by curve and threshold; None where a curve is below the threshold everywhere. ALLOWED has no
+        resolution at thresholds where chance dominates it."""
         found = {
             name: {
                 f"{t:g}": resolution_A(self.frequency, curve, t)
@@ -93,7 +93,7 @@ class GroupAgreement:
         return finite_resolutions(found)
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures as numbers that JSON can hold."""
+        """All results as numbers and texts for JSON."""
         means = {name: self.models[name] for name in (CENTROID, TRUE_CENTROID) if name in self.models}
         return {
             "group": self.group.name,
@@ -111,9 +111,9 @@ class GroupAgreement:
 
 
 def centroid_of(particles: Particles, structure: Structure, modes: NormalModes, what: str) -> Centroid:
-    """The mean conformation of particles along all modes that they have, of those that are given.
+    """The mean conformation of particles along all modes that they have; `modes` must contain these.
 
-    Raises InputError, naming `what`, for particles without amplitudes, and for modes that are not given.
+    Raises InputError, naming `what`, for particles without amplitudes, and for missing modes.
     """
     amplitudes = particles.require_amplitudes(what)
     own, mean = modes.select(particles.mode_ids), amplitudes.mean(axis=0)
@@ -123,7 +123,7 @@ def centroid_of(particles: Particles, structure: Structure, modes: NormalModes, 
 
 
 def modes_needed(groups: Iterable[GroupMap], truth: Particles | None = None) -> tuple[int, ...]:
-    """All modes along which the groups' particles, and the truth's, have amplitudes."""
+    """All modes along which the particles of the groups or of the truth have amplitudes."""
     known = [group.particles for group in groups] + ([] if truth is None else [truth])
     return tuple(sorted({mode for particles in known for mode in particles.mode_ids}))
 
@@ -131,7 +131,7 @@ def modes_needed(groups: Iterable[GroupMap], truth: Particles | None = None) -> 
 def centroid_map(
     structure: Structure, box_px: int, voxel_A: float, b_factor_A2: float = 0.0, symmetry: str = "c1"
 ) -> Map:
-    """Map (d, d, d) of a structure at a reconstruction's sampling, averaged over the symmetry imposed there."""
+    """Map (d, d, d) of a structure at the sampling of a reconstruction, averaged over the symmetry imposed on that."""
     centred = structure.centred().coords_A
     turned = [structure.replace_coords(centred @ operation.T) for operation in point_group(symmetry)]
     maps = [structure_to_map(one, box_px, voxel_A, b_factor_A2=b_factor_A2) for one in turned]
@@ -145,11 +145,11 @@ def assess_groups(
     truth: Particles | None = None,
     b_factor_A2: float = 0.0,
 ) -> list[GroupAgreement]:
-    """Each group's map against its centroids and the controls; see the module's description.
+    """Compare each group's map with its centroids and the controls; see the module's description.
 
-    modes: those of the groups and of the truth (modes_needed). truth: may hold more particles and more modes than the
-    groups. Raises InputError for particles or modes of a group that it lacks, for modes that are not given, and where
-    the structure does not fit into a map.
+    modes: those of the groups and of the truth (modes_needed). truth: may contain more particles and modes than the
+    groups. Raises InputError for particles or modes of a group that the truth lacks, for missing modes, and where the
+    structure does not fit into a map.
     """
     rest = Centroid((), np.zeros(0), structure, 0.0)
     estimated = [centroid_of(g.particles, structure, modes, f"the centroid of '{g.folder}'") for g in groups]
@@ -177,15 +177,15 @@ def _true_centroid(group: GroupMap, truth: Particles, structure: Structure, mode
     unknown = sorted(set(group.particles.mode_ids) - set(truth.mode_ids))
     if truth.amplitudes is not None and unknown:
         raise InputError(
-            f"the true centroid of '{group.folder}': its particles have amplitudes of modes "
-            f"{list(group.particles.mode_ids)}, the truth has none of {unknown}, only of {list(truth.mode_ids)}; give "
-            "a truth that knows all of them, or leave --truth out"
+            f"the true centroid of '{group.folder}': its particles have amplitudes along modes "
+            f"{list(group.particles.mode_ids)}, but the truth has modes {list(truth.mode_ids)}, without {unknown}; "
+            "give a truth with all of them, or omit --truth"
         )
     return centroid_of(truth.select(truth.rows_of(group.particles.ids)), structure, modes, "the truth's centroid")
 
 
 def _apart_A(first: Centroid, second: Centroid) -> float:
-    """RMSD of two conformations, which may be along different modes."""
+    """RMSD between two conformations, which may be along different modes."""
     moved = second.structure.coords_A - first.structure.coords_A
     return float(np.sqrt((moved**2).sum(axis=1).mean()))
 
@@ -204,22 +204,22 @@ def _compared(group: GroupMap, models: dict[str, Centroid], other: str, b_factor
 
 
 def allowed_by_noise(half_map_fsc: Floats) -> Floats:
-    """An estimate (d//2 + 1,) of the FSC of the mean of two half maps with a perfect reference, from theirs with each
-    other, smoothed over neighbouring shells: √(2F/(1 + F)) (Rosenthal & Henderson 2003)."""
-    # negative F is chance, as is as much of the positive: a cut after the first of them would lose signal beyond it
+    """An estimate (d//2 + 1,) of the FSC of the mean of two half maps with a perfect reference, from the FSC F of the
+    half maps, smoothed over neighbouring shells: √(2F/(1 + F)) (Rosenthal & Henderson 2003)."""
+    # negative values of F are chance; ending the curve at the first of them would lose signal beyond it
     smooth = np.clip(_smoothed(half_map_fsc), 0, 1)
     return np.sqrt(2 * smooth / (1 + smooth))
 
 
 def _smoothed(curve: Floats) -> Floats:
-    """Each shell (shells,) with a quarter of both neighbours; the origin, which holds the map's mean, is left alone."""
+    """Each shell (shells,) averaged with its neighbours, which have weight 1/4, except the origin, the map's mean."""
     padded = np.pad(curve[1:], 1, mode="edge")
     return np.concatenate([curve[:1], np.convolve(padded, [0.25, 0.5, 0.25], mode="valid")])
 
 
 def write_centroids(folder: Path, agreements: Sequence[GroupAgreement]) -> None:
-    """In a folder of each group's name fsc.csv, and centroid.pdb and .mrc: its centroid, placed as viewers show the
-    group's map, and the map of it."""
+    """Write fsc.csv, centroid.pdb and centroid.mrc into a folder for each group: the curves, the centroid, positioned
+    as viewers show the group's map, and the map of the centroid."""
     for agreement in agreements:
         place, voxel_A = folder / agreement.group.name, agreement.voxel_A
         place.mkdir(exist_ok=True)

@@ -1,11 +1,11 @@
-"""How far poses and amplitudes are from the truth, or results from each other, as in Tables 1 to 4 of Hamitouche &
-Jonić 2022 (DeepHEMNMA).
+"""Errors of poses and amplitudes against the truth, or differences between results, as in Tables 1 to 4 of Hamitouche
+& Jonić 2022 (DeepHEMNMA).
 
 Amplitudes and shifts: mean absolute error. Orientation: mean angle between the three rotated coordinate axes. RMSD:
-between the atoms displaced with the estimated and with the true parameters, one type of parameter at a time, then
-averaged over particles; displaced structures are re-centred, as they are everywhere (docs/conventions.md). Beside the
-figures over all particles stand those over the particles that are not lost, since one failed search among hundreds can
-carry a mean. Of a symmetric particle the nearest of the orientations that look the same is compared with.
+between the atoms displaced by the estimated and by the true parameters, one type of parameter at a time, averaged over
+particles; displaced structures are re-centred as everywhere (docs/conventions.md). Results are given over all particles
+and over those that are not misaligned, since one failed search among hundreds can dominate a mean. A symmetric particle
+is compared with the nearest of its equivalent orientations.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ from continuousflex_deep.symmetry import nearest_mates, point_group
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean, standard deviation (population) and median of one kind of error; None where there is no particle."""
+    """Mean, standard deviation (of the population) and median of one kind of error; None without particles."""
 
     mean: float | None
     sd: float | None
@@ -36,7 +36,7 @@ class Summary:
 
     @classmethod
     def of(cls, errors: Floats) -> "Summary":
-        """The figures of errors (n,)."""
+        """The summary of errors (n,)."""
         if len(errors) == 0:
             return cls(None, None, None)
         return cls(float(errors.mean()), float(errors.std()), float(np.median(errors)))
@@ -44,14 +44,14 @@ class Summary:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Errors of n particles; n_lost of them are farther than lost_deg from their true orientation.
+    """Errors of n particles, of which n_lost are misaligned: more than lost_deg from their true orientation.
 
-    errors: particle by particle (n,), by name: amplitude (mean over the modes) and amplitude_7, … in Å along unit
-    modes; angle_deg; shift_A (mean over x and y), shift_x_A, shift_y_A; rmsd_amplitude_A, rmsd_angle_A, rmsd_shift_A.
-    overall and found: their Summary over all particles and over those not lost. Parameter types that the particles or
-    the truth lack are absent. spread: ratio of the actual error to the reported standard deviation over the particles
-    not lost, 1 where error bars are right: amplitude_7, … and shift as root mean square of error/deviation, angle_rms
-    as root mean square rotation error over root mean square deviation.
+    errors: of each particle (n,), by kind: amplitude (mean over the modes) and amplitude_7, … in Å along unit modes;
+    angle_deg; shift_A (mean over x and y), shift_x_A, shift_y_A; rmsd_amplitude_A, rmsd_angle_A, rmsd_shift_A. Types of
+    parameters that the particles or the truth lack are absent. overall and found: summaries of the errors over all
+    particles and over those that are not misaligned. spread: ratio of the error to the reported standard deviation over
+    the particles that are not misaligned, 1 for correct error bars: amplitude_7, … and shift as the root mean square of
+    error/deviation, angle_rms as root mean square rotation error over root mean square deviation.
     """
 
     ids: Integers
@@ -68,21 +68,21 @@ class Evaluation:
 
     @property
     def n_lost(self) -> int:
-        """Number of particles far from their true orientation."""
+        """Number of misaligned particles."""
         return int(self.lost.sum())
 
     @property
     def overall(self) -> dict[str, Summary]:
-        """Figures over all particles."""
+        """Summaries over all particles, by kind of error."""
         return {name: Summary.of(values) for name, values in self.errors.items()}
 
     @property
     def found(self) -> dict[str, Summary]:
-        """Figures over the particles that are not lost."""
+        """Summaries over the particles that are not misaligned, by kind of error."""
         return {name: Summary.of(values[~self.lost]) for name, values in self.errors.items()}
 
     def as_dict(self) -> dict[str, Any]:
-        """All figures as numbers that JSON can hold."""
+        """All results as numbers for JSON."""
         return {
             "particles": self.n,
             "lost": self.n_lost,
@@ -105,14 +105,14 @@ def evaluate(
 ) -> Evaluation:
     """Errors of `particles` against `truth`, matched by id, for the given modes.
 
-    truth may hold more particles and more modes. symmetry: the structure's point group; particles that are bent have
-    none. Raises InputError for ids that the truth lacks, modes that one of the two lacks, modes of another structure,
-    symmetry of bent particles, and when the two have no type of parameter in common.
+    truth: may contain more particles and modes. symmetry: the point group of the structure, for rigid particles only.
+    Raises InputError for ids that the truth lacks, for modes that one of the two lacks, for modes of another structure,
+    for symmetry of particles with amplitudes, and where the two have no type of parameter in common.
     """
     require_same_atoms(modes, len(structure))
     true = truth.select(truth.rows_of(particles.ids))
     if len(group := point_group(symmetry)) > 1:
-        true = _turned_alike(true, particles, group)
+        true = _nearest_equivalents(true, particles, group)
     errors: dict[str, Floats] = {}
     if particles.amplitudes is not None and true.amplitudes is not None:
         errors |= _amplitude_errors(particles, true, structure, modes)
@@ -123,7 +123,7 @@ def evaluate(
     if not errors or len(particles) == 0:
         raise InputError(
             "nothing to compare: particles and truth share neither amplitudes nor angles nor shifts; "
-            "give the file that align or infer wrote, and the truth that simulate wrote"
+            "give the output of align or infer, and the truth from simulate"
         )
     lost = errors["angle_deg"] > lost_deg if "angle_deg" in errors else np.zeros(len(particles), dtype=bool)
     return Evaluation(
@@ -136,13 +136,13 @@ def evaluate(
     )
 
 
-def _turned_alike(true: Particles, particles: Particles, group: Floats) -> Particles:
-    """The truth in those of its orientations, which all look the same, that are nearest to the particles'."""
-    for bent in (true, particles):
-        if bent.amplitudes is not None and bent.amplitudes.any():
+def _nearest_equivalents(true: Particles, particles: Particles, group: Floats) -> Particles:
+    """The truth in the equivalent orientations, by the group's rotations (g, 3, 3), nearest to those of `particles`."""
+    for flexible in (true, particles):
+        if flexible.amplitudes is not None and flexible.amplitudes.any():
             raise InputError(
                 "--symmetry is for rigid particles, and these have amplitudes: motions along modes break the symmetry, "
-                "and orientations that look the same in the structure differ then; leave it out"
+                "so that orientations are no longer equivalent; omit --symmetry"
             )
     if particles.euler_deg is None or true.euler_deg is None:
         return true
@@ -151,7 +151,7 @@ def _turned_alike(true: Particles, particles: Particles, group: Floats) -> Parti
 
 
 def comparable(first: Particles, second: Particles) -> bool:
-    """Whether two results share particles, and a type of parameter."""
+    """Whether two results have particles and a type of parameter in common."""
     kinds = ("amplitudes", "euler_deg", "shift_A")
     shared = any(getattr(first, kind) is not None and getattr(second, kind) is not None for kind in kinds)
     return shared and bool(np.isin(first.ids, second.ids).any())
@@ -165,25 +165,25 @@ def evaluate_between(
     lost_deg: float = 5.0,
     symmetry: str = "c1",
 ) -> Evaluation:
-    """Differences of two results over the particles that both have, in `second`'s order, without error bars, which are
-    not about them.
+    """Differences between two results over the particles that both have, in the order of `second`. Error bars are not
+    compared with them.
 
-    Raises InputError where they share no particle or no type of parameter, and as `evaluate` does.
+    Raises InputError where the results have no particle or no type of parameter in common, and as `evaluate` does.
     """
     both = np.isin(second.ids, first.ids)
     if not both.any():
-        raise InputError("no particle is in both results, so that they cannot be compared")
+        raise InputError("the results have no particle in common; give results of the same particles")
     bare = second.select(both).replace(amplitudes_sd=None, angle_sd_deg=None, shift_sd_A=None)
     return evaluate(bare, first, structure, modes, lost_deg, symmetry)
 
 
 def mode_columns(particles: Particles, values: Floats, mode_ids: tuple[int, ...], what: str) -> Floats:
-    """Columns of values (n, modes) that belong to mode_ids. Raises InputError, naming `what`, where there are none."""
+    """The columns of values (n, modes) for mode_ids. Raises InputError, naming `what`, where one is missing."""
     missing = [m for m in mode_ids if m not in particles.mode_ids]
     if missing:
         raise InputError(
-            f"{what}: no amplitudes of modes {missing}, it has modes {list(particles.mode_ids)}; "
-            "name those that were estimated with --mode-list"
+            f"{what} has amplitudes along modes {list(particles.mode_ids)}, but not {missing}; select modes that it "
+            "has by --mode-list"
         )
     return values[:, [particles.mode_ids.index(m) for m in mode_ids]]
 
@@ -220,7 +220,7 @@ def _shift_errors(difference_A: Floats) -> dict[str, Floats]:
 
 
 def _spread(found: Particles, true: Particles, mode_ids: tuple[int, ...]) -> dict[str, float]:
-    """Errors over reported deviations, for what both sides have; particles without a positive one are left out."""
+    """Errors over reported deviations, for the parameters that both have, over particles with positive deviations."""
     spread: dict[str, float] = {}
     if found.amplitudes is not None and found.amplitudes_sd is not None and true.amplitudes is not None:
         q, true_q = _both_amplitudes(found, true, mode_ids)
@@ -246,15 +246,15 @@ def _ratio(name: str, error: Floats, deviation: Floats) -> dict[str, float]:
 def format_comparison(
     evaluations: dict[str, Evaluation], found_only: bool = False, bound: dict[str, float] | None = None
 ) -> str:
-    """The article's Tables 1 and 2 as text, one line per named evaluation: mean ± standard deviation.
+    """Tables 1 and 2 of the article as text, one line per evaluation, by name: mean ± standard deviation.
 
-    found_only: over the particles that are not lost, rather than all. bound: a last line of expected errors by name.
+    found_only: without misaligned particles. bound: errors expected at the Cramér-Rao bound, for a last line.
     """
     modes = sorted({m for e in evaluations.values() for m in e.mode_ids})
     others = [kind for kind in LABELS if kind not in (AMPLITUDES, "shift_A")]
     order = [AMPLITUDES, *(amplitude_kind(mode) for mode in modes), *others]
     present = [kind for kind in order if any(kind in e.errors for e in evaluations.values())]
-    head = ["", "particles", "lost", *(error_label(kind) for kind in present)]
+    head = ["", "particles", "misaligned", *(error_label(kind) for kind in present)]
     rows = []
     for name, evaluation in evaluations.items():
         summaries = evaluation.found if found_only else evaluation.overall
@@ -270,7 +270,7 @@ def _cell(summary: Summary | None) -> str:
 
 
 def format_evaluation(evaluation: Evaluation) -> str:
-    """The table of one evaluation: all particles and those not lost, then how error bars compare with errors."""
+    """The table of one evaluation, over all particles and without misaligned ones, and the check of the error bars."""
     found = dataclasses.replace(
         evaluation,
         ids=evaluation.ids[~evaluation.lost],
@@ -281,8 +281,8 @@ def format_evaluation(evaluation: Evaluation) -> str:
     if evaluation.n_lost:
         shown = ", ".join(map(str, evaluation.ids[evaluation.lost][:10].tolist()))
         more = " …" if evaluation.n_lost > 10 else ""
-        lines.append(f"lost (more than {evaluation.lost_deg:g}° away): {evaluation.n_lost}, ids {shown}{more}")
+        lines.append(f"misaligned (more than {evaluation.lost_deg:g}°): {evaluation.n_lost}, ids {shown}{more}")
     if evaluation.spread:
-        told = ", ".join(f"{name} {value:.2f}" for name, value in evaluation.spread.items())
-        lines.append(f"error over reported deviation (1 is right): {told}")
+        ratios = ", ".join(f"{name} {value:.2f}" for name, value in evaluation.spread.items())
+        lines.append(f"error over reported standard deviation (1 for correct error bars): {ratios}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The groups that the reconstruct command wrote, to be assessed: their particles, half maps, and what to call them."""
+"""The groups that the reconstruct command wrote, for an assessment: their particles, half maps, and names."""
 
 import re
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ _NOT_IN_NAMES = re.compile(r"[/\\:]+")
 
 @dataclass(frozen=True, eq=False)
 class GroupMap:
-    """A folder of the reconstruct command: its particles, and how the map was made.
+    """A folder of the reconstruct command: its particles, and the parameters of the map.
 
-    name: one that a folder can have, and that no other group read with it has; label: what the group is of.
+    name: unique among the groups that are read together, and valid for a folder; label: describes the group.
     """
 
     name: str
@@ -37,22 +37,22 @@ class GroupMap:
     label: str = ""
 
     def halves(self) -> tuple[Map, Map, float]:
-        """Both half maps (d, d, d) and their voxel size in Å. FormatError where they are no pair of cubic maps."""
+        """Both half maps (d, d, d) and their voxel size in Å. FormatError unless cubic and of the same size."""
         (first, voxel_A), (second, other_A) = (read_volume(self.folder / half) for half in HALF_MAPS_MRC)
         cubic = len(set(first.shape)) == 1
         if not cubic or first.shape != second.shape or not same_pixel_size(other_A, voxel_A):
-            told = ", ".join(
+            found = ", ".join(
                 f"'{self.folder / half}' with {'×'.join(map(str, volume.shape))} voxels of {size_A:g} Å"
                 for half, volume, size_A in zip(HALF_MAPS_MRC, (first, second), (voxel_A, other_A), strict=True)
             )
-            raise FormatError(f"half maps: got {told}, expected two cubic maps of one size; {_AGAIN}")
+            raise FormatError(f"half maps: got {found}, expected two cubic maps of the same size; {_AGAIN}")
         return first, second, voxel_A
 
 
 def read_group_maps(folders: Sequence[str | Path]) -> list[GroupMap]:
-    """The groups that the reconstruct command wrote into these folders, each of one group or of several, in order.
+    """The groups in these folders, in order; reconstruct writes one group or several groups into a folder.
 
-    Raises InputError or FormatError for folders of other commands, and for groups whose particles are not there.
+    Raises InputError or FormatError for folders of other commands, and for groups without their particles.
     """
     found: list[tuple[Path, dict[str, Any]]] = []
     for name in folders:
@@ -67,12 +67,12 @@ def _record(folder: Path) -> dict[str, Any]:
     file = folder / RECORD_JSON
     record = read_record(file) if file.is_file() else {}
     if record.get("command") != "reconstruct":
-        raise InputError(f"'{folder}' has no record of the reconstruct command; give a folder that it wrote")
+        raise InputError(f"'{folder}' has no record of the reconstruct command; give an output folder of it")
     return record
 
 
 def _parts(folder: Path, record: dict[str, Any]) -> list[Path]:
-    """The folders of the groups of a reconstruction: of several groups their own, else its own one."""
+    """The folders of the groups of a reconstruction: their own folders, or the folder itself for a single group."""
     if "groups" not in record:
         return [folder]
     groups = record["groups"]
@@ -82,7 +82,7 @@ def _parts(folder: Path, record: dict[str, Any]) -> list[Path]:
 
 
 def _fact(facts: dict[str, Any], key: str, kind: type | tuple[type, ...], folder: Path) -> Any:
-    """A fact of a folder's record, of that kind; FormatError where it has none."""
+    """A value of that kind from a folder's record; FormatError where it is missing."""
     if not isinstance(facts.get(key), kind):
         got = f"{facts[key]!r:.40}" if key in facts else f"only {', '.join(map(repr, facts)) or 'nothing'}"
         raise FormatError(f"'{folder / RECORD_JSON}': expected '{key}', got {got}; {_AGAIN}")
@@ -92,7 +92,7 @@ def _fact(facts: dict[str, Any], key: str, kind: type | tuple[type, ...], folder
 def _group(name: str, folder: Path, record: dict[str, Any]) -> GroupMap:
     file = folder / PARTICLES_STAR
     if not file.is_file():
-        raise InputError(f"'{folder}' has no particles.star, from which its centroid follows; run reconstruct again")
+        raise InputError(f"'{folder}' has no particles.star, from which its centroid is computed; {_AGAIN}")
     for half in HALF_MAPS_MRC:
         require_file(folder / half, "half map")
     facts: dict[str, Any] = {key: record[key] for key in ("axis", "low", "mean", "high") if key in record}
@@ -104,7 +104,7 @@ def _group(name: str, folder: Path, record: dict[str, Any]) -> GroupMap:
 
 
 def _label(record: dict[str, Any]) -> str:
-    """What the group is of: its particle file's name, or its part of an axis."""
+    """A description of the group: the name of its particle file, or its range along an axis."""
     if isinstance(record.get("file"), str):
         return Path(record["file"]).stem
     numbers = [record.get(key) for key in ("low", "high")]

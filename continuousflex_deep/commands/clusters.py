@@ -35,7 +35,7 @@ def run(options: ClustersOptions) -> None:
 def format_suggestion(suggestion: Suggestion, options: ClustersOptions) -> str:
     """What the command prints: the numbers of clusters that were tried, conclusions, and the clusters."""
     trials, clusters = suggestion.found.trials, suggestion.clusters
-    certain = suggestion.doubtful is not None
+    certain = suggestion.uncertain is not None
     head = ["cluster", "particles", *suggestion.labels, *(["mean probability"] if certain else [])]
     rows = [
         [c.group.name, str(len(c.group)), *(f"{m:.1f} ± {s:.1f}" for m, s in zip(c.mean, c.sd, strict=True)),
@@ -80,5 +80,5 @@ def _facts(suggestion: Suggestion) -> dict[str, Any]:
         ],
         "outliers_left_out": suggestion.outliers,
         "improbable_left_out": suggestion.improbable,
-        "in_doubt": suggestion.doubtful,
+        "in_doubt": suggestion.uncertain,
     }

@@ -1,8 +1,9 @@
 """The `evaluate` command: results against the truth and against each other, and groups' maps against their centroids.
 
-Into a folder it writes tables.txt, tables.md, distances.csv and rmsd.csv (the article's Tables 1 to 4), errors.csv and
-errors.png (of every particle), record.json, and of groups resolution_0.5.csv, resolution_0.143.csv, fsc.png, and of
-each in a folder of its name fsc.csv, centroid.pdb and centroid.mrc. What an earlier run wrote there is removed first.
+The command writes into a folder: tables.txt, tables.md, distances.csv and rmsd.csv (Tables 1 to 4 of the article),
+errors.csv and errors.png (errors of every particle), and record.json; for groups also resolution_0.5.csv,
+resolution_0.143.csv, fsc.png, and a folder for each group with fsc.csv, centroid.pdb and centroid.mrc. It first removes
+the files of an earlier run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,7 @@ COMMAND = "evaluate"
 
 
 def run(options: EvaluateOptions) -> None:
-    """Print the tables and, if asked, write them."""
+    """Print the tables and, if an output is given, write them."""
     as_file = Path(options.output).suffix == ".json"
     folder = require_writable_folder(options.output) if options.output and not as_file else None
     assessment = assess(options)
@@ -58,14 +59,15 @@ def run(options: EvaluateOptions) -> None:
 
 
 def assess(options: EvaluateOptions) -> Assessment:
-    """What the options ask for. Raises InputError where there is nothing to compare, and as each comparison does."""
+    """The comparisons that the options describe. Raises InputError where there is nothing to compare, and as each
+    comparison does."""
     if not (options.truth or options.reconstruction or len(options.particles) > 1):
         raise InputError(
-            "one particle file alone is nothing to compare: give the true parameters by --truth, another result by "
+            "one particle file alone cannot be compared: give the true parameters by --truth, another result by "
             "--particles, or the maps of groups by --reconstruction"
         )
     if options.bound and not options.truth:
-        raise InputError("--bound: the Cramér-Rao bound is that at the true parameters; give them by --truth")
+        raise InputError("--bound: the Cramér-Rao bound needs the true parameters; give them by --truth")
     asked = parse_mode_list(options.mode_list) if options.mode_list else None
     sets = {name: read_particles(path, mode_ids=asked) for name, path in _named(options.particles).items()}
     structure, modes = _reference(options, asked or _common_modes(sets))
@@ -83,32 +85,32 @@ def assess(options: EvaluateOptions) -> Assessment:
 
 
 def _reference(options: EvaluateOptions, mode_ids: tuple[int, ...] | None) -> tuple[Structure, NormalModes]:
-    """The structure and its modes, or none where there are no amplitudes and none are given."""
+    """The structure and its modes, or no modes where there are no amplitudes and no modes are given."""
     if options.modes:
         return read_reference(options.structure, options.modes, mode_ids)
     if mode_ids:
         raise InputError(
-            f"option --modes is required for amplitudes along modes {list(mode_ids)}: the folder that has them; "
-            "without modes only poses of particles without amplitudes are compared"
+            f"option --modes is required, a folder with modes {list(mode_ids)}; only particles without amplitudes are "
+            "compared without modes"
         )
     return read_rigid_reference(options.structure)
 
 
 def _common_modes(sets: Mapping[str, Particles]) -> tuple[int, ...] | None:
-    """The modes of the results that have amplitudes; None where none has. InputError where they differ."""
+    """The modes of the results with amplitudes, None without amplitudes. InputError where they differ."""
     found = {name: p.mode_ids for name, p in sets.items() if p.amplitudes is not None}
     if len(set(found.values())) > 1:
-        told = ", ".join(f"'{name}' {list(modes)}" for name, modes in found.items())
-        raise InputError(f"the results are of different modes, {told}; name those to compare by --mode-list")
+        listed = ", ".join(f"'{name}' {list(modes)}" for name, modes in found.items())
+        raise InputError(f"the results have different modes, {listed}; select those to compare by --mode-list")
     return next(iter(found.values()), None)
 
 
 def _require_symmetric(structure: Structure, modes: NormalModes, options: EvaluateOptions) -> None:
-    """InputError unless the structure has the symmetry that is claimed, which would hide errors."""
+    """InputError unless the structure has this symmetry; a wrong symmetry would hide errors."""
     rotations = point_group(options.symmetry)
     if len(rotations) == 1:
         return
-    # needs torch, which the rest of this module does not
+    # torch is imported only where it is needed
     import torch
 
     from continuousflex_deep.devices import choose_device
@@ -121,21 +123,21 @@ def _require_symmetric(structure: Structure, modes: NormalModes, options: Evalua
 def _between(
     sets: Mapping[str, Particles], structure: Structure, modes: NormalModes, lost_deg: float, symmetry: str
 ) -> dict[str, Evaluation]:
-    """Each pair of results over the particles that both have; that a pair shares nothing is told."""
+    """Each pair of results over the particles that both have. Pairs with nothing in common are reported."""
     found = {}
     for (first, p), (second, other) in combinations(sets.items(), 2):
         if comparable(p, other):
             found[f"{first}{VERSUS}{second}"] = evaluate_between(p, other, structure, modes, lost_deg, symmetry)
         else:
-            note(f"'{first}' and '{second}' share no particles, or no type of parameter: they are not compared")
+            note(f"'{first}' and '{second}' are not compared: they share no particles, or no type of parameter")
     return found
 
 
 def _groups(truth: Particles | None, options: EvaluateOptions) -> "Sequence[GroupAgreement]":
-    """The groups' maps, along the groups' own modes, whichever the results are compared along."""
+    """The groups' maps, along the groups' own modes, independent of the modes along which results are compared."""
     if not options.reconstruction:
         return ()
-    # maps need torch, which the rest of this module does not
+    # maps need torch
     from continuousflex_deep.assessment.centroids import assess_groups, modes_needed
     from continuousflex_deep.assessment.group_maps import read_group_maps
     from continuousflex_deep.devices import choose_device
@@ -147,12 +149,12 @@ def _groups(truth: Particles | None, options: EvaluateOptions) -> "Sequence[Grou
 
 
 def _named(paths: tuple[str, ...]) -> dict[str, str]:
-    """The files by their names without suffix, and so much of their paths as tells them apart. A file called truth has
-    another name, since comparisons with the truth have that one. InputError for one file twice."""
+    """The files by their names without suffix, with as much of their paths as distinguishes them. The name "truth" is
+    reserved for the truth; a file with this name gets another one. InputError for a file that is given twice."""
     for path in paths:
         if paths.count(path) > 1:
             raise InputError(
-                f"--particles: '{path}' is given twice; a result is compared with the truth and with others"
+                f"--particles: '{path}' is given twice; give different results"
             )
     bare = [Path(path).with_suffix("") for path in paths]
     names = telling_names(bare if len(set(bare)) == len(bare) else paths)
@@ -160,8 +162,8 @@ def _named(paths: tuple[str, ...]) -> dict[str, str]:
 
 
 def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: EvaluateOptions) -> dict[str, float]:
-    """Expected absolute errors at the Cramér–Rao bound, by the names of errors."""
-    # needs torch, too, and the images
+    """Expected absolute errors at the Cramér–Rao bound, by kind of error."""
+    # the bound needs torch, and the images
     from continuousflex_deep.hemnma.bound import cramer_rao_bound
     from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 
@@ -192,17 +194,17 @@ def _print_comparison(where: str, results: dict[str, Evaluation], bound: dict[st
 
 
 def remove_earlier(folder: Path) -> None:
-    """Remove what an earlier run of the command wrote into the folder, by its record, so that nothing of it stands
-    beside the new results as if it belonged to them. Other files, and folders that hold some, stay."""
+    """Remove the files that an earlier run wrote into the folder, which its record lists, so that they are not mistaken
+    for new results. Other files, and folders that contain any, stay."""
     try:
         record = read_record(folder / RECORD_JSON)
-    except DeepError:  # there is none, or it is nobody's that we know
+    except DeepError:  # there is no record of ours
         return
     files = record.get("files")
     if record["command"] != COMMAND or not isinstance(files, list):
         return
     for path in [folder / name for name in files if isinstance(name, str)]:
-        # a record may have been edited, and a folder be a link to elsewhere
+        # the record may have been edited, and the folder may be a link
         if path.is_file() and path.parent.resolve().is_relative_to(folder.resolve()):
             path.unlink()
             if path.parent != folder and not any(path.parent.iterdir()):

@@ -1,4 +1,4 @@
-"""Errors of every particle by comparison: kinds of errors with their labels, and the table of the evaluate command."""
+"""Errors of every particle by comparison: the kinds of errors with their labels, and the table of `evaluate`."""
 
 import csv
 from collections.abc import Mapping
@@ -56,8 +56,8 @@ def error_label(kind: str) -> str:
 
 
 def write_errors(path: str | Path, comparisons: Mapping[str, ParticleErrors]) -> None:
-    """CSV with one row per particle and comparison: comparison, id, lost (0 or 1), and a column per kind of error,
-    empty where a comparison lacks it."""
+    """CSV with one row per particle and comparison: comparison, id, lost (1 where it is misaligned), and a column per
+    kind of error, empty where a comparison lacks it."""
     kinds = list(dict.fromkeys(kind for one in comparisons.values() for kind in one.errors))
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

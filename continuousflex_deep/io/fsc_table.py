@@ -22,7 +22,7 @@ LEAST_ALLOWED = 0.25  # where that curve ends: below, F of the half maps is less
 
 def resolution_title(threshold: str) -> str:
     """The title of a table of groups' resolutions."""
-    return f"Resolution in Å where the FSC of the groups' maps, neither filtered nor masked, falls to {threshold}"
+    return f"Resolution in Å at which the FSC of the groups' maps, neither filtered nor masked, falls to {threshold}"
 
 
 def write_fsc(path: str | Path, frequency: Floats, curves: Mapping[str, Floats]) -> None:

@@ -109,8 +109,8 @@ def make_landscape(
     if method == "pca":
         reduction = PCA.fit(kept, k)
         return Landscape(particles, reduction.transform(amplitudes), distance, outlier, source, reduction)
-    chosen = replace(settings or EmbeddingSettings(k), n_components=k)
-    reduction, rows = fit_embedding(method, kept, chosen, n_landmarks)
+    settings = replace(settings or EmbeddingSettings(k), n_components=k)
+    reduction, rows = fit_embedding(method, kept, settings, n_landmarks)
     coordinates = reduction.transform(amplitudes)
     coordinates[np.flatnonzero(~outlier)[rows]] = reduction.coordinates  # the method's own, not those of the map
     return Landscape(particles, coordinates, distance, outlier, source, reduction)

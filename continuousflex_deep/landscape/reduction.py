@@ -108,39 +108,40 @@ def fit_embedding(
     """
     x = _checked(amplitudes, None, "amplitudes")
     if not 1 <= settings.n_components <= x.shape[1]:
-        raise InputError(f"{method}: got {settings.n_components} dimensions for {x.shape[1]} amplitudes")
-    rows = choose_landmarks(x, n_landmarks, settings.seed)
+        most = x.shape[1]
+        raise InputError(f"{method}: got {settings.n_components} dimensions for {most} amplitudes; give 1 to {most}")
+    rows = select_landmarks(x, n_landmarks, settings.seed)
     if len(rows) < LEAST:
         raise InputError(
             f"{method}: got {len(rows)} distinct particles to fit, expected at least {LEAST}; use --method pca"
         )
-    chosen = x[rows]
-    y, own = embed(method, chosen, settings)
+    landmarks = x[rows]
+    y, own = embed(method, landmarks, settings)
     rng = np.random.default_rng(settings.seed)
     held_out = held_out_rows(len(rows), rng)
-    forward, forward_part = (own, own) if own is not None else learn_map(chosen, y, held_out, settings.seed)
-    inverse, inverse_part = learn_map(y, chosen, held_out, settings.seed)
+    forward, forward_part = (own, own) if own is not None else learn_map(landmarks, y, held_out, settings.seed)
+    inverse, inverse_part = learn_map(y, landmarks, held_out, settings.seed)
     others = np.setdiff1d(np.arange(len(x)), rows)
     unseen = len(others) >= held_out.sum()
     if unseen:
         tested = x[rng.choice(others, min(len(others), _TESTED), replace=False)]
         back = inverse(forward(tested))
     else:
-        tested = chosen[held_out]
+        tested = landmarks[held_out]
         back = inverse_part(forward_part(tested))
-    deviation = _rms(forward_part(chosen[held_out]) - y[held_out]) / _rms(y - y.mean(axis=0))
+    deviation = _rms(forward_part(landmarks[held_out]) - y[held_out]) / _rms(y - y.mean(axis=0))
     error = _rms(back - tested)
     errors = MapErrors(
         particles=len(tested),
         unseen=bool(unseen),
         transform=0.0 if own is not None else deviation,
         inverse_A=error,
-        explained=1 - (error / _rms(chosen - chosen.mean(axis=0))) ** 2,
+        explained=1 - (error / _rms(landmarks - landmarks.mean(axis=0))) ** 2,
     )
-    return Embedding(method, chosen, y, forward, inverse, errors), rows
+    return Embedding(method, landmarks, y, forward, inverse, errors), rows
 
 
-def choose_landmarks(x: Floats, n_landmarks: int, seed: int) -> Integers:
+def select_landmarks(x: Floats, n_landmarks: int, seed: int) -> Integers:
     """Rows, in order, of at most n_landmarks distinct particles that are distributed like x (n, M).
 
     The particles are divided repeatedly at the median of the amplitude with the largest range, and one is drawn from
@@ -148,19 +149,19 @@ def choose_landmarks(x: Floats, n_landmarks: int, seed: int) -> Integers:
     """
     rng = np.random.default_rng(seed)
     cells = [(np.arange(len(x)), min(n_landmarks, len(x)))]
-    chosen = []
+    selected = []
     while cells:
         rows, wanted = cells.pop()
         if wanted == len(rows):
-            chosen.append(rows)
+            selected.append(rows)
         elif wanted == 1:
-            chosen.append(rows[[rng.integers(len(rows))]])
+            selected.append(rows[[rng.integers(len(rows))]])
         else:
             half = wanted // 2
             cut = round(len(rows) * half / wanted)
             order = np.argpartition(x[rows, np.ptp(x[rows], axis=0).argmax()], cut)
             cells += [(rows[order[:cut]], half), (rows[order[cut:]], wanted - half)]
-    found = np.sort(np.concatenate(chosen))
+    found = np.sort(np.concatenate(selected))
     return found[np.sort(np.unique(x[found], axis=0, return_index=True)[1])]
 
 

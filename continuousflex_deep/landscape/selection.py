@@ -46,9 +46,9 @@ def select_group(landscape: Landscape, criteria: Criteria) -> Integers:
             mask &= (columns[name] >= low) & (columns[name] <= high)
         used += [name for name in limits if name not in used]
     if criteria.ids is not None:
-        chosen = np.zeros(len(mask), dtype=bool)
-        chosen[landscape.particles.rows_of(np.array(criteria.ids, dtype=np.int64))] = True
-        mask &= chosen
+        listed = np.zeros(len(mask), dtype=bool)
+        listed[landscape.particles.rows_of(np.array(criteria.ids, dtype=np.int64))] = True
+        mask &= listed
     fulfilled = int(mask.sum())
     if not criteria.keep_outliers and "outlier" not in used:
         mask &= ~landscape.outlier
@@ -68,9 +68,9 @@ def _why_empty(criteria: Criteria, columns: Columns, used: list[str], fulfilled:
 
 def group_particles(landscape: Landscape, rows: Integers, images: Particles | None = None) -> Particles:
     """The group's particles with their coordinates as columns; with `images`, on these images."""
-    chosen = landscape.select(rows)
-    particles = chosen.particles if images is None else with_images(chosen.particles, images)
-    return particles.replace(extra=particles.extra | landscape_columns(chosen))
+    group = landscape.select(rows)
+    particles = group.particles if images is None else with_images(group.particles, images)
+    return particles.replace(extra=particles.extra | landscape_columns(group))
 
 
 def centroid(landscape: Landscape, rows: Integers) -> dict[str, Any]:

@@ -38,7 +38,7 @@ class Suggestion:
     labels: list[str]
     outliers: int
     improbable: int
-    doubtful: int | None
+    uncertain: int | None
 
 
 def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestion:
@@ -58,25 +58,24 @@ def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestio
     sure = np.ones(len(points), dtype=bool) if probability is None else probability >= options.min_probability
     clusters: list[Cluster] = []
     for c in range(len(found.model)):
-        chosen = sure & (labels == c)
-        if not chosen.any():  # a wide cluster can be less probable everywhere than narrower ones
+        members = sure & (labels == c)
+        if not members.any():  # a wide cluster can be less probable everywhere than narrower ones
             continue
         number = len(clusters) + 1
-        group = NamedGroup(f"cluster {number}", COLOURS[(number - 1) % len(COLOURS)], table.ids[rows[chosen]])
-        of_it = points[chosen]
-        mean_probability = None if probability is None else float(probability[chosen].mean())
-        clusters.append(Cluster(group, of_it.mean(axis=0), of_it.std(axis=0), mean_probability))
+        group = NamedGroup(f"cluster {number}", COLOURS[(number - 1) % len(COLOURS)], table.ids[rows[members]])
+        own = points[members]
+        mean_probability = None if probability is None else float(probability[members].mean())
+        clusters.append(Cluster(group, own.mean(axis=0), own.std(axis=0), mean_probability))
     if not clusters:
         highest = 0.0 if probability is None else probability.max()
         raise InputError(
             f"--min-probability: got {options.min_probability:g}, but the highest probability of a particle is "
             f"{highest:.3f}; give a lower value"
         )
-    doubtful = None if probability is None else int((probability < _SURELY).sum())
+    uncertain = None if probability is None else int((probability < _SURELY).sum())
     return Suggestion(
-        clusters, found, table.axis_labels[:k], int(table.outlier.sum()), int((~sure).sum()),
-        doubtful,
-    )  # fmt: skip
+        clusters, found, table.axis_labels[:k], int(table.outlier.sum()), int((~sure).sum()), uncertain
+    )
 
 
 def remarks(suggestion: Suggestion) -> list[str]:
@@ -89,9 +88,9 @@ def remarks(suggestion: Suggestion) -> list[str]:
             f"BIC still decreases at {MOST_CLUSTERS} clusters: the particles do not form a few Gaussian clouds, and "
             "this number has little meaning"
         )
-    if suggestion.doubtful and len(found.model) > 1:
+    if suggestion.uncertain and len(found.model) > 1:
         total = sum(len(c.group) for c in suggestion.clusters) + suggestion.improbable
-        share = 100 * suggestion.doubtful / total
+        share = 100 * suggestion.uncertain / total
         remarks.append(
             f"clusters overlap: {share:.1f}% of the particles belong to their cluster with a probability below "
             f"{_SURELY:.0%}" + ("; the clusters may be parts of a continuum" if share > _CONTINUUM_PERCENT else "")

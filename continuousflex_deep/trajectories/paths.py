@@ -156,14 +156,14 @@ def _density_points(density: Density, kept: Floats, options: TrajectoryOptions) 
 def _by_nearest(places: Floats) -> Integers:
     """The order of places (m, d) in which each is followed by the nearest of the others, from the first place for which
     the path is shortest."""
-    ways = []
+    orders = []
     for first in range(len(places)):
         order, left = [first], set(range(len(places))) - {first}
         while left:
             order.append(min(left, key=lambda i: float(np.linalg.norm(places[i] - places[order[-1]]))))
             left.remove(order[-1])
-        ways.append(order)
-    best = np.array(min(ways, key=lambda way: np.linalg.norm(np.diff(places[way], axis=0), axis=1).sum()))
+        orders.append(order)
+    best = np.array(min(orders, key=lambda order: np.linalg.norm(np.diff(places[order], axis=0), axis=1).sum()))
     return best if places[best[0], 0] <= places[best[-1], 0] else best[::-1]
 
 

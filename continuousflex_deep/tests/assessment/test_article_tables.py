@@ -137,7 +137,7 @@ def test_results_are_compared_over_the_particles_that_both_have(truth: Particles
     between = evaluate_between(first, second, structure, motions(structure))
     assert between.ids.tolist() == list(range(11, 21))
     assert between.overall["amplitude_7"].mean == pytest.approx(2)
-    with pytest.raises(InputError, match="no particle is in both"):
+    with pytest.raises(InputError, match="no particle in common"):
         evaluate_between(truth.select([0, 1]), truth.select([2]), structure, motions(structure))
 
 
@@ -266,7 +266,7 @@ def test_command_without_truth(truth: Particles, tmp_path: Path, capsys: pytest.
     files = ("network.star", "HEMNMA.star", "others.star")
     assert main([*arguments(tmp_path, *files), "--output", str(tmp_path / "out")]) == 0
     said = capsys.readouterr()
-    assert "'HEMNMA' and 'others' share no particles" in said.err
+    assert "'HEMNMA' and 'others' are not compared: they share no particles" in said.err
     record = json.loads((tmp_path / "out" / "record.json").read_text())
     assert (record["results"], record["bound"], record["groups"]) == ({}, None, [])
     assert {n: one["particles"] for n, one in record["between"].items()} == {
@@ -318,10 +318,10 @@ def test_command_says_what_is_missing(truth: Particles, tmp_path: Path, capsys: 
     write_particles(truth, tmp_path / "a.star")
     write_particles(truth.replace(mode_ids=(8,), amplitudes=truth.amplitudes[:, 1:]), tmp_path / "b.star")
     for files, more, message in (
-        (("a.star",), (), "alone is nothing to compare"),
+        (("a.star",), (), "alone cannot be compared"),
         (("a.star", "b.star"), ("--bound",), "give them by --truth"),
         (("a.star", "a.star"), (), "is given twice"),
-        (("a.star", "b.star"), (), "name those to compare by --mode-list"),
+        (("a.star", "b.star"), (), "select those to compare by --mode-list"),
     ):
         assert main([*arguments(tmp_path, *files), *more]) == 2
         assert message in capsys.readouterr().err

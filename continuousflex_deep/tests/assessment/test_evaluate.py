@@ -183,7 +183,7 @@ def test_claimed_symmetry_is_that_of_the_structure(
     bent = turned.replace(amplitudes=truth.amplitudes, mode_ids=MODES)
     write_particles(bent, tmp_path / "found.star")
     assert main([*command, "--structure", str(tmp_path / "dimer.pdb")]) == 2
-    assert "option --modes is required for amplitudes along modes [7, 8, 9]" in capsys.readouterr().err
+    assert "option --modes is required, a folder with modes [7, 8, 9]" in capsys.readouterr().err
     write_particles(turned, tmp_path / "found.star")
     write_particles(truth, tmp_path / "truth.star")
     assert main([*command, "--structure", str(tmp_path / "dimer.pdb"), "--bound"]) == 2
@@ -204,7 +204,7 @@ def test_modes_are_matched_by_number(truth: Particles, structure: Structure, mod
     result = evaluate(turned, truth, structure, modes.select((7, 9)))
     full = evaluate(estimate, truth, structure, modes)
     np.testing.assert_allclose(result.errors["amplitude_9"], full.errors["amplitude_9"])
-    with pytest.raises(InputError, match=r"no amplitudes of modes \[8\]"):
+    with pytest.raises(InputError, match=r"but not \[8\]; select modes"):
         evaluate(turned, truth, structure, modes)
 
 

@@ -19,9 +19,9 @@ from continuousflex_deep.landscape.landscape import make_landscape, read_landsca
 from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.landscape.reduction import (
     Embedding,
-    choose_landmarks,
     fit_embedding,
     read_reduction,
+    select_landmarks,
     write_reduction,
 )
 from continuousflex_deep.landscape.selection import Criteria, select_group
@@ -148,14 +148,14 @@ def test_all_but_the_seed_is_determined() -> None:
 
 def test_landmarks_lie_as_the_particles_do() -> None:
     x = np.random.default_rng(0).normal(size=(10_000, 2)) * [50, 5]
-    rows = choose_landmarks(x, 1000, 0)
+    rows = select_landmarks(x, 1000, 0)
     assert len(rows) == len(set(rows.tolist())) == 1000
     np.testing.assert_allclose(np.quantile(x[rows, 0], [0.1, 0.5, 0.9]), np.quantile(x[:, 0], [0.1, 0.5, 0.9]), atol=3)
     drawn = np.random.default_rng(1).choice(x[:, 0], 1000)
     assert spread_of_counts(x[rows, 0], x[:, 0]) < spread_of_counts(drawn, x[:, 0])
-    np.testing.assert_array_equal(choose_landmarks(x, 20_000, 0), np.arange(10_000))
+    np.testing.assert_array_equal(select_landmarks(x, 20_000, 0), np.arange(10_000))
     twice = np.repeat(x[:50], 4, axis=0)
-    assert len(choose_landmarks(twice, 200, 0)) == 50
+    assert len(select_landmarks(twice, 200, 0)) == 50
 
 
 def spread_of_counts(chosen: np.ndarray, population: np.ndarray) -> float:
