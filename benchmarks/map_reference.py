@@ -28,11 +28,11 @@ from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import NormalModes, read_modes
 from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.records import PROGRAM
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.motion import Motion, StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
-from continuousflex_deep.nma.pseudoatoms_xmipp import PROGRAM
 from continuousflex_deep.nma.warp import displacement_field, warp_map
 from continuousflex_deep.options import AlignOptions, NmaOptions, PreprocessOptions, PseudoatomsOptions
 from continuousflex_deep.particles import Particles

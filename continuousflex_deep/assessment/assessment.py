@@ -4,16 +4,18 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from continuousflex_deep.assessment.article_tables import Cell, Table, article_tables, write_tables
-from continuousflex_deep.assessment.centroids import GroupAgreement
 from continuousflex_deep.assessment.evaluation import Evaluation
 from continuousflex_deep.figures.assessment import save_errors, save_groups
 from continuousflex_deep.io.error_table import ERRORS_FILE, write_errors
 from continuousflex_deep.io.file_names import FSC_CSV, TABLES_TXT
 from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, MASKED, THRESHOLDS, resolution_title
 from continuousflex_deep.io.names import distinct
+
+if TYPE_CHECKING:
+    from continuousflex_deep.assessment.centroids import GroupAgreement
 
 TRUTH, VERSUS = "truth", " vs. "
 GROUP_FILES = (FSC_CSV, "centroid.pdb", "centroid.mrc")  # in the folder of each group

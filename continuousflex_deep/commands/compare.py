@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.assessment.evaluation import Evaluation, evaluate, evaluate_between, format_comparison
-from continuousflex_deep.commands import align as align
+from continuousflex_deep.commands import align
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.engines.choice import make_engine
 from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON

@@ -21,7 +21,6 @@ from continuousflex_deep.assessment.evaluation import (
     format_evaluation,
 )
 from continuousflex_deep.errors import DeepError, InputError
-from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
@@ -164,6 +163,7 @@ def _named(paths: tuple[str, ...]) -> dict[str, str]:
 def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: EvaluateOptions) -> dict[str, float]:
     """Expected absolute errors at the Cramér–Rao bound, by kind of error."""
     # the bound needs torch, and the images
+    from continuousflex_deep.hemnma.alignment import calibration_for
     from continuousflex_deep.hemnma.bound import cramer_rao_bound
     from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 

@@ -21,13 +21,13 @@ def run(options: InferOptions) -> None:
     particles = read_particles(options.particles, options.pixel_size_A or None)
     models = [model for source in options.model for model in load_models(source)]
     halves = load_half_sets(options.model) if options.half_sets else None
-    require_fit(models, particles, options)
+    reference = require_fit(models, particles, options)
     for model in (*halves.first, *halves.second) if halves else ():
         model.checkpoint.preprocess.require_same_images(particles, model.source)
     require_free_names(output, options.particles, options.structure)
 
-    store = inference_store(models, halves, particles, options)
-    inference = Inference(models, halves, particles, options, device, store)
+    store = inference_store(models, halves, particles, options, reference)
+    inference = Inference(models, halves, particles, options, device, store, reference)
     with SharedRun(store, output) as shared:
         while not shared.is_written():
             inference.complete()

@@ -34,7 +34,8 @@ def run(options: TrajectoryOptions) -> None:
     else:
         trajectory, _ = make_trajectory(landscape, options)
     placed = placed_map(structure, options)
-    frames = list(motion_along(structure, modes).coordinates(trajectory.amplitudes_A))
+    motion = motion_along(structure, modes)
+    frames = [motion.coordinates(amplitudes_A) for amplitudes_A in trajectory.amplitudes_A]
 
     write_trajectory(folder / TRAJECTORY_JSON, trajectory)
     write_table(folder / "trajectory.csv", trajectory, landscape, structure, frames)

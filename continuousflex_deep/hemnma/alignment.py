@@ -4,7 +4,6 @@ The batches are independent of the workers, and each worker takes the next free 
 for any number of workers, whichever of them dies, and however often the run is killed and restarted.
 """
 
-from functools import partial
 from typing import Generic
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy as np
 from continuousflex_deep.arrays import Rows
 from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.learned import L
-from continuousflex_deep.hemnma.results import BatchResult, concatenated, merged_results
+from continuousflex_deep.hemnma.results import BatchResult, merged_results
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.messages import note
 from continuousflex_deep.particles import Particles
@@ -20,7 +19,7 @@ from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.halving import Halving
 from continuousflex_deep.runs.left_out import ImageScreen, LeftOut, calibration_rows
 from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
-from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_to_do
+from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, part_of_rows, pieces_to_do
 
 _CALIBRATION = "calibration"
 
@@ -113,12 +112,13 @@ class Alignment(Generic[L]):
 
     def _align(self, rows: Rows, calibration: L, screen: ImageScreen) -> Arrays:
         """The part for some rows: results of those with usable images, and for the others the reason why not."""
-        batch, bad, reasons = screen.read(self.particles, rows)
-        arrays = part_of_rows(batch.rows, bad, reasons)
-        if not len(batch):
-            return arrays
-        align_some = partial(self.engine.align_batch, calibration=calibration)
-        return arrays | concatenated(self._halving.pieces(align_some, batch)).arrays()
+
+        def part_of(piece: Rows) -> Arrays:
+            batch, bad, reasons = screen.read(self.particles, piece)
+            arrays = part_of_rows(batch.rows, bad, reasons)
+            return arrays | self.engine.align_batch(batch, calibration).arrays() if len(batch) else arrays
+
+        return concatenated_parts(self._halving.pieces(part_of, rows))
 
 
 def calibrated(engine: Engine[L], particles: Particles) -> tuple[L, ImageScreen]:

@@ -158,9 +158,10 @@ def _half_sets(columns: Columns) -> Integers | None:
         return None
     values = columns.number(HALF_SET)
     if not np.isin(values, (0, 1, 2)).all():
+        got = " ".join(f"{value:g}" for value in np.unique(values)[:5])
         raise FormatError(
-            f"'{columns.path}', column {HALF_SET}: got {np.unique(values)[:5].tolist()}, expected 1 and 2, and 0 for "
-            "particles in neither half; correct or remove the column"
+            f"'{columns.path}', column {HALF_SET}: got values {got}, expected 1 and 2, and 0 for particles in neither "
+            "half; correct or remove the column"
         )
     return values.astype(np.int64)
 

@@ -21,6 +21,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.particles import evenly_spread
 
 MOST_CLUSTERS = 10  # the largest number that is tried
+_BLOCK = 100_000  # points assigned at a time
 _STARTS, _MOST_STEPS = 3, 500  # of the expectation maximisation
 _KMEANS_STARTS = 10
 _LEAST_VARIANCE = 1e-6  # of a cluster, in units of the mean variance of the coordinates: none shrinks onto one point
@@ -62,8 +63,10 @@ class ClusterModel:
         The cluster of a mixture is the most probable one by Bayes' rule, that of k-means the one with the nearest mean.
         """
         if isinstance(self._fit, GaussianMixture):
-            probabilities = self._fit.predict_proba(points)[:, self._order]
-            return probabilities.argmax(axis=1), probabilities.max(axis=1)
+            # in blocks, for a probability of every cluster of a million points takes a gigabyte
+            blocks = np.array_split(points, max(1, len(points) // _BLOCK))
+            found = [self._fit.predict_proba(block)[:, self._order] for block in blocks]
+            return np.concatenate([p.argmax(axis=1) for p in found]), np.concatenate([p.max(axis=1) for p in found])
         return np.argsort(self._order)[self._fit.predict(points)], None
 
 

@@ -28,6 +28,7 @@ from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_t
 # particles a part: less than a second's work for a GPU, several seconds for a CPU
 PARTICLES_A_PART = 4096
 _HALVES = "halves_"
+Reference = tuple[Structure, NormalModes]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +52,11 @@ class Inference:
         options: InferOptions,
         device: torch.device,
         store: PartStore,
+        reference: Reference | None = None,
     ) -> None:
+        """reference: to polish with, None without polish."""
         self.models, self.halves, self.particles, self.options = models, halves, particles, options
-        self.device, self.store = device, store
+        self.device, self.store, self.reference = device, store, reference
         self._polishing: Alignment | None = None
         n, size = len(particles), PARTICLES_A_PART
         self._parts = {f"predicted-{s:08d}-{size}": np.arange(s, min(s + size, n)) for s in range(0, n, size)}
@@ -64,7 +67,7 @@ class Inference:
             sizes = {name: len(rows) for name, rows in self._parts.items()}
             for name in pieces_to_do(self.store, sizes, "predicting"):
                 self.store.save(name, self._predict(self._parts[name]))
-            if not self.options.polish or self._polish():
+            if self.reference is None or self._polish(self.reference):
                 return
 
     def result(self) -> Inferred | None:
@@ -123,12 +126,12 @@ class Inference:
             "expected": errors_from_error_bars(found.select(unseen)),
         }
 
-    def _polish(self) -> bool:
+    def _polish(self, reference: Reference) -> bool:
         """Polish together with the other workers; False if a predicted part turns out to be damaged."""
         if self._polishing is None:
             if (found := self._predicted()) is None:
                 return False
-            self._polishing = polishing(found.particles, self.options, self.store)
+            self._polishing = polishing(found.particles, reference, self.options, self.store)
         self._polishing.complete()
         return True
 
@@ -140,21 +143,26 @@ class Inference:
 
 
 def inference_store(
-    models: list[Model], halves: HalfSets | None, particles: Particles, options: InferOptions
+    models: list[Model],
+    halves: HalfSets | None,
+    particles: Particles,
+    options: InferOptions,
+    reference: Reference | None = None,
 ) -> PartStore:
     """Where the finished parts of this inference are kept until its output is written: the folder OUTPUT.parts."""
     settings = result_options(options)
     settings["networks"] = [m.digest() for m in models]
     settings["halves"] = [m.digest() for m in (*halves.first, *halves.second)] if halves else []
     arrays: list[np.ndarray] = []
-    if options.polish:
-        structure, modes = _reference(models, particles, options)
+    if reference is not None:
+        structure, modes = reference
         arrays = [structure.coords_A, structure.weights, modes.vectors]
     return store_for(options.output, settings, particles, *arrays)
 
 
-def require_fit(models: list[Model], particles: Particles, options: InferOptions) -> None:
-    """InputError unless the networks fit the particles, each other and the request. Checked before long work starts."""
+def require_fit(models: list[Model], particles: Particles, options: InferOptions) -> Reference | None:
+    """Structure and modes to polish with, if that is requested. InputError unless the networks fit the particles, each
+    other and the request; checked before long work starts."""
     requested = parse_mode_list(options.mode_list) if options.mode_list else ()
     told: dict[str, str] = {}
     for model in models:
@@ -167,20 +175,18 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
                 )
             told[target] = model.source
     check_images(particles)
-    if options.polish:
-        _require_polishable(set(told), models, particles, options)
+    return _polishing_reference(set(told), models, particles, options) if options.polish else None
 
 
-def polishing(particles: Particles, options: InferOptions, store: Parts) -> Alignment:
+def polishing(particles: Particles, reference: Reference, options: InferOptions, store: Parts) -> Alignment:
     """The refinement of particles by the HEMNMA engine from their predictions."""
-    structure, modes = read_reference(options.structure, options.modes, particles.mode_ids)
     sure = particles.angle_sd_deg is not None
     if options.search_above_deg and not sure:
         note(
             "these networks predict no uncertainties of angles, so that only particles with low contrast after "
             "polishing are searched again; if predictions may be far off, use align --init global"
         )
-    engine = EmbeddedEngine(structure, modes, polishing_options(options, particles.mode_ids, sure))
+    engine = EmbeddedEngine(*reference, polishing_options(options, particles.mode_ids, sure))
     engine.check(particles)
     return Alignment(engine, particles, store)
 
@@ -202,9 +208,11 @@ def polishing_options(options: InferOptions, mode_ids: tuple[int, ...], sure: bo
     )
 
 
-def _require_polishable(predicted: set[str], models: list[Model], particles: Particles, options: InferOptions) -> None:
-    """InputError unless there will be a complete prediction to start from, and the structure and modes to polish
-    with."""
+def _polishing_reference(
+    predicted: set[str], models: list[Model], particles: Particles, options: InferOptions
+) -> Reference:
+    """Structure and modes to polish with. InputError unless they belong together, and there will be a complete
+    prediction to start from."""
     for name in ("structure", "modes"):
         if not getattr(options, name):
             raise InputError(f"--polish needs the structure and its modes, but --{name} is not given")
@@ -217,10 +225,5 @@ def _require_polishable(predicted: set[str], models: list[Model], particles: Par
             f"--polish starts from amplitudes, angles and shifts; {' and '.join(missing)} are neither predicted nor "
             "in the particle file: add a --model"
         )
-    _reference(models, particles, options)
-
-
-def _reference(models: list[Model], particles: Particles, options: InferOptions) -> tuple[Structure, NormalModes]:
-    """Structure and modes to polish with; InputError unless they belong together."""
     mode_ids = next((m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets), particles.mode_ids)
     return read_reference(options.structure, options.modes, mode_ids)

@@ -71,7 +71,8 @@ class CfdProtTrajectory(CfdProtBase):
         lines = [f"{record['frames']} frames, path of kind {record['kind']}"]
         made = record["made"]
         if "barrier_kT" in made:
-            lines.append(barrier_text(made).capitalize())
+            text = barrier_text(made)
+            lines.append(text[:1].upper() + text[1:])
         return [*lines, f"Movies and scripts for ChimeraX and VMD are in {self._outputFolder()}"]
 
     def getFramesFile(self) -> str:

@@ -131,7 +131,7 @@ class PartStore:
         except PermissionError:
             raise
         except (zipfile.BadZipFile, ValueError, EOFError, KeyError, OSError) as error:
-            said = f"note: '{path}' is damaged ({error}) and removed; its particles are processed again"
+            said = f"note: '{path}' is damaged ({error}) and removed; what it contained is computed again"
             print(said, file=sys.stderr)
             path.unlink(missing_ok=True)
             return None

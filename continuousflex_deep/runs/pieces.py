@@ -25,15 +25,22 @@ def part_of_rows(rows: Rows, bad_rows: Rows, bad_reasons: NDArray[np.str_]) -> A
     return dict(zip(_OF_ROWS, (rows, bad_rows, bad_reasons), strict=True))
 
 
+def concatenated_parts(parts: list[Arrays]) -> Arrays:
+    """Consecutive parts as one: rows and reasons of all, results of those that have some."""
+    of_rows = {key: np.concatenate([part[key] for part in parts]) for key in _OF_ROWS}
+    whole = [part for part in parts if len(part["rows"])]
+    results = [key for key in (whole[0] if whole else ()) if key not in _OF_ROWS]
+    return of_rows | {key: np.concatenate([part[key] for part in whole]) for key in results}
+
+
 def joined_parts(particles: Particles, parts: list[Arrays]) -> tuple[Rows, Arrays, LeftOut]:
     """From all parts: the rows that have results, the results as arrays, and the particles that have none. InputError
     if no particle has a result."""
-    rows, bad, reasons = (np.concatenate([part[key] for part in parts]) for key in _OF_ROWS)
-    left_out = LeftOut(particles.select(bad), reasons)
+    arrays = concatenated_parts(parts)
+    rows, bad, reasons = (arrays.pop(key) for key in _OF_ROWS)
     if not len(rows):
         raise no_usable_image(reasons)
-    whole = [part for part in parts if len(part["rows"])]
-    return rows, {k: np.concatenate([part[k] for part in whole]) for k in whole[0] if k not in _OF_ROWS}, left_out
+    return rows, arrays, LeftOut(particles.select(bad), reasons)
 
 
 def pieces_to_do(store: Parts, sizes: Mapping[str, int], description: str = "") -> Iterator[str]:

@@ -19,7 +19,7 @@ def swing_frames(motion: Motion[Floats], amplitudes_A: Floats, n_frames: int = S
     Frame k has the amplitudes amplitudes_A (M,) · sin(2πk / n_frames). The first frame is the structure itself, and the
     last one precedes it, so that the swing can repeat.
     """
-    return list(motion.coordinates(swing_phases(n_frames)[:, None] * amplitudes_A))
+    return [motion.coordinates(phase * amplitudes_A) for phase in swing_phases(n_frames)]
 
 
 def equal_steps(points: Floats, n: int) -> Floats:
@@ -37,4 +37,4 @@ def path_frames(motion: Motion[Floats], points_A: Floats, n_frames: int) -> tupl
     """Amplitudes (n_frames, M) at equal steps along a path of points_A (P, M) from the first to the last one, and their
     coordinate sets (N, 3). A single point is one frame."""
     amplitudes = equal_steps(points_A, n_frames)
-    return amplitudes, list(motion.coordinates(amplitudes))
+    return amplitudes, [motion.coordinates(q) for q in amplitudes]

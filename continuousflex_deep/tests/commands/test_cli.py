@@ -2,6 +2,8 @@
 
 import importlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -93,3 +95,13 @@ def test_output_that_cannot_be_a_folder_is_found_before_work(tmp_path, capsys) -
     for command in (["nma", *common], ["simulate", *common, "--modes", str(tmp_path)]):
         assert cli.main(command) == 2
         assert "is a file; choose a folder" in capsys.readouterr().err
+
+
+TORCH_FREE = ("nma", "modes", "pseudoatoms", "landscape", "clusters", "group", "convert", "evaluate", "report")
+
+
+@pytest.mark.parametrize("name", TORCH_FREE)
+def test_commands_that_start_without_torch(name: str) -> None:
+    code = f"import sys; sys.modules['torch'] = None; import continuousflex_deep.commands.{name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -16,6 +16,7 @@ from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs import left_out
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.halving import is_out_of_memory
 from continuousflex_deep.runs.left_out import ImageScreen, calibration_rows
@@ -200,3 +201,21 @@ def test_what_counts_as_too_little_memory() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60)
     assert is_out_of_memory(caught.value)
+
+
+def test_a_batch_whose_images_do_not_fit_is_halved(particles: Particles, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the engine but the reading of the images runs out of memory."""
+    read = left_out.read_images_with_reasons
+
+    def too_many(particles: Particles, rows: np.ndarray) -> Any:
+        if len(rows) > 3:
+            raise MemoryError("cannot allocate the images")
+        return read(particles, rows)
+
+    engine = MeansEngine()
+    alignment: Alignment[Any] = Alignment(engine, particles)
+    alignment.calibration()
+    monkeypatch.setattr(left_out, "read_images_with_reasons", too_many)
+    found, _ = alignment.run()
+    assert max(len(rows) for rows in engine.done) == 3
+    np.testing.assert_array_equal(found.amplitudes[:, 0], means(particles))

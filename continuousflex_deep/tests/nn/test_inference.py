@@ -14,6 +14,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, random_rotations, rotation_distance_deg
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.nn import inference, predict
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
@@ -211,8 +212,9 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
         **toy_model_files(tmp_path),
     )
     store = PartStore(tmp_path / "o.parts", "same")
+    reference = read_reference(options.structure, options.modes, MODE_IDS)
     with store.joined():
-        polished, left_out = inference.polishing(off, options, store).run()
+        polished, left_out = inference.polishing(off, reference, options, store).run()
     assert len(left_out) == 0
 
     def errors(p):
@@ -232,7 +234,7 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
         patch.delattr(EmbeddedEngine, "align_batch")
         patch.delattr(EmbeddedEngine, "calibrate")
         with store.joined():
-            again, _ = inference.polishing(off, options, store).run()
+            again, _ = inference.polishing(off, reference, options, store).run()
     np.testing.assert_array_equal(again.amplitudes, polished.amplitudes)
     store.remove()
     assert not (tmp_path / "o.parts").exists()
