@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from continuousflex_deep.demo.pipeline import DemoSize, run_pipeline, steps_of
+from continuousflex_deep.demo.pipeline import DemoSize, Step, run_pipeline, steps_of
 from continuousflex_deep.errors import InputError
 
 SIZE = ("--images", "16", "--labelled", "10", "--box-px", "32", "--simulated", "64", "--epochs", "1")
@@ -64,6 +64,7 @@ def test_impossible_sizes_are_refused(tmp_path: Path) -> None:
 def test_other_sizes_and_lost_results_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With commands that only leave their files."""
     ran: list[str] = []
+    current: list[Step] = []
 
     def leave_files(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
         step = next(s for s in current if list(s.arguments) == command[3:])
@@ -79,7 +80,6 @@ def test_other_sizes_and_lost_results_are_made_again(tmp_path: Path, monkeypatch
         run_pipeline(tmp_path, size)
         return list(ran)
 
-    current = []
     monkeypatch.setattr(subprocess, "run", leave_files)
     monkeypatch.setattr("continuousflex_deep.demo.pipeline.read_particles", lambda path: FewParticles())
     monkeypatch.setattr("continuousflex_deep.demo.pipeline.write_particles", lambda p, path: path.write_text(""))
