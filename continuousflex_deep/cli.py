@@ -10,6 +10,7 @@ from typing import Any
 from continuousflex_deep import options as opt
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import DeepError
+from continuousflex_deep.launch import limit_spinning
 
 # command -> its options; what it does is `run` of the module of that name in `commands`, imported only when it runs
 COMMANDS: dict[str, type] = {
@@ -38,6 +39,7 @@ COMMANDS: dict[str, type] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when all it promised is written, 2 for errors of input, 130 when interrupted."""
+    limit_spinning()  # before a command imports torch
     parser = build_parser()
     given = vars(parser.parse_args(arguments))
     command, options_file = given.pop("command"), given.pop("options")

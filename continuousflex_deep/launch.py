@@ -1,7 +1,7 @@
 """Rank and size of this process among the workers of one run, from the environment variables of its launcher."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 
 
@@ -61,6 +61,17 @@ def cores_of_this_worker(environ: Mapping[str, str] = os.environ) -> int:
     if _is_number(environ.get("SLURM_CPUS_PER_TASK", "")):
         return min(own, int(environ["SLURM_CPUS_PER_TASK"]))
     return max(1, min(own, _cores_of_the_launcher(environ) // launch.local_size))
+
+
+def limit_spinning(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Let OpenMP's threads sleep where they wait for each other, after spinning for some tens of µs.
+
+    GNU's OpenMP, which torch brings, spins for about 10 ms at each of thousands of barriers. On a busy machine a thread
+    so takes from another the time that this one needs to arrive. It reads the variable when torch is imported; what the
+    user has set stays.
+    """
+    if environ.keys().isdisjoint({"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}):
+        environ["GOMP_SPINCOUNT"] = "1000"  # what it takes itself where there are more threads than cores
 
 
 def _cores_of_the_launcher(environ: Mapping[str, str]) -> int:

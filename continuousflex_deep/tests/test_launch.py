@@ -1,11 +1,13 @@
 """What launchers tell their workers, and what these make of it."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from continuousflex_deep.devices import choose_device
-from continuousflex_deep.launch import Launch, cores_of_this_worker, current_launch
+from continuousflex_deep.launch import Launch, cores_of_this_worker, current_launch, limit_spinning
 from continuousflex_deep.tests.helpers import needs
 
 torch = needs.library("torch", "torch", extra="compute")
@@ -70,3 +72,20 @@ def test_each_worker_of_a_host_takes_a_gpu_of_its_own(monkeypatch: pytest.Monkey
         monkeypatch.setattr("continuousflex_deep.devices.current_launch", lambda: current_launch(os.environ))
         assert choose_device(name, threads=1) == torch.device("cuda", expected)
     torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("chosen", [{}, {"GOMP_SPINCOUNT": "7"}, {"OMP_WAIT_POLICY": "active"}])
+def test_waiting_threads_sleep_unless_the_user_says_otherwise(chosen: dict[str, str]) -> None:
+    environ = dict(chosen)
+    limit_spinning(environ)
+    assert environ == (chosen or {"GOMP_SPINCOUNT": "1000"})
+
+
+def test_the_command_line_limits_spinning_before_torch_is_there() -> None:
+    """OpenMP reads the variable once, when its library is loaded."""
+    lines = ["import os, sys", "from continuousflex_deep import cli", "assert 'torch' not in sys.modules"]
+    lines += ["try: cli.main(['--version'])", "except SystemExit: print(os.environ['GOMP_SPINCOUNT'])"]
+    environ = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    command = [sys.executable, "-c", "\n".join(lines)]
+    run = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "1000"
