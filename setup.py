@@ -48,9 +48,13 @@ setup(
     },
     install_requires=BASE,
     extras_require={
-        "compute": COMPUTE, "umap": UMAP, "scipion": SCIPION, "xmipp": XMIPP, "continuousflex": CONTINUOUSFLEX,
+        "compute": COMPUTE,
+        "umap": UMAP,
+        "scipion": SCIPION,
+        "xmipp": XMIPP,
+        "continuousflex": CONTINUOUSFLEX,
         "test": TEST,
-    },  # fmt: skip
+    },
     entry_points={
         "pyworkflow.plugin": ["continuousflex_deep = continuousflex_deep"],
         "console_scripts": ["continuousflex-deep = continuousflex_deep.cli:main"],
