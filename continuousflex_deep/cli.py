@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -44,8 +43,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(parser.parse_args(arguments))
     command, options_file = given.pop("command"), given.pop("options")
     options_class = COMMANDS[command]
-    # threads that wait for each other sleep: where they spin, a busy computer slows them down tenfold
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         values = opt.read_options_file(options_file) if options_file else {}
         options: Any = opt.from_mapping(options_class, values | {k: v for k, v in given.items() if v is not None})

@@ -78,7 +78,7 @@ def test_each_worker_of_a_host_takes_a_gpu_of_its_own(monkeypatch: pytest.Monkey
 def test_waiting_threads_sleep_unless_the_user_says_otherwise(chosen: dict[str, str]) -> None:
     environ = dict(chosen)
     limit_spinning(environ)
-    assert environ == (chosen or {"GOMP_SPINCOUNT": "1000"})
+    assert environ == (chosen or {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000"})
 
 
 def test_the_command_line_limits_spinning_before_torch_is_there() -> None:
