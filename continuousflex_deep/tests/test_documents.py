@@ -11,6 +11,7 @@ from continuousflex_deep.tests.helpers.documents import (
     REPOSITORY,
     command_lines,
     documents,
+    extras_of_the_installation,
     problems_of_command_lines,
     problems_of_files,
     problems_of_formats,
@@ -86,6 +87,11 @@ def test_every_picture_is_shown() -> None:
 def test_every_command_is_documented() -> None:
     table = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
     assert [name for name in cli.COMMANDS if f"\n| `{name}` |" not in table] == []
+
+
+def test_every_extra_is_documented() -> None:
+    table = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [name for name in sorted(extras_of_the_installation()) if f"\n| `{name}` |" not in table] == []
 
 
 # ---------------------------------------------------------------------------------------------- the tests themselves
