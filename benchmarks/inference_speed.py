@@ -5,8 +5,8 @@
 
 A network of random weights, which costs what a trained one does, and images of noise. `--table-rows` particles are
 written and read as STAR; `--particles` of them are predicted by the infer command, with all three types of parameters
-and their error bars. The stack holds 4096 different images, named again and again: after the first pass it comes from
-the system's memory, so that the disk is left out (what it must deliver is printed).
+and their error bars. The stack holds `--images` different images, named again and again: after the first pass it comes
+from the system's memory, so that the disk is left out (what it must deliver is printed).
 
 floor       the network alone, on input that is there already: nothing can be faster
 decoded     network outputs to rotations, amplitudes, shifts and error bars
@@ -15,10 +15,11 @@ read        images from the stack, by 0, 1, 2 and 4 threads
 written     a STAR file of so many rows written, read
 whole       the command: particles a second while it predicts, its whole time, its peak memory (and that for a tenth of
             the particles: it must not grow with their number, but for the table)
+
+Fills "Speed of inference" of docs/results.md. The default size takes @TIME.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from command_line import FULL, SMALLEST, add_hardware, benchmark_parser, parse
+from measuring import machine, option_words, write_figures
 
 from continuousflex_deep.devices import choose_device, mixed_precision
 from continuousflex_deep.geometry import matrix_to_euler, random_rotations
@@ -41,53 +44,66 @@ from continuousflex_deep.nn.recipes import RECIPES
 from continuousflex_deep.nn.targets import TargetCoder
 from continuousflex_deep.particles import Particles
 
-IMAGES, PIXEL_A, BATCH = 4096, 1.3, 256
+PIXEL_A, BATCH = 1.3, 256
+SIZES = {
+    FULL: {
+        "particles": 20_000, "table_rows": 1_000_000, "images": 4096, "box": 128, "network_box": 64,
+        "backbone": "resnet34", "seconds": 3.0,
+    },
+    SMALLEST: {
+        "particles": 40, "table_rows": 100, "images": 16, "box": 32, "network_box": 16, "backbone": "resnet18",
+        "seconds": 0.01,
+    },
+}  # fmt: skip
+
+Tell = Callable[[str, float, str], None]
 
 
 def main() -> None:
     """Print a line per stage and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--particles", type=int, default=20_000)
-    parser.add_argument("--table-rows", type=int, default=1_000_000)
-    parser.add_argument("--box", type=int, default=128)
-    parser.add_argument("--network-box", type=int, default=64)
-    parser.add_argument("--backbone", default="resnet34")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--threads", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=Path("inference_speed.json"))
-    given = parser.parse_args()
+    parser = benchmark_parser(__doc__, "inference_speed.json")
+    parser.add_argument("--particles", type=int, help="particles that the command predicts")
+    parser.add_argument("--table-rows", type=int, help="rows of the STAR file")
+    parser.add_argument("--images", type=int, help="different images of the stack")
+    parser.add_argument("--box", type=int, help="their box in pixels")
+    parser.add_argument("--network-box", type=int, help="box of the network's input in pixels")
+    parser.add_argument("--backbone", help="resnet18, resnet34, resnet50 or resnet101")
+    parser.add_argument("--seconds", type=float, help="time for which a stage is repeated, at least")
+    add_hardware(parser)
+    given = parse(parser, SIZES)
+    device = choose_device(given.device, given.threads)
     figures: dict[str, float] = {}
 
     def tell(name: str, value: float, unit: str) -> None:
         figures[f"{name} [{unit}]"] = value
         print(f"{name:<44}{value:>12.4g} {unit}", flush=True)
 
+    print(machine(device))
     with tempfile.TemporaryDirectory(dir=".") as folder:
-        case = Case(
-            Path(folder), given.box, given.network_box, given.backbone, choose_device(given.device, given.threads)
-        )
+        case = Case(Path(folder), given, device)
         # first, for a process's peak memory begins with that of the one that starts it
         for count in (given.particles // 10, given.particles):
-            case.whole(count, given.device, given.threads, tell)
+            case.whole(count, tell)
         case.stages(tell)
         case.tables(given.table_rows, tell)
-    given.output.write_text(json.dumps({"torch": torch.__version__, **figures}, indent=2) + "\n")
+    write_figures(given.output, figures | {"device": machine(device)})
 
 
 class Case:
     """A network, its images and the stages they pass."""
 
-    def __init__(self, folder: Path, box: int, network_box: int, backbone: str, device: torch.device) -> None:
-        self.folder, self.device, self.box = folder, device, box
-        rng = np.random.default_rng(0)
-        with StackWriter(folder / "noise.mrcs", IMAGES, box, PIXEL_A) as writer:
-            for _ in range(IMAGES // 256):
-                writer.write(rng.standard_normal((256, box, box), dtype=np.float32))
+    def __init__(self, folder: Path, given: argparse.Namespace, device: torch.device) -> None:
+        self.folder, self.device, self.given = folder, device, given
+        box, network_box = given.box, given.network_box
+        rng, chunks = np.random.default_rng(0), in_batches(np.arange(given.images), BATCH)
+        with StackWriter(folder / "noise.mrcs", given.images, box, PIXEL_A) as writer:
+            for chunk in chunks:
+                writer.write(rng.standard_normal((len(chunk), box, box), dtype=np.float32))
         self.preprocess = Preprocess(box, PIXEL_A, False, network_box, tuple([1.0] * ((network_box - 1) // 2 + 1)))
         self.coder = TargetCoder("all", (7, 8, 9), "matrix", True, (0.0,) * 3, (1.0,) * 3, 1.0, doubts=True)
-        network = new_network(backbone, "linear", 0.0, self.coder, self.preprocess)
+        network = new_network(given.backbone, "linear", 0.0, self.coder, self.preprocess)
         self.model = Checkpoint(
-            preprocess=self.preprocess, coder=self.coder, backbone=backbone, head="linear", dropout=0.0,
+            preprocess=self.preprocess, coder=self.coder, backbone=given.backbone, head="linear", dropout=0.0,
             weights=copied(network), doubt_scale={}, recipe=RECIPES["default"].to_dict(), options={}, half=0,
             history=[], training_ids=torch.zeros(0), validation_ids=torch.zeros(0),
         )  # fmt: skip
@@ -99,13 +115,13 @@ class Case:
         stacks = np.full(count, str((self.folder / "noise.mrcs").absolute()), dtype=object)
         ids = np.arange(1, count + 1)
         return Particles(
-            ids=ids, stacks=stacks, indices=ids % IMAGES, pixel_size_A=PIXEL_A, box_px=self.box, phase_flipped=False
+            ids=ids, stacks=stacks, indices=ids % self.given.images, pixel_size_A=PIXEL_A, box_px=self.given.box
         )
 
-    def stages(self, tell: Callable[[str, float, str], None]) -> None:
+    def stages(self, tell: Tell) -> None:
         """The stages one by one, particles a second."""
-        network, rows = self.model.network(self.device), in_batches(np.arange(IMAGES), BATCH)
-        raw = torch.randn(BATCH, self.box, self.box, device=self.device)
+        network, rows = self.model.network(self.device), in_batches(np.arange(self.given.images), BATCH)
+        raw = torch.randn(BATCH, self.given.box, self.given.box, device=self.device)
         seen = self.preprocess(raw).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), mixed_precision(self.device):
             tell("floor: the network alone", BATCH / self._seconds(lambda: network(seen)), "images/s")
@@ -113,22 +129,22 @@ class Case:
         tell("decoded", BATCH / self._seconds(lambda: self.coder.decode(outputs)), "images/s")
         tell("prepared", BATCH / self._seconds(lambda: self.preprocess(raw)), "images/s")
         for workers in (0, 1, 2, 4):
-            reader = ImageReader(self.particles(IMAGES), rows, workers, self.device)
+            reader = ImageReader(self.particles(self.given.images), rows, workers, self.device)
             seconds = self._seconds(lambda r=reader: sum(len(images) for _, images, _ in r))  # type: ignore[misc]
-            tell(f"read by {workers} threads", IMAGES / seconds, "images/s")
-        tell("to be read for 20,000 images/s", 20_000 * self.box**2 * 4 / 1e9, "GB/s")
+            tell(f"read by {workers} threads", self.given.images / seconds, "images/s")
+        tell("to be read for 20,000 images/s", 20_000 * self.given.box**2 * 4 / 1e9, "GB/s")
 
-    def _seconds(self, work: Callable[[], object], at_least: float = 3.0) -> float:
+    def _seconds(self, work: Callable[[], object]) -> float:
         work()
         started, times = time.perf_counter(), 0
-        while time.perf_counter() - started < at_least:
+        while time.perf_counter() - started < self.given.seconds:
             work()
             times += 1
             if self.device.type == "cuda":
                 torch.cuda.synchronize(self.device)
         return (time.perf_counter() - started) / times
 
-    def tables(self, rows: int, tell: Callable[[str, float, str], None]) -> None:
+    def tables(self, rows: int, tell: Tell) -> None:
         """STAR files with poses, amplitudes and error bars."""
         rng, path = np.random.default_rng(0), self.folder / "table.star"
         results = self.particles(rows).replace(
@@ -144,12 +160,13 @@ class Case:
         tell(f"read: {rows} rows", time.perf_counter() - started, "s")
         path.unlink()
 
-    def whole(self, count: int, device: str, threads: int, tell: Callable[[str, float, str], None]) -> None:
+    def whole(self, count: int, tell: Tell) -> None:
         """The infer command."""
         source, output = self.folder / "input.star", self.folder / "output.star"
         write_particles(self.particles(count), source)
-        command = [sys.executable, "-m", "continuousflex_deep", "infer", "--particles", str(source), "--model"]
-        command += [str(self.folder / "model"), "--output", str(output), "--device", device, "--threads", str(threads)]
+        options = {"particles": source, "model": self.folder / "model", "output": output}
+        options |= {"device": self.given.device, "threads": self.given.threads}
+        command = [sys.executable, "-m", "continuousflex_deep", "infer", *option_words(options)]
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         assert process.stderr is not None

@@ -1,10 +1,11 @@
 """How fluid the landscape's window is with many particles: seconds from an action to the picture on the screen.
 
-    python benchmarks/landscape_window.py [--particles 1000000] [--output landscape_window.json]
+    python benchmarks/landscape_window.py [--particles 1000000] [--repeats 15] [--output landscape_window.json]
 
-Needs a display, real or virtual (xvfb-run). Particles are three Gaussian clouds with scores, defocus and error bars;
-the window has the size that it opens with. Each figure is the median and the longest of 15 actions, each until Tk has
-nothing left to draw, and the median of the processor time, which other work on the machine hardly changes:
+Needs tkinter and a display, real or virtual (xvfb-run). Particles are three Gaussian clouds with scores, defocus and
+error bars; the window has the size that it opens with. Each figure is the median and the longest of 15 actions (5 for
+the last two), each until Tk has nothing left to draw, and the median of the processor time, which other work on the
+machine hardly changes:
 
 open        reading landscape.npz and showing the first picture (once)
 zoom        a step of the wheel, coloured by density (log); … by score: by the mean of a column in each cell
@@ -15,23 +16,28 @@ axes        another pair of axes
 hover       finding and ringing the particle under the pointer
 lasso       choosing a third of the particles by a line of 200 corners
 condition   choosing by "pc1 > 0 and score > 0.5 and not outlier"
+
+Fills "The window" of docs/results.md. The default size takes @TIME.
 """
 
-import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+from command_line import FULL, SMALLEST, benchmark_parser, parse
+from measuring import Table, write_figures
 
 from continuousflex_deep.io.landscape_table import LandscapeTable, write_landscape_table
-from continuousflex_deep.viewers.landscape_data import read_landscape_data
-from continuousflex_deep.viewers.landscape_window import LandscapeWindow
 
-REPEATS = 15
+if TYPE_CHECKING:
+    from continuousflex_deep.viewers.landscape_window import LandscapeWindow
+
+Times = list[tuple[float, float]]  # seconds, and seconds of processor time, of every repeat
+
 SETS = 20
+SIZES = {FULL: {"particles": 1_000_000, "repeats": 15}, SMALLEST: {"particles": 300, "repeats": 1}}
 CENTRES = np.array([[-150.0, 0.0, 0.0], [0.0, 60.0, 0.0], [150.0, 0.0, 30.0]])
 
 
@@ -64,34 +70,51 @@ def clouds(n: int) -> LandscapeTable:
 
 
 def main() -> None:
-    """Print a line per action and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--particles", type=int, default=1_000_000)
-    parser.add_argument("--output", default="landscape_window.json")
-    given = parser.parse_args()
+    """Print a row for each action and write the figures."""
+    parser = benchmark_parser(__doc__, "landscape_window.json")
+    parser.add_argument("--particles", type=int, help="particles of the landscape")
+    parser.add_argument("--repeats", type=int, help="times that each action is done")
+    arguments = parse(parser, SIZES)
     with tempfile.TemporaryDirectory() as folder:
-        write_landscape_table(folder, clouds(given.particles))
-        started = time.perf_counter(), time.process_time()
-        window = LandscapeWindow(read_landscape_data(folder), folder)
-        window.root.update()
-        figures = {"open": [(time.perf_counter() - started[0], time.process_time() - started[1])]}
-        figures |= measure(window)
-        window.close()
-    print(f"{'':<14}{'median':>10}{'longest':>10}{'processor':>11}  [ms]")
-    for name, times in figures.items():
-        seconds, processor = 1e3 * np.array(times).T
-        print(f"{name:<14}{np.median(seconds):>10.0f}{seconds.max():>10.0f}{np.median(processor):>11.0f}")
-    Path(given.output).write_text(json.dumps({"particles": given.particles, "seconds": figures}, indent=1) + "\n")
-    print(f"written: {given.output}")
+        write_landscape_table(folder, clouds(arguments.particles))
+        figures = {name: summary(times) for name, times in measured(folder, arguments.repeats).items()}
+    table = Table("action")
+    for name, row in figures.items():
+        table.row(name, row)
+    write_figures(arguments.output, {"particles": arguments.particles, "actions": figures})
 
 
-def measure(window: LandscapeWindow) -> dict[str, list[tuple[float, float]]]:
-    """Seconds, and seconds of processor time, of every repeat of each action."""
+def summary(times: Times) -> dict[str, float]:
+    """Of repeats, in milliseconds."""
+    wall_ms, processor_ms = 1e3 * np.array(times).T
+    return {
+        "median_ms": float(np.median(wall_ms)),
+        "longest_ms": float(wall_ms.max()),
+        "processor_ms": float(np.median(processor_ms)),
+    }
+
+
+def measured(folder: str, repeats: int) -> dict[str, Times]:
+    """Times of opening the window and of all that is done in it."""
+    from continuousflex_deep.viewers.landscape_data import read_landscape_data
+    from continuousflex_deep.viewers.landscape_window import LandscapeWindow
+
+    started = time.perf_counter(), time.process_time()
+    window = LandscapeWindow(read_landscape_data(folder), folder)
+    window.root.update()
+    opened = [(time.perf_counter() - started[0], time.process_time() - started[1])]
+    figures = {"open": opened, **actions(window, repeats)}
+    window.close()
+    return figures
+
+
+def actions(window: "LandscapeWindow", repeats: int) -> dict[str, Times]:
+    """Times of each action."""
     view, selection = window.view, window.selection
 
-    def timed(action: Callable[[int], object], repeats: int = REPEATS) -> list[tuple[float, float]]:
+    def timed(action: Callable[[int], object], most: int = repeats) -> Times:
         times = []
-        for number in range(repeats):
+        for number in range(min(repeats, most)):
             started = time.perf_counter(), time.process_time()
             action(number)
             window.root.update()
@@ -120,7 +143,6 @@ def measure(window: LandscapeWindow) -> dict[str, list[tuple[float, float]]]:
     figures["zoom, score"] = timed(zoom)
     show("pc1", "pc2", "(none)", "source")
     figures["zoom, source"] = timed(zoom)
-    show("pc1", "pc2", "(none)", "density (log)")
     show("pc1", "pc2", "(none)", "score")
     for number in range(6):
         selection.choose_by(f"id % 6 == {number}")

@@ -1,87 +1,88 @@
 """An EM map as the reference: pseudoatoms, their normal modes, alignment with them, and the map that moves.
 
-    python benchmarks/map_reference.py [--data ../shared/data] [--output map_reference.json] [--parts ak warp …]
+    python benchmarks/map_reference.py [--only ak align betagal warp] [--data ../shared/data] [--output FILE.json]
 
-AK: a map of 128³ voxels simulated from adenylate kinase. Its pseudoatoms, by the embedded engine and by Xmipp's program
-where that is installed (XMIPP_HOME or PATH), have modes that are compared with those of the atoms, at the atoms; and
-ak_xmipp32, 32 images that Xmipp made from the atoms, is aligned with them, phase flipped and reduced to 128 px. For
-betagal133's map (D2) there are no atoms to compare with: six motions without energy, collectivity, and whether modes
-keep or change sign under the map's own twofold axes. Displacements of atoms and pseudoatoms are compared,
-never amplitudes.
+AK: a map of 128³ voxels of 1 Å simulated from adenylate kinase. Its pseudoatoms, by the embedded engine and by Xmipp's
+program where that is installed (XMIPP_HOME or PATH), have modes that are compared with those of the atoms, at the
+atoms; and ak_xmipp32, 32 images that Xmipp made from the atoms, is aligned with them, phase flipped and reduced to
+128 px. For betagal133's map (D2) there are no atoms to compare with: six motions without energy, collectivity, and
+whether modes keep or change sign under the map's own twofold axes. Displacements of atoms and pseudoatoms are compared,
+never amplitudes. Needs the folder of data.
+
+ak        overlap of the first three modes of AK's pseudoatoms with those of its atoms
+align     errors of ak_xmipp32 with the atoms and with the pseudoatoms as the reference
+warp      AK's map moved along modes by 100 Å, against the map of the moved atoms
+betagal   pseudoatoms and modes of betagal133's map, and the map moved along the first of them
+
+Fills "An EM map as the reference" of docs/results.md. The default size takes @TIME.
 """
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from cases import ARTICLE, MODES, TINY, xmipp_images, xmipp_reference
+from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
+from measuring import Table, run_command, write_figures
 
-from continuousflex_deep.commands.preprocess import run as preprocess
-from continuousflex_deep.commands.pseudoatoms import run as make_pseudoatoms
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.hemnma.alignment import align
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.density import structure_to_map
-from continuousflex_deep.io.modes import NormalModes, read_modes
-from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.records import PROGRAM
+from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.motion import Motion, StraightMotion, amplitude_of_rmsd, motion_along
+from continuousflex_deep.motion import StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
+from continuousflex_deep.nma.superposition import superpose
 from continuousflex_deep.nma.warp import displacement_field, warp_map
-from continuousflex_deep.options import AlignOptions, NmaOptions, PreprocessOptions, PseudoatomsOptions
+from continuousflex_deep.options import AlignOptions, NmaOptions
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.programs import XMIPP
+from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS
+from continuousflex_deep.reconstruction.maps import resize_map
 
-BOX, VOXEL_A, BLUR_A2 = 128, 1.0, 250.0  # of AK's map: about 6 Å
-MODES, LOST_DEG = (7, 8, 9), 5.0
-ENGINES = ("embedded", "xmipp") if XMIPP.find(PROGRAM) else ("embedded",)
-PARTS = ("ak", "align", "betagal", "warp")
+WIDTH_A, BLUR_A2 = 128.0, 250.0  # of AK's map: about 6 Å
+LOST_DEG = 5.0
+ENGINES = ("embedded", "xmipp") if XMIPP.find(XMIPP_PSEUDOATOMS) else ("embedded",)
+SIZES = {
+    FULL: {"box": 128, "images": 32, "betagal_box": 96, "modes": 16, "every": 1, "setting": ARTICLE},
+    SMALLEST: {"box": 32, "images": 3, "betagal_box": 24, "modes": 9, "every": 24, "setting": TINY},
+}
+
+Figures = dict[str, Any]
 
 
 def main() -> None:
     """Print all tables and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--output", type=Path, default=Path("map_reference.json"))
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    arguments = parser.parse_args()
-    figures: dict[str, object] = {"machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores"}
+    parser = benchmark_parser(__doc__, "map_reference.json")
+    add_only(parser, ["ak", "align", "betagal", "warp"])
+    parser.add_argument("--box", type=int, help="box of AK's map, and of its images in pixels")
+    parser.add_argument("--images", type=int, help="images of ak_xmipp32 to align")
+    parser.add_argument("--betagal-box", type=int, help="box to which betagal133's map is reduced")
+    parser.add_argument("--modes", type=int, help="modes of betagal133's map")
+    parser.add_argument("--every", type=int, help="every n-th atom carries the map along for `warp`")
+    add_data(parser)
+    add_hardware(parser)
+    arguments = parse(parser, SIZES)
     if len(ENGINES) == 1:
-        print(f"{PROGRAM} is not installed (set XMIPP_HOME): the embedded engine alone")
+        print(f"{XMIPP_PSEUDOATOMS} is not installed (set XMIPP_HOME): the embedded engine alone")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        atoms, modes = centred_ak(arguments.data), read_modes(arguments.data / "elnemo_ak", MODES)
-        volume = structure_to_map(atoms, BOX, VOXEL_A, b_factor_A2=BLUR_A2)
-        write_volume(folder / "ak.mrc", volume, VOXEL_A)
-        if "warp" in arguments.parts:
-            figures["warp"] = ak_warped(atoms, modes, volume)
-        if "ak" in arguments.parts or "align" in arguments.parts:
-            found = {e: pseudoatoms(folder / "ak.mrc", folder / f"ak_{e}.pdb", e) for e in ENGINES}
-            figures["ak"] = ak_modes(atoms, modes, found)
-            if "align" in arguments.parts:
-                figures["align"] = ak_aligned(arguments.data, folder, atoms, modes, found)
-        if "betagal" in arguments.parts:
-            figures["betagal"] = betagal(arguments.data / "betagal133" / "betaGal_ref_2.561A_96.mrc", folder)
-    arguments.output.write_text(json.dumps(figures, indent=2) + "\n")
-    print(f"written: {arguments.output}")
+        of_ak = AdenylateKinase(Path(name), arguments)
+        parts = {"ak": of_ak.compare_modes, "align": of_ak.align, "warp": of_ak.warp}
+        parts["betagal"] = lambda: betagal(Path(name), arguments)
+        figures = {part: parts[part]() for part in arguments.only}
+    write_figures(arguments.output, figures)
 
 
-def centred_ak(data: Path) -> Structure:
-    """AK.pdb with its centre at the origin, as it is in its map."""
-    atoms = read_structure(data / "gold10" / "AK.pdb")
-    return atoms.replace_coords(atoms.coords_A - atoms.center_A)
-
-
-def pseudoatoms(volume: Path, output: Path, engine: str) -> tuple[Structure, dict[str, object]]:
-    """Pseudoatoms by an engine with its defaults, and what it says of them with the time that it took."""
+def pseudoatoms(volume: Path, output: Path, engine: str) -> tuple[Structure, Figures]:
+    """Pseudoatoms by an engine with its defaults, and what it reports of them with the time that it took."""
     started = time.perf_counter()
-    make_pseudoatoms(PseudoatomsOptions(map=str(volume), output=str(output), engine=engine))  # type: ignore[arg-type]
+    run_command("pseudoatoms", {"map": volume, "output": output, "engine": engine})
     seconds = time.perf_counter() - started
     record = json.loads(output.with_suffix(".json").read_text())
     facts = {k: record[k] for k in ("pseudoatoms", "sigma_A", "error_percent", "xmipp_error_percent")}
@@ -111,107 +112,110 @@ def overlaps(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.abs(np.einsum("mki,lki->ml", first, second))
 
 
-def ak_modes(
-    atoms: Structure, modes: NormalModes, found: dict[str, tuple[Structure, dict[str, object]]]
-) -> dict[str, object]:
-    """Overlap of the first three modes of pseudoatoms with those of the atoms, and of both engines with each other."""
-    figures: dict[str, object] = {}
-    spread = {}
-    for engine, (structure, facts) in found.items():
-        own, cutoff_A = network_modes(structure, 12)
-        spread[engine] = modes_at(structure, own.vectors[:3], atoms.coords_A)
-        same = overlaps(spread[engine], modes.vectors)
-        contained = np.linalg.norm(same, axis=0)
-        print(
-            f"AK, {BOX}³ voxels of {VOXEL_A:g} Å, {engine}: {facts['pseudoatoms']} pseudoatoms of "
-            f"{facts['sigma_A']:.2f} Å in {facts['seconds']:.1f} s, error {facts['error_percent']:.2f}% (Xmipp's "
-            f"definition {facts['xmipp_error_percent']:.2f}%), cutoff {cutoff_A:.2f} Å"
-        )
-        print(f"  overlap of modes 7, 8, 9 with the atoms': {np.round(np.diag(same), 3)}")
-        print(f"  of each of the atoms' with the span of the three: {np.round(contained, 3)}")
-        figures[engine] = facts | {"overlap": np.diag(same).tolist(), "in_span": contained.tolist()}
-    if len(spread) == 2:
-        between = np.diag(overlaps(*spread.values()))
-        print(f"  overlap between the engines: {np.round(between, 3)}")
-        figures["between_engines"] = between.tolist()
-    return figures
+class AdenylateKinase:
+    """The map of adenylate kinase, its pseudoatoms, and what is measured with them."""
 
+    def __init__(self, folder: Path, given: argparse.Namespace) -> None:
+        self.folder, self.given, self.voxel_A = folder, given, WIDTH_A / given.box
+        structure, self.modes = xmipp_reference(given.data)
+        # with its centre at the origin, as it is in its map
+        self.atoms = structure.replace_coords(structure.coords_A - structure.center_A)
+        self.volume = structure_to_map(self.atoms, given.box, self.voxel_A, b_factor_A2=BLUR_A2)
 
-def ak_aligned(
-    data: Path,
-    folder: Path,
-    atoms: Structure,
-    modes: NormalModes,
-    found: dict[str, tuple[Structure, dict[str, object]]],
-) -> dict[str, object]:
-    """Images of ak_xmipp32 that are lost, and errors of the others, with atoms and pseudoatoms as the reference."""
-    source = str(data / "ak_xmipp32" / "particles_256.star")
-    preprocess(PreprocessOptions(particles=source, output=str(folder), box=128, phase_flip=True))
-    particles = read_particles(folder / "particles.star")
-    columns = np.loadtxt(data / "ak_xmipp32" / "ground_truth.txt")
-    truth = particles.replace(
-        euler_deg=columns[:, 4:7], shift_A=0.325 * columns[:, 7:9], amplitudes=columns[:, 1:4], mode_ids=MODES
-    )
-    references = {"atoms": (atoms, modes)} | {
-        f"pseudoatoms, {engine}": (s, network_modes(s, 12)[0].select(MODES)) for engine, (s, _) in found.items()
-    }
-    figures: dict[str, object] = {}
-    true = motion_along(atoms, modes)
-    rest_A = conformation_errors(true, truth, true, 0 * truth.amplitudes)
-    print(f"ak_xmipp32: lost (> {LOST_DEG:g}°); of the others median angle, shift, and RMSD of the atoms' conformation")
-    for name, (structure, own) in references.items():
-        started = time.perf_counter()
-        aligned = align(EmbeddedEngine(structure, own, AlignOptions()), particles)
-        seconds = time.perf_counter() - started
-        angle_deg = axes_distance_deg(euler_to_matrix(aligned.euler_deg), euler_to_matrix(truth.euler_deg))
-        shift_A = np.linalg.norm(aligned.shift_A - truth.shift_A, axis=1)
-        spread = spread_modes(structure, own.vectors, atoms.coords_A) if structure is not atoms else own.vectors
-        rmsd_A = conformation_errors(true, truth, StraightMotion(atoms.coords_A, spread), aligned.amplitudes)
-        kept = angle_deg <= LOST_DEG
-        row = {
-            "lost": int(np.sum(~kept)),
-            "angle_deg": float(np.median(angle_deg[kept])),
-            "shift_A": float(np.median(shift_A[kept])),
-            "conformation_rmsd_A": float(np.median(rmsd_A[kept])),
-            "seconds": seconds,
+    @cached_property
+    def found(self) -> dict[str, tuple[Structure, Figures]]:
+        """Pseudoatoms of the map, and facts of them, by engine."""
+        write_volume(self.folder / "ak.mrc", self.volume, self.voxel_A)
+        return {e: pseudoatoms(self.folder / "ak.mrc", self.folder / f"ak_{e}.pdb", e) for e in ENGINES}
+
+    def compare_modes(self) -> Figures:
+        """Overlap of the first three modes of pseudoatoms with those of the atoms, and of both engines with each
+        other."""
+        table, figures, spread = Table("AK, pseudoatoms by"), Figures(), {}
+        for engine, (structure, facts) in self.found.items():
+            own, cutoff_A = network_modes(structure, 12)
+            spread[engine] = modes_at(structure, own.vectors[:3], self.atoms.coords_A)
+            same = overlaps(spread[engine], self.modes.vectors)
+            overlap = {f"overlap_{m}": v for m, v in zip(MODES, np.diag(same).tolist(), strict=True)}
+            # of each of the atoms' modes with the span of the three
+            in_span = {f"in_span_{m}": v for m, v in zip(MODES, np.linalg.norm(same, axis=0).tolist(), strict=True)}
+            figures[engine] = facts | {"cutoff_A": cutoff_A} | overlap | in_span
+            table.row(engine, figures[engine])
+        if len(spread) == 2:
+            figures["between_engines"] = np.diag(overlaps(*spread.values())).tolist()
+            print(f"overlap between the engines: {np.round(figures['between_engines'], 3)}")
+        return figures
+
+    def align(self) -> Figures:
+        """Images of ak_xmipp32 that are lost, and medians of the others' errors, with atoms and pseudoatoms as the
+        reference; the RMSD of the atoms' conformation stands beside that of the structure at rest."""
+        particles, truth = xmipp_images(self.given.data, self.folder, self.given.images, self.given.box)
+        references = {"atoms": (self.atoms, self.modes)} | {
+            f"pseudoatoms, {engine}": (points, network_modes(points, 12)[0].select(MODES))
+            for engine, (points, _) in self.found.items()
         }
-        figures[name] = row
-        print(
-            f"  {name:<22s} {row['lost']:2d} of {len(particles)}  {row['angle_deg']:.2f}°  {row['shift_A']:.3f} Å  "
-            f"{row['conformation_rmsd_A']:.2f} Å (the structure at rest: {np.median(rest_A):.2f} Å)  {seconds:.0f} s"
-        )
-    return figures
+        table, figures = Table("ak_xmipp32 with"), Figures()
+        rest_A = self.conformation_errors(truth, self.modes.vectors, 0 * truth.require_amplitudes("this benchmark"))
+        for name, (structure, own) in references.items():
+            started = time.perf_counter()
+            aligned = align(EmbeddedEngine(structure, own, self._options()), particles)
+            seconds = time.perf_counter() - started
+            angle_deg = axes_distance_deg(euler_to_matrix(aligned.euler_deg), euler_to_matrix(truth.euler_deg))
+            shift_A = np.linalg.norm(aligned.shift_A - truth.shift_A, axis=1)
+            at_atoms = structure is self.atoms
+            vectors = own.vectors if at_atoms else spread_modes(structure, own.vectors, self.atoms.coords_A)
+            rmsd_A = self.conformation_errors(truth, vectors, aligned.require_amplitudes("this benchmark"))
+            kept = angle_deg <= LOST_DEG
+            figures[name] = {
+                "images": len(particles),
+                "lost": int(np.sum(~kept)),
+                "angle_deg": median(angle_deg[kept]),
+                "shift_A": median(shift_A[kept]),
+                "conformation_rmsd_A": median(rmsd_A[kept]),
+                "at_rest_rmsd_A": median(rest_A),
+                "seconds": seconds,
+            }
+            table.row(name, figures[name])
+        return figures
+
+    def _options(self) -> AlignOptions:
+        return AlignOptions(**self.given.setting.align, device=self.given.device, threads=self.given.threads)
+
+    def conformation_errors(self, truth: Particles, vectors: np.ndarray, amplitudes: np.ndarray) -> np.ndarray:
+        """RMSD (n,) of the atoms, superposed, between their true conformation and that of displacements (M, N, 3) of
+        theirs with amplitudes (n, M)."""
+        errors = []
+        for found, q in zip(amplitudes, truth.require_amplitudes("this benchmark"), strict=True):
+            expected = motion_along(self.atoms, self.modes).coordinates(q)
+            moved = superpose(StraightMotion(self.atoms.coords_A, vectors).coordinates(found), expected)
+            errors.append(np.sqrt(np.square(moved - expected).sum(axis=1).mean()))
+        return np.array(errors)
+
+    def warp(self) -> Figures:
+        """Correlation of the map moved along modes by 100 Å with that of the moved atoms, and of the map at rest with
+        it."""
+        table, figures, carriers = Table("AK's map moved along"), Figures(), slice(None, None, self.given.every)
+        ways = {"7": (100, 0, 0), "8": (0, 100, 0), "9": (0, 0, 100), "7, 8 and 9": (100, 100, 100)}
+        for name, q in ways.items():
+            moved = motion_along(self.atoms, self.modes).coordinates(np.array(q, dtype=float))
+            expected = structure_to_map(
+                self.atoms.replace_coords(moved), self.given.box, self.voxel_A, b_factor_A2=BLUR_A2, center=False
+            )
+            started = time.perf_counter()
+            warped = warp_map(self.volume, self.voxel_A, self.atoms.coords_A[carriers], moved[carriers])
+            seconds = time.perf_counter() - started
+            figures[name] = {
+                "moved": correlation(warped, expected),
+                "at_rest": correlation(self.volume, expected),
+                "seconds": seconds,
+            }
+            table.row(name, figures[name])
+        return figures
 
 
-def conformation_errors(
-    true: Motion[np.ndarray], truth: Particles, found: Motion[np.ndarray], amplitudes: np.ndarray
-) -> np.ndarray:
-    """RMSD (n,) of the atoms, superposed, between their true conformation and that of another motion of theirs with
-    amplitudes (n, M)."""
-    errors = []
-    for ours, q in zip(amplitudes, truth.amplitudes, strict=True):
-        moved, expected = found.coordinates(ours), true.coordinates(q)
-        moved, expected = moved - moved.mean(axis=0), expected - expected.mean(axis=0)
-        u, _, vt = np.linalg.svd(moved.T @ expected)
-        u[:, -1] *= np.sign(np.linalg.det(u @ vt))
-        errors.append(np.sqrt(np.square(moved @ (u @ vt) - expected).sum(axis=1).mean()))
-    return np.array(errors)
-
-
-def ak_warped(atoms: Structure, modes: NormalModes, volume: np.ndarray) -> dict[str, object]:
-    """Correlation of the map moved along modes with that of the moved atoms, and of the map at rest with it."""
-    figures: dict[str, object] = {}
-    print("AK's map moved along modes by 100 Å: correlation with the map of the moved atoms (at rest)")
-    for name, q in {"7": (100, 0, 0), "8": (0, 100, 0), "9": (0, 0, 100), "7, 8 and 9": (100, 100, 100)}.items():
-        moved = motion_along(atoms, modes).coordinates(np.array(q, dtype=float))
-        expected = structure_to_map(atoms.replace_coords(moved), BOX, VOXEL_A, b_factor_A2=BLUR_A2, center=False)
-        started = time.perf_counter()
-        warped = warp_map(volume, VOXEL_A, atoms.coords_A, moved)
-        seconds = time.perf_counter() - started
-        after, before = correlation(warped, expected), correlation(volume, expected)
-        print(f"  {name:<10s} {after:.4f} ({before:.4f}), {seconds:.1f} s")
-        figures[name] = {"moved": after, "at_rest": before, "seconds": seconds}
-    return figures
+def median(values: np.ndarray) -> float | None:
+    """None of nothing."""
+    return float(np.median(values)) if len(values) else None
 
 
 def correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -219,43 +223,41 @@ def correlation(first: np.ndarray, second: np.ndarray) -> float:
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
 
 
-def betagal(path: Path, folder: Path) -> dict[str, object]:
+def betagal(folder: Path, given: argparse.Namespace) -> Figures:
     """Modes of betagal133's map: collectivity, symmetry under its twofold axes, and the map swinging along mode 7."""
-    figures: dict[str, object] = {}
-    volume, voxel_A = read_volume(path)
+    whole, whole_voxel_A = read_volume(require_folder(given.data / "betagal133") / "betaGal_ref_2.561A_96.mrc")
+    volume, voxel_A = resize_map(whole, given.betagal_box), whole_voxel_A * len(whole) / given.betagal_box
+    write_volume(folder / "betagal.mrc", volume, voxel_A)
     signs = {"x": (1, -1, -1), "y": (-1, 1, -1), "z": (-1, -1, 1)}
     symmetric = {axis: correlation(volume, half_turned(volume, sign)) for axis, sign in signs.items()}
-    print("betagal133's map, correlation with itself turned by 180° about", _named(symmetric))
+    Table("betagal133's map").row("with itself turned", symmetric)
+    figures: Figures = {"map_symmetry": symmetric}
     for engine in ENGINES:
-        structure, facts = pseudoatoms(path, folder / f"betagal_{engine}.pdb", engine)
-        own, cutoff_A = network_modes(structure, 16)
-        assert own.collectivity is not None
-        assert own.eigenvalues is not None
-        print(
-            f"  {engine}: {facts['pseudoatoms']} pseudoatoms in {facts['seconds']:.1f} s, error "
-            f"{facts['error_percent']:.2f}% (Xmipp's {facts['xmipp_error_percent']:.2f}%), cutoff {cutoff_A:.2f} Å; "
-            "six motions without energy"
-        )
-        center = structure.coords_A
-        rows = []
+        structure, facts = pseudoatoms(folder / "betagal.mrc", folder / f"betagal_{engine}.pdb", engine)
+        own, cutoff_A = network_modes(structure, given.modes)
+        Table("pseudoatoms by").row(engine, facts | {"cutoff_A": cutoff_A})
+        table, rows = Table("mode"), {}
         for mode, vector, value, kappa in zip(
-            own.mode_ids, own.vectors, own.eigenvalues, own.collectivity, strict=True
+            own.mode_ids, own.vectors, np.asarray(own.eigenvalues), np.asarray(own.collectivity), strict=True
         ):
-            field = displacement_field(center, center + vector)
-            characters = {}
-            for axis, sign in signs.items():
-                turned = field.at(center * sign) * sign
-                characters[axis] = float(np.sum(turned * vector) / np.linalg.norm(turned))
-            print(f"    mode {mode:2d}  eigenvalue {value:9.4g}  collectivity {kappa:.2f}  {_named(characters)}")
-            rows.append({"mode": mode, "collectivity": float(kappa), **characters})
-        figures[engine] = facts | {"modes": rows}
+            characters = {axis: character(structure, vector, sign) for axis, sign in signs.items()}
+            rows[str(mode)] = {"eigenvalue": float(value), "collectivity": float(kappa), **characters}
+            table.row(str(mode), rows[str(mode)])
+        figures[engine] = facts | {"cutoff_A": cutoff_A, "modes": rows}
         if engine == "embedded":
             figures["swing"] = betagal_swing(volume, voxel_A, structure, own)
-    return figures | {"map_symmetry": symmetric}
+    return figures
 
 
-def betagal_swing(volume: np.ndarray, voxel_A: float, structure: Structure, own: NormalModes) -> dict[str, float]:
-    """The map at both ends of a swing of 3 Å RMSD along mode 7, taken back to rest."""
+def character(structure: Structure, vector: np.ndarray, sign: tuple[int, int, int]) -> float:
+    """Of a mode (N, 3) under a half turn: 1 where it keeps its sign, -1 where it changes it."""
+    turned = displacement_field(structure.coords_A, structure.coords_A + vector).at(structure.coords_A * sign) * sign
+    return float(np.sum(turned * vector) / np.linalg.norm(turned))
+
+
+def betagal_swing(volume: np.ndarray, voxel_A: float, structure: Structure, own: NormalModes) -> Figures:
+    """The map at the end of a swing of 3 Å RMSD along mode 7, taken back to rest: correlations with the map, and the
+    ratio of masses."""
     farthest = np.array([amplitude_of_rmsd(3.0, len(structure))])
     moved = motion_along(structure, own.select(own.mode_ids[:1])).coordinates(farthest)
     started = time.perf_counter()
@@ -263,15 +265,12 @@ def betagal_swing(volume: np.ndarray, voxel_A: float, structure: Structure, own:
     seconds = time.perf_counter() - started
     back = warp_map(there, voxel_A, moved, structure.coords_A)
     facts = {
-        "seconds": seconds,
         "at_rest": correlation(volume, there),
         "there_and_back": correlation(volume, back),
         "mass_ratio": float((there - np.median(there)).sum() / (volume - np.median(volume)).sum()),
+        "seconds": seconds,
     }
-    print(
-        f"    the map 3 Å (RMSD) along mode 7: {seconds:.1f} s, correlation with the map at rest "
-        f"{facts['at_rest']:.3f}, there and back {facts['there_and_back']:.4f}, mass times {facts['mass_ratio']:.3f}"
-    )
+    Table("the map, 3 Å (RMSD)").row("along mode 7", facts)
     return facts
 
 
@@ -282,10 +281,6 @@ def half_turned(volume: np.ndarray, sign: tuple[int, int, int]) -> np.ndarray:
             shift = 1 if volume.shape[axis] % 2 == 0 else 0
             volume = np.roll(np.flip(volume, axis), shift, axis)
     return volume
-
-
-def _named(values: dict[str, float]) -> str:
-    return "  ".join(f"{name} {value:+.2f}" for name, value in values.items())
 
 
 if __name__ == "__main__":

@@ -1,67 +1,127 @@
-"""What the engine's benchmarks share: one run of the engine on particles whose truth is known, and its figures."""
+"""What benchmarks share: clocks, peaks of memory, processes of their own, and figures as rows and as JSON."""
 
+import contextlib
+import io
+import json
+import math
+import multiprocessing
+import os
+import platform
+import resource
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import numpy as np
+from continuousflex_deep import cli
+from continuousflex_deep.assessment.evaluation import Evaluation
 
-from continuousflex_deep.assessment.evaluation import Evaluation, evaluate
-from continuousflex_deep.hemnma.alignment import align, calibration_for
-from continuousflex_deep.hemnma.bound import cramer_rao_bound
-from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
-from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.options import AlignOptions
-from continuousflex_deep.particles import Particles
+if TYPE_CHECKING:
+    import torch
 
-KINDS = ("amplitude", "angle_deg", "shift_A")
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One alignment of n particles: what was found, its errors, the bound on them, CPU seconds an image (calibration
-    included)."""
-
-    aligned: Particles
-    errors: Evaluation
-    bound: dict[str, float]
-    cpu_s: float
-
-    def figures(self) -> dict[str, float | None]:
-        """Losses, errors of the found in units of the bound, spreads of error over reported deviation, flags."""
-        lost, flagged = self.errors.lost, np.asarray(self.aligned.ambiguous)
-        spread = self.errors.spread
-        return {
-            "lost": float(lost.mean()),
-            **{f"{k}": float(self.errors.errors[k][~lost].mean() / self.bound[k]) for k in KINDS},
-            "spread_q": float(np.mean([spread[f"amplitude_{m}"] for m in self.aligned.mode_ids])),
-            "spread_angle": spread["angle_rms"],
-            "spread_shift": spread["shift"],
-            "flagged_lost": float(flagged[lost].mean()) if lost.any() else None,
-            "flagged_found": float(flagged[~lost].mean()),
-            "cpu_s": self.cpu_s,
-        }
+Figures = dict[str, float | None]
+P, R = ParamSpec("P"), TypeVar("R")
 
 
-def run_engine(
-    structure: Structure, modes: NormalModes, particles: Particles, truth: Particles, lost_deg: float = 5.0
-) -> Run:
-    """Align from nothing and compare with the truth; the bound is that at the truth, with noise and transfer learned
-    there."""
-    started = time.process_time()
-    aligned = align(EmbeddedEngine(structure, modes, AlignOptions()), particles)
-    cpu_s = (time.process_time() - started) / len(particles)
-    local = EmbeddedEngine(structure, modes, AlignOptions(init="local"))
-    bound = cramer_rao_bound(local, truth, calibration_for(local, truth)).as_errors()
-    return Run(aligned, evaluate(aligned, truth, structure, modes, lost_deg), bound, cpu_s)
+class Table:
+    """Rows of figures, printed as they are measured; the names of the columns stand before the first row, and again
+    wherever they change."""
+
+    def __init__(self, name: str, width: int = 24) -> None:
+        self._name, self._width, self._columns = name, width, list[str]()
+
+    def row(self, name: str, figures: Mapping[str, object]) -> None:
+        """Print a row: numbers with three digits, a dash where there is none."""
+        if list(figures) != self._columns:
+            self._columns = list(figures)
+            self._print(self._name, self._columns)
+        self._print(name, [_cell(value) for value in figures.values()])
+
+    def _print(self, first: str, cells: list[str]) -> None:
+        widths = [max(12, len(column) + 2) for column in self._columns]
+        line = "".join(f" {cell:>{width - 1}}" for cell, width in zip(cells, widths, strict=True))
+        print(f"{first:<{self._width}}{line}", flush=True)
 
 
-def print_header(first: str, names: list[str]) -> None:
-    """A line of column names."""
-    print(f"{first:<22}" + "".join(f"{n:>14}" for n in names))
+def _cell(value: object) -> str:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return "–"
+    if isinstance(value, list):
+        return " ".join(map(_cell, value))
+    return format(value, ".3g") if isinstance(value, float) else str(value)
 
 
-def print_row(first: str, figures: dict[str, float | None]) -> None:
-    """A line of figures; a dash where there is none."""
-    cells = ("–" if v is None else format(v, ".3g") for v in figures.values())
-    print(f"{first:<22}" + "".join(f"{c:>14}" for c in cells), flush=True)
+def write_figures(path: Path, figures: Mapping[str, object]) -> None:
+    """Write figures with the machine that they were measured on as JSON; null where there is no number."""
+    path.write_text(json.dumps(_for_json({"machine": machine(), **figures}), indent=2) + "\n")
+    print(f"written: {path}")
+
+
+def _for_json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _for_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_for_json(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def machine(device: "torch.device | None" = None) -> str:
+    """Processor, cores and Python; with a device, that, torch and its threads as well."""
+    words = [platform.processor() or platform.machine(), f"{len(os.sched_getaffinity(0))} cores"]
+    words.append(f"Python {platform.python_version()}")
+    if device is not None:
+        import torch
+
+        words += [f"torch {torch.__version__}", f"{torch.get_num_threads()} threads"]
+        words[:0] = [torch.cuda.get_device_name(device)] if device.type == "cuda" else []
+    return ", ".join(words)
+
+
+def errors_over_bound(errors: Evaluation, bound: Mapping[str, float]) -> Figures:
+    """Share of particles lost, and mean errors of the others in units of the Cramér-Rao bound; None where all are
+    lost."""
+    found = ~errors.lost
+    figures: Figures = {"lost": float(errors.lost.mean())}
+    for kind in ("amplitude", "angle_deg", "shift_A"):
+        figures[f"{kind}_over_bound"] = float(errors.errors[kind][found].mean() / bound[kind]) if found.any() else None
+    return figures
+
+
+@contextlib.contextmanager
+def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """Note under a name how long the block takes."""
+    started = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - started
+
+
+def peak_memory_GiB() -> float:
+    """Of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+def in_own_process(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    """The result of a function in a new process, whose peak of memory is that of the function. The process comes from
+    a server that has imported the benchmark, for a process begins with the peak of the one that starts it."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
+        return pool.submit(function, *arguments, **named).result()
+
+
+def run_command(command: str, options: Mapping[str, object], *more: str) -> None:
+    """A command of the package with options by their names, and further words; without what it prints unless it
+    fails."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        code = cli.main([command, *option_words(options), *more])
+    if code:
+        raise SystemExit(f"{command} failed:\n{said.getvalue()}")
+
+
+def option_words(options: Mapping[str, object]) -> list[str]:
+    """Options as the words of a command line; True is an option without a value."""
+    words = []
+    for name, value in options.items():
+        values = value if isinstance(value, list | tuple) else [] if value is True else [value]
+        words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return words

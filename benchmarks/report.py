@@ -3,39 +3,37 @@
     python benchmarks/report.py [--particles 10000 100000 1000000] [--output report.json]
 
 Landscapes of two clouds in three coordinates, with poses, scores and error bars of every particle and ids as hashes
-are, and the structure of the demonstration with its modes. The browser is headless Chromium, which draws by the CPU and
-has no network.
+are, and adenylate kinase with its modes. The browser is headless Chromium, which draws by the CPU and has no network;
+without it, only what comes before `open` is measured.
 
 make        seconds that the command takes, with reading the landscape, and the peak of its memory
 size        of the HTML file
 open        seconds until the page is ready, with its first picture and the molecule
-memory      of the page's script, as Chromium tells it
+memory      of the page's script, as Chromium reports it
 drag        seconds of a lasso in 32 steps around most of the particles, during which Plotly draws the points anew
 select      seconds of it to find which of all particles are inside, and their means
 save        seconds until the ids of that selection are a file
 conformation  seconds from a click on a particle to its conformation in the molecular viewer
+
+Fills "Report" of docs/results.md. The default size takes @TIME.
 """
 
-import argparse
-import json
-import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from cases import adenylate_kinase
+from command_line import FULL, SMALLEST, benchmark_parser, parse
+from measuring import Table, in_own_process, peak_memory_GiB, run_command, write_figures
 
-from continuousflex_deep.cli import main as run_command
-from continuousflex_deep.demo import write_demo_structure
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.landscape_table import LandscapeTable, write_landscape_table
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.options import LandscapeOptions
-from continuousflex_deep.tests.helpers.report_browser import browser_missing, chromium_browser, open_report
 
 MODES = (7, 8, 9)
+SIZES = {FULL: {"particles": [10_000, 100_000, 1_000_000]}, SMALLEST: {"particles": [200]}}
 _SELECT = """(() => {
     const started = performance.now();
     report.landscape.select(document.getElementById("landscape").layout.selections);
@@ -44,31 +42,25 @@ _SELECT = """(() => {
 
 
 def main() -> None:
-    """Print a line for each number of particles, and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--particles", nargs="+", type=int, default=[10_000, 100_000, 1_000_000])
-    parser.add_argument("--output", type=Path, default=Path("report.json"))
-    parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.one:
-        print(json.dumps(make(arguments.one)))
-        return
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        base = Path(folder)
-        structure = write_demo_structure(base / "structure.pdb")
-        run_command(["nma", "--structure", str(structure), "--output", str(base / "modes")])
-        for n in arguments.particles:
-            write_clouds(base / "landscape", n)
-            child = subprocess.run(
-                [sys.executable, __file__, "--one", str(base)], check=True, stdout=subprocess.PIPE, text=True
-            )
-            row: dict[str, Any] = {"particles": n, **json.loads(child.stdout.splitlines()[-1])}
-            rows.append(
-                row | ({"browser": browser_missing()} if browser_missing() else use(base / "report.html", base))
-            )
-            print(", ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
-    arguments.output.write_text(json.dumps(rows, indent=2) + "\n")
+    """Print a row for each number of particles, and write the figures."""
+    parser = benchmark_parser(__doc__, "report.json")
+    parser.add_argument("--particles", nargs="+", type=int, help="numbers of particles")
+    arguments = parse(parser, SIZES)
+    from continuousflex_deep.tests.helpers.report_browser import browser_missing
+
+    if missing := browser_missing():
+        print(f"without a browser: {missing}")
+    table, rows = Table("particles"), []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        adenylate_kinase(folder, MODES)
+        for particles in arguments.particles:
+            in_own_process(write_clouds, folder / "landscape", particles)
+            figures = in_own_process(make, folder)
+            figures |= {} if missing else use(folder / "report.html", folder)
+            table.row(str(particles), figures)
+            rows.append({"particles": particles, **figures})
+    write_figures(arguments.output, {"browser": missing or "Chromium", "rows": rows})
 
 
 def write_clouds(folder: Path, n: int) -> None:
@@ -92,28 +84,28 @@ def write_clouds(folder: Path, n: int) -> None:
     )
 
 
-def make(base: Path) -> dict[str, float]:
+def make(folder: Path) -> dict[str, float]:
     """Run the command in this process."""
     started = time.perf_counter()
-    given = {"landscape": "landscape", "structure": "structure.pdb", "modes": "modes", "output": "report.html"}
-    words = [word for name, file in given.items() for word in (f"--{name}", str(base / file))]
-    if run_command(["report", *words]) != 0:
-        raise SystemExit("the report could not be made")
+    files = {name: folder / name for name in ("landscape", "modes")}
+    run_command("report", files | {"structure": ADENYLATE_KINASE, "output": folder / "report.html"})
     return {
-        "make_s": round(time.perf_counter() - started, 1),
-        "make_GB": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9, 2),
-        "size_MB": round((base / "report.html").stat().st_size / 1e6, 1),
+        "make_s": time.perf_counter() - started,
+        "make_GiB": peak_memory_GiB(),
+        "size_MB": (folder / "report.html").stat().st_size / 1e6,
     }
 
 
 def use(page: Path, folder: Path) -> dict[str, float]:
     """Open the page and use it as a person would."""
+    from continuousflex_deep.tests.helpers.report_browser import chromium_browser, open_report
+
     with chromium_browser() as browser:
         started = time.perf_counter()
         with open_report(browser, page) as opened:
             found = {"open_s": time.perf_counter() - started}
             found["memory_MB"] = opened.value("performance.memory.usedJSHeapSize / 1e6")
-            corners = [(-250.0, -60.0), (250.0, -60.0), (250.0, 60.0), (-250.0, 60.0), (-250.0, -60.0)]
+            corners = [(-150.0, -60.0), (150.0, -60.0), (150.0, 60.0), (-150.0, 60.0), (-150.0, -60.0)]
             started = time.perf_counter()
             opened.drag(corners, "lasso")
             found["drag_s"] = time.perf_counter() - started
@@ -127,7 +119,7 @@ def use(page: Path, folder: Path) -> dict[str, float]:
             found["conformation_s"] = time.perf_counter() - started
             if opened.complaints:
                 raise SystemExit(f"the page complained: {opened.complaints}")
-    return {name: round(value, 2) for name, value in found.items()}
+    return found
 
 
 if __name__ == "__main__":

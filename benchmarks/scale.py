@@ -1,6 +1,6 @@
 """Memory, workers and hosts: how an alignment goes with the number of particles and of processes.
 
-    python benchmarks/scale.py [--only memory workers hosts] [--rows 20000 200000] [--output scale.json]
+    python benchmarks/scale.py [--only memory workers hosts] [--particles 20000 200000] [--output scale.json]
 
 All run the align command itself, on images of adenylate kinase's Cα atoms (32 px, modes 7 and 8) made by our
 simulation. Few different images are named again and again, each time as another particle.
@@ -12,11 +12,12 @@ workers   particles per second with 1, 2, … workers under torchrun, one thread
           all write the same.
 hosts     two hosts, each a network namespace with a name of its own, connected by a virtual cable and sharing a folder:
           torchrun with two nodes; then the plain command on both, of which one is killed. Needs root.
+
+Fills the last lines of "HEMNMA alignment: speed" of docs/results.md. The default size takes @TIME.
 """
 
 import argparse
 import contextlib
-import json
 import os
 import resource
 import shutil
@@ -29,20 +30,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from continuousflex_deep.commands.simulate import run as simulate
+from cases import Reference, repeated, simulated, slowest_modes, written
+from command_line import FULL, SMALLEST, add_only, benchmark_parser, parse
+from measuring import Table, option_words, write_figures
+
 from continuousflex_deep.data import ADENYLATE_KINASE
-from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.structures import read_structure, write_structure
-from continuousflex_deep.nma.network import compute_modes
-from continuousflex_deep.options import NmaOptions, SimulateOptions
-from continuousflex_deep.particles import Particles, concatenate
+from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.runs.claims import STALE_S
 
-BOX_PX, PIXEL_A, IMAGES, BATCH = 32, 3.0, 500, 16
-LOCAL = ["--init", "local", "--local-step-deg", "0"]
-GLOBAL = ["--n-hypotheses", "4", "--angular-step-deg", "20"]
+IMAGES = {
+    "conformations": "uniform", "amplitude_range": 60, "box_px": 32, "pixel_size_A": 3, "final_box_px": 0, "snr": 0.5,
+    "shift_range_px": 1, "threads": 1,
+}  # fmt: skip
+LOCAL = {"init": "local", "local_step_deg": 0}
+GLOBAL = {"n_hypotheses": 4, "angular_step_deg": 20}
 ADDRESSES = ("10.213.7.1", "10.213.7.2")
+SIZES = {
+    FULL: {"particles": [20_000, 200_000], "images": 500, "batch": 16, "workers": len(os.sched_getaffinity(0))},
+    SMALLEST: {"particles": [20], "images": 4, "batch": 2, "workers": 2},
+}
 
 Figures = dict[str, object]
 # what processes write, by their number
@@ -50,92 +57,81 @@ _LOGS: dict[int, IO[bytes]] = {}
 
 
 def main() -> None:
-    """Print a line per measurement and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="+", choices=list(MEASUREMENTS), default=list(MEASUREMENTS))
-    parser.add_argument("--rows", nargs="+", type=int, default=[20_000, 200_000])
-    parser.add_argument("--output", type=Path, default=Path("scale.json"))
-    arguments = parser.parse_args()
+    """Print a row for each measurement and write the figures."""
+    parser = benchmark_parser(__doc__, "scale.json")
+    add_only(parser, list(MEASUREMENTS))
+    parser.add_argument("--particles", nargs="+", type=int, help="numbers of particles for `memory`")
+    parser.add_argument("--images", type=int, help="different images; `workers` aligns 8 times as many, `hosts` twice")
+    parser.add_argument("--batch", type=int, help="particles of a part of `workers` and `hosts`")
+    parser.add_argument("--workers", type=int, help="the most workers (full: as many as cores)")
+    arguments = parse(parser, SIZES)
     figures: dict[str, list[Figures]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        case = Case(Path(folder), arguments.rows)
+        case = Case(Path(folder), arguments)
         for name in arguments.only:
-            figures[name] = []
+            table, figures[name] = Table(name), []
             for line in MEASUREMENTS[name](case):
-                print(f"{name}: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in line.items()), flush=True)
+                table.row("", line)
                 figures[name].append(line)
-    arguments.output.write_text(json.dumps({"cores": len(os.sched_getaffinity(0)), **figures}, indent=2) + "\n")
+    write_figures(arguments.output, figures)
 
 
 class Case:
     """Structure, modes and images in a folder, and the align command on them."""
 
-    def __init__(self, folder: Path, rows: list[int]) -> None:
-        self.folder, self.rows = folder, rows
-        write_trace(folder / "trace.pdb")
-        structure = read_structure(folder / "trace.pdb")
-        found = compute_modes(structure, NmaOptions(structure="", output="", cutoff_A=12.0, block_size=2, n_modes=8))
-        write_modes(folder / "modes", found)
-        simulate(
-            SimulateOptions(
-                structure=str(folder / "trace.pdb"), modes=str(folder / "modes"), mode_list="7 8",
-                output=str(folder / "images"), count=IMAGES, conformations="uniform", amplitude_range=60.0,
-                box_px=BOX_PX, pixel_size_A=PIXEL_A, final_box_px=0, snr=0.5, shift_range_px=1.0, threads=1,
-            )
-        )  # fmt: skip
-        self.truth = read_particles(folder / "images" / "truth.star")
+    def __init__(self, folder: Path, given: argparse.Namespace) -> None:
+        self.folder, self.given = folder, given
+        self.reference = c_alpha_trace(folder)
+        _, self.truth = simulated(self.reference, folder / "images", count=given.images, **IMAGES)
 
     def write(self, count: int) -> Path:
         """A particle file of so many rows."""
-        times = -(-count // len(self.truth))
-        copies = [self.truth.replace(ids=self.truth.ids + i * 10 * len(self.truth)) for i in range(times)]
-        particles: Particles = concatenate(copies)
         path = self.folder / f"{count}.star"
-        write_particles(particles.select(range(count)), path)
+        write_particles(repeated(self.truth, count), path)
         return path
 
-    def command(self, particles: Path, output: Path, *more: str) -> list[str]:
+    def command(self, particles: Path, output: Path, options: Figures) -> list[str]:
         """The align command, after the Python."""
-        files = {"particles": particles, "output": output, "structure": self.folder / "trace.pdb"}
-        named = [text for name, path in files.items() for text in (f"--{name}", str(path))]
-        quiet = ["--modes", str(self.folder / "modes"), "--mode-list", "7 8", "--device", "cpu", "--threads", "1"]
-        return ["-m", "continuousflex_deep", "align", *named, *quiet, *more]
+        files = self.reference.options | {"particles": particles, "output": output}
+        words = option_words(files | options | {"device": "cpu", "threads": 1})
+        return ["-m", "continuousflex_deep", "align", *words]
 
 
-def write_trace(path: Path) -> None:
-    """The Cα atoms of adenylate kinase."""
-    structure = read_structure(ADENYLATE_KINASE)
-    write_structure(path, structure.select(structure.atom_names == "CA"))
+def c_alpha_trace(folder: Path) -> Reference:
+    """The Cα atoms of adenylate kinase with two of their modes."""
+    whole = read_structure(ADENYLATE_KINASE)
+    trace = whole.select(whole.atom_names == "CA")
+    return written(trace, slowest_modes(trace, (7, 8), cutoff_A=12.0, block_size=2), folder)
 
 
 def memory(case: Case) -> Iterator[Figures]:
     """Peak memory of one process by the number of particles."""
-    for count in case.rows:
+    for count in case.given.particles:
         output = case.folder / "memory.star"
-        command = [sys.executable, *case.command(case.write(count), output, *LOCAL)]
+        command = [sys.executable, *case.command(case.write(count), output, LOCAL)]
         started = time.monotonic()
         process = _quietly(command)
         status, usage = _waited(process)
         _require(status == 0 and len(read_particles(output)) == count, f"not all {count} were aligned", process)
         yield {
             "particles": count,
-            "peak_GiB": round(usage.ru_maxrss / 2**20, 3),
-            "wall_s": round(time.monotonic() - started, 1),
-            "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
-            "output_MB": round(output.stat().st_size / 1e6, 1),
+            "peak_GiB": usage.ru_maxrss / 2**20,
+            "wall_s": time.monotonic() - started,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "output_MB": output.stat().st_size / 1e6,
         }
 
 
 def workers(case: Case) -> Iterator[Figures]:
     """Particles a second by the number of workers of this computer."""
-    particles, first, alone = case.write(8 * IMAGES), b"", 0.0
-    for count in range(1, len(os.sched_getaffinity(0)) + 1):
+    particles, first, alone = case.write(8 * case.given.images), b"", 0.0
+    for count in range(1, case.given.workers + 1):
         output = case.folder / f"workers-{count}.star"
         torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         started = time.monotonic()
-        command = case.command(particles, output, *GLOBAL, "--batch", str(BATCH))
+        command = case.command(particles, output, GLOBAL | {"batch": case.given.batch})
         process = _quietly([sys.executable, *torchrun, *command])
-        rate = _rate(output, process)
+        rate = case.given.batch * _parts_per_s(output, process)
         status, usage = _waited(process)
         wall_s = time.monotonic() - started
         _require(status == 0, "torchrun failed", process)
@@ -143,25 +139,25 @@ def workers(case: Case) -> Iterator[Figures]:
         _require(output.read_bytes() == first, "another number of workers wrote something else")
         yield {
             "workers": count,
-            "particles_per_s": round(rate, 1),
-            "speed_up": round(rate / alone, 2),
-            "wall_s": round(wall_s, 1),
-            "cpu_s": round(usage.ru_utime + usage.ru_stime, 1),
+            "particles_per_s": rate,
+            "speed_up": rate / alone,
+            "wall_s": wall_s,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
             "same_output": True,
         }
 
 
-def _rate(output: Path, process: "subprocess.Popen[bytes]") -> float:
-    """Particles per second between the tenth part and the last that was seen."""
+def _parts_per_s(output: Path, process: "subprocess.Popen[bytes]") -> float:
+    """Finished parts per second between the tenth and the last that was seen."""
     parts, seen = output.with_suffix(".parts"), {}
     while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
         if count := len(list(parts.glob("part-*.npz"))):
             seen.setdefault(count, time.monotonic())
-        time.sleep(0.05)
+        time.sleep(0.01)
     counts = [count for count in seen if count >= 10]
     _require(len(counts) > 1, "the run ended before it could be timed", process)
     low, high = min(counts), max(counts)
-    return BATCH * (high - low) / (seen[high] - seen[low])
+    return (high - low) / (seen[high] - seen[low])
 
 
 def hosts(case: Case) -> Iterator[Figures]:
@@ -169,8 +165,8 @@ def hosts(case: Case) -> Iterator[Figures]:
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
         yield {"skipped": "making network namespaces needs root, ip and unshare"}
         return
-    particles, alone = case.write(2 * IMAGES), case.folder / "one-host.star"
-    single = _quietly([sys.executable, *case.command(particles, alone, *LOCAL, "--batch", str(BATCH))])
+    particles, alone = case.write(2 * case.given.images), case.folder / "one-host.star"
+    single = _quietly([sys.executable, *case.command(particles, alone, LOCAL | {"batch": case.given.batch})])
     _require(single.wait() == 0, "one process failed", single)
     with _two_hosts() as prefixes:
         yield _by_torchrun(case, particles, alone, prefixes)
@@ -181,7 +177,7 @@ def _by_torchrun(case: Case, particles: Path, alone: Path, prefixes: list[list[s
     output = case.folder / "two-hosts.star"
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
     torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint={ADDRESSES[0]}:29417", "--rdzv-id=scale"]
-    align = case.command(particles, output, *LOCAL, "--batch", str(BATCH))
+    align = case.command(particles, output, LOCAL | {"batch": case.given.batch})
     running = [
         _quietly([*prefix, *torchrun, f"--local-addr={address}", *align])
         for prefix, address in zip(prefixes, ADDRESSES, strict=True)
@@ -195,10 +191,11 @@ def _by_torchrun(case: Case, particles: Path, alone: Path, prefixes: list[list[s
 
 def _one_dies(case: Case, particles: Path, alone: Path, prefixes: list[list[str]]) -> Figures:
     output = case.folder / "one-dies.star"
-    align = [sys.executable, *case.command(particles, output, *LOCAL, "--batch", str(BATCH))]
+    align = [sys.executable, *case.command(particles, output, LOCAL | {"batch": case.given.batch})]
     survivor, doomed = (_quietly([*prefix, *align]) for prefix in prefixes)
-    while len(list(output.with_suffix(".parts").glob("part-*.npz"))) < 8:
+    while doomed.poll() is None and not any(output.with_suffix(".parts").glob("part-*.npz")):
         time.sleep(0.01)
+    _require(doomed.poll() is None, "the host ended before it could be killed", doomed)
     os.killpg(doomed.pid, signal.SIGKILL)
     died = time.monotonic()
     doomed.wait()
@@ -207,7 +204,7 @@ def _one_dies(case: Case, particles: Path, alone: Path, prefixes: list[list[str]
     return {
         "launcher": "none",
         "one_host_killed": True,
-        "the_other_took_s": round(time.monotonic() - died, 1),
+        "the_other_took_s": time.monotonic() - died,
         "of_which_waiting_for_signs_of_life_at_most_s": STALE_S,
         "same_output": True,
     }

@@ -19,6 +19,7 @@ from pathlib import Path
 from continuousflex_deep import cli
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.options import from_mapping
+from continuousflex_deep.tests.helpers.benchmarks import run_benchmark
 
 REPOSITORY = next(folder for folder in Path(__file__).resolve().parents if (folder / "setup.py").is_file())
 PACKAGE = REPOSITORY / "continuousflex_deep"
@@ -139,6 +140,12 @@ def options_of(command: str) -> set[str]:
     return {"--help", *re.findall(r"--[\w-]+", usage)}
 
 
+@cache
+def options_of_benchmark(name: str) -> set[str]:
+    """The options that a benchmark's help names, as --name."""
+    return set(re.findall(r"--[\w-]+", run_benchmark(name, "--help").partition("\noptions:")[2]))
+
+
 def problem_of_benchmark(words: list[str]) -> str | None:
     """What is wrong with a benchmark's name and options."""
     script = REPOSITORY / words[0]
@@ -146,8 +153,7 @@ def problem_of_benchmark(words: list[str]) -> str | None:
         return None
     if not script.is_file():
         return f"{words[0]}: no such file"
-    known = {"--help"} | set(re.findall(r'add_argument\(\s*"(--[\w-]+)"', script.read_text(encoding="utf-8")))
-    unknown = {word for word in words if word.startswith("--")} - known
+    unknown = {word for word in words if word.startswith("--")} - options_of_benchmark(script.stem)
     return f"{' '.join(words)}: no options {sorted(unknown)}" if unknown else None
 
 

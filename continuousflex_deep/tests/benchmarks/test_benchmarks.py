@@ -1,0 +1,247 @@
+"""Every benchmark at its smallest size: it runs to its end, and prints and writes its figures."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from continuousflex_deep import cli
+from continuousflex_deep.nn.recipes import recipe_of
+from continuousflex_deep.options import TrainOptions
+from continuousflex_deep.tests.helpers.benchmarks import BENCHMARKS, figures_of, names_of_benchmarks, run_benchmark
+from continuousflex_deep.tests.helpers.needs import prody_file
+from continuousflex_deep.tests.helpers.report_browser import browser_missing
+
+ON_ONE_CORE = ("--device", "cpu", "--threads", "1")
+# those whose subject is the engine or the network import torch before they read the command line
+LIGHT = ("assessment", "landscape_window", "network", "reduction", "report", "scale", "unbent_maps")
+
+Smallest = Callable[..., str]
+
+
+@pytest.fixture
+def smallest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Smallest:
+    """Runs a benchmark at its smallest size in a folder of its own; what it prints. Its figures must be on file."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(name: str, *words: str) -> str:
+        printed = run_benchmark(name, "--size", "smallest", *words)
+        figures = json.loads((tmp_path / f"{name}.json").read_text())
+        assert "cores" in figures.pop("machine")
+        assert figures
+        return printed
+
+    return run
+
+
+# --------------------------------------------------------------------------------------------------- of all of them
+def test_every_benchmark_is_run_here() -> None:
+    run_here = set(re.findall(r'smallest\("(\w+)"', Path(__file__).read_text(encoding="utf-8")))
+    assert run_here == set(names_of_benchmarks())
+
+
+@pytest.mark.parametrize("name", names_of_benchmarks())
+def test_help(name: str) -> None:
+    """What is measured, which table it fills, how long it takes; and the options that all have."""
+    text = run_benchmark(name, "--help")
+    assert f"python benchmarks/{name}.py" in text
+    assert "of docs/results.md" in text
+    assert "The default size takes" in text
+    assert {"--size", "--output"} <= set(re.findall(r"--[\w-]+", text))
+
+
+def test_tables_that_benchmarks_fill_exist() -> None:
+    results = (BENCHMARKS.parent / "docs" / "results.md").read_text(encoding="utf-8")
+    headings = set(re.findall(r"^#+ (.*)$", results, flags=re.MULTILINE))
+    for name in names_of_benchmarks():
+        text = " ".join(run_benchmark(name, "--help").split())
+        filled = re.findall(r'"([^"]+)"', re.findall(r"Fills (.*?) of docs/results.md", text)[0])
+        assert filled, name
+        assert set(filled) <= headings, name
+
+
+def test_help_needs_neither_torch_nor_what_a_benchmark_drives() -> None:
+    script = (
+        "import sys\n"
+        "from continuousflex_deep.tests.helpers.benchmarks import run_benchmark\n"
+        f"for name in {LIGHT}:\n"
+        "    assert '--size' in run_benchmark(name, '--help'), name\n"
+        "    heavy = {'torch', 'tkinter', 'prody', 'playwright'} & set(sys.modules)\n"
+        "    assert not heavy, (name, heavy)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_given_option_wins_over_the_size(smallest: Smallest) -> None:
+    printed = smallest("reduction", "--particles", "100", "--only", "lle")
+    assert figures_of(printed, "lle")[0] == 100
+    assert "isomap" not in printed
+
+
+def test_missing_data_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="nowhere/betagal133' is no folder; name the folder of the data by --data"):
+        run_benchmark("real_particles", "--data", "nowhere")
+
+
+# --------------------------------------------------------------------------------------------------- one by one
+def test_assessment(smallest: Smallest, tmp_path: Path) -> None:
+    printed = smallest("assessment", *ON_ONE_CORE)
+    for row in ("inferred vs. truth", "polished vs. truth", "HEMNMA vs. truth"):
+        assert len(figures_of(printed, f"{row} all")) > 5
+    assert len(figures_of(printed, "group_2")) > 3
+    assert (tmp_path / "assessment" / "tables" / "tables.md").is_file()
+
+
+def test_engine_accuracy(smallest: Smallest, shared_data: Path) -> None:
+    printed = smallest("engine_accuracy", "--data", str(shared_data), *ON_ONE_CORE)
+    for row in ("embedded", "xmipp projmatch", "xmipp wavelet", "Cramér-Rao bound", "3"):
+        assert len(figures_of(printed, row)) > 1
+
+
+def test_engine_limits(smallest: Smallest) -> None:
+    conditions = ("snr-0.3", "shifts", "seven-modes", "c-alpha", "pseudoatoms")
+    printed = smallest("engine_limits", "--only", *conditions, "misled", *ON_ONE_CORE)
+    for condition in conditions:
+        lost, *errors, cpu_s = figures_of(printed, condition)
+        assert 0 <= lost <= 1
+        assert cpu_s > 0
+        assert errors
+    assert figures_of(printed, "misled")[0] > 0
+
+
+def test_engine_limits_between_two_forms(smallest: Smallest) -> None:
+    prody_file("pdb1ake.pdb")
+    printed = smallest("engine_limits", "--only", "closed-form", *ON_ONE_CORE)
+    _lost, _angle_deg, rmsd_A, least_A, from_open_A, *_ = figures_of(printed, "closed-form")
+    assert least_A < rmsd_A
+    assert least_A < from_open_A
+
+
+def test_engine_speed_with_more_images_than_are_simulated(smallest: Smallest, tmp_path: Path) -> None:
+    printed = smallest("engine_speed", "--only", "ak", *ON_ONE_CORE)
+    assert figures_of(printed, "images_per_s")[0] > 0
+    assert figures_of(printed, "amplitude_over_bound")[0] > 0
+    figures = json.loads((tmp_path / "engine_speed.json").read_text())["ak"]
+    assert figures["images"] > figures["simulated"]
+
+
+def test_engine_speed_of_a_ribosome(smallest: Smallest) -> None:
+    prody_file("mmcif_6zu5.cif")
+    printed = smallest("engine_speed", "--only", "ribosome", *ON_ONE_CORE)
+    assert figures_of(printed, "images_per_s")[0] > 0
+    assert figures_of(printed, "matrix products:")[0] > 0
+
+
+def test_inference_speed(smallest: Smallest) -> None:
+    printed = smallest("inference_speed", *ON_ONE_CORE)
+    stages = ("floor", "decoded", "prepared", "read by 4 threads", "written: 100 rows")
+    for row in (*stages, "whole: 40 particles, in all", "whole: 40 particles, peak memory"):
+        assert figures_of(printed, row)[-1] > 0
+
+
+def test_landscape_window(smallest: Smallest, screen: None) -> None:
+    printed = smallest("landscape_window")
+    for row in ("open", "zoom, groups", "turn", "axes", "hover", "lasso", "condition"):
+        median_ms, longest_ms, processor_ms = figures_of(printed, row)
+        assert 0 < median_ms <= longest_ms
+        assert processor_ms > 0
+
+
+def test_map_reference(smallest: Smallest, shared_data: Path) -> None:
+    printed = smallest("map_reference", "--data", str(shared_data), *ON_ONE_CORE)
+    assert len(figures_of(printed, "embedded")) > 5
+    for row in ("atoms", "pseudoatoms, embedded", "with itself turned", "along mode 7", "7, 8 and 9"):
+        assert len(figures_of(printed, row)) > 2
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of images and networks; what one test has finished there is not done again in another."""
+    return tmp_path_factory.mktemp("networks")
+
+
+def test_network(smallest: Smallest, networks: Path) -> None:
+    printed = smallest("network", "--folder", str(networks), *ON_ONE_CORE)
+    for row in ("default", "paper", "fifth 5", "error bars", "full search", "polish"):
+        assert len(figures_of(printed, row)) > 2
+
+
+def test_network_on_images_of_another_program(smallest: Smallest, networks: Path, shared_data: Path) -> None:
+    more = ("--folder", str(networks), "--data", str(shared_data))
+    printed = smallest("network", "--only", "recipes", "xmipp", *more, *ON_ONE_CORE)
+    for row in ("network", "polished"):
+        assert len(figures_of(printed, row)) > 2
+
+
+def test_options_of_all_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are options of `train`, and what they change are parameters of a recipe."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import network
+    from measuring import option_words
+
+    plans = [size["plan"] for size in network.SIZES.values()]
+    trainings = [given for plan in plans for section in network.variants(plan).values() for given in section.values()]
+    assert len(trainings) > 60
+    files = {"particles": "p.star", "output": "model", "structure": "s.pdb", "modes": "modes"}
+    for options in trainings:
+        words = ["train", *option_words(files | dict(options))]
+        given = {k: v for k, v in vars(cli.build_parser().parse_args(words)).items() if v is not None}
+        del given["command"]
+        recipe_of(TrainOptions(**given))
+
+
+def test_real_particles(smallest: Smallest, shared_data: Path) -> None:
+    printed = smallest("real_particles", "--data", str(shared_data), *ON_ONE_CORE)
+    for row in ("RELION", "ours", "ours, to 20 Å", "ours, from RELION's", "ours, no particle"):
+        assert 0 <= figures_of(printed, row)[0] <= 1
+
+
+def test_reduction(smallest: Smallest) -> None:
+    printed = smallest("reduction")
+    for method in ("isomap", "hessian-lle"):
+        particles, _fit_s, _transform_s, _inverse_s, order, back_A, _memory = figures_of(printed, method)
+        assert particles == 200
+        assert order > 0.9
+        assert back_A < 20
+
+
+def test_report(smallest: Smallest) -> None:
+    printed = smallest("report")
+    assert figures_of(printed, "200")[0] > 0
+    if browser_missing():
+        pytest.skip(browser_missing())
+    assert "conformation_s" in printed
+    assert len(figures_of(printed, "200")) == 9
+
+
+def test_scale(smallest: Smallest) -> None:
+    printed = smallest("scale", "--only", "memory", "workers", "--workers", "1")
+    memory, workers = re.split(r"^workers ", printed, flags=re.MULTILINE)
+    assert len(memory.splitlines()[1].split()) == 5
+    assert workers.splitlines()[1].split()[0] == "1"
+
+
+@pytest.mark.slow
+def test_scale_on_two_workers_and_two_hosts(smallest: Smallest) -> None:
+    """Waits a minute for signs of life of a host that was killed."""
+    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
+        pytest.skip("two hosts need network namespaces; run as root, with ip and unshare (apt-get install iproute2)")
+    printed = smallest("scale", "--only", "workers", "hosts")
+    assert "torchrun" in printed
+    assert printed.count("True") >= 4  # the same output by all
+
+
+def test_unbent_maps(smallest: Smallest) -> None:
+    printed = smallest("unbent_maps", *ON_ONE_CORE)
+    for row in ("true", "aligned"):
+        images, _rmsd_A, unbent_A, average_A, *_ = figures_of(printed, row)
+        assert images == 16
+        assert 5 < unbent_A < 100
+        assert 5 < average_A < 100
