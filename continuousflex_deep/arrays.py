@@ -1,4 +1,4 @@
-"""Types of arrays, by what they hold. Shapes are given where they are used, in docstrings."""
+"""Types of arrays, by their content. Docstrings give the shapes."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ Singles = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Rows = NDArray[np.int64]  # row numbers, for example of particles, from 0
 Booleans = NDArray[np.bool_]
-Column = NDArray[np.object_]  # texts of a table, a cell each
+Column = NDArray[np.object_]  # a column of a table, as text
 Table = dict[str, Column]  # columns by name
 
 Images = NDArray[np.float32]  # (n, d, d), yx

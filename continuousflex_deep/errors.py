@@ -1,25 +1,25 @@
-"""Errors meant for the person at the keyboard: what, where, got, expected, what to do."""
+"""Errors for the user: they state what was found, what was expected, and what to do."""
 
 
 class DeepError(Exception):
-    """Base of every error this package raises on purpose; the command line prints it without a traceback."""
+    """Base class of the errors that this package raises; the command line prints them without a traceback."""
 
 
 class InputError(DeepError, ValueError):
-    """Input that cannot be used as it is: a missing file, contradictory values, an impossible request."""
+    """Unusable input: a missing file, contradictory values, an impossible request."""
 
 
 class FormatError(InputError):
-    """A file that does not support the format it claims."""
+    """A file that does not follow its format."""
 
 
 class DiskFullError(DeepError):
-    """A file could not be written whole because its file system is full."""
+    """A file could not be written completely because its file system is full."""
 
 
 class OutOfMemoryError(DeepError):
-    """Memory of the device is not sufficient even for a single particle."""
+    """The memory of the device does not suffice even for a single particle."""
 
 
 class MissingDependencyError(DeepError):
-    """An optional program or library is needed for this request and is not installed."""
+    """An optional program or library that this request needs is not installed."""

@@ -1,7 +1,7 @@
 """Rotations: Xmipp/RELION Euler angles, matrices, quaternions, distances, uniform samplings.
 
 Convention (docs/conventions.md): R = Rz(psi) · Ry(tilt) · Rz(rot) with Rz(a) = [[cos a, sin a, 0], [−sin a, cos a, 0],
-[0, 0, 1]] and Ry(b) = [[cos b, 0, −sin b], [0, 1, 0], [sin b, 0, cos b]], and an atom at model position X is seen at
+[0, 0, 1]] and Ry(b) = [[cos b, 0, −sin b], [0, 1, 0], [sin b, 0, cos b]]. An atom at model position X is projected to
 the first two components of R·X. All angles are in degrees.
 """
 
@@ -33,16 +33,15 @@ def euler_to_matrix(euler_deg: ArrayLike) -> Floats:
 def matrix_to_euler(matrix: ArrayLike) -> Floats:
     """Euler angles (..., 3) = rot, tilt, psi in degrees of rotations (..., 3, 3).
 
-    tilt is in [0, 180], rot and psi are in (−180, 180]. Where tilt is 0 or 180 only rot ± psi is defined; rot is then
-    returned as 0.
+    tilt is in [0, 180], rot and psi are in (−180, 180]. If tilt is 0 or 180, only rot ± psi is defined; rot is then 0.
     """
     m = np.asarray(matrix, dtype=np.float64)
     sin_tilt = np.hypot(m[..., 2, 0], m[..., 2, 1])
     tilt = np.arctan2(sin_tilt, m[..., 2, 2])
     regular = sin_tilt > 1e-9
     rot = np.where(regular, np.arctan2(m[..., 2, 1], m[..., 2, 0]), 0.0)
-    # at tilt 0 R = Rz(rot + psi), at tilt 180 R = Rz(psi)·Ry(180)·Rz(rot): both read psi off R's first two rows with
-    # rot = 0
+    # R = Rz(rot + psi) at tilt 0 and R = Rz(psi)·Ry(180)·Rz(rot) at tilt 180: with rot = 0, psi follows from the first
+    # two rows of R
     psi_pole = np.arctan2(-m[..., 1, 0] * np.sign(m[..., 2, 2]), m[..., 1, 1])
     psi = np.where(regular, np.arctan2(m[..., 1, 2], -m[..., 0, 2]), psi_pole)
     return np.degrees(np.stack([rot, tilt, psi], axis=-1))
@@ -58,10 +57,10 @@ def matrix_to_quaternion(matrix: ArrayLike) -> Floats:
 
 
 def quaternion_to_matrix(quaternion: ArrayLike) -> Floats:
-    """Rotation matrices (..., 3, 3) of quaternions (..., 4) = w, x, y, z, normalised first; zero is an error."""
+    """Rotation matrices (..., 3, 3) of quaternions (..., 4) = w, x, y, z, which are normalised. InputError for zero."""
     q = np.asarray(quaternion, dtype=np.float64)
     if np.any(np.linalg.norm(q, axis=-1) < 1e-12):
-        raise InputError("quaternion of length zero has no rotation; got a zero vector, expected w, x, y, z")
+        raise InputError("quaternion: got a vector of length zero, which is no rotation; expected w, x, y, z")
     flat = q.reshape(-1, 4)
     return (
         Rotation.from_quat(np.concatenate([flat[:, 1:], flat[:, :1]], axis=1)).as_matrix().reshape(*q.shape[:-1], 3, 3)
@@ -69,17 +68,17 @@ def quaternion_to_matrix(quaternion: ArrayLike) -> Floats:
 
 
 def rotation_distance_deg(first: ArrayLike, second: ArrayLike) -> Floats:
-    """Angle in degrees (...,) of the rotation that takes one orientation (..., 3, 3) to the other."""
+    """Angle in degrees (...,) of the rotation between two orientations (..., 3, 3)."""
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    # 2·asin of the chord keeps precision at small angles, where arccos of the trace loses it
+    # 2·asin of the chord is precise at small angles, arccos of the trace is not
     chord = np.linalg.norm(a - b, axis=(-2, -1)) / np.sqrt(8.0)
     return np.degrees(2 * np.arcsin(np.clip(chord, 0.0, 1.0)))
 
 
 def axes_distance_deg(first: ArrayLike, second: ArrayLike) -> Floats:
-    """The paper's angular distance (...,): mean angle in degrees between the three rotated coordinate axes.
+    """The article's angular distance (...,): mean angle in degrees between the three rotated coordinate axes.
 
-    The axes are the rows of R (the images of x, y, z under the inverse rotation), as Xmipp compares Euler angles.
+    The axes are the rows of R (x, y, z under the inverse rotation), as in Xmipp's comparison of Euler angles.
     """
     a, b = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     chord = np.linalg.norm(a - b, axis=-1) / 2

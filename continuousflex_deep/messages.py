@@ -1,7 +1,4 @@
-"""Results and notes for the user, each printed once for all the workers of a run.
-
-Of the workers that a launcher started together, the first prints what concerns the whole run.
-"""
+"""Results and notes for the user. Of the workers that a launcher started together, only the first prints them."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The one data model: particles with their images, optics, poses and conformations, joined by id everywhere."""
+"""The data model of all commands: particles with their images, optics, poses and conformations, joined by id."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -26,23 +26,22 @@ class Ctf:
     phase_shift_deg: Floats
 
     def select(self, rows: NDArray[Any]) -> "Ctf":
-        """The same for some rows (indices or mask)."""
+        """The values of some rows (indices or mask)."""
         return Ctf(**{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)})
 
 
 @dataclass(frozen=True, eq=False)
 class Particles:
-    """n particles. Arrays are None where nothing is known; rows of all arrays belong together; ids are unique.
+    """n particles. Arrays are None if unknown; row i of every array belongs to particle i; ids are unique.
 
     ids (n,) int64; stacks (n,) paths of image stacks; indices (n,) zero-based positions in them;
-    pixel_size_A and box_px of the images; ctf and whether the images are already phase flipped;
-    euler_deg (n, 3) rot, tilt, psi; shift_A (n, 2), what moves the image back to the centre;
+    pixel_size_A and box_px of the images; ctf; phase_flipped: whether the images are phase flipped already;
+    euler_deg (n, 3) rot, tilt, psi; shift_A (n, 2), which moves the image back to the centre;
     amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd;
-    angle_sd_deg, shift_sd_A, score (n,); ambiguous (n,) True where hypotheses disagree;
-    half (n,) the independent half set of each particle, 1 or 2, and 0 where it is in none;
-    extra: columns of the source file that we do not interpret, as strings (n,); optics_extra: the same of its
-    optics table, spread over the particles; column_order: names of the file's columns that a writer hands on, half sets
-    among them, in their order there.
+    angle_sd_deg, shift_sd_A, score (n,); ambiguous (n,) True if hypotheses disagree;
+    half (n,): half set of each particle, 1 or 2, or 0 for none;
+    extra: uninterpreted columns of the source file, as strings (n,); optics_extra: the same of its optics table, one
+    row per particle; column_order: names of the columns that writers copy (half sets, extra), in the file's order.
     """
 
     ids: Integers
@@ -88,8 +87,7 @@ class Particles:
             )
         if self.half is not None and not np.isin(self.half, _HALVES).all():
             raise InputError(
-                f"particles: got half sets {np.unique(self.half)[:5].tolist()}, expected 1 and 2, and 0 for particles "
-                "in none"
+                f"particles: got half sets {np.unique(self.half)[:5].tolist()}, expected 1 and 2, or 0 for none"
             )
 
     def __len__(self) -> int:
@@ -108,11 +106,11 @@ class Particles:
         return dataclasses.replace(self, **changes)
 
     def replace(self, **changes: Any) -> "Particles":
-        """A copy with some fields changed."""
+        """A copy with other values of some fields."""
         return dataclasses.replace(self, **changes)
 
     def rows_of(self, ids: ArrayLike) -> Integers:
-        """Row numbers of the given ids, in their order. An id that is not here is an InputError."""
+        """Row numbers of the given ids, in their order. InputError if an id is missing."""
         wanted = np.asarray(ids, dtype=np.int64)
         rows, here = find_rows(self.ids, wanted)
         if not here.all():
@@ -124,16 +122,16 @@ class Particles:
         return rows
 
     def require_ctf(self, purpose: str) -> Ctf:
-        """The CTF, or an InputError that says why it is needed."""
+        """The CTF; InputError with the purpose if it is unknown."""
         if self.ctf is None:
             raise InputError(
                 f"{purpose} needs CTF parameters, but the particle file has no rlnDefocusU (or ctfDefocusU) column; "
-                "estimate the CTF first, or use a file that carries it"
+                "estimate the CTF first, or use a file that contains it"
             )
         return self.ctf
 
     def require_poses(self, purpose: str) -> tuple[Floats, Floats]:
-        """(euler_deg, shift_A), or an InputError that says why they are needed."""
+        """(euler_deg, shift_A); InputError with the purpose if they are unknown."""
         if self.euler_deg is None or self.shift_A is None:
             raise InputError(
                 f"{purpose} needs angles and shifts, but the particles have none; align or predict them first"
@@ -141,7 +139,7 @@ class Particles:
         return self.euler_deg, self.shift_A
 
     def require_amplitudes(self, purpose: str) -> Floats:
-        """The amplitudes (n, modes), or an InputError that says why they are needed."""
+        """The amplitudes (n, modes); InputError with the purpose if they are unknown."""
         if self.amplitudes is None:
             raise InputError(
                 f"{purpose} needs normal-mode amplitudes, but the particles have none (columns cfdAmplitude7, … or "
@@ -165,7 +163,7 @@ def find_rows(
 
 
 def evenly_spread(count: int, most: int) -> Integers:
-    """At most so many of `count` rows, evenly spread over them, in order."""
+    """At most `most` of `count` rows, evenly spaced, in order."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
@@ -177,9 +175,9 @@ _HALVES = (0, 1, 2)
 
 
 def concatenate(parts: Sequence[Particles]) -> Particles:
-    """One set from several with the same images' size and modes. Ids must not overlap.
+    """One set from several sets with the same image size and modes. Ids must not overlap.
 
-    What only some of the parts know (say, error bars) is dropped; extra columns are kept where all have them.
+    Arrays and columns that only some of the sets have (error bars, for example) are dropped.
     """
     if not parts:
         raise InputError("nothing to merge: got no particle sets, expected at least one")
@@ -214,8 +212,8 @@ def join(base: Particles, results: Particles) -> Particles:
     """`base` (its images, optics, extra columns) with the poses, amplitudes, scores and half sets that `results` has
     for its ids.
 
-    Every id of `base` must be in `results`; rows are matched by id, never by position. Shifts are in Å, so the two may
-    have different pixel sizes: this is how poses found on reduced images go back to the originals.
+    Every id of `base` must be in `results`; rows are matched by id, never by position. Shifts are in Å, so the two sets
+    may have different pixel sizes: so poses found on reduced images are transferred to the original images.
     """
     matched = results.select(results.rows_of(base.ids))
     changes = {name: getattr(matched, name) for name in RESULTS if getattr(matched, name) is not None}

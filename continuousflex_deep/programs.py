@@ -1,4 +1,4 @@
-"""Programs of other packages: found, named with a remedy where they are missing, and run with their own libraries."""
+"""Programs of other packages: where they are, how to get them, and how they are run with their own libraries."""
 
 import ctypes
 import os
@@ -16,12 +16,12 @@ from continuousflex_deep.errors import DeepError, InputError, MissingDependencyE
 
 _POLL_S = 0.5
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
-_TOLD_LINES = 12  # of a log, when a program fails
+_LINES_OF_LOG = 12  # in the error, when a program fails
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package of programs: its name, the variable that names its folder, the option that does, how to get it."""
+    """A package of programs: its name, the environment variable and the option for its folder, how to install it."""
 
     name: str
     variable: str
@@ -29,7 +29,7 @@ class Package:
     remedy: str
 
     def find(self, program: str, home: str = "") -> Path | None:
-        """A program of the package in `home` (or its bin), else where the variable says, else on PATH."""
+        """A program of the package in `home` (or its bin), else in the folder of the variable, else on PATH."""
         for folder in (home, "" if home else os.environ.get(self.variable, "")):
             for place in (Path(folder) / "bin", Path(folder)) if folder else ():
                 if os.access(place / program, os.X_OK) and (place / program).is_file():
@@ -38,14 +38,14 @@ class Package:
         return Path(found).absolute() if found else None
 
     def require(self, programs: Iterable[str], home: str = "") -> dict[str, Path]:
-        """Where these programs are. MissingDependencyError, with what to do, where one is not there."""
+        """The paths of these programs. MissingDependencyError with the remedy if one is not found."""
         found = {program: self.find(program, home) for program in programs}
         missing = [program for program, path in found.items() if path is None]
         if missing:
-            looked = f"'{home}'" if home else f"the folder that {self.variable} names, and PATH"
+            searched = f"'{home}'" if home else f"the folder {self.variable} or on PATH"
             raise MissingDependencyError(
-                f"{self.name} is needed for this, but {', '.join(missing)} is not in {looked}; {self.remedy}, and tell "
-                f"its folder by {self.option} or {self.variable}"
+                f"{self.name} is needed for this, but {', '.join(missing)} is not in {searched}; {self.remedy}, and "
+                f"give its folder by {self.option} or {self.variable}"
             )
         return {program: path for program, path in found.items() if path is not None}
 
@@ -61,7 +61,7 @@ class Package:
         return environment
 
     def version(self, program: Path) -> str:
-        """The version that the names of the program's folders tell, such as 3.25.06 of xmipp-3.25.06; "" for none."""
+        """The version in the names of the program's folders, such as 3.25.06 of xmipp-3.25.06; "" for none."""
         for folder in reversed(program.resolve().parts[:-1]):
             if found := re.search(r"\d+\.\d+(\.\d+)*", folder):
                 return found[0]
@@ -81,16 +81,16 @@ ELNEMO_PDBMAT, ELNEMO_DIAGRTB, ELNEMO_ARPACK = "nma_elnemo_pdbmat", "nma_diagrtb
 
 
 def mpi_command(template: str, processes: int, command: Sequence[str]) -> list[str]:
-    """The command as run by a launcher on so many processes.
+    """The command of a launcher for this number of processes.
 
-    template: such as "mpirun -np {processes} {command}"; the command follows where it is not named.
+    template: such as "mpirun -np {processes} {command}"; without {command}, the command is appended.
     """
     words = [word.replace("{processes}", str(processes)) for word in shlex.split(template)]
     if not words:
         raise InputError("the launcher of MPI processes is empty; give for example 'mpirun -np {processes}'")
     if shutil.which(words[0]) is None:
         raise MissingDependencyError(
-            f"the launcher of MPI processes '{words[0]}' is not on PATH; install MPI, name another launcher, or use "
+            f"the launcher of MPI processes '{words[0]}' is not on PATH; install MPI, give another launcher, or use "
             "one process"
         )
     if "{command}" not in words:
@@ -107,10 +107,10 @@ def run_program(
     watch: Callable[[], object] = lambda: None,
     text: str = "",
 ) -> None:
-    """Run a program in a folder, its output added to a log; `watch` is called while it runs; text: its input.
+    """Run a program in a folder and append its output to a log; `watch` is called while it runs; text: its input.
 
-    When this process is interrupted, the program and all that it started end, too; when it is killed, the program
-    does. Raises DeepError, with the end of the log, where the program fails.
+    If this process is interrupted, the program and its children are ended; if it is killed, the program is ended.
+    Raises DeepError, with the end of the log, if the program fails.
     """
     with open(log, "ab") as out:
         out.write((shlex.join(command) + "\n").encode())
@@ -124,14 +124,14 @@ def run_program(
             stdout=out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=_end_with_parent,  # takes no lock
+            preexec_fn=_end_with_parent,  # safe between fork and exec: it takes no lock
         )
         try:
             assert process.stdin is not None
             try:
                 process.stdin.write(text.encode())
                 process.stdin.close()
-            except BrokenPipeError:  # it ended without reading
+            except BrokenPipeError:  # the program ended without reading
                 pass
             while process.poll() is None:
                 watch()
@@ -144,7 +144,7 @@ def run_program(
         end = [line.strip() for line in log.read_bytes()[began:].decode(errors="replace").splitlines() if line.strip()]
         raise DeepError(
             f"{Path(command[0]).name} failed (exit {process.returncode}); the end of its log '{log}':\n"
-            + "\n".join(end[-_TOLD_LINES:])
+            + "\n".join(end[-_LINES_OF_LOG:])
         )
 
 
@@ -152,13 +152,13 @@ _LIBC = ctypes.CDLL(None)
 
 
 def _end_with_parent() -> None:
-    """In a new process: ask for SIGTERM at the parent's death, so that a program never runs on beside its successor."""
+    """In a new process: request SIGTERM at the parent's death, so that a program never runs beside its successor."""
     if hasattr(_LIBC, "prctl"):
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a program and its children: first politely."""
+    """End a program and its children, by SIGTERM, then by SIGKILL."""
     for number, patience_s in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
         try:
             os.killpg(process.pid, number)

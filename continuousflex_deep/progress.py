@@ -1,7 +1,5 @@
-"""Progress bars with an estimate of the time left, on stderr so that they never mix with results.
-
-Of the workers that a launcher started together, the first shows the bar of the whole run.
-"""
+"""Progress bars with the remaining time, on stderr so that they do not mix with results. Of the workers that a launcher
+started together, only the first shows them."""
 
 from tqdm import tqdm
 
@@ -9,9 +7,9 @@ from continuousflex_deep.launch import current_launch
 
 
 def progress_bar(description: str, total: int, unit: str = "particle", initial: int = 0) -> "tqdm[None]":
-    """A bar for loops that finish items in batches: call update(n); use as a context manager.
+    """A bar for loops over batches of items, used as a context manager: call update(n) for n finished items.
 
-    initial: items that were finished before, which the estimate of the time left does not count.
+    initial: items that were finished earlier, which the remaining time does not take into account.
     """
     return tqdm(
         desc=description,

@@ -1,7 +1,7 @@
-"""The `convert` command: particles from one program's file to another's.
+"""The `convert` command: particles from the file of one program to that of another.
 
 Writes the particle file and, beside it as .json, its record. With --images the particles keep their poses, amplitudes
-and half sets, and everything else (images, CTF, optics groups, further columns) is that of the other file.
+and half sets; everything else (images, CTF, optics groups, other columns) is taken from the other file.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def run(options: ConvertOptions) -> None:
     require_record(record)
     for source in (options.particles, options.images):
         if source and output.exists() and output.samefile(source):
-            raise InputError(f"--output '{output}' is the file that is read; give another name")
+            raise InputError(f"--output '{output}' is an input file; give another name")
     mode_ids = parse_mode_list(options.xmd_modes) if options.xmd_modes else None
     particles = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
     if options.images:
@@ -35,20 +35,20 @@ def run(options: ConvertOptions) -> None:
     facts = describe(particles)
     write_record(record, "convert", options, **facts)
     if output.suffix == ".xmd" and (facts["half_sets"] or facts["optics_groups"] > 1):
-        note(f"'{output}': Xmipp's format has no half sets and optics groups; .star keeps them")
+        note(f"'{output}': Xmipp's format has no half sets and optics groups; a .star file keeps them")
     say(format_facts(facts))
     say(f"written: {output}")
 
 
 def with_original(particles: Particles, original: Particles) -> Particles:
-    """The particles on the images of `original`, whose columns they get; our own columns that it lacks stay."""
+    """The particles with the images and columns of `original`; our own columns that it lacks are kept."""
     joined = with_images(particles, original)
     ours = {k: v for k, v in particles.extra.items() if k.startswith("cfd") and k not in joined.extra}
     return joined.replace(extra=joined.extra | ours)
 
 
 def describe(particles: Particles) -> dict[str, Any]:
-    """What the particles carry, for the record: half sets are the number of particles by half."""
+    """The content of the file, for the record; half_sets: number of particles by half."""
     halves = np.array([], dtype=np.int64) if particles.half is None else particles.half
     values, counts = np.unique(halves, return_counts=True)
     return {
@@ -64,7 +64,7 @@ def describe(particles: Particles) -> dict[str, Any]:
 
 
 def format_facts(facts: dict[str, Any]) -> str:
-    """Summary that the command prints."""
+    """The summary that the command prints."""
     parts = [
         f"{facts['particles']} particles of {facts['box_px']} px, {facts['pixel_size_A']:.4g} Å/px",
         "CTF" if facts["ctf"] else "no CTF",

@@ -1,4 +1,4 @@
-"""The deform command: frames of a structure that moves along normal modes, and of the map around it."""
+"""The `deform` command: frames of a structure, and of its map, that move along normal modes."""
 
 import csv
 from pathlib import Path
@@ -41,16 +41,16 @@ def run(options: DeformOptions) -> None:
 
 
 def read_path(options: DeformOptions) -> tuple[tuple[int, ...], Floats | None]:
-    """The modes' numbers, and the points (P, M) of the path in Å along them; None for a swing."""
+    """The modes' numbers, and the points (P, M) of the path in Å along them; None for an oscillation."""
     if options.amplitudes and options.particles:
-        raise InputError("--amplitudes and --particles both name where to go; give one of them")
+        raise InputError("--amplitudes and --particles both define the motion; give one of them")
     asked = parse_mode_list(options.mode_list) if options.mode_list else None
     if options.particles:
         means, found = zip(*(_mean_amplitudes(name, asked) for name in options.particles), strict=True)
         if len(set(found)) > 1:
             raise InputError(
                 f"the particles have amplitudes along different modes, {' and '.join(map(str, sorted(set(found))))}; "
-                "name those of all by --mode-list"
+                "give modes that all of them have by --mode-list"
             )
         return found[0], _from_rest(np.array(means))
     chosen = asked or _FIRST_MODE
@@ -58,13 +58,13 @@ def read_path(options: DeformOptions) -> tuple[tuple[int, ...], Floats | None]:
         return chosen, _from_rest(_parsed(options.amplitudes, chosen))
     if len(chosen) > 1:
         raise InputError(
-            f"--mode-list: got {len(chosen)} modes, a swing is along one; name one, or give --amplitudes of all"
+            f"--mode-list: got {len(chosen)} modes, an oscillation needs one; give one mode, or --amplitudes for all"
         )
     return chosen, None
 
 
 def _from_rest(points: Floats) -> Floats:
-    """A single conformation is gone to from the structure itself."""
+    """The path to a single conformation starts from the structure itself."""
     return points if len(points) > 1 else np.concatenate([np.zeros_like(points), points])
 
 
@@ -88,7 +88,7 @@ def _parsed(text: str, modes: tuple[int, ...]) -> Floats:
             point = []
         if len(point) != len(modes) or not np.isfinite(point).all():
             raise InputError(
-                f"--amplitudes: got '{part.strip()}', expected {len(modes)} numbers, one in Å for each of the modes "
+                f"--amplitudes: got '{part.strip()}', expected {len(modes)} numbers in Å, one for each of the modes "
                 f"{' '.join(map(str, modes))}"
             )
         points.append(point)

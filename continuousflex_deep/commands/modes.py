@@ -1,4 +1,4 @@
-"""The modes command: what each mode does, which ones to use, and animations of them."""
+"""The `modes` command: properties of each mode, selection of modes, and animations."""
 
 import csv
 from pathlib import Path
@@ -49,7 +49,7 @@ _HEADINGS = {
 
 
 def run(options: ModesOptions) -> None:
-    """Write modes.csv, displacements.csv, modes.png, mode_7.pdb … and record.json; print the table and the choice."""
+    """Write modes.csv, displacements.csv, modes.png, mode_7.pdb … and record.json; print table and selection."""
     folder = _output_folder(options)
     stale = read_mode_table(folder / MODES_CSV).mode_ids if (folder / MODES_CSV).exists() else ()
     inputs = read_inputs(options)
@@ -72,13 +72,13 @@ def _output_folder(options: ModesOptions) -> Path:
     folder = require_writable_folder(options.output)
     if folder.resolve() == Path(options.modes).resolve():
         raise InputError(
-            f"--output: '{folder}' is the folder of the modes, whose record would be overwritten; give another one"
+            f"--output: '{folder}' is the folder of the modes, whose record would be overwritten; give another folder"
         )
     return folder
 
 
 def read_inputs(options: ModesOptions) -> Inputs:
-    """Read and check everything that is named. Raises InputError before any work."""
+    """Read and check the input. Raises InputError before any work."""
     asked = parse_mode_list(options.mode_list) if options.mode_list else ()
     structure, modes = read_reference(options.structure, options.modes)
     modes.select(asked)
@@ -90,7 +90,7 @@ def read_inputs(options: ModesOptions) -> Inputs:
 
 
 def _facts(inputs: Inputs, transition: Transition | None, table: ModeTable) -> dict[str, Any]:
-    """The chosen modes and, with a target, how far they lead towards it."""
+    """The selected modes and, with a target, how close they come to it."""
     facts: dict[str, Any] = {"chosen": list(table.chosen_ids)}
     if transition is None or inputs.compared is None:
         return facts
@@ -106,7 +106,7 @@ def _facts(inputs: Inputs, transition: Transition | None, table: ModeTable) -> d
 
 
 def _report(table: ModeTable, facts: dict[str, Any], options: ModesOptions) -> str:
-    """The table as text, what the numbers are for, and the modes to use."""
+    """The table as text, with explanations and the selected modes."""
     headings = {name: _HEADINGS[name] for name in table.columns}
     lines = ["mode  " + "  ".join(headings.values())]
     for row, mode in enumerate(table.mode_ids):
@@ -114,14 +114,14 @@ def _report(table: ModeTable, facts: dict[str, Any], options: ModesOptions) -> s
             f"{column[row]:{len(headings[name])}.{1 if name.endswith('_A') else 3}f}"
             for name, column in table.columns.items()
         ]
-        lines.append(f"{mode:4d}  " + "  ".join(cells) + ("  chosen" if table.chosen[row] else ""))
-    lines.append(f"largest: the atom that moves most, where the RMSD of all is {options.swing_rmsd_A:g} Å")
-    kind = "chosen" if options.mode_list else "suggested"
+        lines.append(f"{mode:4d}  " + "  ".join(cells) + ("  selected" if table.chosen[row] else ""))
+    lines.append(f"largest: displacement of the atom that moves most, at an RMSD of {options.swing_rmsd_A:g} Å")
+    kind = "selected" if options.mode_list else "suggested"
     if "matched" in facts:
         lines += [
             facts["matched"],
-            f"RMSD from the target {facts['rmsd_from_target_A']:.2f} Å; left by all {len(table.mode_ids)} modes "
-            f"{facts['rmsd_left_by_all_modes_A']:.2f} Å, by the {kind} ones "
+            f"RMSD from the target {facts['rmsd_from_target_A']:.2f} Å; after the motion along all "
+            f"{len(table.mode_ids)} modes {facts['rmsd_left_by_all_modes_A']:.2f} Å, along the {kind} modes "
             f"{facts['rmsd_left_by_chosen_modes_A']:.2f} Å (cumulative overlap "
             f"{facts['chosen_cumulative_overlap']:.3f})",
         ]
@@ -139,7 +139,7 @@ def _write_displacements(path: Path, structure: Structure, residues: dict[str, F
 
 
 def _write_animations(folder: Path, inputs: Inputs, swing_rmsd_A: float) -> None:
-    """mode_7.pdb …: one period of a swing along each mode."""
+    """mode_7.pdb …: one period of an oscillation along each mode."""
     amplitude = np.array([amplitude_of_rmsd(swing_rmsd_A, len(inputs.structure))])
     with progress_bar("animate", len(inputs.modes), unit="mode") as bar:
         for mode in inputs.modes.mode_ids:

@@ -1,4 +1,4 @@
-"""The nma command: normal modes of a structure into a folder."""
+"""The `nma` command: normal modes of a structure."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from continuousflex_deep.programs import ELNEMO
 
 
 def run(options: NmaOptions) -> None:
-    """Write `vec.7`, `vec.8`, …, modes.json and record.json to options.output and print a table of the modes."""
+    """Write `vec.7`, `vec.8`, …, modes.json and record.json to options.output, and print a table of the modes."""
     require_writable_folder(options.output)
     structure = read_structure(options.structure, hydrogens=options.hydrogens)
     used = for_structure(options, structure)
@@ -35,7 +35,7 @@ def run(options: NmaOptions) -> None:
 
 
 def mode_table(modes: NormalModes, collectivity_threshold: float) -> str:
-    """The modes as text, one a line, with a remark on those that move too few atoms together."""
+    """The modes as text, one per line, with a remark on modes of low collectivity."""
     lines = ["mode  eigenvalue  collectivity  score"]
     if modes.eigenvalues is None or modes.collectivity is None or modes.score is None:
         return "\n".join([*lines, *(f"{m:4d}" for m in modes.mode_ids)])

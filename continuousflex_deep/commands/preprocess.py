@@ -1,4 +1,4 @@
-"""The preprocess command: phase flip, change of box, normalisation and inversion of particle images."""
+"""The `preprocess` command: phase flipping, resampling, normalisation and inversion of particle images."""
 
 import os
 from pathlib import Path
@@ -28,7 +28,7 @@ def run(options: PreprocessOptions) -> None:
     folder = Path(os.path.abspath(options.output))
     stack = folder / "particles.mrcs"
     if str(stack) in set(particles.stacks):
-        raise InputError(f"'{stack}' is the stack that is read; choose another output folder")
+        raise InputError(f"'{stack}' is the input stack; select another output folder")
     done = describe_result(particles, steps, str(stack))
     write_preprocessed(particles, steps, done)
     write_particles(done, folder / PARTICLES_STAR)
@@ -38,9 +38,9 @@ def run(options: PreprocessOptions) -> None:
 def write_preprocessed(
     particles: Particles, steps: Steps, done: Particles, batch_pixels: int = _BATCH_PIXELS
 ) -> None:
-    """Write the images of particles, preprocessed, to the one stack of what they become (see describe_result).
+    """Write the preprocessed images of particles to the stack of `done` (see describe_result).
 
-    batch_pixels: of the images that are held in memory at a time; at least one image is.
+    batch_pixels: number of pixels in memory at a time; at least one image.
     """
     batch = max(1, batch_pixels // particles.box_px**2)
     with (

@@ -1,4 +1,4 @@
-"""The pseudoatoms command: reads a map, finds where its particle is, writes pseudoatoms."""
+"""The `pseudoatoms` command: an EM map as pseudoatoms."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from continuousflex_deep.options import PseudoatomsOptions
 from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS
 
 _SIGMA_PX = 1.5
-_SIGMA_RANGE_PX = (0.7, 12.0)  # narrower ones fall between voxels, wider ones are no longer local
+_SIGMA_RANGE_PX = (0.7, 12.0)  # narrower Gaussians fit between voxels, wider ones are not local
 _SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 
 
@@ -31,7 +31,7 @@ def run(options: PseudoatomsOptions) -> None:
     if not low <= sigma_A <= high:
         raise InputError(
             f"--sigma-A: got {sigma_A:g} Å, expected {low:.3g} to {high:.3g} Å for voxels of {voxel_A:g} Å; "
-            "resample the map for others"
+            "resample the map for other values"
         )
     inside, how = particle_mask(volume, options, sigma_A / voxel_A)
     solvent, noise = solvent_of(volume, inside, sigma_A / voxel_A)
@@ -63,6 +63,6 @@ def run(options: PseudoatomsOptions) -> None:
     write_record(output.with_suffix(".json"), "pseudoatoms", options, **facts)
     print(
         f"{output}: {len(found.structure)} pseudoatoms, error {found.error_percent:.2f}% (Xmipp's "
-        f"definition: {found.mean_error_percent:.2f}%); their centre is at {center_A} Å from voxel d//2 and becomes "
-        "the origin of poses that align finds"
+        f"definition: {found.mean_error_percent:.2f}%); their centre, at {center_A} Å from voxel d//2, is the origin "
+        "of poses from align"
     )

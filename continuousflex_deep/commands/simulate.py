@@ -1,4 +1,4 @@
-"""The simulate command: images with known truth."""
+"""The `simulate` command: images with known truth."""
 
 import os
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def run(options: SimulateOptions) -> None:
 
 @contextmanager
 def _one_thread_per_image() -> Iterator[None]:
-    """An image's arrays are small: threads that share one mostly wait for each other."""
+    """One torch thread per image: the arrays of an image are too small to share between threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

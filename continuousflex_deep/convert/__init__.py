@@ -1,4 +1,4 @@
-"""Scipion's objects to and from ours: the only place that knows both."""
+"""Scipion's objects to and from ours: the only package that uses both."""
 
 from continuousflex_deep.convert.ids import enabled_ids
 from continuousflex_deep.convert.modes import atoms_beside, fill_modes, modes_to_folder, write_atoms_beside

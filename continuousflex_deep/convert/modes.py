@@ -1,4 +1,4 @@
-"""Scipion's sets of normal modes and mode folders, each made from the other."""
+"""Scipion's sets of normal modes to and from mode folders."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ from continuousflex_deep.io.structures import write_structure
 def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, ...]:
     """Make ``folder`` a mode folder of links ``vec.N`` to the set's files; N is the mode's id. Returns the numbers.
 
-    What a mode folder of ours says of its modes, energies among it, is linked, too, where all of them come from it.
+    If all modes come from one of our mode folders, its file of properties (energies, …) is linked, too.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -23,7 +23,7 @@ def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, .
     for mode in modes.iterItems():
         file = Path(mode.getModeFile()).resolve()
         if not file.is_file():
-            raise InputError(f"normal mode {mode.getObjId()}: there is no file '{file}'; compute the modes again")
+            raise InputError(f"normal mode {mode.getObjId()}: file '{file}' does not exist; compute the modes again")
         name = f"vec.{mode.getObjId()}"
         _link(target / name, file)
         numbers.append(int(mode.getObjId()))
@@ -36,14 +36,14 @@ def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, .
 
 
 def write_atoms_beside(modes: SetOfNormalModes, structure_path: str | Path, folder: str | Path) -> None:
-    """Write the atoms that the modes of a mode folder move, in their order, beside the set's file, where ContinuousFlex
-    looks for them."""
+    """Write the atoms of a mode folder's modes, in their order, beside the set's file, where ContinuousFlex expects
+    them."""
     structure, _ = read_reference(structure_path, folder)
     write_structure(Path(modes.getFileName()).parent / ATOMS_FILE, structure)
 
 
 def atoms_beside(modes: SetOfNormalModes) -> AtomStruct | None:
-    """The atoms that the modes move, where their run (ours or ContinuousFlex's) has left them."""
+    """The atoms of the modes, if their run (ours or ContinuousFlex's) wrote them."""
     file = Path(modes.getFileName()).parent / ATOMS_FILE
     return AtomStruct(filename=str(file)) if file.is_file() else None
 
@@ -54,7 +54,7 @@ def _link(link: Path, file: Path) -> None:
 
 
 def fill_modes(output: SetOfNormalModes, folder: str | Path) -> None:
-    """Append the modes of a mode folder, with what it says of each; a mode's id is its number."""
+    """Append the modes of a mode folder, with their properties; a mode's id is its number."""
     modes = read_modes(folder)
     for row, number in enumerate(modes.mode_ids):
         mode = NormalMode(

@@ -1,4 +1,4 @@
-"""Which modes the amplitudes of ContinuousFlex's particles are along: its sets do not say, its runs do."""
+"""The modes of the amplitudes of ContinuousFlex's particles, which are listed in its runs, not in its sets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +10,14 @@ from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.xmipp import IMAGES_XMD, MODES_XMD, amplitudes_of, read_mode_list
 
-_AGREEMENT = 1e-3  # of amplitudes in Å, which its files hold with six digits
+_AGREEMENT = 1e-3  # of amplitudes in Å, which its files contain with six digits
 
 
 def modes_of_its_amplitudes(image_set: SetOfParticles, item_id: int, amplitudes: Floats) -> tuple[int, ...]:
-    """The modes of a set's amplitudes, told by the run beside it or, for a subset or union, by the run of the project
-    that found the same amplitudes (M,) for the particle of this id.
+    """The modes of a set's amplitudes: those of the run beside it or, for a subset or union, those of the run of the
+    project that found the same amplitudes (M,) for the particle with this id.
 
-    Raises InputError where no run tells, or the one beside the set names another number of modes.
+    Raises InputError if there is no such run, or if the run beside the set has another number of modes.
     """
     run = Path(image_set.getFileName()).absolute().parent
     if (listed := run / "extra" / MODES_XMD).is_file():
@@ -25,16 +25,16 @@ def modes_of_its_amplitudes(image_set: SetOfParticles, item_id: int, amplitudes:
         if len(mode_ids) != len(amplitudes):
             raise InputError(
                 f"particles have {len(amplitudes)} amplitudes each, but '{listed}', the list of modes beside their "
-                f"set, names {len(mode_ids)} modes {list(mode_ids)}; analyse the particles again"
+                f"set, has {len(mode_ids)} modes {list(mode_ids)}; analyse the particles again"
             )
         return mode_ids
-    told = {read_mode_list(extra / MODES_XMD) for extra in _runs(run) if _found(extra, item_id, amplitudes)}
-    if len(told) == 1:
-        return told.pop()
+    found = {read_mode_list(extra / MODES_XMD) for extra in _runs(run) if _found(extra, item_id, amplitudes)}
+    if len(found) == 1:
+        return found.pop()
     raise InputError(
-        f"the particles of '{image_set.getFileName()}' have amplitudes, but do not say along which modes, and no run "
-        f"of this project that found them tells; import the file extra/{IMAGES_XMD} of the run that did by 'import "
-        "particles with poses', with the modes given there"
+        f"the particles of '{image_set.getFileName()}' have amplitudes of unknown modes, and no run of this project "
+        f"found these amplitudes; import the file extra/{IMAGES_XMD} of the run that found them by 'import particles "
+        "with poses', and give the modes there"
     )
 
 

@@ -1,6 +1,6 @@
 """Scipion's sets of particles to and from Particles.
 
-Everything is joined by the items' ids. Scipion keeps a projection's pose as the matrix that takes the image to the map,
+Everything is joined by the items' ids. Scipion stores a projection's pose as the matrix from the image to the map,
 M = [Rᵀ | Rᵀ·s] with our R (docs/conventions.md) and the shift s in pixels, so R = M[:3, :3]ᵀ and s = R·M[:3, 3].
 """
 
@@ -31,7 +31,7 @@ _RESULT_ATTRIBUTES = {
     AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, COST_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE,
     *_NUMBERS,
 }  # fmt: skip
-# attributes of a Scipion particle, as RELION's plugin calls them; the latter -> column of the particle file, and kind
+# attributes of a Scipion particle, named as in RELION's plugin; the latter -> column of the particle file, and type
 _HALF_SET_ATTRIBUTE = f"_{HALF_SET}"
 _COLUMNS: dict[str, tuple[str, type]] = {
     f"_{OPTICS_GROUP}": (OPTICS_GROUP, Integer),
@@ -63,12 +63,12 @@ def matrix_to_pose(matrix: Floats) -> tuple[Floats, Floats]:
 
 
 def particles_from_set(image_set: SetOfParticles) -> Particles:
-    """The set's enabled particles with what Scipion knows of them; ids are the items' ids.
+    """The set's enabled particles with all that Scipion knows about them; ids are the items' ids.
 
-    Half sets and optics groups are those that RELION's plugin (or ours) left on the items, with the optics table that
-    the set carries; what only some of the particles have is left out. The modes of ContinuousFlex's amplitudes are
-    those that the run lists which found them.
-    Raises InputError where the set is empty, or only some of its particles have a CTF, a pose or amplitudes.
+    Half sets and optics groups are attributes of the items, set by RELION's plugin or ours; the optics table is that of
+    the set. Attributes that only some particles have are omitted. The modes of ContinuousFlex's amplitudes are taken
+    from the run that found them.
+    Raises InputError if the set is empty, or only some of its particles have a CTF, a pose or amplitudes.
     """
     items = [item.clone() for item in image_set.iterItems() if item.isEnabled()]
     if not items:
@@ -106,13 +106,13 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
 
 
 def mode_ids_of(image_set: SetOfParticles) -> tuple[int, ...]:
-    """The modes whose amplitudes the set's particles carry; empty where they carry none."""
+    """The modes of the set's amplitudes; empty if it has none."""
     item = image_set.getFirstItem()
     return _amplitudes([item], image_set)[0] if item is not None else ()
 
 
 def _kept_columns(items: list[Any]) -> dict[str, Column]:
-    """Optics group and cryoSPARC's uid of the particles (n,) as texts, as far as all of them have one."""
+    """Optics group and cryoSPARC's uid of the particles (n,) as text, each only if all particles have it."""
     return {
         column: np.array([str(value) for value in values], dtype=object)
         for attribute, (column, _) in _COLUMNS.items()
@@ -121,20 +121,19 @@ def _kept_columns(items: list[Any]) -> dict[str, Column]:
 
 
 def _half_sets(items: list[Any]) -> Integers | None:
-    """The half set of each particle (n,), where all of them have one."""
+    """The half set of each particle (n,); None if not all have one."""
     values = _values_of_all(items, _HALF_SET_ATTRIBUTE)
     return None if values is None else np.array(values, dtype=np.int64)
 
 
 def _values_of_all(items: list[Any], attribute: str) -> list[Any] | None:
-    """One attribute's value per item; None where not every item has it."""
+    """One attribute's value per item; None if not every item has it."""
     values = _values(items, attribute)
     return None if None in values else values
 
 
 def _optics_extra(image_set: SetOfParticles, groups: Column | None) -> Table:
-    """Columns of the optics table that the set carries, spread over particles of these groups (n,); none where the
-    table is not theirs."""
+    """Columns of the set's optics table, one row per particle of these groups (n,); empty if it lacks a group."""
     text = image_set.getAcquisition().opticsGroupInfo.get()
     return {} if not text or groups is None else optics_of_text(text, groups)
 
@@ -147,7 +146,7 @@ def _values(items: list[Any], attribute: str) -> list[Any]:
 
 
 def _values_of_all_or_none(items: list[Any], attribute: str) -> list[Any] | None:
-    """One attribute's value per item; None where no item has it. One that only some have is an InputError."""
+    """One attribute's value per item; None if no item has it. InputError if only some items have it."""
     values = _values(items, attribute)
     lacking = [item.getObjId() for item, value in zip(items, values, strict=True) if value is None]
     if len(lacking) == len(items):
@@ -155,7 +154,7 @@ def _values_of_all_or_none(items: list[Any], attribute: str) -> list[Any] | None
     if lacking:
         raise InputError(
             f"{len(lacking)} of {len(items)} particles have no {attribute}, for example ids {lacking[:5]}; "
-            "expected it for all or for none: join only sets of the same kind"
+            "expected it for all or for none: join only sets from the same kind of run"
         )
     return values
 
@@ -187,7 +186,7 @@ def _amplitudes(items: list[Any], image_set: SetOfParticles) -> tuple[tuple[int,
         return modes_of_its_amplitudes(image_set, items[0].getObjId(), amplitudes[0]), amplitudes
     if len(np.unique(named, axis=0)) > 1:
         raise InputError(
-            f"particles name different modes {np.unique(named, axis=0).astype(int).tolist()}; "
+            f"particles have amplitudes of different modes {np.unique(named, axis=0).astype(int).tolist()}; "
             "join only sets that were analysed with the same modes"
         )
     return tuple(int(mode) for mode in named[0]), amplitudes
@@ -197,7 +196,7 @@ def _poses(items: list[Any]) -> tuple[Floats, Floats]:
     lacking = [item.getObjId() for item in items if not item.hasTransform()]
     if lacking:
         raise InputError(
-            f"the set claims projection alignment, but {len(lacking)} particles have no pose, for example {lacking[:5]}"
+            f"the set has projection alignment, but {len(lacking)} particles have no pose, for example {lacking[:5]}"
         )
     return matrix_to_pose(np.array([item.getTransform().getMatrix() for item in items], dtype=np.float64))
 
@@ -212,7 +211,7 @@ def _ctf(items: list[Any], acquisition: Acquisition) -> Ctf | None:
             "assign a CTF to all of them or to none"
         )
     models = [item.getCTF() for item in items]
-    # that of its own optics group where an item has one
+    # an item may have the acquisition of its own optics group
     optics = [item.getAcquisition() if item.hasAcquisition() else acquisition for item in items]
     return Ctf(
         defocus_u_A=np.array([m.getDefocusU() for m in models], dtype=np.float64),
@@ -233,16 +232,16 @@ def fill_set(
 ) -> None:
     """Append one item per particle to ``output``.
 
-    With ``sources``, items are their items of the same ids, with everything Scipion knows of them, and only poses,
-    amplitudes, scores and coordinates in a landscape are taken from ``particles``; a particle that is in none of them
-    is an InputError. Half sets are those of ``particles``, where these tell them. With ``new_images`` the images, too,
-    are those of ``particles``. Without sources, items are made from ``particles`` alone.
+    With ``sources``, items are copies of their items with the same ids, with all that Scipion knows about them; poses,
+    amplitudes, scores, landscape coordinates and, if known, half sets are taken from ``particles``, and with
+    ``new_images`` the images, too. InputError if a particle is in none of the sources. Without sources, items are made
+    from ``particles`` alone.
     """
     if sources:
         output.copyInfo(sources[0])
         output.setHasCTF(sources[0].hasCTF())
         if len({source.getAcquisition().opticsGroupInfo.get() for source in sources}) > 1:
-            output.getAcquisition().opticsGroupInfo.set("")  # one table cannot tell the groups of several
+            output.getAcquisition().opticsGroupInfo.set("")  # one table cannot describe the groups of several sets
         items = _items_of(sources, particles)
     else:
         _describe_new_set(output, particles)
@@ -253,7 +252,7 @@ def fill_set(
     output.getFlexInfo().setProgName(PACKAGE)
     if particles.euler_deg is not None and particles.shift_A is not None:
         output.setAlignmentProj()
-        # shifts in pixels of the images that the set shows, which may be other ones than the results were found on
+        # shifts in pixels of the set's images, which may differ from the images on which the poses were found
         shift_px = particles.shift_A / float(output.getSamplingRate())
         matrices: Floats | None = pose_to_matrix(particles.euler_deg, shift_px)
     else:
@@ -277,7 +276,7 @@ def _items_of(sources: Sequence[SetOfParticles], particles: Particles) -> Iterat
     if missing:
         raise InputError(
             f"{len(missing)} of {len(wanted)} particle ids are not in the input set, for example "
-            f"{sorted(missing)[:5]}; the result must come from that very set"
+            f"{sorted(missing)[:5]}; the result must come from exactly that set"
         )
     names = [_attribute_names(source.getFirstItem()) for source in sources]
     shared = names[0].intersection(*names[1:])
@@ -285,8 +284,8 @@ def _items_of(sources: Sequence[SetOfParticles], particles: Particles) -> Iterat
         for item in source.iterItems():
             if item.getObjId() in wanted:
                 flexible = ParticleFlex(progName=PACKAGE)
-                flexible.copy(item)  # the iteration hands out one object again and again
-                for name in own - shared:  # one table holds all items, so what only some sources know cannot be kept
+                flexible.copy(item)  # the iteration reuses one object
+                for name in own - shared:  # the set has one table, so attributes of only some sources cannot be kept
                     delattr(flexible, name)
                 yield flexible
 
@@ -332,7 +331,7 @@ def _new_item(particles: Particles, row: int) -> ParticleFlex:
 
 
 def _set_column(item: ParticleFlex, particles: Particles, row: int, attribute: str) -> None:
-    """Set an attribute that keeps a column of the particle file, where that has it."""
+    """Set the attribute for a column of the particle file, if there is such a column."""
     column, kind = _COLUMNS[attribute]
     if column not in particles.extra:
         return
@@ -350,7 +349,7 @@ def _set_image(item: ParticleFlex, particles: Particles, row: int) -> None:
 
 def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
     for name in _RESULT_ATTRIBUTES & _attribute_names(item):
-        delattr(item, name)  # they described the result that this one replaces
+        delattr(item, name)  # of the result that is replaced
     item.setZFlex([])
     item.setZRed([])
     if particles.amplitudes is not None:
@@ -373,7 +372,7 @@ def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
 
 
 def _coordinate_columns(particles: Particles) -> list[str]:
-    """Names of the columns that hold the particles' coordinates in a landscape, in order."""
+    """Names of the columns with the particles' coordinates in a landscape, in order."""
     names = [f"cfd{kind}{number}" for kind in ("PC", "Dim") for number in range(1, len(particles.extra) + 1)]
     return [name for name in names if name in particles.extra]
 

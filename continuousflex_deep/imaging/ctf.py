@@ -2,8 +2,8 @@
 
 CTF(f) = sin(χ(f) + w), χ = π λ z(θ) f² − π/2 Cs λ³ f⁴ + phase shift with defocus z positive for underfocus and w =
 asin(amplitude contrast) (Mindell & Grigorieff, J Struct Biol 2003, 142:334, with the overall sign of RELION and Xmipp,
-whose particles are bright: CTF(0) = amplitude contrast). Whether a data set's particles are bright or dark is left to
-the contrast sign, which the engine detects.
+for which particles are bright: CTF(0) = amplitude contrast). Whether the particles of a data set are bright or dark is
+a separate contrast sign, which the engine detects.
 """
 
 from dataclasses import fields

@@ -1,4 +1,4 @@
-"""Density maps of atomic structures: the reference that reconstructions are compared with."""
+"""Density maps of atomic structures, to which reconstructions are compared."""
 
 import numpy as np
 import torch
@@ -17,13 +17,13 @@ def structure_to_map(
     center: bool = True,
     b_factor_A2: float = 0.0,
 ) -> Singles:
-    """Map (d, d, d) in zyx order of a structure's electron scattering, as the simulated images project it.
+    """Map (d, d, d) in zyx order of a structure's electron scattering, of which simulated images are projections.
 
-    The weighted centre of the atoms comes to voxel d//2 (center=False: the origin of their coordinates does), as the
-    engine and the simulation re-centre every conformation. resolution_A: ideal low-pass at that resolution; 0 keeps all
-    up to the Nyquist frequency. b_factor_A2 blurs all atoms alike. Values are scattering amplitude per volume in 1/Å²
-    (Peng et al. 1996; imaging/scattering).
-    Raises InputError when the structure does not fit into the box.
+    The weighted centre of the atoms is at voxel d//2, as in the engine and the simulation, which centre every
+    conformation (center=False: the origin of the coordinates is there). resolution_A: ideal low-pass filter; 0 keeps
+    all frequencies up to Nyquist. b_factor_A2 blurs all atoms equally. Values are scattering amplitudes per volume in
+    1/Å² (Peng et al. 1996; imaging/scattering).
+    Raises InputError if the structure does not fit into the box.
     """
     coords = structure.coords_A - (structure.center_A if center else 0.0)
     require_fits(np.abs(coords).max(), box_px, pixel_size_A)
@@ -37,10 +37,10 @@ def structure_to_map(
 
 
 def require_fits(extent_A: float, box_px: int, pixel_size_A: float) -> None:
-    """InputError when atoms as far as extent_A from the centre do not fit into the box."""
+    """InputError if atoms at a distance of extent_A from the centre do not fit into the box."""
     half_A = box_px * pixel_size_A / 2
     if extent_A > half_A:
         raise InputError(
-            f"the structure reaches {extent_A:.1f} Å from its centre, a box of {box_px} px of {pixel_size_A:g} Å holds "
-            f"only {half_A:.1f} Å; use a larger box or larger pixels"
+            f"the structure extends {extent_A:.1f} Å from its centre, a box of {box_px} px of {pixel_size_A:g} Å only "
+            f"{half_A:.1f} Å; use a larger box or larger pixels"
         )

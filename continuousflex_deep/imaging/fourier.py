@@ -1,4 +1,4 @@
-"""Discrete Fourier transforms of images: filtering and change of box by cropping or padding, for even and odd boxes."""
+"""Discrete Fourier transforms of images with even and odd boxes: filtering, resampling by cropping or padding."""
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ def radius_px(box_px: int, device: torch.device | str = "cpu") -> Tensor:
 def resize(images: Tensor, box_px: int) -> Tensor:
     """Images (..., d, d) to (..., box_px, box_px) over the same field of view by cropping or padding their transform.
 
-    Mean and amplitudes are kept; cropping is the ideal low-pass filter at the new Nyquist frequency. The image centre
-    moves from pixel d//2 to box_px//2 exactly, also between even and odd boxes.
+    Mean and amplitudes are kept; cropping is an ideal low-pass filter at the new Nyquist frequency. The image centre
+    moves exactly from pixel d//2 to box_px//2, also between even and odd boxes.
     """
     old = images.shape[-1]
     if images.shape[-2] != old or box_px < 2:
@@ -28,7 +28,7 @@ def resize(images: Tensor, box_px: int) -> Tensor:
     if old == box_px:
         return images
     transform = torch.fft.rfft2(torch.fft.ifftshift(images, dim=(-2, -1)))
-    half = (min(old, box_px) - 1) // 2  # the Nyquist line of an even box has no partner of its own: leave it out
+    half = (min(old, box_px) - 1) // 2  # without the Nyquist line of an even box, which has no Friedel mates
     out = transform.new_zeros(*images.shape[:-2], box_px, box_px // 2 + 1)
     out[..., : half + 1, : half + 1] = transform[..., : half + 1, : half + 1]
     out[..., -half:, : half + 1] = transform[..., -half:, : half + 1]

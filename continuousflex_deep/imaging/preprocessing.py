@@ -1,4 +1,4 @@
-"""Phase flip, change of box, normalisation and inversion of particle images."""
+"""Phase flipping, resampling, normalisation and inversion of particle images."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from continuousflex_deep.imaging.fourier import filter_images, resize
 from continuousflex_deep.options import PreprocessOptions
 from continuousflex_deep.particles import Particles
 
-_BACKGROUND_RADIUS = 0.45  # of the box: pixels farther from the centre are taken as background
+_BACKGROUND_RADIUS = 0.45  # of the box; pixels farther from the centre are background
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What is done to images, in this order: phase flip, change to `box_px`, normalise, invert."""
+    """The steps of preprocessing, in this order: phase flip, resample to `box_px`, normalise, invert."""
 
     box_px: int
     phase_flip: bool = False
@@ -27,18 +27,18 @@ class Steps:
 
 
 def planned_steps(particles: Particles, options: PreprocessOptions) -> Steps:
-    """The steps these particles need. Images that are flipped already are not flipped again; flipping needs a CTF."""
+    """The steps for these particles. Flipped images are not flipped again; flipping needs a CTF."""
     flip = options.phase_flip and not particles.phase_flipped
     if flip:
         particles.require_ctf("phase flipping")
     box = options.box or particles.box_px
     if box < 2:
-        raise InputError(f"option --box: got {box} px, expected 2 or more, or 0 to keep {particles.box_px} px")
+        raise InputError(f"option --box: got {box} px, expected at least 2, or 0 to keep {particles.box_px} px")
     return Steps(box_px=box, phase_flip=flip, normalize=options.normalize, invert=options.invert)
 
 
 def describe_result(particles: Particles, steps: Steps, stack: str) -> Particles:
-    """The particles after the steps, in a new stack in the order of their rows. Shifts are in Å and stay."""
+    """The particles after the steps, in a new stack in the order of their rows. Shifts, in Å, do not change."""
     return particles.replace(
         stacks=np.array([stack] * len(particles), dtype=object),
         indices=np.arange(len(particles), dtype=np.int64),
@@ -62,9 +62,9 @@ def preprocess_images(images: Images, particles: Particles, steps: Steps) -> Ima
 
 
 def phase_flip(images: Tensor, particles: Particles) -> Tensor:
-    """Images (n, d, d) whose contrast has the same sign at all frequencies: the sign it had at the lowest ones.
+    """Images (n, d, d) whose contrast has the same sign at all frequencies, that of the lowest ones.
 
-    The transfer is sign(CTF), which is positive at the origin: bright particles stay bright and dark ones dark.
+    They are multiplied by sign(CTF), which is positive at the origin: bright particles stay bright, dark ones dark.
     """
     ctf = ctf_2d(particles.require_ctf("phase flipping"), images.shape[-1], particles.pixel_size_A, images.device)
     return filter_images(images, torch.where(ctf < 0, -1.0, 1.0))
@@ -73,7 +73,7 @@ def phase_flip(images: Tensor, particles: Particles) -> Tensor:
 def normalize(images: Tensor) -> Tensor:
     """Images (n, d, d) with mean 0 and standard deviation 1 of the pixels farther than 0.45 boxes from the centre.
 
-    Raises InputError where those pixels are constant, as in noise-free images on an empty ground.
+    Raises InputError if those pixels are constant, as in noise-free images with an empty background.
     """
     d = images.shape[-1]
     axis = torch.arange(d, device=images.device) - d // 2
@@ -84,6 +84,6 @@ def normalize(images: Tensor) -> Tensor:
     if flat.any():
         raise InputError(
             f"normalise: {int(flat.sum())} of {len(images)} images have a constant background (no noise outside the "
-            f"disc of radius {_BACKGROUND_RADIUS} boxes), which has no deviation to scale by; leave normalisation out"
+            f"disc of radius {_BACKGROUND_RADIUS} boxes), so that they cannot be scaled; omit the normalisation"
         )
     return ((images - mean[:, None, None]) / deviation[:, None, None]).to(images.dtype)

@@ -1,10 +1,9 @@
-"""The engine's forward model: projections of point atoms, and their derivatives, straight in Fourier space.
+"""The engine's forward model: projections of point atoms and their derivatives, computed in Fourier space.
 
 A projection's transform is P(k) = Σ_a w_a exp(−2πi (kx x_a + ky y_a) / L) with k in Fourier pixels and L the field of
-view in Å. The exponential is separable, so all k of a band come from one matrix product over the atoms, without
-pixels, aliasing or interpolation, for even and odd boxes alike. A derivative multiplies by −2πi k/L outside the sum
-and weights the atoms by their motion inside it. The shape of atoms, blur and scattering factors are left to the radial
-transfer estimated from the data.
+view in Å. The exponential is separable, so all k of a band are one matrix product over the atoms, without pixels,
+aliasing or interpolation, for even and odd boxes. A derivative has the factor −2πi k/L outside the sum and the atoms'
+motion inside it. Atomic shape, blur and scattering factors are part of the radial transfer estimated from the data.
 """
 
 from dataclasses import dataclass
@@ -21,16 +20,16 @@ from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import Motion, motion_along
 
-# numbers in the largest intermediate array: on a CPU it stays in the cache
+# size of the largest intermediate array, which fits into the cache of a CPU
 _TILE = {"cpu": 1 << 20, "cuda": 1 << 28}
-# correlation at low resolution of a symmetric model with itself turned; fitted pseudoatoms reach 0.99
+# least correlation at low resolution between a symmetric model and the rotated model; fitted pseudoatoms have 0.99
 _SYMMETRIC_ABOVE = 0.9
 
 
 class FrequencyDisc:
     """The Fourier pixels with 0 < |k| ≤ radius, one of each Friedel pair, ordered by |k|: a smaller disc is a prefix.
 
-    kx, ky, ring (n,): coordinates, and |k| rounded. The ring is the unit of radial averages.
+    kx, ky, ring (n,): coordinates, and |k| rounded, the number of the ring for radial averages.
     """
 
     def __init__(self, radius_px: int, device: torch.device | str = "cpu") -> None:
@@ -41,7 +40,7 @@ class FrequencyDisc:
         ky, kx = torch.meshgrid(torch.arange(-k, k + 1), torch.arange(0, k + 1), indexing="ij")
         squared = kx**2 + ky**2
         keep = (squared <= k * k) & ((kx > 0) | (ky > 0))
-        # ties of |k| are broken by position in a fixed large grid, so that the order does not depend on the radius
+        # pixels of equal |k| are ordered by position in a fixed large grid, so that the order is that of any radius
         order = torch.argsort(squared[keep] * (1 << 32) + (ky[keep] + (1 << 14)) * (1 << 16) + kx[keep])
         self._kx, self._ky = kx[keep][order], ky[keep][order]
         self.kx, self.ky = self._kx.float().to(device), self._ky.float().to(device)
@@ -53,8 +52,8 @@ class FrequencyDisc:
         return len(self._kx)
 
     def combined(self, products: Tensor) -> Tensor:
-        """Σ exp(−i(kx x + ky y)) (B, W, n) complex from the products (B, 2·(K+1), W, 2·(K+1)) of waves in x and y, each
-        the cosines and sines for k = 0 … K side by side."""
+        """Σ exp(−i(kx x + ky y)) (B, W, n) complex from the products (B, 2·(K+1), W, 2·(K+1)) of waves in x and y:
+        cosines and sines for k = 0 … K side by side."""
         batch, side, count, _ = products.shape
         x, y, signs = self._products_used
         weighting = side * torch.arange(count, device=products.device)
@@ -67,10 +66,8 @@ class FrequencyDisc:
 
     @cached_property
     def _products_used(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of which waves in x and y (2, 2n) are the two products whose sum, with these signs (2, 2n), is the real part,
-        or the imaginary part, of each coefficient.
-
-        They are cos·cos − sin·sin and −cos·sin − sin·cos, where sin(ky y) = ±sin(|ky| y).
+        """Indices of waves in x and y (2, 2n) and signs (2, 2n) of the two products whose sum is the real or imaginary
+        part of each coefficient: cos·cos − sin·sin and −cos·sin − sin·cos, where sin(ky y) = ±sin(|ky| y).
         """
         x, y, sign = 2 * self._kx, 2 * self._ky.abs(), torch.where(self._ky < 0, -1.0, 1.0)
         one = torch.ones_like(sign)
@@ -87,14 +84,14 @@ class FrequencyDisc:
         d = images.shape[-1]
         if self.radius_px > (d - 1) // 2:
             raise InputError(f"frequency disc of radius {self.radius_px} does not fit images of {d} px")
-        # only the columns that the disc reaches are transformed the second way
+        # only the columns of the disc are transformed along the second axis
         columns = torch.fft.fft(torch.fft.rfft(images)[..., : self.radius_px + 1], dim=-2)
         chosen = columns[:, (self._ky % d).to(images.device), self._kx.to(images.device)]
         return chosen * self._from_corner(d, chosen)
 
     def _from_corner(self, box_px: int, like: Tensor) -> Tensor:
-        """What (n,) turns transforms about pixel (0, 0) into those about pixel d//2, where and of what kind others
-        are."""
+        """Factors (n,) from transforms about pixel (0, 0) to transforms about pixel d//2, on the device and of the type
+        of `like`."""
         key = (box_px, like.device, like.dtype)
         if key not in self._corners:
             turns = ((self._kx + self._ky) * (box_px // 2) % box_px).double() / box_px
@@ -102,15 +99,15 @@ class FrequencyDisc:
         return self._corners[key]
 
     def scatter(self, coefficients: Tensor, box_px: int) -> Tensor:
-        """Images (k, d, d) with these centred transforms (k, n) on this disc and nothing outside it: gather's inverse
-        there."""
+        """Images (k, d, d) with these centred transforms (k, n) on this disc and 0 outside: the inverse of gather on
+        the disc."""
         if self.radius_px > (box_px - 1) // 2:
             raise InputError(f"frequency disc of radius {self.radius_px} does not fit images of {box_px} px")
         rows, columns = (self._ky % box_px).to(self.device), self._kx.to(self.device)
         mates = (-self._ky % box_px).to(self.device)
         out = coefficients.new_zeros(len(coefficients), box_px, box_px // 2 + 1)
         cornered = coefficients * self._from_corner(box_px, coefficients).conj()
-        on_axis = self._on_axis  # there both of a Friedel pair have a place
+        on_axis = self._on_axis  # both coefficients of a Friedel pair are stored there
         out[:, mates[on_axis], 0] = cornered[:, on_axis].conj()
         out[:, rows, columns] = cornered
         return torch.fft.irfft2(out, s=(box_px, box_px))
@@ -129,21 +126,21 @@ class FrequencyDisc:
 
 @dataclass(frozen=True, eq=False)
 class PointModel:
-    """Atoms, or other points, of weights (A,), and how amplitudes along modes move them about the weighted centre."""
+    """Points (atoms, for example) with weights (A,), and their motion along modes about the weighted centre."""
 
     weights: Tensor
     motion: Motion[Tensor]
 
     @staticmethod
     def from_structure(structure: Structure, modes: NormalModes, device: torch.device | str = "cpu") -> "PointModel":
-        """The all-atom model. Weights are the atoms' forward electron scattering, normalised to sum 1; the centre is
-        Xmipp's, weighted by atomic number."""
+        """The all-atom model. Weights are the atoms' forward electron scattering, with a sum of 1; the centre is
+        weighted by atomic number, as in Xmipp."""
         tensor = partial(torch.as_tensor, dtype=torch.float32, device=device)
         density = forward_scattering(structure)
         return PointModel(tensor(density / density.sum()), motion_along(structure.centred(), modes).converted(tensor))
 
     def coarse_grained(self, group: Tensor) -> "PointModel":
-        """One point per group (A,) of atoms (numbered from 0) at its weighted centre, moving as the centre does."""
+        """One point per group (A,) of atoms (numbered from 0), at the group's weighted centre, with its motion."""
         n = int(group.max()) + 1
         weights = self.weights.new_zeros(n).index_add_(0, group, self.weights)
 
@@ -160,18 +157,18 @@ class PointModel:
 
 
 def require_symmetric(model: PointModel, symmetry: Tensor, name: str) -> None:
-    """InputError unless a model looks the same after the rotations S (s, 3, 3) of the point group of that name."""
+    """InputError unless a model is symmetric under the rotations S (s, 3, 3) of the point group `name`."""
     lowest = symmetry_correlation(model, symmetry)
     if lowest < _SYMMETRIC_ABOVE:
         raise InputError(
-            f"the structure does not look the same after the rotations of {name} about its centre (correlation "
-            f"{lowest:.2f}); the main axis must lie along z, and for d groups a two-fold one along x"
+            f"the structure is not symmetric under the rotations of {name} about its centre (correlation "
+            f"{lowest:.2f}); the main axis must be along z, and for d groups a two-fold axis along x"
         )
 
 
 def symmetry_correlation(model: PointModel, symmetry: Tensor, rings: int = 6) -> float:
-    """Lowest correlation, over rotations S (s, 3, 3), of a model's projections at R and at R·S, averaged over views R;
-    at a low resolution, that of `rings` periods across the field."""
+    """Lowest correlation, over rotations S (s, 3, 3), of a model's projections at R and at R·S, averaged over views R,
+    at a low resolution of `rings` periods across the field."""
     field_A = 2.5 * model.radius_A
     views = torch.as_tensor(so3_grid(60.0), dtype=torch.float32, device=symmetry.device)
     disc = FrequencyDisc(rings, symmetry.device)
@@ -187,9 +184,9 @@ def symmetry_correlation(model: PointModel, symmetry: Tensor, rings: int = 6) ->
 def project(
     model: PointModel, disc: FrequencyDisc, field_A: float, rotation: Tensor, shift_A: Tensor, amplitudes: Tensor
 ) -> Tensor:
-    """Transforms (B, n) complex of the model rotated by (B, 3, 3), deformed by (B, M) and displaced by (B, 2) Å.
+    """Transforms (B, n) complex of the model deformed by (B, M), rotated by (B, 3, 3) and displaced by (B, 2) Å.
 
-    The displacement is where the particle is: minus the shift of conventions.md, which moves it back.
+    The displacement is the particle's position: minus the shift of conventions.md, which moves it back.
     """
     seen = model.motion.coordinates(amplitudes) @ rotation[:, :2].transpose(1, 2)
     waves = _waves(seen + shift_A[:, None], disc, field_A)
@@ -205,8 +202,8 @@ def project_with_jacobian(
     amplitudes: Tensor,
     along_modes: bool = True,
 ) -> tuple[Tensor, Tensor]:
-    """`project`, and its derivatives (B, 5 + M, n) complex by rotation vector (rad, applied from the left),
-    displacement (Å), amplitudes; without along_modes those (B, 5, n) of the pose alone."""
+    """`project`, and its derivatives (B, 5 + M, n) complex with respect to rotation vector (rad, applied from the
+    left), displacement (Å) and amplitudes; without along_modes those (B, 5, n) of the pose only."""
     seen = model.motion.coordinates(amplitudes) @ rotation.transpose(1, 2)
     motions = [torch.ones_like(seen[..., :1]), seen]
     if along_modes:
@@ -225,7 +222,7 @@ def project_with_jacobian(
 def _waves(position_A: Tensor, disc: FrequencyDisc, field_A: float) -> tuple[Tensor, Tensor]:
     """Cosine and sine (B, A, 2·(K+1)) of 2π k x / L for k = 0 … K, side by side, for x and for y.
 
-    Only k = 1 is evaluated; the others are its powers, doubled at each turn, which is several times faster.
+    Only k = 1 is evaluated; the others are its powers, whose number doubles in each step: several times faster.
     """
     phase = (2 * torch.pi / field_A) * position_A.movedim(-1, 0)
     first = torch.polar(torch.ones_like(phase), phase)
@@ -243,8 +240,8 @@ def _waves(position_A: Tensor, disc: FrequencyDisc, field_A: float) -> tuple[Ten
 def _sums(weightings: Tensor, waves: tuple[Tensor, Tensor], disc: FrequencyDisc) -> Tensor:
     """Σ over atoms of weighting · exp(−i(kx x + ky y)) on the disc: (B, W, n) complex for weightings (B, A, W).
 
-    Sums of all but the first weighting, which are derivatives, are made in reduced precision where that is faster: an
-    error of half a percent in a derivative, different for each coefficient, is nothing beside the noise it meets.
+    All sums except the first one are derivatives; they are computed in reduced precision if that is faster: an error of
+    half a percent in a derivative, independent for each coefficient, is negligible beside the noise of images.
     """
     device = weightings.device
     rounded = device.type == "cpu" and has_bfloat16(device) and weightings.dtype == torch.float32
@@ -260,14 +257,14 @@ def _sums(weightings: Tensor, waves: tuple[Tensor, Tensor], disc: FrequencyDisc)
 
 
 def _products(weightings: Tensor, waves: tuple[Tensor, Tensor], rounded: bool = False) -> Tensor:
-    """Σ over atoms (B, 2·(K+1), W, 2·(K+1)) of waves in x times weighting times waves in y; rounded: by factors in
+    """Σ over atoms (B, 2·(K+1), W, 2·(K+1)) of waves in x times weighting times waves in y; rounded: with factors in
     bfloat16."""
     wave_x, wave_y = waves
     batch, atoms, count = weightings.shape
     side = wave_x.shape[-1]
     out = wave_x.new_empty(batch, side, count * side)
     step = min(atoms, max(1, _TILE["cpu" if out.device.type == "cpu" else "cuda"] // (batch * count * side)))
-    # written into again and again: a product in memory of its own costs as much as the sum over atoms
+    # one buffer for all tiles: to allocate a product costs as much as the sum over atoms
     weighted = wave_y.new_empty(batch, step, count, side)
     for start in range(0, atoms, step):
         part, here = slice(start, start + step), weighted[:, : atoms - start]

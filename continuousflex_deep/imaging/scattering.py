@@ -1,9 +1,9 @@
 """Projected electron scattering of atoms, exact in Fourier space.
 
 An element's scattering factor is a sum of five Gaussians, f(k) = Σ aᵢ exp(−bᵢ k²/4) with k in 1/Å and f in Å (Peng,
-Ren, Dudarev & Whelan, Acta Cryst A 1996, 52:257; the table of gemmi). The transform of a projection is therefore F(k) =
-Σ_atoms f(|k|) exp(−2πi k·x), evaluated at the discrete frequencies of the image for atoms at any position: nothing is
-interpolated and nothing aliases; the image is the projection band-limited at its Nyquist frequency.
+Ren, Dudarev & Whelan, Acta Cryst A 1996, 52:257; gemmi's table). The transform of a projection is therefore F(k) =
+Σ_atoms f(|k|) exp(−2πi k·x), evaluated at the discrete frequencies of the image for atoms at any position, without
+interpolation or aliasing; the image is the projection band-limited at its Nyquist frequency.
 """
 
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class Scatterer:
 
 
 def scatterers(structure: Structure, b_factor_A2: float = 0.0) -> list[Scatterer]:
-    """A structure's atoms by element. A pseudoatom scatters as carbon, times its own weight.
+    """A structure's atoms by element. A pseudoatom scatters like carbon, multiplied by its weight.
 
-    b_factor_A2 blurs all atoms alike: f(k) exp(−B k²/4). Raises InputError for an element that the table lacks.
+    b_factor_A2 blurs all atoms equally: f(k) exp(−B k²/4). Raises InputError for an element that is not in the table.
     """
     found = []
     for number in np.unique(structure.atomic_number):
@@ -58,7 +58,7 @@ def scatterers(structure: Structure, b_factor_A2: float = 0.0) -> list[Scatterer
 
 
 def forward_scattering(structure: Structure) -> np.ndarray:
-    """What each atom (N,) scatters at zero angle, f(0) = Σ aᵢ in Å, times its weight per electron (real atoms: 1)."""
+    """Forward scattering f(0) = Σ aᵢ in Å of each atom (N,), times its weight per electron (1 for real atoms)."""
     amounts = np.empty(len(structure))
     for s in scatterers(structure):
         amounts[s.rows.numpy()] = s.weights.numpy() * sum(s.a)
@@ -116,7 +116,7 @@ def waves(frequency: Tensor, position_A: Tensor) -> Tensor:
 
 
 def _without_nyquist(transform: Tensor, box_px: int) -> Tensor:
-    """The Nyquist lines of an even box have no partner of opposite sign: atoms off the centre have no value there."""
+    """Without the Nyquist lines of an even box: they have no Friedel mates, so atoms off the centre have no value."""
     if box_px % 2 == 0:
         transform[..., box_px // 2, :] = 0
         transform[..., :, box_px // 2] = 0

@@ -1,18 +1,19 @@
-"""Simulated particle images with known truth, made as in Figure 5 of the DeepHEMNMA article.
+"""Simulated particle images with known truth, as in Figure 5 of the DeepHEMNMA article.
 
-Conformations along normal modes, re-centred on their weighted centre; projection of the atoms' electron scattering at
-random poses; shift; white noise; CTF; white noise; phase flip; ideal low-pass and reduction.
+The steps: conformations along normal modes, centred on their weighted centre; projection of the atoms' electron
+scattering at random poses; shift; white noise; CTF; white noise; phase flipping; ideal low-pass filter and resampling.
 
-Choices that the article leaves open:
+Choices that the article does not specify:
 * Protein is bright, as in Xmipp's simulations: the CTF is positive at the origin.
-* SNR is the variance of the signal after the CTF over that of all noise as it is in the image, both over the whole
-  image as simulated. Noise has one level in all images, that which gives the SNR on average (over 32 images of the
-  same kind).
-* Noise is white where it is added, before and after the CTF (Sorzano et al., J Struct Biol 2007, 160:249), by default
-  with the same variance in both places.
+* SNR is the variance of the signal after the CTF divided by that of all noise in the image, both over the whole image
+  before resampling. The noise has the same level in all images, which gives the SNR on average over 32 pilot images.
+* White noise is added before and after the CTF (Sorzano et al., J Struct Biol 2007, 160:249), by default with the same
+  variance.
 * Atoms are blurred by a B-factor of 50 Å² by default.
-SNR, split and blur are those found in images that Xmipp made of AK in the article's way at a nominal SNR of 0.1.
-Each image has random numbers of its own, from the seed and its number: an image does not depend on how many are made.
+SNR, split of the noise and blur are those of images that Xmipp simulated from AK with the article's method at a nominal
+SNR of 0.1.
+Random numbers of an image follow from the seed and the image's number, so an image does not depend on how many there
+are.
 """
 
 import os
@@ -38,13 +39,13 @@ from continuousflex_deep.motion import Motion, motion_along
 from continuousflex_deep.options import SimulateOptions
 from continuousflex_deep.particles import Ctf, Particles
 
-_N_PILOT = 32  # images whose mean signal sets the noise level
+_N_PILOT = 32  # images whose mean signal determines the noise level
 _TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth does not depend on noise
 
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
-    """A structure ready to be deformed and projected; motion: about its weighted centre."""
+    """A structure prepared for deformation and projection; motion: about its weighted centre."""
 
     structure: Structure
     modes: NormalModes
@@ -53,22 +54,22 @@ class Simulator:
 
 
 def prepare(options: SimulateOptions) -> Simulator:
-    """Read and check structure, modes and ranges. Raises InputError before any image is made."""
+    """Read and check structure, modes and ranges. Raises InputError before any image is simulated."""
     mode_ids = parse_mode_list(options.mode_list)
     structure, modes = read_reference(options.structure, options.modes, mode_ids)
     if options.conformations == "trajectory" and len(mode_ids) != 3:
         raise InputError(
-            f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; name three, or choose "
-            "uniform, gaussian or linear conformations"
+            f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; give three modes, or "
+            "select uniform, gaussian or linear conformations"
         )
     for name in ("rot_range_deg", "tilt_range_deg", "psi_range_deg", "defocus_A"):
         low, high = getattr(options, name)
         if low > high:
-            raise InputError(f"option --{name.replace('_', '-')}: the range {low} to {high} is upside down")
+            raise InputError(f"option --{name.replace('_', '-')}: got the range {low} to {high}, expected low to high")
     final = options.final_box_px
     if final and (final > options.box_px or final < 2):
         raise InputError(
-            f"the final box is {final} px, expected 2 to {options.box_px} px, the box of the images as simulated"
+            f"the final box is {final} px, expected 2 to {options.box_px} px, the box before resampling"
         )
     motion = motion_along(structure.centred(), modes)
     extent = np.linalg.norm(motion.rest_A, axis=1).max()
@@ -77,7 +78,7 @@ def prepare(options: SimulateOptions) -> Simulator:
 
 
 def draw_truth(options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, pilot: bool = False) -> Particles:
-    """Poses, shifts, amplitudes and CTF of all images; pilot: of the images that set the noise level."""
+    """Poses, shifts, amplitudes and CTF of all images; pilot: of the images that determine the noise level."""
     n = _N_PILOT if pilot else options.count
     euler, shift, amplitudes = np.empty((n, 3)), np.empty((n, 2)), np.empty((n, len(mode_ids)))
     defocus, astigmatism, axis = np.empty(n), np.empty(n), np.empty(n)
@@ -119,7 +120,7 @@ def draw_truth(options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, 
 def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: int, pixel_size_A: float) -> Tensor:
     """Transform (d, d//2+1) of the noise-free projection of one particle, origin at pixel (0, 0), before its CTF.
 
-    Atoms that a large deformation or shift brings out of the box are out of the image.
+    Atoms that a large deformation or shift moves out of the box are not in the image.
     """
     euler, shift = truth.require_poses("simulation")
     amplitudes = truth.require_amplitudes("simulation")
@@ -128,7 +129,7 @@ def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: i
     reach_px = int(np.ceil(np.abs(xy).max() / pixel_size_A)) + 2
     if 2 * reach_px <= box_px:
         return projection_transform(simulator.atoms, torch.as_tensor(xy), box_px, pixel_size_A)
-    # the transform is periodic: what leaves the box on one side must not come back on the other
+    # the transform is periodic: atoms that leave the box on one side must not enter it on the other
     wide = project(simulator.atoms, torch.as_tensor(xy), 2 * reach_px, pixel_size_A)
     start = reach_px - box_px // 2
     cut = wide[start : start + box_px, start : start + box_px]
@@ -136,7 +137,7 @@ def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: i
 
 
 def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
-    """Standard deviation per pixel of all noise where it is added, from the SNR and the mean variance of the signal."""
+    """Standard deviation per pixel of all added noise, from the SNR and the mean variance of the signal."""
     if options.snr == 0:
         return 0.0
     truth = draw_truth(options, simulator.modes.mode_ids, "", pilot=True)
@@ -153,7 +154,7 @@ def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
 
 
 def simulate_image(simulator: Simulator, truth: Particles, row: int, level: float, options: SimulateOptions) -> Tensor:
-    """One image (d, d), float32, at the final box; level: standard deviation of all added noise, 0 for none."""
+    """One image (d, d), float32, with the final box; level: standard deviation of all added noise, 0 for none."""
     d = options.box_px
     contrast = _contrast(truth, row, options)
     transform = signal_transform(simulator, truth, row, d, options.pixel_size_A)
@@ -173,7 +174,7 @@ def simulate_image(simulator: Simulator, truth: Particles, row: int, level: floa
 def images_in_order(
     simulator: Simulator, truth: Particles, level: float, options: SimulateOptions
 ) -> Iterator[Tensor]:
-    """Images one after another, made several at a time; a bounded number is in memory."""
+    """Images in order, computed several at a time; a bounded number is in memory."""
     threads = options.threads or len(os.sched_getaffinity(0))
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(truth), 8 * threads):
@@ -182,7 +183,7 @@ def images_in_order(
 
 
 def _contrast(truth: Particles, row: int, options: SimulateOptions) -> Tensor:
-    """What multiplies the projection's transform (d, d//2+1): the CTF, which leaves protein bright; 1 without CTF."""
+    """The factor of the projection's transform (d, d//2+1): the CTF, with which protein is bright; 1 without CTF."""
     d = options.box_px
     if truth.ctf is None:
         return torch.ones(d, d // 2 + 1)

@@ -1,11 +1,10 @@
-"""Radial spectra of noise and transfer, estimated from the particles themselves.
+"""Radial spectra of noise and transfer, estimated from the particles.
 
-noise (K+1,): standard deviation of each real component of a particle's Fourier coefficient, ring by ring, where the
-CTF is zero. Noise from before the microscope's optics (ice, other matter) passes through the CTF as the particle does
-and so is stronger just where the particle shows: its variance, relative to that of the other noise, is
-through_ctf · CTF².
-transfer (K+1,): τ, the factor from point-atom model times CTF to data; it holds atomic shape, blur, B-factor, the
-intensity scale, and the contrast's sign (negative where the data's contrast is opposite to the CTF's).
+noise (K+1,): standard deviation of each real component of a particle's Fourier coefficient, by ring, where the CTF is
+zero. Noise from before the microscope's optics (ice, other matter) passes through the CTF like the particle, so it is
+stronger where the particle has contrast: its variance, relative to that of the other noise, is through_ctf · CTF².
+transfer (K+1,): τ, the factor from point-atom model times CTF to data; it contains atomic shape, blur, B-factor, the
+intensity scale, and the contrast's sign (negative if the data's contrast is opposite to the CTF's).
 """
 
 from dataclasses import dataclass
@@ -17,13 +16,13 @@ from torch import Tensor
 
 from continuousflex_deep.imaging.projector import FrequencyDisc
 
-# the fraction of the box outside the particle below which its noise cannot be read off there
+# the least share of the box outside the particle from which the noise can be estimated
 _ENOUGH_OUTSIDE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
 class Spectra:
-    """noise and transfer by ring (K+1,); rings above `limit` carry no measurable signal."""
+    """noise and transfer by ring (K+1,); rings above `limit` have no measurable signal."""
 
     noise: Tensor
     transfer: Tensor
@@ -31,7 +30,7 @@ class Spectra:
     through_ctf: float = 0.0
 
     def within(self, radius_px: int) -> "Spectra":
-        """On the rings of a disc: cut off, or continued by noise as in the last ring and no signal."""
+        """The spectra on the rings of a disc: truncated, or extended by the noise of the last ring without signal."""
         missing = max(0, radius_px + 1 - len(self.noise))
         noise = torch.cat([self.noise, self.noise[-1:].expand(missing)])[: radius_px + 1]
         transfer = torch.cat([self.transfer, self.transfer.new_zeros(missing)])[: radius_px + 1]
@@ -42,12 +41,12 @@ class Spectra:
         return self.noise[disc.ring] * (1 + self.through_ctf * ctf**2).sqrt()
 
     def cost(self, ctf: Tensor, disc: FrequencyDisc) -> float:
-        """Twice the negative log-likelihood, up to a constant, of data that these spectra were estimated from; ctf
+        """Twice the negative log-likelihood, up to a constant, of the data from which these spectra were estimated; ctf
         (k, n): the particles' CTF."""
         return 4 * float(self.deviation(ctf, disc).log().double().sum())
 
     def filter(self, ctf: Tensor, disc: FrequencyDisc) -> Tensor:
-        """What whitens a model's coefficients: W = CTF·τ/σ (k, n)."""
+        """The whitening filter of a model's coefficients: W = CTF·τ/σ (k, n)."""
         return ctf * self.transfer[disc.ring] / self.deviation(ctf, disc)
 
     def whitened(self, coefficients: Tensor, ctf: Tensor, disc: FrequencyDisc) -> Tensor:
@@ -56,8 +55,8 @@ class Spectra:
 
 
 def noise_levels(data: Tensor, disc: FrequencyDisc) -> Tensor:
-    """Each image's own noise (k,): root mean square of its coefficients (k, n) in the outer half of the disc, where
-    there is more noise than signal. Dividing by it undoes whatever normalisation the images have."""
+    """Noise level of each image (k,): root mean square of its coefficients (k, n) in the outer half of the disc, where
+    noise exceeds signal. Division by it removes the normalisation of the images."""
     outer = disc.ring > disc.radius_px // 2
     return data[:, outer].abs().square().mean(dim=1).sqrt().clamp(min=1e-30)
 
@@ -65,8 +64,8 @@ def noise_levels(data: Tensor, disc: FrequencyDisc) -> Tensor:
 def noise_outside_particle(images: Tensor, disc: FrequencyDisc, radius_px: float) -> Tensor:
     """First estimate of the noise (K+1,) from the region of images (k, d, d) farther than radius_px from the centre.
 
-    Where the particle leaves less than 15% of the box, the whole image is used: signal then adds to the noise, which
-    makes the first search more cautious at low resolution and is mended by the residuals later.
+    If less than 15% of the box is outside the particle, the whole image is used: the noise then includes signal, which
+    makes the first search more cautious at low resolution; later it is estimated from residuals.
     """
     d = images.shape[-1]
     axis = torch.arange(d, device=images.device) - d // 2
@@ -81,15 +80,15 @@ def noise_outside_particle(images: Tensor, disc: FrequencyDisc, radius_px: float
 
 
 def estimate_spectra(data: Tensor, model: Tensor, ctf: Tensor, disc: FrequencyDisc) -> Spectra:
-    """Transfer and noise from data (k, n) and model coefficients (k, n) of aligned particles, and their CTF (k, n), by
-    which the model is multiplied.
+    """Transfer and noise from data (k, n) and model coefficients (k, n) of aligned particles, and their CTF (k, n),
+    which multiplies the model.
 
-    By maximum likelihood of Gaussian noise: τ = Re⟨F·M*/u⟩ / ⟨|M|²/u⟩ on rings, smoothed over neighbouring ones, with
-    u = 1 + through_ctf · CTF²; the noise is the residuals' mean square over u. Above the last ring where τ exceeds
-    twice its own standard deviation it is set to zero.
+    Maximum likelihood for Gaussian noise: τ = Re⟨F·M*/u⟩ / ⟨|M|²/u⟩ on rings, smoothed over neighbouring rings, with
+    u = 1 + through_ctf · CTF²; the noise is the mean square of the residuals divided by u. Above the last ring where τ
+    exceeds twice its standard deviation it is zero.
     """
     model, spectra = model * ctf, None
-    for _ in range(2):  # the first round learns through_ctf, the second weights by it
+    for _ in range(2):  # the first round estimates through_ctf, the second one uses it as weight
         spectra = _weighted_estimate(data, model, ctf, disc, spectra.through_ctf if spectra else 0.0)
     assert spectra is not None
     return spectra
@@ -108,7 +107,7 @@ def _weighted_estimate(data: Tensor, model: Tensor, ctf: Tensor, disc: Frequency
     deviation = noise / (smooth_power * _smoothed(torch.ones_like(cross), count, total=True)).clamp(min=1e-30).sqrt()
     clear = torch.nonzero(transfer.abs() > 2 * deviation).flatten()
     limit = int(clear[-1]) if len(clear) else 1
-    # one contrast: the sign is that of the whole, a ring of the other sign is noise
+    # there is one contrast: the sign is that of all rings together, a ring with the opposite sign is noise
     sign = torch.sign((transfer * smooth_power * count).sum())
     transfer = sign * (sign * transfer).clamp(min=0)
     transfer[limit + 1 :] = 0
@@ -116,8 +115,8 @@ def _weighted_estimate(data: Tensor, model: Tensor, ctf: Tensor, disc: Frequency
 
 
 def share_through_ctf(squared: Tensor, ctf: Tensor, disc: FrequencyDisc) -> float:
-    """Most likely ratio of the noise's variance that passed through the CTF to that which did not, from squared
-    residuals (k, n) and CTF (k, n); 0 where the CTF does not vary within rings, which is what tells it."""
+    """Most likely ratio of the variances of noise from before and after the CTF, from squared residuals (k, n) and CTF
+    (k, n); 0 if the CTF does not vary within rings, so that the ratio cannot be estimated."""
     squared_ctf = ctf**2
     if float(disc.ring_mean((squared_ctf - disc.ring_mean(squared_ctf)[disc.ring]) ** 2)[1:].max()) < 1e-4:
         return 0.0
@@ -133,7 +132,7 @@ def share_through_ctf(squared: Tensor, ctf: Tensor, disc: FrequencyDisc) -> floa
 
 
 def information_limit(information: Tensor, limit: int, share: float = 0.995) -> int:
-    """The ring, at most `limit`, below which lies `share` of the information on motions: Σ k²·|W P|² for the sum of
+    """The ring, at most `limit`, below which a share of the information on motions lies: Σ k²·|W P|², from the sum of
     |W P|² by ring (K+1,)."""
     rings = torch.arange(len(information), device=information.device)
     total = torch.cumsum(information * rings**2, dim=0)
@@ -141,8 +140,8 @@ def information_limit(information: Tensor, limit: int, share: float = 0.995) -> 
 
 
 def _smoothed(values: Tensor, count: Tensor, total: bool = False) -> Tensor:
-    """Mean over rings weighted by coefficients and a Gaussian of one ring; with total, the sum of the weights
-    instead."""
+    """Mean over rings, weighted by their coefficients and a Gaussian of one ring; with total, the sum of the
+    weights."""
     rings = torch.arange(len(values), device=values.device, dtype=values.dtype)
     weight = torch.exp(-((rings[:, None] - rings[None, :]) ** 2) / 2) * count
     weight[:, 0] = 0
@@ -152,5 +151,5 @@ def _smoothed(values: Tensor, count: Tensor, total: bool = False) -> Tensor:
 
 
 def _positive(power: Tensor) -> Tensor:
-    """Power with a floor far below its mean, so that noise-free data stay finite."""
+    """Power with a lower limit far below its mean, so that noise-free data stay finite."""
     return power.clamp(min=float(power[1:].mean()) * 1e-6 + 1e-30)

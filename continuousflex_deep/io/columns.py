@@ -14,11 +14,11 @@ from continuousflex_deep.io.image_names import ImageNames, locate_images
 from continuousflex_deep.particles import Ctf
 from continuousflex_deep.sampling import same_pixel_size
 
-# Columns of our own, in files of all kinds; as attributes of Scipion's particles they have an underscore before.
+# Columns of this program, in all file formats; as attributes of Scipion's particles they begin with an underscore.
 # Column of numbers -> field of Particles:
 NUMBERS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A"}
 AMBIGUOUS, CRYOSPARC_UID = "cfdAmbiguous", "cfdCryosparcUid"
-AMPLITUDES_SD = "cfdAmplitudesSd"  # as one vector; RELION's files have a column for each mode
+AMPLITUDES_SD = "cfdAmplitudesSd"  # one vector; RELION's files have a column per mode
 # file column -> (Ctf field, default when the file leaves it out)
 CtfColumns = Mapping[str, tuple[str, float | None]]
 
@@ -27,7 +27,7 @@ CtfColumns = Mapping[str, tuple[str, float | None]]
 class Columns:
     """A particle table: columns (rows, …) by name, read as numbers, vectors, images and ids.
 
-    Every method raises FormatError or InputError, which names the file and the column.
+    Methods raise FormatError or InputError with the file and the column.
     """
 
     path: Path
@@ -37,7 +37,7 @@ class Columns:
         return name in self.table
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        """A column as it is in the file."""
+        """A column, uninterpreted."""
         return self.table[name]
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class Columns:
         return len(next(iter(self.table.values())))
 
     def has(self, *names: str) -> bool:
-        """Whether all these columns are there."""
+        """Whether the table has all these columns."""
         return all(name in self.table for name in names)
 
     def select(self, rows: NDArray[Any]) -> "Columns":
@@ -84,7 +84,7 @@ class Columns:
             raise FormatError(f"'{self.path}', column {name}: expected vectors of numbers ({error})") from error
 
     def constant(self, name: str, default: str) -> str:
-        """The one value that a column has in all rows; the default where there is no such column."""
+        """The value of a column that is the same in all rows; the default if there is no such column."""
         values = sorted(set(self.table.get(name, [default])))
         if len(values) > 1:
             raise InputError(
@@ -93,11 +93,11 @@ class Columns:
         return str(values[0])
 
     def flag(self, name: str) -> bool:
-        """Whether a column says yes in all rows; no where there is no such column."""
+        """Whether a column is not 0, the same in all rows; False if there is no such column."""
         return self.constant(name, "0") not in ("0", "0.0")
 
     def ctf(self, columns: CtfColumns) -> Ctf | None:
-        """The CTF; None where the first of its columns is absent."""
+        """The CTF; None if the first of its columns is absent."""
         if next(iter(columns)) not in self:
             return None
         values = {}
@@ -121,11 +121,11 @@ class Columns:
         return ctf
 
     def images(self, name: str) -> ImageNames:
-        """The images that a column of names like 000012@folder/stack.mrcs stands for."""
+        """The images of a column of names like 000012@folder/stack.mrcs."""
         return locate_images(self.path, self.table[name])
 
     def ids(self, name: str, images: ImageNames) -> Integers:
-        """Particle ids (rows,): those of the column, where it is there; else those of the images."""
+        """Particle ids (rows,): those of the column if there is one, else those of the images."""
         if name not in self:
             return images.ids()
         try:
@@ -134,30 +134,30 @@ class Columns:
             raise FormatError(f"'{self.path}': particle ids must be whole numbers ({error})") from error
 
     def agreed_pixel_size(self, given: float | None, in_file: float | None, in_header: float | None) -> float:
-        """The pixel size in Å, from the caller, the particle file or the stack's header, where they agree."""
-        sources = {"the given value": given, "the particle file": in_file, "the image stack's header": in_header}
+        """The pixel size in Å, given by the caller, the particle file or the stack's header, which must agree."""
+        sources = {"given": given, "the particle file": in_file, "the image stack's header": in_header}
         known = {k: v for k, v in sources.items() if v is not None and v > 0}
         if not known:
             raise InputError(
-                f"'{self.path}': no pixel size in it nor in its stack's header; preprocess, align, train and infer "
-                "take it as --pixel-size-A, and what they write carries it"
+                f"'{self.path}': there is no pixel size in the file or in its stack's header; give it to preprocess, "
+                "align, train or infer by --pixel-size-A, which write it into their output"
             )
         values = list(known.values())
         if not same_pixel_size(min(values), max(values)):
-            told = ", ".join(f"{k} says {v:g} Å" for k, v in known.items())
-            raise InputError(f"'{self.path}': contradictory pixel sizes: {told}; correct the wrong one")
+            listed = ", ".join(f"{v:g} Å in {k}" if k != "given" else f"{v:g} Å given" for k, v in known.items())
+            raise InputError(f"'{self.path}': contradictory pixel sizes: {listed}; correct the wrong one")
         return values[0]
 
 
 def texts(values: NDArray[Any]) -> Column:
-    """Numbers as text: whole, or with 9 digits."""
+    """Numbers as text: integers, or with 9 significant digits."""
     out = np.empty(len(values), dtype=object)
     out[:] = [str(v) for v in values] if values.dtype.kind in "iu" else [f"{v:.9g}" for v in values]
     return out
 
 
 def vector_texts(values: Floats) -> Column:
-    """Rows (n, k) as Xmipp writes vectors."""
+    """Vectors (n, k) as text, in Xmipp's format."""
     rows = np.empty(len(values), dtype=object)
     rows[:] = [" " + " ".join(f"{v:.6f}" for v in row) + " " for row in values]
     return rows

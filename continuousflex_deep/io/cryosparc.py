@@ -1,8 +1,8 @@
-"""Particles of cryoSPARC datasets (.cs). Poses are rotation vectors; shifts are pixels of the size they were found at.
+"""Particles of cryoSPARC datasets (.cs). Poses are rotation vectors; shifts are in pixels of the refined images.
 
-A .cs file is one structured array in numpy's own format, a row a particle, identified by `uid`. The rotation vector of
-`alignments3D/pose` is that of our R⁻¹ (docs/conventions.md); `alignments3D/shift` has the sign of ours and RELION's, in
-pixels of `alignments3D/psize_A`, which is not always the images' `blob/psize_A`.
+A .cs file is one structured array in numpy's format with a row per particle, identified by `uid`. The rotation vector
+`alignments3D/pose` is that of our R⁻¹ (docs/conventions.md). `alignments3D/shift` has our (and RELION's) sign, in
+pixels of `alignments3D/psize_A`, which may differ from the images' `blob/psize_A`.
 (`test_cryosparc.py`: against pyem's conversion, and on images of known displacement.)
 """
 
@@ -42,7 +42,7 @@ _CTF: CtfColumns = {  # angles are radians in the file
 }
 _ABERRATIONS = ("ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ctf/shift_A")
 _MICROGRAPH, _MICROGRAPH_COLUMN = "location/micrograph_path", "rlnMicrographName"
-# field that tells whether a group of fields is there -> the group
+# field whose presence means that its group of fields is present -> the group
 _WANTED = {
     "blob/path": Wanted("images", needed=True),
     "ctf/df1_A": Wanted("CTF", needed=True),
@@ -58,16 +58,16 @@ _ID_BITS = np.uint64(2**63 - 1)
 
 
 def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
-    """Particles of a cryoSPARC dataset; fields that it lacks come from the passthrough files of its job, by uid.
+    """Particles of a cryoSPARC dataset; missing fields are taken from the passthrough files of its job, by uid.
 
-    Ids are the uids without their highest bit; the whole uid is the column cfdCryosparcUid. The half set
-    (`alignments3D/split`) is 0 or 1 there, 1 or 2 here; the exposure group becomes rlnOpticsGroup, counted from 1 as
-    RELION does.
-    Raises InputError or FormatError naming the file and the field.
+    Ids are the uids without their highest bit; the complete uid is the column cfdCryosparcUid. The half set
+    (`alignments3D/split`) is 0 or 1 there, 1 or 2 here; the exposure group becomes rlnOpticsGroup, counted from 1 as in
+    RELION.
+    Raises InputError or FormatError with the file and the field.
     """
     fields, found = complete_by_uid(path, read_fields(path), _WANTED, read_fields)
     for other, what in found.items():
-        note(f"'{path.name}' lacks {', '.join(what)}; taken from '{other}', by uid")
+        note(f"'{path.name}' has no {', '.join(what)}; taken from '{other}' by uid")
     columns = Columns(path, fields)
     stacks, indices = _images(columns)
     box_px, in_file, in_header = _image_facts(columns, str(stacks[0]))
@@ -92,26 +92,26 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
 
 
 def read_fields(path: Path) -> Fields:
-    """The fields of a .cs file as arrays (n,) or (n, …), with `uid` (n,) uint64, which are unique."""
+    """The fields of a .cs file as arrays (n,) or (n, …), with unique `uid` (n,) uint64."""
     file = require_file(path, "cryoSPARC dataset")
     with _opened(file) as opened:
         start = opened.read(len(_MAGIC))
         if start == _COMPRESSED:
             raise FormatError(
-                f"'{path}' is a compressed cryoSPARC stream; expected the array format that its jobs write: save it "
-                "with cryosparc-tools' Dataset.save(…, format=NUMPY_FORMAT)"
+                f"'{path}' is a compressed cryoSPARC stream; expected the array format of job outputs: save it with "
+                "cryosparc-tools' Dataset.save(…, format=NUMPY_FORMAT)"
             )
         if start != _MAGIC:
             raise FormatError(
                 f"'{path}' is not a cryoSPARC dataset: it begins with {start!r}, expected {_MAGIC!r} (numpy's array "
-                "format); is it another kind of file?"
+                "format); is it a file of another format?"
             )
         opened.seek(0)
         try:
             array = np.load(opened, **_LOADING)
         except (ValueError, EOFError, SyntaxError, tokenize.TokenError) as error:
             raise FormatError(
-                f"'{path}' cannot be read as a cryoSPARC dataset: {error}; expected a whole array without Python "
+                f"'{path}' cannot be read as a cryoSPARC dataset: {error}; expected a complete array without Python "
                 "objects; copy or export it again"
             ) from error
     if array.dtype.names is None or "uid" not in array.dtype.names or array["uid"].dtype.kind not in "ui":
@@ -132,7 +132,7 @@ def read_fields(path: Path) -> Fields:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BinaryIO]:
-    """The file opened for reading; what the file system refuses is an InputError."""
+    """The file opened for reading; errors of the file system become an InputError."""
     try:
         with open(file, "rb") as opened:
             yield opened
@@ -141,15 +141,15 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 
 
 def _ids(path: Path, uids: NDArray[np.uint64]) -> Integers:
-    """Positive ids (n,): the uids without their highest bit, checked to be as distinct as the uids."""
+    """Positive ids (n,): the uids without their highest bit, which must stay unique."""
     ids = (uids & _ID_BITS).astype(np.int64)
     values, counts = np.unique(ids, return_counts=True)
     clash = values[(counts > 1) | (values == 0)]
     if len(clash):
         bad = uids[np.isin(ids, clash)][:4].tolist()
         raise InputError(
-            f"'{path}': uids {bad} are 0 or differ in their highest bit alone, so that they cannot be told apart as "
-            "ids; remove one of them in cryoSPARC"
+            f"'{path}': uids {bad} are 0 or differ only in their highest bit, so that their ids would not be unique; "
+            "remove one of them in cryoSPARC"
         )
     return ids
 
@@ -158,8 +158,9 @@ def _images(columns: Columns) -> tuple[NDArray[np.object_], Integers]:
     """Absolute stack paths and zero-based indices."""
     if not columns.has("blob/path", "blob/idx"):
         raise InputError(
-            f"'{columns.path}' names no images: no fields blob/path and blob/idx in it, nor in a passthrough file of "
-            "its job beside it; give the file that has them, or copy JOB_passthrough_particles.cs into the same folder"
+            f"'{columns.path}' has no images: there are no fields blob/path and blob/idx in it or in a passthrough "
+            "file of its job beside it; give the file that has them, or copy JOB_passthrough_particles.cs into its "
+            "folder"
         )
     names = _paths(columns, "blob/path")
     known = {name: resolve_stack(columns.path, name) for name in set(names)}
@@ -172,7 +173,7 @@ def _images(columns: Columns) -> tuple[NDArray[np.object_], Integers]:
 
 
 def _paths(columns: Columns, field: str) -> NDArray[np.object_]:
-    """Paths (n,) of a field of text, relative to cryoSPARC's project folder; exported files mark that by '>'."""
+    """Paths (n,) in a field of text, relative to cryoSPARC's project folder, which exported files mark by '>'."""
     values, place = columns[field], f"'{columns.path}', field {field}"
     if values.dtype.kind not in "SU" or values.ndim != 1:
         raise FormatError(f"{place}: got {values.dtype} of shape {values.shape}, expected text (n,)")
@@ -181,18 +182,18 @@ def _paths(columns: Columns, field: str) -> NDArray[np.object_]:
     out[:] = [(v.decode("utf-8", "replace") if isinstance(v, bytes) else v).removeprefix(">") for v in shown]
     empty = np.flatnonzero(out == "")
     if len(empty):
-        raise FormatError(f"{place}: {len(empty)} particles have none, first in row {empty[0] + 1}")
+        raise FormatError(f"{place}: it is empty for {len(empty)} particles, first in row {empty[0] + 1}")
     return out
 
 
 def _micrographs(columns: Columns) -> dict[str, NDArray[np.object_]]:
-    """rlnMicrographName, where every particle has one; nothing here needs it."""
+    """rlnMicrographName, if every particle has one; no command needs it."""
     if _MICROGRAPH not in columns:
         return {}
     try:
         return {_MICROGRAPH_COLUMN: _paths(columns, _MICROGRAPH)}
     except InputError as error:
-        note(f"'{columns.path.name}': names of micrographs are left out: {error}")
+        note(f"'{columns.path.name}': names of micrographs are not read: {error}")
         return {}
 
 
@@ -213,14 +214,14 @@ def _image_facts(columns: Columns, stack: str) -> tuple[int, float | None, float
     shapes = np.unique(columns["blob/shape"].reshape(len(columns), -1), axis=0)
     if len(shapes) > 1 or shapes.shape[1] != 2 or shapes[0, 0] != shapes[0, 1]:
         raise InputError(f"'{columns.path}', field blob/shape: got {shapes[:3].tolist()}, expected one square box")
-    # poses can be analysed without the images; whatever needs these says that they are missing
+    # poses can be analysed without images; missing images are an error only where they are read
     in_header = stack_info(stack).pixel_size_A if Path(stack).is_file() else None
     return int(shapes[0, 0]), pixel, in_header
 
 
 def _ctf(columns: Columns) -> Ctf | None:
     fields = dict(columns.table)
-    if "ctf/ac" in fields:  # as early versions called it
+    if "ctf/ac" in fields:  # its name in early versions
         fields.setdefault("ctf/amp_contrast", fields["ctf/ac"])
     ctf, file = Columns(columns.path, fields).ctf(_CTF), columns.path.name
     if ctf is None:
@@ -230,10 +231,10 @@ def _ctf(columns: Columns) -> Ctf | None:
     if "ctf/anisomag" in fields and np.any(np.abs(fields["ctf/anisomag"]) > 1e-6):
         left_out.append("ctf/anisomag")
     if left_out:
-        note(f"'{file}': aberrations beyond defocus, astigmatism and Cs are not taken over: {', '.join(left_out)}")
+        note(f"'{file}': aberrations other than defocus, astigmatism and Cs are ignored: {', '.join(left_out)}")
     return dataclasses.replace(
         ctf,
-        cs_mm=ctf.cs_mm.round(6),  # 0.07 of single precision is 0.0700000003
+        cs_mm=ctf.cs_mm.round(6),  # 0.07 in single precision is 0.0700000003
         amplitude_contrast=ctf.amplitude_contrast.round(6),
         defocus_angle_deg=np.degrees(ctf.defocus_angle_deg),
         phase_shift_deg=np.degrees(ctf.phase_shift_deg),
@@ -241,10 +242,10 @@ def _ctf(columns: Columns) -> Ctf | None:
 
 
 def _poses(columns: Columns, pixel_size_A: float) -> tuple[Floats | None, Floats | None]:
-    """(euler_deg (n, 3), shift_A (n, 2)), or None twice where there is no one set of poses; that is said."""
+    """(euler_deg (n, 3), shift_A (n, 2)); None twice, with a note, if the dataset has no single set of poses."""
     pose, shift, size = (_alignment(columns, name) for name in ("pose", "shift", "psize_A"))
     if pose is None or shift is None:
-        note(f"'{columns.path.name}': no poses are taken, {_why_no_poses(columns)}")
+        note(f"'{columns.path.name}': poses are not read, {_why_no_poses(columns)}")
         return None, None
     if pose.shape[1:] != (3,) or shift.shape[1:] != (2,):
         raise FormatError(
@@ -263,14 +264,14 @@ def _poses(columns: Columns, pixel_size_A: float) -> tuple[Floats | None, Floats
 
 
 def _alignment(columns: Columns, name: str) -> NDArray[Any] | None:
-    """A field of the one 3D alignment that the dataset has; None where it lacks it."""
+    """A field of the dataset's single 3D alignment; None if it is missing."""
     group = _alignment_group(columns)
     found = None if group is None else columns.table.get(f"{group}/{name}")
     return found[:, 0] if found is not None and group == _MULTI and found.ndim > 1 else found
 
 
 def _alignment_group(columns: Columns) -> str | None:
-    """The group of the one 3D alignment that there is: of a refinement, or of a job with a single class."""
+    """The group of fields of the dataset's single 3D alignment: of a refinement, or of a job with a single class."""
     if "alignments3D/pose" in columns:
         return "alignments3D"
     several = columns.table.get(f"{_MULTI}/pose")
@@ -283,21 +284,21 @@ def _alignment_group(columns: Columns) -> str | None:
 def _why_no_poses(columns: Columns) -> str:
     group = _alignment_group(columns)
     if group is not None:
-        return f"because it has {group}/pose, but no {group}/shift; export the particles again with both"
+        return f"because there is {group}/pose, but no {group}/shift; export the particles again with both"
     if f"{_MULTI}/pose" in columns or any(_CLASS_POSE.fullmatch(n) for n in columns.table):
         return (
-            "because it holds those for several classes, each in the frame of its own volume; give the particles of "
+            "because there are poses for several classes, each in the frame of its own volume; give the particles of "
             "one class (…_class_00_…particles.cs), or refine them together"
         )
     if "alignments3D/shift" in columns:
-        return "because it has alignments3D/shift, but no alignments3D/pose; export the particles again with both"
+        return "because there is alignments3D/shift, but no alignments3D/pose; export the particles again with both"
     if "alignments2D/pose" in columns:
-        return "because it holds those of a 2D classification alone (alignments2D)"
-    return "because it has no alignments3D, nor has a passthrough file of its job beside it"
+        return "because there are only those of a 2D classification (alignments2D)"
+    return "because there is no alignments3D in it or in a passthrough file of its job beside it"
 
 
 def _half_sets(columns: Columns) -> Integers | None:
-    """The half set of each particle (n,), 1 or 2, where the dataset tells two halves apart."""
+    """The half set of each particle (n,), 1 or 2; None if the dataset has no two halves."""
     split = _alignment(columns, "split")
     if split is None:
         split = columns.table.get(f"{_MULTI}/split")
@@ -308,7 +309,7 @@ def _half_sets(columns: Columns) -> Integers | None:
         if len(values) > 1:
             note(
                 f"'{columns.path.name}', field alignments3D/split: got {values[:5]}, expected 0 and 1; half sets are "
-                "not kept"
+                "ignored"
             )
         return None
     return split.astype(np.int64) + 1

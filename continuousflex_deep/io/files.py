@@ -1,4 +1,4 @@
-"""Files that are either the old one or the whole new one, never a half."""
+"""Atomic writes: a file is either the old one or the whole new one. Checks of paths before work begins."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 @contextmanager
 def atomic_path(path: str | Path, make_folder: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; when the block ends well it replaces `path`, else it is removed.
+    """Yield a temporary path beside `path`, which replaces `path` when the block succeeds and is removed when it fails.
 
-    A full disk is a DiskFullError. Without make_folder, a missing folder is a FileNotFoundError.
+    Raises DiskFullError when the disk is full, and FileNotFoundError without make_folder where there is no folder.
     """
     target = Path(path)
     with disk_full_explained(target):
@@ -41,14 +41,14 @@ def _beside(target: Path, make_folder: bool) -> Path:
     except OSError as error:
         if error.errno in _NO_SPACE or (isinstance(error, FileNotFoundError) and not make_folder):
             raise
-        raise InputError(f"cannot write {target}: {error.strerror}; choose a folder you may write to") from error
+        raise InputError(f"cannot write {target}: {error.strerror}; select a folder that you can write to") from error
     os.close(handle)
     return Path(name)
 
 
 @contextmanager
 def disk_full_explained(path: str | Path) -> Iterator[None]:
-    """Turn "no space left", while `path` is written, into a DiskFullError that says where and what to do."""
+    """Turn "no space left", while `path` is written, into a DiskFullError with the place and the remedy."""
     try:
         yield
     except OSError as error:
@@ -57,21 +57,21 @@ def disk_full_explained(path: str | Path) -> Iterator[None]:
         mount = next((p for p in Path(path).absolute().parents if os.path.ismount(p)), Path("/"))
         raise DiskFullError(
             f"'{path}' cannot be written: {os.strerror(error.errno or 0)} on the file system mounted at '{mount}'; "
-            "what is finished is kept: free some space and run the same command again"
+            "finished work is kept: free some space and run the same command again"
         ) from error
 
 
 def _as_umask_says(path: str | Path) -> None:
-    """The permissions that a file has when it is made in the usual way; temporary ones are for their owner alone."""
+    """Give a file the usual permissions; a temporary file is readable by its owner only."""
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(path, 0o666 & ~umask)
 
 
 def create_exclusively(path: str | Path, text: str) -> bool:
-    """Create a small file with its content in one step, in an existing folder; False where there is such a file.
+    """Create a small file with its content in one step, in an existing folder; False if the file exists.
 
-    Of several processes on any hosts that share the folder, one succeeds.
+    Of several processes, on any hosts that share the folder, exactly one succeeds.
     """
     target = Path(path)
     with disk_full_explained(target):
@@ -94,7 +94,7 @@ def create_exclusively(path: str | Path, text: str) -> bool:
 
 
 def _create_without_links(target: Path, text: str) -> bool:
-    """For file systems that know no hard links; a reader may for a moment find the file empty."""
+    """For file systems without hard links; a reader may find the file empty for a moment."""
     try:
         with open(target, "x") as file:
             file.write(text)
@@ -104,17 +104,17 @@ def _create_without_links(target: Path, text: str) -> bool:
 
 
 def require_writable_folder(path: str | Path) -> Path:
-    """The folder for results, if it can be written to or made; else an InputError, before any work. Makes nothing."""
+    """The folder for results, if it is writable or can be created; else an InputError, before work. Creates nothing."""
     folder = Path(path)
     nearest = next(p for p in (folder, *folder.absolute().parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        why = "may not be written to" if nearest.is_dir() else "is a file"
-        raise InputError(f"cannot write into '{folder}': '{nearest}' {why}; choose a folder you may write to")
+        why = "is not writable" if nearest.is_dir() else "is a file"
+        raise InputError(f"cannot write into '{folder}': '{nearest}' {why}; select a folder that you can write to")
     return folder
 
 
 def require_file(path: str | Path, what: str) -> Path:
-    """The path, if it is a readable, non-empty file; else an InputError that says what was meant to be there."""
+    """The path, if it is a file with content; else an InputError or FormatError that names what was expected there."""
     p = Path(path)
     if not p.is_file():
         kind = "it is a folder" if p.is_dir() else "there is no such file"

@@ -1,4 +1,4 @@
-"""Frames of a moving structure, written for molecular viewers."""
+"""Frames of a moving structure, as PDB files for molecular viewers."""
 
 import dataclasses
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.structures import Structure, write_structure
 
-MOST_ATOMS = 20_000  # of a file; of larger structures it shows Cα and P, or one atom a residue
+MOST_ATOMS = 20_000  # in a file; larger structures are shown as Cα and P, or one atom per residue
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def write_swing(path: str | Path, structure: Structure, frames_A: list[Floats]) -> None:
-    """Write frames (N, 3) as the models of one PDB file; of large structures, the representative atoms alone.
+    """Write frames (N, 3) in Å as the models of one PDB file; large structures are reduced to representative atoms.
 
-    Chains whose names are too long for a PDB file get short ones, all of them in order; remarks in the file say which.
+    Where chain names are too long for a PDB file, all chains get short names in order, which the file's remarks list.
     """
     atoms = np.arange(len(structure)) if len(structure) <= MOST_ATOMS else structure.representative_atoms
     part, short = _with_short_chain_names(structure.select(atoms))
@@ -24,7 +24,7 @@ def write_swing(path: str | Path, structure: Structure, frames_A: list[Floats]) 
 
 
 def _with_short_chain_names(structure: Structure) -> tuple[Structure, dict[str, str]]:
-    """The structure with chain names of one or two letters, which is what a PDB file can hold; and old → new name,
+    """The structure with chain names of one or two letters, the most that a PDB file can hold; and old → new names,
     empty where the names are short already."""
     names = list(dict.fromkeys(structure.chain_ids.tolist()))
     if all(len(name) <= 2 for name in names):

@@ -1,4 +1,4 @@
-"""Tables of Fourier shell correlations, as the reconstruct and evaluate commands write them, and their thresholds."""
+"""Tables of Fourier shell correlations, written by reconstruct, unbend and evaluate; thresholds of the resolution."""
 
 import csv
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
 from continuousflex_deep.io.records import read_json
 
-THRESHOLDS = (0.143, 0.5)  # at which resolution is read: of half maps, and with a map free of noise
+THRESHOLDS = (0.143, 0.5)  # of the resolution: between half maps, and against a noise-free map
 FREQUENCY = "frequency_per_A"
 # curves of a group's map in the evaluate command's table: with which conformation it is compared, …
 CENTROID, TRUE_CENTROID, REST, OTHER = "centroid", "true centroid", "structure at rest", "farthest other centroid"
@@ -26,7 +26,7 @@ def resolution_title(threshold: str) -> str:
 
 
 def write_fsc(path: str | Path, frequency: Floats, curves: Mapping[str, Floats]) -> None:
-    """Curves (shells,) by name over spatial frequencies (shells,) in 1/Å, as CSV."""
+    """Write curves (shells,) by name over spatial frequencies (shells,) in 1/Å, as CSV."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as out:
         table = csv.writer(out)
         table.writerow([FREQUENCY, *curves])
@@ -46,7 +46,7 @@ def read_fsc(path: str | Path) -> dict[str, tuple[Floats, Floats]]:
         return {name: (frequency, curve) for name, curve in zip(head[1:], curves, strict=True)}
     except ValueError as error:
         raise FormatError(
-            f"FSC curves: '{file}' is not a whole table of them ({error}); run its command again"
+            f"FSC curves: '{file}' is not a complete table ({error}); run its command again"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Named groups of particles, as the landscape's viewer, the report and the commands hand them to each other.
+"""Named groups of particles: the file by which the landscape viewer, the report and the commands exchange them.
 
 A JSON file: {"format": …, "groups": [{"name": "open", "colour": "#4477aa", "ids": [3, 8, …]}, …]}. Groups may overlap.
 """
@@ -18,7 +18,7 @@ from continuousflex_deep.io.names import numbered_names
 
 _FORMAT = "continuousflex_deep groups 1"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-# apart from each other for all kinds of colour vision (Paul Tol, "bright" and "muted" schemes, personal.sron.nl/~pault)
+# distinguishable with all kinds of colour vision (Paul Tol, "bright" and "muted" schemes, personal.sron.nl/~pault)
 COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377",
     "#332288", "#999933", "#882255", "#44aa99", "#cc6677", "#117733",
@@ -27,8 +27,8 @@ COLOURS = (
 
 @dataclass(frozen=True, eq=False)
 class NamedGroup:
-    """Particles by their ids (n,), sorted, each once; colour is #rrggbb. Raises InputError for names that say nothing,
-    other colours and repeated ids."""
+    """Particles by their ids (n,), sorted and unique; colour is #rrggbb. Raises InputError for names without printable
+    characters, for other colours and for repeated ids."""
 
     name: str
     colour: str
@@ -36,7 +36,7 @@ class NamedGroup:
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
-            raise InputError(f"group: got the name {self.name!r}; give it one that can be read")
+            raise InputError(f"group: got the name {self.name!r}, expected printable characters")
         if not _COLOUR.fullmatch(self.colour):
             raise InputError(f"group '{self.name}': got colour '{self.colour}', expected one such as #4477aa")
         ids = np.unique(np.asarray(self.ids, dtype=np.int64))
@@ -54,7 +54,7 @@ def file_names(groups: Sequence[NamedGroup]) -> list[str]:
 
 
 def write_groups(path: str | Path, groups: Sequence[NamedGroup]) -> None:
-    """Write groups in their order. Raises InputError where two have one name."""
+    """Write groups in their order. Raises InputError if two groups have the same name."""
     _require_different_names(groups)
     plain = [{"name": g.name, "colour": g.colour, "ids": g.ids.tolist()} for g in groups]
     with atomic_path(path) as temporary:  # compact: a million ids are some 8 MB
@@ -62,7 +62,8 @@ def write_groups(path: str | Path, groups: Sequence[NamedGroup]) -> None:
 
 
 def read_groups(path: str | Path) -> list[NamedGroup]:
-    """The groups that write_groups wrote, in their order. Raises InputError without a file, FormatError for another."""
+    """The groups of a file that write_groups wrote, in their order. Raises InputError if there is no file, FormatError
+    for another format."""
     file = require_file(path, "groups")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -71,7 +72,7 @@ def read_groups(path: str | Path) -> list[NamedGroup]:
         groups = [NamedGroup(str(g["name"]), str(g["colour"]), _ids(g["ids"])) for g in content["groups"]]
         _require_different_names(groups)
     except (ValueError, KeyError, TypeError, OverflowError, InputError) as error:
-        raise FormatError(f"'{file}' is no file of groups ({error}); save them anew from the viewer") from error
+        raise FormatError(f"'{file}' is not a file of groups ({error}); save the groups again in the viewer") from error
     return groups
 
 
@@ -85,4 +86,4 @@ def _require_different_names(groups: Sequence[NamedGroup]) -> None:
     names = [group.name for group in groups]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise InputError(f"two groups are called '{twice[0]}'; rename one of them")
+        raise InputError(f"two groups have the name '{twice[0]}'; rename one of them")

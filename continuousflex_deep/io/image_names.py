@@ -1,4 +1,4 @@
-"""Names of images in particle files, such as 000012@folder/stack.mrcs, and the images that they stand for."""
+"""Image names in particle files, such as 000012@folder/stack.mrcs, and the stacks and positions that they denote."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.stacks import plain_stack
 from continuousflex_deep.particles import Particles
 
-CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes under which an MRC file is taken for a map
+CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes of MRC files that RELION and Scipion read as maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +25,8 @@ class ImageNames:
     indices: Integers
 
     def ids(self) -> Integers:
-        """Ids (n,) for particles without any: positions in the one stack, else hashes of the names, which are the same
-        in every file."""
+        """Ids (n,) for particles that have none: positions in the stack if there is only one, else hashes of the names,
+        which are the same in every file."""
         if len(set(self.stacks)) == 1:
             return self.indices + 1
         digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in self.names)
@@ -34,7 +34,7 @@ class ImageNames:
 
 
 def resolve_stack(file: Path, stack: str) -> str:
-    """Absolute path of a stack that a particle file names: relative to its folder or to one above it."""
+    """Absolute path of a stack named in a particle file, relative to the file's folder or to a folder above it."""
     candidate = Path(stack)
     if candidate.is_absolute():
         return str(candidate)
@@ -42,11 +42,11 @@ def resolve_stack(file: Path, stack: str) -> str:
     for base in (folder, *folder.parents):
         if (base / candidate).is_file():
             return str(base / candidate)
-    return str(folder / candidate)  # reading the image will say that it is missing
+    return str(folder / candidate)  # the error comes when the image is read
 
 
 def locate_images(path: Path, names: Column) -> ImageNames:
-    """The images of names (n,) in the particle file `path`. FormatError where there are none, or one is malformed."""
+    """The images of names (n,) in the particle file `path`. FormatError if there are none, or one is malformed."""
     if len(names) == 0:
         raise FormatError(f"'{path}' has no particles: its table is empty")
     stacks, indices = np.empty(len(names), dtype=object), np.zeros(len(names), dtype=np.int64)
@@ -65,9 +65,9 @@ def locate_images(path: Path, names: Column) -> ImageNames:
 
 
 def written_names(p: Particles, path: Path) -> Column:
-    """Image names for a file at `path`: relative where the stack is below its folder, else absolute.
+    """Image names for a file at `path`: relative for stacks below its folder, else absolute.
 
-    RELION takes an MRC file for a stack of images only where it is called .mrcs, or :mrcs follows its name.
+    RELION reads an MRC file as a stack of images only if its suffix is .mrcs, or if :mrcs follows its name.
     """
     folder = Path(os.path.abspath(path)).parent
     shown = {s: _relative(Path(s), folder) + (":mrcs" if Path(s).suffix in CALLED_MAPS else "") for s in set(p.stacks)}

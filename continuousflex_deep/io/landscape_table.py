@@ -1,5 +1,5 @@
-"""landscape.npz: all that is known of a landscape's particles, as arrays that are read in a second, whatever their
-number."""
+"""landscape.npz: everything known about the particles of a landscape, as arrays that are read in a second for any
+number of particles."""
 
 import os
 import zipfile
@@ -21,12 +21,12 @@ LANDSCAPE_NPZ = "landscape.npz"
 
 @dataclass(frozen=True, eq=False)
 class LandscapeTable:
-    """n particles in a landscape of k coordinates; arrays are None where nothing is known.
+    """n particles in a landscape of k coordinates; arrays are None if unknown.
 
-    labels (k,) of the coordinates, as pictures show them, unit theirs ('' for none), principal whether they are
-    principal components; distance, outlier and source (n,), the number of the file a particle came from, counted from
-    1, source_names what these files are called. The rest is of the particles, named and in units as there;
-    defocus_A (n,) is the mean of both defoci. stack (n,) is a row of stack_names, index (n,) counts from 0.
+    labels (k,): names of the coordinates in pictures; unit: their unit ('' for none); principal: whether they are
+    principal components. distance (n,) and outlier (n,); source (n,): number of the particle's file, from 1;
+    source_names: names of these files. The other arrays are those of Particles, in the same units; defocus_A (n,) is
+    the mean of both defoci. stack (n,) is a row of stack_names, index (n,) counts from 0.
     """
 
     ids: Integers
@@ -58,8 +58,8 @@ class LandscapeTable:
         return len(self.ids)
 
     def columns(self) -> dict[str, NDArray[Any]]:
-        """What conditions can name, as arrays (n,): the coordinates as pc1 … and as dim1 …, whatever the method,
-        q7 … [Å], q7_sd …, outlier, distance, source, id, and where known score, ambiguous, angle_sd [°], shift_sd [Å],
+        """The columns of conditions, as arrays (n,): the coordinates as pc1 … and as dim1 … with every method,
+        q7 … [Å], q7_sd …, outlier, distance, source, id, and if known score, ambiguous, angle_sd [°], shift_sd [Å],
         rot, tilt, psi [°], shift_x, shift_y [Å], defocus [Å]."""
         names: dict[str, NDArray[Any]] = {}
         for kind in ("pc", "dim"):
@@ -85,7 +85,7 @@ class LandscapeTable:
         return [f"{label} [{self.unit}]" if self.unit else label for label in self.labels]
 
     def find(self, ids: Integers) -> tuple[Integers, Booleans]:
-        """Rows (m,) of particles by their ids (m,), and whether each is here; where it is not, the row says nothing."""
+        """Rows (m,) of particles by their ids (m,), and whether each is here; the row of an absent id is arbitrary."""
         return find_rows(self.ids, ids, self._order)
 
     @cached_property
@@ -93,11 +93,11 @@ class LandscapeTable:
         return np.argsort(self.ids, kind="stable")
 
     def coordinate_names(self) -> list[str]:
-        """The coordinates' names in conditions: pc1, … of principal components, otherwise dim1, …."""
+        """The coordinates' names in conditions: pc1, … for principal components, otherwise dim1, …."""
         return [f"{'pc' if self.principal else 'dim'}{i + 1}" for i in range(self.coordinates.shape[1])]
 
     def image(self, row: int) -> Particles:
-        """The particle of a row alone, as its image is read by."""
+        """The particle of one row, for reading its image."""
         return Particles(
             ids=self.ids[[row]],
             stacks=np.array([self.stack_names[self.stack[row]]], dtype=object),
@@ -153,18 +153,18 @@ def table_of(
 def write_landscape_table(folder: str | Path, table: LandscapeTable) -> None:
     """Write landscape.npz into a landscape's folder."""
     arrays: dict[str, Any] = {f.name: getattr(table, f.name) for f in fields(table)}
-    # as the folder sees them, so that both can be moved together
+    # relative to the folder, so that both can be moved together
     arrays["stack_names"] = [os.path.relpath(name, folder) for name in table.stack_names]
     with atomic_path(Path(folder) / LANDSCAPE_NPZ) as temporary:
         np.savez(temporary, **{name: np.asarray(value) for name, value in arrays.items() if value is not None})
 
 
 def read_landscape_table(folder: str | Path) -> LandscapeTable:
-    """The table of a landscape's folder. Raises InputError where there is none, FormatError where it is damaged."""
+    """The table of a landscape's folder. Raises InputError if there is none, FormatError if it is damaged."""
     path = Path(folder) / LANDSCAPE_NPZ
     if not path.is_file():
         raise InputError(
-            f"'{folder}' holds no landscape: there is no '{path.name}'; make one with the landscape command"
+            f"'{folder}' contains no landscape: there is no '{path.name}'; compute one with the landscape command"
         )
     try:
         with np.load(path) as arrays:
@@ -179,6 +179,6 @@ def read_landscape_table(folder: str | Path) -> LandscapeTable:
             raise ValueError("its columns differ in length")
     except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise FormatError(
-            f"'{path}' is not a whole landscape of this version ({error}); run the landscape command again"
+            f"'{path}' is not a complete landscape of this version ({error}); run the landscape command again"
         ) from error
     return table

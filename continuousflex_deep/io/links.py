@@ -1,4 +1,4 @@
-"""Links to image stacks, where a program needs them in its own folders or under another name."""
+"""Links to image stacks, for programs that need them in their own folders or with another name."""
 
 import os
 from pathlib import Path
@@ -11,10 +11,10 @@ from continuousflex_deep.particles import Particles
 
 
 def link_stacks(particles: Particles, folder: str | Path) -> Particles:
-    """The particles on links in ``folder`` to their stacks, as Scipion's imports make them: nothing is copied.
+    """The particles with links in ``folder`` in place of their stacks, as Scipion's imports do: nothing is copied.
 
-    Links to MRC files are called .mrcs, which Scipion and its programs need to take them for stacks. InputError where a
-    stack is missing.
+    Links to MRC files get the suffix .mrcs, by which Scipion and its programs recognise stacks. InputError if a stack
+    is missing.
     """
     target = Path(os.path.abspath(folder))
     target.mkdir(parents=True, exist_ok=True)
@@ -24,11 +24,11 @@ def link_stacks(particles: Particles, folder: str | Path) -> Particles:
         file = Path(stack)
         if not file.is_file():
             raise InputError(
-                f"image stack '{file}', which the particle file names, is not there; check the paths in that file"
+                f"image stack '{file}', named in the particle file, does not exist; check the paths in that file"
             )
         suffix = ".mrcs" if file.suffix in CALLED_MAPS else file.suffix
         name, number = f"{file.stem}{suffix}", 1
-        while name in taken:  # stacks of different folders may have one name
+        while name in taken:  # stacks of different folders may have the same name
             number += 1
             name = f"{file.stem}_{number}{suffix}"
         taken.add(name)

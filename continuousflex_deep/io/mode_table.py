@@ -1,4 +1,4 @@
-"""What the modes command says of each mode, as the columns of a CSV file."""
+"""The table of normal modes that the modes command writes: one row per mode in a CSV file."""
 
 import csv
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
 
 MODES_CSV, DISPLACEMENTS_CSV = "modes.csv", "displacements.csv"
-# column of the file -> what it is called on paper
+# column of the file -> its label in pictures
 MODE_COLUMNS = {
     "energy": "energy",
     "collectivity": "collectivity",
@@ -25,10 +25,11 @@ MODE_COLUMNS = {
 
 @dataclass(frozen=True, eq=False)
 class ModeTable:
-    """M modes: mode_ids (M,), chosen (M,) and the known ones of MODE_COLUMNS, each (M,).
+    """M modes: mode_ids (M,), chosen (M,) and the known columns of MODE_COLUMNS, each (M,).
 
-    energy is relative to that of the first mode, for a motion of the same size; largest_displacement_A that of one
-    atom (or representative atom) at the swing's RMSD; overlap, amplitude_A and cumulative_overlap are with the target.
+    energy is relative to the first mode, for motions of the same size; largest_displacement_A is the largest
+    displacement of an atom (or representative atom) at the RMSD of the animation; overlap, amplitude_A and
+    cumulative_overlap refer to the target.
     """
 
     mode_ids: tuple[int, ...]
@@ -41,7 +42,7 @@ class ModeTable:
 
 
 def write_mode_table(path: str | Path, table: ModeTable) -> None:
-    """Write one line a mode, atomically."""
+    """Write one line per mode, atomically."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["mode", "chosen", *table.columns])
@@ -51,7 +52,7 @@ def write_mode_table(path: str | Path, table: ModeTable) -> None:
 
 
 def read_mode_table(path: str | Path) -> ModeTable:
-    """The table of write_mode_table. InputError where there is none, FormatError where it is something else."""
+    """The table that write_mode_table wrote. InputError if there is no file, FormatError for another format."""
     file = require_file(path, "table of modes")
     try:
         with file.open(encoding="utf-8", newline="") as lines:
@@ -63,7 +64,7 @@ def read_mode_table(path: str | Path) -> ModeTable:
             columns=columns,
         )
     except (KeyError, ValueError, IndexError, TypeError) as error:
-        raise FormatError(f"'{file}' is not a table that the modes command writes ({error}); run it again") from error
+        raise FormatError(f"'{file}' is not a table of the modes command ({error}); run the command again") from error
 
 
 def mode_list_text(mode_ids: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""Normal modes from and to elNemo-style folders: one `vec.N` text file a mode, one `dx dy dz` row an atom."""
+"""Normal modes in elNemo-style folders: one text file `vec.N` per mode, one row `dx dy dz` per atom."""
 
 import json
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ MODE_FACTS = "modes.json"  # beside the vectors
 
 @dataclass(frozen=True, eq=False)
 class NormalModes:
-    """M modes of N atoms: mode_ids (1-based, 7 is the first non-rigid one) and vectors (M, N, 3).
+    """M modes of N atoms: mode_ids (1-based, 7 is the first non-rigid mode) and vectors (M, N, 3).
 
-    Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity and score are arrays (M,) or None
-    where the source does not say.
+    Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity and score are arrays (M,), or None if
+    the source does not contain them.
     """
 
     mode_ids: tuple[int, ...]
@@ -36,7 +36,7 @@ class NormalModes:
         """The named modes, in the given order."""
         missing = [m for m in mode_ids if m not in self.mode_ids]
         if missing:
-            raise InputError(f"modes {missing} are not among the available ones {list(self.mode_ids)}")
+            raise InputError(f"modes {missing} are not available; the available modes are {list(self.mode_ids)}")
         rows = [self.mode_ids.index(m) for m in mode_ids]
         pick = {
             k: None if getattr(self, k) is None else getattr(self, k)[rows]
@@ -46,7 +46,7 @@ class NormalModes:
 
 
 def parse_mode_list(text: str) -> tuple[int, ...]:
-    """Mode numbers of a list such as "7-9 11" or "7,8,9". Rigid-body modes (1-6) and repetitions are an InputError."""
+    """Mode numbers of a list such as "7-9 11" or "7,8,9". InputError for rigid-body modes (1-6) and repetitions."""
     modes: list[int] = []
     for part in text.replace(",", " ").split():
         first, _, last = part.partition("-")
@@ -54,27 +54,27 @@ def parse_mode_list(text: str) -> tuple[int, ...]:
             raise InputError(f"mode list '{text}': cannot read '{part}'; expected numbers and ranges such as 7-9 11")
         modes.extend(range(int(first), int(last or first) + 1))
     if not modes:
-        raise InputError(f"mode list '{text}' names no mode; give for example 7-9")
+        raise InputError(f"mode list '{text}' contains no mode; give for example 7-9")
     rigid = [m for m in modes if m < 7]
     if rigid:
         raise InputError(
-            f"mode list '{text}': modes {rigid} are rigid-body motions (1-6), which the pose already describes; choose "
-            "from 7 on"
+            f"mode list '{text}': modes {rigid} are rigid-body motions (1-6), which the pose already describes; select "
+            "modes from 7 on"
         )
     if len(set(modes)) < len(modes):
-        raise InputError(f"mode list '{text}' names a mode twice")
+        raise InputError(f"mode list '{text}' contains a mode twice")
     return tuple(modes)
 
 
 def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> NormalModes:
-    """Modes of a folder of `vec.N` files, those named or (by default) all from 7 on that are there.
+    """Modes of a folder of `vec.N` files: the given ones, or by default all from 7 on.
 
-    Raises InputError when the folder or a mode is missing and FormatError when files disagree in length or a vector's
-    norm is not 1.
+    Raises InputError if the folder or a mode is missing, and FormatError if files differ in length or a vector's norm
+    is not 1.
     """
     base = Path(folder)
     if not base.is_dir():
-        raise InputError(f"normal modes: '{base}' is not a folder; make one with the nma command")
+        raise InputError(f"normal modes: '{base}' is not a folder; compute modes with the nma command")
     available = sorted(int(p.suffix[1:]) for p in base.glob("vec.*") if p.suffix[1:].isdigit())
     chosen = mode_ids if mode_ids is not None else tuple(m for m in available if m >= 7)
     missing = [m for m in chosen if m not in available]
@@ -91,9 +91,9 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
 
 
 def write_modes(folder: str | Path, modes: NormalModes) -> None:
-    """Write `vec.N` files and, beside them, what is known of each mode as modes.json.
+    """Write `vec.N` files and modes.json, the known properties of each mode.
 
-    Files of an earlier run into the same folder, as its modes.json lists them, are removed first.
+    Mode files that an earlier run listed in modes.json of the same folder are removed first.
     """
     base = Path(folder)
     for stale in _listed_modes(base / MODE_FACTS):
@@ -112,13 +112,13 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
 def require_same_atoms(
     modes: NormalModes, n_atoms: int, structure_path: str | Path = "", modes_path: str | Path = ""
 ) -> None:
-    """InputError unless the modes were made for a structure of this many atoms; it names the files, where given."""
+    """InputError unless the modes belong to a structure of this many atoms; it names the files, if given."""
     if modes.vectors.shape[1] != n_atoms:
         these = f"modes '{modes_path}'" if modes_path else "modes"
         this = f"structure '{structure_path}'" if structure_path else "the structure"
         raise InputError(
             f"{these} have {modes.vectors.shape[1]} atoms, {this} has {n_atoms}; "
-            "compute the modes from this very structure (hydrogens and water are left out when it is read)"
+            "compute the modes from exactly this structure (hydrogens and water are removed when it is read)"
         )
 
 
@@ -129,7 +129,7 @@ def _read_vector(path: Path) -> Floats:
         raise FormatError(f"'{path}': expected rows of three numbers ({error})") from error
     if vector.ndim != 2 or vector.shape[1] != 3 or not np.isfinite(vector).all():
         raise FormatError(
-            f"'{path}': got an array of shape {vector.shape}, expected one row 'dx dy dz' of finite numbers an atom"
+            f"'{path}': got an array of shape {vector.shape}, expected one row 'dx dy dz' of finite numbers per atom"
         )
     norm = np.linalg.norm(vector)
     if abs(norm - 1) > 0.01:
@@ -146,7 +146,7 @@ def _listed_modes(path: Path) -> list[int]:
         return [int(row["mode"]) for row in json.loads(path.read_text())]
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
-            f"'{path}' is not the list of modes that the nma command writes ({error}); choose another folder"
+            f"'{path}' is not the list of modes that the nma command writes ({error}); select another folder"
         ) from error
 
 

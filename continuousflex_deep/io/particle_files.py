@@ -1,4 +1,4 @@
-"""Particles from and to files: RELION STAR (3.0, 3.1 and later) and Xmipp xmd; from cryoSPARC datasets."""
+"""Particle files: RELION STAR (3.0, 3.1 and later) and Xmipp xmd are read and written, cryoSPARC datasets are read."""
 
 from pathlib import Path
 
@@ -15,13 +15,12 @@ def read_particles(
 ) -> Particles:
     """Particles of a RELION `.star`, an Xmipp `.xmd` or a cryoSPARC `.cs` file.
 
-    pixel_size_A: for files that do not carry it (Xmipp, bare stacks); one that contradicts the file is an error.
-    mode_ids: names of the amplitudes of an xmd file that does not name them itself, as Xmipp's do not; without it they
-    are 7, 8, ….
+    pixel_size_A: for files without it (Xmipp, bare stacks); it is an error if it contradicts the file.
+    mode_ids: the modes of the amplitudes, for xmd files that do not contain them, such as Xmipp's; default 7, 8, ….
     Ids are cfdParticleId or itemId, or cryoSPARC's uid; else the position in the stack (one stack), else a hash of the
     image's name.
-    Stack paths are resolved against the file's folder, then its parents, as RELION's project-relative names need.
-    Raises InputError or FormatError naming the file, the column and what was expected.
+    Stack paths are resolved against the file's folder, then its parents, as RELION's project-relative names require.
+    Raises InputError or FormatError with the file, the column and the expected value.
     """
     if Path(path).suffix == ".cs":
         return read_cryosparc(Path(path), pixel_size_A)
@@ -35,7 +34,7 @@ def read_particles(
 
 
 def require_particle_suffix(path: str | Path) -> Path:
-    """The path of an output particle file, if its suffix is one we write; else an InputError, before any work."""
+    """The path of an output particle file, if its suffix is supported; else an InputError, before any work."""
     if Path(path).suffix not in (".star", ".xmd"):
         raise InputError(
             f"particle file '{path}': got suffix '{Path(path).suffix}', expected .star (RELION) or .xmd (Xmipp)"

@@ -1,7 +1,7 @@
-"""Fields that a cryoSPARC job left to its passthrough files, joined by uid.
+"""Fields in the passthrough files of a cryoSPARC job, joined by uid.
 
-A job writes what it computed into JOB_…_particles.cs and what it only handed on (images, CTF, micrographs, sometimes
-poses) into JOB_passthrough_particles….cs beside it; where it sorted particles, there is one such file per class.
+A job writes computed fields into JOB_…_particles.cs and unchanged fields (images, CTF, micrographs, sometimes poses)
+into JOB_passthrough_particles….cs beside it; a classification writes one such file per class.
 """
 
 import re
@@ -23,7 +23,7 @@ _JOB = re.compile(r"(?<![A-Za-z0-9])J\d+(?![A-Za-z0-9])")
 
 
 def passthrough_files(path: Path) -> list[Path]:
-    """The passthrough files of particles beside `path` that can be of its job, by name."""
+    """The passthrough files of particles beside `path` that may belong to its job, by name."""
     job = _JOB.search(path.name)
     found = []
     for other in sorted(path.parent.glob("*passthrough*.cs")):
@@ -36,7 +36,7 @@ def passthrough_files(path: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A group of fields: what it holds, and whether particles without it, or in doubt about it, are an error."""
+    """A group of fields: its content, and whether it is an error if it is missing or contradictory."""
 
     what: str
     needed: bool
@@ -44,7 +44,7 @@ class Wanted:
 
 @dataclass
 class _Collected:
-    """What passthrough files say of one group: its fields (n, …), which rows have them, and what is wrong with them."""
+    """One group as found in passthrough files: its fields (n, …), the rows that have them, and an error, if any."""
 
     has: Booleans
     fields: Fields = field(default_factory=dict)
@@ -54,11 +54,11 @@ class _Collected:
 def complete_by_uid(
     path: Path, table: Fields, wanted: Mapping[str, Wanted], read: Callable[[Path], Fields]
 ) -> tuple[Fields, dict[str, list[str]]]:
-    """The table with the groups of fields that it lacks, and by file's name what was found in it.
+    """The table completed by missing groups of fields, and by name of file the groups found in it.
 
-    wanted: field → its group (the part of its name before the slash). Where a file cannot be read, two files contradict
-    each other, or a group is there for some of the particles only, that is an InputError for a group that is needed and
-    lacks for it; another group is left out, which is told.
+    wanted: field → its group (the part of its name before the slash). If a file cannot be read, two files contradict
+    each other, or only some particles have a group, a needed group raises InputError; other groups are omitted with a
+    note.
     """
     lacking = {name: group for name, group in wanted.items() if name not in table}
     collected = {name: _Collected(np.zeros(len(table["uid"]), dtype=bool)) for name in lacking}
@@ -83,7 +83,7 @@ def complete_by_uid(
         elif group.needed:
             raise trouble
         else:
-            note(f"'{path.name}': {group.what} are left out: {trouble}")
+            note(f"'{path.name}': {group.what} are not read: {trouble}")
             found = {file: [what for what in held if what != group.what] for file, held in found.items()}
     return completed, {file: held for file, held in found.items() if held}
 
@@ -96,7 +96,7 @@ def _collect(
     places: Integers,
     origin: str,
 ) -> None:
-    """Add what another file says of our rows at its places; where it contradicts what is there, that is kept."""
+    """Add another file's values, at its places, to our rows; a contradiction is stored as the group's error."""
     group = {n: v for n, v in theirs.items() if n.startswith(name.partition("/")[0] + "/")}
     try:
         _fill(into.fields, into.has, group, rows, places, origin)
@@ -113,12 +113,12 @@ def _trouble(
     found: Mapping[str, list[str]],
     unread: InputError | None,
 ) -> InputError | None:
-    """Why a group cannot be taken from the passthrough files; None where it can, or where there is none of it."""
+    """Why a group cannot be taken from the passthrough files; None if it can, or if they do not contain it."""
     has = collected.has
     if collected.trouble is not None or has.all():
         return collected.trouble
     if unread is not None:
-        return InputError(f"'{path}' lacks {what}, and what may have them cannot be read: {unread}")
+        return InputError(f"'{path}' has no {what}, and a passthrough file that may have them cannot be read: {unread}")
     if not has.any():
         return None
     files = sorted(file for file, held in found.items() if what in held)
@@ -129,7 +129,7 @@ def _trouble(
 
 
 def _common(uids: NDArray[np.uint64], theirs: NDArray[np.uint64]) -> tuple[Integers, Integers]:
-    """Rows of ours that the other file has, and their rows in it."""
+    """Our rows that are in the other file, and their rows there."""
     places, there = find_rows(theirs, uids)
     rows = np.flatnonzero(there)
     return rows, places[rows]
@@ -143,19 +143,19 @@ def _fill(
     places: Integers,
     origin: str,
 ) -> None:
-    """Put the values at `places` of a group of fields into our rows; what is there already must be the same."""
+    """Copy the values of a group of fields at `places` into our rows; values that are there already must be equal."""
     twice = has[rows]
     for name, values in group.items():
         if name not in into:
             if has.any():
-                continue  # a field that an earlier file of the same group lacks
+                continue  # an earlier file with the same group lacks this field
             into[name] = np.zeros((len(has), *values.shape[1:]), dtype=values.dtype)
         elif values.dtype.kind in "SU" and values.dtype.itemsize > into[name].dtype.itemsize:
             into[name] = into[name].astype(values.dtype)  # longer paths
         if not np.array_equal(into[name][rows[twice]], values[places[twice]]):
             raise InputError(
-                f"{origin}, field {name}: for {int(twice.sum())} particles another passthrough file beside it says "
-                "otherwise; leave the file that belongs to the job"
+                f"{origin}, field {name}: another passthrough file beside it has other values for {int(twice.sum())} "
+                "particles; keep only the file of the job"
             )
         into[name][rows] = values[places]
     for name in [n for n in into if n not in group]:

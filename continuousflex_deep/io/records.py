@@ -1,4 +1,4 @@
-"""What made an output: version, command, options and time, kept as JSON beside every result."""
+"""Provenance of results: version, command, options and time, as JSON beside every output."""
 
 import dataclasses
 import json
@@ -15,33 +15,33 @@ PROGRAM = "continuousflex_deep"
 
 
 def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON atomically, with numbers that JSON has no word for (NaN, infinity) refused."""
+    """Write JSON atomically. Raises ValueError for NaN and infinity, which JSON cannot represent."""
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False, default=str) + "\n")
 
 
 def read_json(path: str | Path, what: str) -> dict[str, Any]:
-    """The JSON object in a file. InputError without a file, FormatError for anything else and for NaN and infinity,
-    which write_json never writes."""
+    """The JSON object in a file. InputError if there is no file, FormatError for other content and for NaN and
+    infinity, which write_json never writes."""
     file = require_file(path, what)
     try:
         content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{what}: '{file}' cannot be read as JSON ({error}); run its command again") from error
     if not isinstance(content, dict):
-        raise FormatError(f"{what}: '{file}' holds no JSON object ({{…}}) but {content!r:.40}; run its command again")
+        raise FormatError(f"{what}: '{file}' contains {content!r:.40}, expected a JSON object; run its command again")
     return content
 
 
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"it holds {text}, which is no number")
+        raise ValueError(f"{text} is not a finite number")
     return value
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
-    """The record that write_record wrote. InputError without a file, FormatError for anything else."""
+    """The record that write_record wrote. InputError if there is no file, FormatError for other content."""
     record = read_json(path, "record")
     whole = (
         record.get("program") == PROGRAM
@@ -51,13 +51,13 @@ def read_record(path: str | Path) -> dict[str, Any]:
     if not whole:
         raise FormatError(
             f"'{path}' is not a record of this program: expected the program '{PROGRAM}', a command and its options; "
-            "give what one of its commands wrote"
+            "give the output of one of its commands"
         )
     return record
 
 
 def write_record(path: str | Path, command: str, options: Any, **facts: Any) -> None:
-    """Write the record of one run of `command` with its frozen options dataclass (seed included) and further facts."""
+    """Write the record of one run of `command`: its options (a dataclass, seed included) and further facts."""
     content = {
         "program": PROGRAM,
         "version": __version__,
@@ -70,7 +70,7 @@ def write_record(path: str | Path, command: str, options: Any, **facts: Any) -> 
 
 
 def require_record(path: str | Path) -> None:
-    """InputError where there is a file that is no record of ours, such as a file of options, which a record would
+    """InputError if the file exists and is not a record, for example an options file, which a record would
     overwrite."""
     if not Path(path).exists():
         return
@@ -79,4 +79,4 @@ def require_record(path: str | Path) -> None:
     except (OSError, ValueError, AttributeError):
         ours = False
     if not ours:
-        raise InputError(f"'{path}' would be overwritten by the run's record; give another name for the output")
+        raise InputError(f"'{path}' would be overwritten by the record of the run; give another name for the output")

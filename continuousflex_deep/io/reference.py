@@ -1,4 +1,4 @@
-"""A structure together with its normal modes, which must be of the same atoms."""
+"""A structure together with its normal modes, which must have the same atoms."""
 
 from pathlib import Path
 
@@ -11,9 +11,9 @@ from continuousflex_deep.io.structures import Structure, read_structure
 def read_reference(
     structure_path: str | Path, modes_folder: str | Path, mode_ids: tuple[int, ...] | None = None
 ) -> tuple[Structure, NormalModes]:
-    """The structure and its modes, those named or all of the folder. Hydrogens are read where the modes have them.
+    """The structure and its modes, the given ones or all in the folder. Hydrogens are read if the modes have them.
 
-    Raises InputError where the modes are of other atoms, or one of the two cannot be read.
+    Raises InputError if the modes have other atoms, or the structure or the modes cannot be read.
     """
     modes, structure = read_modes(modes_folder, mode_ids), read_structure(structure_path)
     if modes.vectors.shape[1] > len(structure):
@@ -24,11 +24,11 @@ def read_reference(
 
 
 def read_rigid_reference(structure_path: str | Path) -> tuple[Structure, NormalModes]:
-    """A structure and no modes, for what concerns poses only. Raises InputError where it cannot be read."""
+    """A structure without modes, for poses only. Raises InputError if it cannot be read."""
     structure = read_structure(structure_path)
     return structure, no_modes(structure)
 
 
 def no_modes(structure: Structure) -> NormalModes:
-    """Of a structure that stays as it is."""
+    """No modes, for a rigid structure."""
     return NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))

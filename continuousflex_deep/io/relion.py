@@ -1,4 +1,4 @@
-"""RELION particle tables (3.0, 3.1 and later) to and from Particles. Shifts are in Å, or in pixels in 3.0."""
+"""RELION particle tables (3.0, 3.1 and later) to and from Particles. Shifts are in Å; in pixels in 3.0."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ _SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "
 _NAME = "rlnOpticsGroupName"
 HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)")
-# columns of the particles that have a field of their own; the others are kept as they are
+# columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
     "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", AMBIGUOUS, HALF_SET, *_CTF,
     *_NUMBERS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
@@ -42,7 +42,7 @@ _OPTICS_WRITTEN = {
 
 
 def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None) -> Particles:
-    """Particles of a RELION file's tables. Raises InputError or FormatError naming the file and the column."""
+    """Particles of a RELION file's tables. Raises InputError or FormatError with the file and the column."""
     main = next((t for t in blocks.values() if "rlnImageName" in t), None)
     if main is None:
         raise FormatError(
@@ -59,7 +59,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
     if columns.flag("rlnCtfDataAreCtfPremultiplied"):
         raise InputError(
             f"'{path}': the images are premultiplied by their CTF (rlnCtfDataAreCtfPremultiplied); extract them "
-            "without that option"
+            "without premultiplication"
         )
     return Particles(
         ids=columns.ids("cfdParticleId", images),
@@ -84,16 +84,16 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
 
 
 def _image_facts(columns: Columns, stack: str) -> tuple[int, float | None]:
-    """Box in px, and the pixel size in Å of the first stack's header where that says."""
+    """Box in px, and the pixel size in Å in the first stack's header, if there is one."""
     if columns.has("rlnImageSize", "rlnImagePixelSize") and not Path(stack).is_file():
-        # poses and amplitudes can be analysed without the images; whatever needs these says that they are missing
+        # poses and amplitudes can be analysed without images; missing images are an error only where they are read
         return int(float(columns.constant("rlnImageSize", "0"))), None
     info = stack_info(stack)
     return info.box_px, info.pixel_size_A
 
 
 def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
-    """The optics table's values spread over the particles' rows."""
+    """The values of the optics table, one row per particle."""
     optics = blocks.get("optics")
     if optics is None:
         return {}
@@ -105,7 +105,7 @@ def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
 
 
 def _spread_optics(origin: str, optics: Table, groups: Column) -> Table:
-    """An optics table's values, spread over particles of these groups (n,); FormatError for groups it does not have."""
+    """An optics table's rows for particles of these groups (n,). FormatError for groups that are not in the table."""
     place = {group: i for i, group in enumerate(optics[OPTICS_GROUP])}
     unknown = sorted({g for g in groups if g not in place})
     if unknown:
@@ -117,7 +117,8 @@ def _spread_optics(origin: str, optics: Table, groups: Column) -> Table:
 
 
 def _uninterpreted_optics(spread: Table) -> Table:
-    """The columns of a spread optics table that have no field of their own, names given by default left out."""
+    """The columns of an optics table, one row per particle, without those that have their own fields in Particles and
+    without default names of groups."""
     kept = {k: v for k, v in spread.items() if k not in _OPTICS_WRITTEN}
     names = kept.get(_NAME)
     if names is not None and (names == _default_names(spread[OPTICS_GROUP])).all():
@@ -130,7 +131,7 @@ def _default_names(groups: Column) -> Column:
 
 
 def _pixel_size(columns: Columns) -> float | None:
-    """The pixel size in Å that the file tells; None where it does not."""
+    """The pixel size in Å in the file; None if there is none."""
     if "rlnImagePixelSize" in columns:
         values = columns.number("rlnImagePixelSize")
     elif columns.has("rlnDetectorPixelSize", "rlnMagnification"):
@@ -140,8 +141,8 @@ def _pixel_size(columns: Columns) -> float | None:
         return None
     if values.min() < values.max() and not same_pixel_size(values.min(), values.max()):
         raise InputError(
-            f"'{columns.path}': images of different pixel sizes ({values.min():g} to {values.max():g} Å); rescale them "
-            "to one size first"
+            f"'{columns.path}': images have different pixel sizes ({values.min():g} to {values.max():g} Å); rescale "
+            "them to one size first"
         )
     return float(values[0])
 
@@ -153,7 +154,7 @@ def _shifts_A(columns: Columns, pixel_size_A: float) -> Floats | None:
 
 
 def _half_sets(columns: Columns) -> Integers | None:
-    """The half set of each particle (n,), 1 or 2, 0 for none."""
+    """The half set of each particle (n,), 1 or 2, or 0 for none; None if there is no such column."""
     if HALF_SET not in columns:
         return None
     values = columns.number(HALF_SET)
@@ -172,7 +173,7 @@ def optics_groups(p: Particles) -> Column:
 
 
 def optics_table(p: Particles) -> Table:
-    """RELION's optics table: a row for each group that particles are of, in the order of their numbers."""
+    """RELION's optics table: one row for each group of the particles, in the order of their numbers."""
     groups = optics_groups(p)
     optics: Table = {OPTICS_GROUP: np.array(sorted(set(groups), key=lambda g: (len(g), g)), dtype=object)}
     n_groups = len(optics[OPTICS_GROUP])
@@ -189,7 +190,7 @@ def optics_table(p: Particles) -> Table:
     optics |= {k: np.array([v] * n_groups, dtype=object) for k, v in constants.items()}
     optics |= {k: v[first] for k, v in p.optics_extra.items()}
     names = optics.get(_NAME, _default_names(optics[OPTICS_GROUP]))
-    if len(set(names)) < n_groups:  # groups of several files; RELION tells them apart by their names
+    if len(set(names)) < n_groups:  # groups of several files; RELION distinguishes them by their names
         names = np.array([f"{name}_{g}" for name, g in zip(names, optics[OPTICS_GROUP], strict=True)], dtype=object)
     return optics | {_NAME: names}
 
@@ -200,8 +201,8 @@ def optics_text(p: Particles) -> str:
 
 
 def optics_of_text(text: str, groups: Column) -> Table:
-    """The columns that we do not interpret of such a text, spread over particles of these groups (n,); none where the
-    table lacks one of the groups, as that of one set lacks those of a union of sets."""
+    """The uninterpreted columns of such a text, one row per particle of these groups (n,); empty if the table lacks one
+    of the groups, as in a union of sets that has the table of one of them."""
     origin = "optics groups"
     try:
         return _uninterpreted_optics(_spread_optics(origin, parse_star(text, origin)["optics"], groups))
@@ -218,7 +219,7 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     if p.ctf is not None:
         for column, (name, _) in _CTF.items():
             values = texts(getattr(p.ctf, name))
-            # what belongs to the optics stands there, and with the particles too where it differs within a group
+            # optics parameters are in the optics table, and also with the particles if they differ within a group
             if column not in _OPTICS_CTF or (values != optics[column][group_of]).any():
                 table[column] = values
     if p.euler_deg is not None:
@@ -239,7 +240,7 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
 
 
 def _handed_on(p: Particles) -> Table:
-    """The columns that stand behind ours: half sets and what we do not interpret, in the order of the source file."""
+    """The last columns: half sets and uninterpreted columns, in the order of the source file."""
     columns = p.extra if p.half is None else {HALF_SET: texts(p.half), **p.extra}
     place = {name: i for i, name in enumerate(p.column_order)}
     return {name: columns[name] for name in sorted(columns, key=lambda name: place.get(name, len(place)))}

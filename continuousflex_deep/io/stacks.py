@@ -1,4 +1,4 @@
-"""Image stacks and volumes: MRC (through mrcfile) and Spider stacks, read lazily by particle."""
+"""Image stacks and maps: MRC (by mrcfile) and Spider stacks, of which only the requested images are read."""
 
 import errno
 import os
@@ -27,7 +27,7 @@ _HINT = re.compile(r":[A-Za-z]+$")
 
 @dataclass(frozen=True)
 class StackInfo:
-    """n square images of box_px pixels; pixel_size_A is None where the header does not say."""
+    """n square images of box_px pixels; pixel_size_A is None if the header does not contain it."""
 
     n: int
     box_px: int
@@ -36,7 +36,7 @@ class StackInfo:
 
 @dataclass(frozen=True)
 class _Stack:
-    """Where n images (rows, columns) lie in a file: the first at byte `start`, each `stride` bytes after the last."""
+    """Layout of n images (rows, columns) in a file: the first at byte `start`, the next ones every `stride` bytes."""
 
     file: Path
     n: int
@@ -47,10 +47,10 @@ class _Stack:
     pixel_size_A: float | None
 
     def read(self, indices: Integers) -> tuple[Images, NDArray[np.object_]]:
-        """Images (k, rows, columns) and (k,) why each cannot be read, or ''; those come back as zeros.
+        """Images (k, rows, columns), and (k,) why each cannot be read, or ''. Unreadable images are zeros.
 
-        Reading, unlike mapping the file into memory, lives through a failing disk. InputError where not one image but
-        the file is at fault: it is gone, out of reach, or cut off.
+        Reading, unlike mapping the file into memory, survives a failing disk. InputError if the whole file is
+        affected: it was removed, is not reachable, or is truncated.
         """
         images = np.zeros((len(indices), *self.shape), dtype=np.float32)
         reasons = np.full(len(indices), "", dtype=object)
@@ -64,20 +64,21 @@ class _Stack:
                     continue
                 if len(raw) < count:
                     raise InputError(
-                        f"'{self.file}' is shorter than it was when the run began: image {int(index) + 1} is cut off; "
-                        "copy or extract it again"
+                        f"'{self.file}' is shorter than when the run began: image {int(index) + 1} is truncated; copy "
+                        "or extract it again"
                     )
                 images[i] = np.frombuffer(raw, dtype=self.dtype).reshape(self.shape)
         return images, reasons
 
 
 def plain_stack(name: str) -> str:
-    """The file of a stack's name; RELION, Xmipp and Scipion may add how to read it, as in particles.mrc:mrcs."""
+    """The file of a stack's name, without the format that RELION, Xmipp and Scipion may add: particles.mrc:mrcs."""
     return _HINT.sub("", name)
 
 
 def stack_info(path: str | Path) -> StackInfo:
-    """Header facts of a stack. InputError when missing, FormatError when truncated, not square or of unknown type."""
+    """Properties of a stack from its header. InputError if it is missing, FormatError if it is truncated, not square or
+    of unknown type."""
     stack = _open_stack(str(path))
     rows, columns = stack.shape
     if rows != columns:
@@ -86,9 +87,9 @@ def stack_info(path: str | Path) -> StackInfo:
 
 
 def check_images(particles: Particles) -> None:
-    """Check, before long work, that every image the particles name exists and has their box and pixel size.
+    """Check, before long work, that every image of the particles exists and has their box and pixel size.
 
-    Raises InputError where one does not; a header may leave its pixel size out.
+    Raises InputError if one does not; headers without a pixel size are accepted.
     """
     names, of_particle = np.unique(particles.stacks.astype(str), return_inverse=True)
     counts = np.zeros(len(names), dtype=np.int64)
@@ -97,24 +98,24 @@ def check_images(particles: Particles) -> None:
         info = stack_info(stack)
         if info.box_px != particles.box_px:
             raise InputError(
-                f"'{stack}': images are {info.box_px} px, but other images of this set are {particles.box_px} px; "
+                f"'{stack}': images have {info.box_px} px, but other images of this set have {particles.box_px} px; "
                 "rescale them"
             )
         pixel = info.pixel_size_A
         if pixel is not None and not same_pixel_size(pixel, particles.pixel_size_A):
             raise InputError(
-                f"'{stack}': contradictory pixel sizes: its header says {pixel:g} Å, the particles have "
-                f"{particles.pixel_size_A:g} Å; correct the wrong one"
+                f"'{stack}': contradictory pixel sizes: {pixel:g} Å in its header, {particles.pixel_size_A:g} Å in the "
+                "particle file; correct the wrong one"
             )
         if highest > info.n:
             raise InputError(
-                f"'{stack}' has {info.n} images, but the particle file asks for image {highest}; stack and file do not "
-                "belong together"
+                f"'{stack}' has {info.n} images, but the particle file refers to image {highest}; stack and file do "
+                "not belong together"
             )
 
 
 def require_usable_images(ids: Integers, reasons: NDArray[np.object_]) -> None:
-    """InputError that lists the particles, of these ids (n,), whose image has something wrong (n,)."""
+    """InputError with the particles (ids (n,)) whose images are not usable: reasons (n,) that are not ''."""
     bad = np.flatnonzero(reasons != "")
     if len(bad):
         listed = ", ".join(f"{ids[row]} ({reasons[row]})" for row in bad[:5])
@@ -125,7 +126,7 @@ def require_usable_images(ids: Integers, reasons: NDArray[np.object_]) -> None:
 
 
 def read_images(particles: Particles, rows: ArrayLike | None = None) -> Images:
-    """Images (k, d, d) of some rows (all by default), in order. InputError for NaN, infinite or constant images."""
+    """Images (k, d, d) of some rows (default: all), in order. InputError for NaN, infinite or constant images."""
     images, reasons = read_images_with_reasons(particles, rows)
     require_usable_images(particles.ids if rows is None else particles.ids[np.asarray(rows)], reasons)
     return images
@@ -134,8 +135,8 @@ def read_images(particles: Particles, rows: ArrayLike | None = None) -> Images:
 def read_images_with_reasons(particles: Particles, rows: ArrayLike | None = None) -> tuple[Images, NDArray[np.object_]]:
     """Images (k, d, d) and (k,) why each cannot be used: constant, not finite, or unreadable, else ''.
 
-    Images that are not finite or unreadable come back as zeros. Raises InputError where the particles ask for images
-    that a stack has not got, and where a stack is out of reach.
+    Images that are not finite or unreadable are zeros. Raises InputError if a stack has fewer images than the particles
+    refer to, or is not reachable.
     """
     chosen = np.arange(len(particles)) if rows is None else np.asarray(rows)
     out = np.zeros((len(chosen), particles.box_px, particles.box_px), dtype=np.float32)
@@ -158,13 +159,13 @@ def read_images_with_reasons(particles: Particles, rows: ArrayLike | None = None
 
 
 def _damage(file: str | Path, error: OSError) -> str:
-    """What is wrong with an image that the disk fails to give. Where the file is out of reach, InputError: a network
-    file system that is away for a while must not cost particles their results."""
+    """Why an image cannot be read from a failing disk. InputError if the file is not reachable: particles must not be
+    excluded because a network file system is temporarily unavailable."""
     if error.errno == errno.EIO:
         return f"cannot be read: {error.strerror}"
     raise InputError(
-        f"'{file}' cannot be read: {error.strerror}; bring it back and run the same command again, what is finished is "
-        "kept"
+        f"'{file}' cannot be read: {error.strerror}; make it available and run the same command again, finished work "
+        "is kept"
     ) from error
 
 
@@ -174,11 +175,11 @@ def _require_images(stack: _Stack, box_px: int, highest: int) -> None:
             f"'{stack.file}': images are {stack.shape[1]} × {stack.shape[0]} px, expected {box_px} × {box_px} px"
         )
     if highest >= stack.n:
-        raise InputError(f"'{stack.file}' has {stack.n} images, but image {highest + 1} is asked for")
+        raise InputError(f"'{stack.file}' has {stack.n} images, but image {highest + 1} is requested")
 
 
 class StackWriter:
-    """Write images to an .mrcs one batch after another; the file appears under its name only when all are written."""
+    """Write images to an .mrcs file batch by batch; the file gets its name only when all images are written."""
 
     def __init__(self, path: str | Path, n: int, box_px: int, pixel_size_A: float) -> None:
         self.path, self._part = Path(path), Path(path).with_suffix(".part.mrcs")
@@ -186,11 +187,11 @@ class StackWriter:
         self._mrc = mrcfile.new_mmap(self._part, shape=(n, box_px, box_px), mrc_mode=2, overwrite=True)
         self._mrc.set_image_stack()
         self._mrc.voxel_size = (pixel_size_A, pixel_size_A, pixel_size_A)
-        self._next = 0
+        self._count, self._next = n, 0
         self._take_space()
 
     def _take_space(self) -> None:
-        """Take the whole file's space now: on a full disk, writing to a mapped file would kill the process later."""
+        """Reserve the disk space of the file: on a full disk, writing to a mapped file would kill the process later."""
         try:
             with disk_full_explained(self.path), open(self._part, "rb+") as file:
                 os.posix_fallocate(file.fileno(), 0, self._part.stat().st_size)
@@ -218,7 +219,7 @@ class StackWriter:
         else:
             self._part.unlink(missing_ok=True)
             if kind is None:
-                raise InputError(f"'{self.path}': {self._next} images were written, which is not the number announced")
+                raise InputError(f"'{self.path}': {self._next} images were written, expected {self._count}")
 
 
 def write_stack(path: str | Path, images: Images, pixel_size_A: float) -> None:
@@ -228,7 +229,7 @@ def write_stack(path: str | Path, images: Images, pixel_size_A: float) -> None:
 
 
 def read_volume(path: str | Path) -> tuple[Map, float]:
-    """A map (d, d, d) in zyx order and its voxel size in Å (0 where the header does not say)."""
+    """A map (d, d, d) in zyx order and its voxel size in Å (0 if the header does not contain it)."""
     file = require_file(path, "map")
     with _open_mrc(file) as mrc:
         volume = np.array(mrc.data, dtype=np.float32)
@@ -239,9 +240,9 @@ def read_volume(path: str | Path) -> tuple[Map, float]:
 
 
 def read_map(path: str | Path, voxel_size_A: float = 0.0) -> tuple[Map, float]:
-    """A map (d, d, d) of finite voxels, and their size in Å: the given one, or where that is 0 the header's.
+    """A map (d, d, d) of finite voxels, and their size in Å: the given size, or the header's if that is 0.
 
-    Raises InputError where voxels are not finite, or nothing tells their size.
+    Raises InputError if voxels are not finite, or their size is unknown.
     """
     volume, header_A = read_volume(path)
     if not np.isfinite(volume).all():
@@ -254,13 +255,13 @@ def read_map(path: str | Path, voxel_size_A: float = 0.0) -> tuple[Map, float]:
 
 
 def require_cubic(volume: Map, what: str) -> None:
-    """InputError, naming what it is, where a map is no cube."""
+    """InputError if a map is not cubic; what: the map's name in the error."""
     if len(set(volume.shape)) != 1:
         raise InputError(f"{what}: got a map of shape {volume.shape}, expected a cubic one; pad it to a cube")
 
 
 def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
-    """Where an MRC map's first voxel is (xyz) by its header: its origin, or where that is 0 its start in voxels."""
+    """Position (xyz) in Å of an MRC map's first voxel, from its header: the origin, or if that is 0 the start."""
     with _open_mrc(require_file(path, "map")) as mrc:
         origin = np.array([mrc.header.origin[axis] for axis in "xyz"], dtype=np.float64)
         start = np.array([mrc.header[f"n{axis}start"] for axis in "xyz"], dtype=np.float64)
@@ -270,7 +271,7 @@ def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
 def write_volume(
     path: str | Path, volume: Map, voxel_size_A: float, origin_A: Floats | None = None
 ) -> None:
-    """Write a map (z, y, x) as .mrc with its voxel size, and where its first voxel is (xyz) if that is given."""
+    """Write a map (z, y, x) as .mrc with its voxel size and, if given, the position (xyz) of its first voxel."""
     part = Path(path).with_suffix(".part.mrc")
     part.parent.mkdir(parents=True, exist_ok=True)
     with mrcfile.new(part, overwrite=True) as mrc:
@@ -287,10 +288,10 @@ def _open_stack(path: str) -> _Stack:
     if file.suffix in _SPIDER:
         return _open_spider(file)
     if file.suffix not in _MRC:
-        raise FormatError(f"'{file}': unknown kind of image stack; expected one of {sorted(_MRC | _SPIDER)}")
+        raise FormatError(f"'{file}': unknown format of image stack; expected one of {sorted(_MRC | _SPIDER)}")
     with _open_mrc(file) as mrc:
         if np.iscomplexobj(mrc.data):
-            raise FormatError(f"'{file}' holds complex numbers (transforms); expected real images")
+            raise FormatError(f"'{file}' contains complex numbers (Fourier transforms); expected real images")
         rows, columns = mrc.data.shape[-2:]
         n = mrc.data.shape[0] if mrc.data.ndim == 3 else 1
         start, dtype, pixel = int(mrc.data.offset), mrc.data.dtype, float(mrc.voxel_size.x)
@@ -301,10 +302,10 @@ def _open_stack(path: str) -> _Stack:
 def _open_mrc(file: Path) -> mrcfile.mrcmemmap.MrcMemmap:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of odd but harmless headers; a wrong size still raises
+            warnings.simplefilter("ignore", RuntimeWarning)  # unusual but harmless headers; a wrong size still raises
             return mrcfile.mmap(file, mode="r")
     except ValueError as error:
-        raise FormatError(f"'{file}' is not a whole MRC file: {error}; copy or extract it again") from error
+        raise FormatError(f"'{file}' is not a complete MRC file: {error}; copy or extract it again") from error
 
 
 def _open_spider(file: Path) -> _Stack:
@@ -324,12 +325,12 @@ def _open_spider(file: Path) -> _Stack:
         if head[4] in (1.0, 3.0) and slices == 1 and rows >= 1 and columns >= 1 and header_bytes >= columns * 4:
             break
     else:
-        raise FormatError(f"'{file}' is not a Spider image stack: its header is not one of a 2D image")
+        raise FormatError(f"'{file}' is not a Spider image stack: its header does not describe a 2D image")
     rows, columns = int(rows), int(columns)
     n, start = (int(head[25]), header_bytes) if stacked else (1, 0)
     record = header_bytes + rows * columns * 4
     if size < start + n * record:
         raise FormatError(
-            f"'{file}' is cut off: {n} images of {columns} × {rows} px need {start + n * record} bytes, it has {size}"
+            f"'{file}' is truncated: {n} images of {columns} × {rows} px need {start + n * record} bytes, it has {size}"
         )
     return _Stack(file, n, (rows, columns), np.dtype(f"{order}f4"), start + header_bytes, record, None)

@@ -1,4 +1,4 @@
-"""STAR files as tables of strings: RELION 3.0, 3.1 and later, and Xmipp's xmd. Parsing is gemmi's."""
+"""STAR files as tables of strings: RELION 3.0, 3.1 and later, and Xmipp's xmd. They are parsed by gemmi."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,24 +15,24 @@ def read_star(path: str | Path) -> dict[str, Table]:
     """Tables by block name; a table maps a column's name (without its underscore) to an object array (rows,) of str.
 
     Lists of pairs become tables of one row. Quotes around a value are removed, so an Xmipp vector is "-27.1 -28.4".
-    Raises InputError for a missing file and FormatError, with gemmi's line number, for one that is not STAR.
+    Raises InputError if the file is missing, and FormatError, with gemmi's line number, if it is not STAR.
     """
     file = require_file(path, "STAR file")
     try:
         document = gemmi.cif.read_file(str(file))
     except (ValueError, RuntimeError, UnicodeDecodeError) as error:
         raise FormatError(
-            f"'{file}' is not a valid STAR file: {error}; was it cut off, or is it another format?"
+            f"'{file}' is not a valid STAR file: {error}; is it truncated, or in another format?"
         ) from error
     return _blocks(document, str(file))
 
 
 def parse_star(text: str, origin: str) -> dict[str, Table]:
-    """The same for a text; origin names it in errors."""
+    """The same for a text; origin: its name in errors."""
     try:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
-        raise FormatError(f"'{origin}' is no valid STAR text: {error}") from error
+        raise FormatError(f"'{origin}' is not valid STAR text: {error}") from error
     return _blocks(document, origin)
 
 
@@ -41,7 +41,7 @@ def _blocks(document: gemmi.cif.Document, file: str) -> dict[str, Table]:
     for block in document:
         name = block.name.strip()  # gemmi names RELION 3.0's bare "data_" with a blank
         if name in blocks:
-            raise FormatError(f"'{file}' has two data blocks named '{name}'; keep one")
+            raise FormatError(f"'{file}' has two data blocks named '{name}'; keep one of them")
         blocks[name] = _read_block(block)
     if not blocks:
         raise FormatError(f"'{file}' has no data block; a STAR file begins its tables with 'data_'")
@@ -68,7 +68,7 @@ def _unquoted(values: list[str]) -> Column:
 
 
 def write_star(path: str | Path, blocks: dict[str, Table], header: str = "") -> None:
-    """Write tables as loops, atomically. Values with blanks are quoted; all columns of a table have one length."""
+    """Write tables as loops, atomically. Values with blanks are quoted; columns of a table must have equal lengths."""
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8") as out:
         out.write(header)
         for name, table in blocks.items():
@@ -76,7 +76,7 @@ def write_star(path: str | Path, blocks: dict[str, Table], header: str = "") -> 
 
 
 def table_lines(name: str, table: Table) -> Iterator[str]:
-    """The lines of a table as a loop of STAR. FormatError where its columns have different lengths."""
+    """The lines of a table as a STAR loop. FormatError if its columns have different lengths."""
     columns = [_quoted(column) for column in table.values()]
     lengths = {len(c) for c in columns}
     if len(lengths) > 1:

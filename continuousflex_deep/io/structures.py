@@ -1,4 +1,4 @@
-"""Atomic structures from and to PDB and mmCIF files. Parsing is gemmi's."""
+"""Atomic structures from and to PDB and mmCIF files, which gemmi parses."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 
-PSEUDOATOM = "DENS"  # the atom name that Xmipp gives them
-# what Xmipp writes, and ContinuousFlex and Xmipp read, before pseudoatoms: their sigma in Å, and where weights are
+PSEUDOATOM = "DENS"  # Xmipp's atom name for pseudoatoms
+# remarks before pseudoatoms, in files of Xmipp and ContinuousFlex: their sigma in Å, and the column of their weights
 _SIGMA_REMARK, _COLUMN_REMARK = "fixedGaussian", "intensityColumn"
 _FIRST_REMARK = "REMARK continuousflex_deep pseudoatoms"
 _SIGMA_TAG = "_cfd_pseudoatoms.sigma_A"  # in mmCIF files
@@ -25,9 +25,9 @@ _SIGMA_TAG = "_cfd_pseudoatoms.sigma_A"  # in mmCIF files
 class Structure:
     """N atoms: coords_A (N, 3), atomic_number, atom_names, residue_names, residue_numbers and chain_ids (N,).
 
-    insertion_codes (N,) tell residues of one number apart, "" where there is none; None where all have none.
-    weights (N,) is what an atom contributes to the projected density: its atomic number, or a pseudoatom's own weight.
-    sigma_A is the standard deviation of pseudoatoms, which are Gaussians; None for atoms, or if a file lacks it.
+    insertion_codes (N,) distinguish residues of the same number, "" for none; None if no residue has one.
+    weights (N,): contribution of each atom to the projected density: its atomic number, or a pseudoatom's weight.
+    sigma_A: standard deviation of pseudoatoms, which are Gaussians; None for atoms, or if the file lacks it.
     """
 
     coords_A: Floats
@@ -49,7 +49,7 @@ class Structure:
         return Structure(**{k: v[atoms] if isinstance(v, np.ndarray) else v for k, v in columns.items()})
 
     def replace_coords(self, coords_A: Floats) -> "Structure":
-        """The same atoms elsewhere."""
+        """The same atoms with other coordinates (N, 3)."""
         if coords_A.shape != self.coords_A.shape:
             raise InputError(f"coordinates of shape {coords_A.shape} for a structure of shape {self.coords_A.shape}")
         return dataclasses.replace(self, coords_A=coords_A)
@@ -60,17 +60,17 @@ class Structure:
 
     @property
     def center_A(self) -> Floats:
-        """The weighted centre (3,), on which every deformed structure is re-centred (Xmipp's --centerPDB)."""
+        """The weighted centre (3,) in Å, the common centre of all deformed structures (Xmipp's --centerPDB)."""
         return np.asarray((self.weights @ self.coords_A) / self.weights.sum())
 
     @property
     def is_pseudoatomic(self) -> bool:
-        """Whether all atoms are pseudoatoms, which stand for density and belong to no sequence."""
+        """Whether all atoms are pseudoatoms, which represent density and belong to no sequence."""
         return bool((self.atom_names == PSEUDOATOM).all())
 
     @property
     def residue_index(self) -> Integers:
-        """(N,) number of each atom's residue, counted from 0 along the file."""
+        """(N,) number of each atom's residue, from 0, in the order of the file."""
         codes = [""] * len(self) if self.insertion_codes is None else self.insertion_codes
         columns = (self.chain_ids, self.residue_numbers, codes, self.residue_names)
         key = np.array([f"{c}|{n}{i}|{r}" for c, n, i, r in zip(*columns, strict=True)])
@@ -79,10 +79,10 @@ class Structure:
 
     @property
     def representative_atoms(self) -> Integers:
-        """Index of one atom of each residue, in order: its Cα or P where it has one, otherwise its first."""
+        """Index of one atom per residue, in order: its Cα or P if it has one, otherwise its first atom."""
         residue = self.residue_index
         chosen = np.flatnonzero(np.concatenate([[True], residue[1:] != residue[:-1]]))
-        main = np.flatnonzero(np.isin(self.atom_names, ["P", "CA"]))[::-1]  # of several, the first one stays
+        main = np.flatnonzero(np.isin(self.atom_names, ["P", "CA"]))[::-1]  # the first of several counts
         chosen[residue[main]] = main
         return np.asarray(chosen, dtype=np.int64)
 
@@ -90,9 +90,9 @@ class Structure:
 def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
     """First model of a PDB or mmCIF file.
 
-    Water, alternative locations beyond the first and (by default) hydrogens are left out. Pseudoatoms (atom name
-    DENS, as Xmipp writes them) take their weight from the column that the file's remark names, occupancy or B-factor,
-    and their sigma_A from another. Without that remark it is the occupancy, unless only B-factors differ.
+    Water, alternative locations after the first and (by default) hydrogens are omitted. Weights of pseudoatoms (atom
+    name DENS, as in Xmipp) are in the column that a remark of the file names, occupancy or B-factor; without the remark
+    they are the occupancies, unless only the B-factors differ. sigma_A is in another remark.
     Raises InputError for a missing file, FormatError for one without atoms or with coordinates that are not finite.
     """
     file = require_file(path, "structure")
@@ -111,7 +111,7 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
                 number_in_chain = place if residue.seqid.num is None else residue.seqid.num
                 taken: set[str] = set()
                 for atom in residue:
-                    pseudo = atom.name == PSEUDOATOM  # its name reads as deuterium
+                    pseudo = atom.name == PSEUDOATOM  # gemmi takes its name for deuterium
                     if atom.name in taken or (atom.is_hydrogen() and not hydrogens and not pseudo):
                         continue
                     if atom.has_altloc():
@@ -145,7 +145,7 @@ def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
 
 
 def _pseudoatom_remarks(structure: gemmi.Structure, file: Path) -> dict[str, str]:
-    """What the file says of its pseudoatoms, by the word that the remark begins with."""
+    """The remarks on pseudoatoms: first word -> value."""
     words = [line.split()[1:3] for line in structure.raw_remarks if len(line.split()) == 3]
     found = {word: value for word, value in words if word in (_SIGMA_REMARK, _COLUMN_REMARK)}
     if structure.input_format == gemmi.CoorFormat.Mmcif and (
@@ -159,8 +159,8 @@ def _weights_are_b_factors(model: gemmi.Model, remarks: dict[str, str], file: Pa
     column = remarks.get(_COLUMN_REMARK, "").lower()
     if column not in ("", "bfactor", "occupancy"):
         raise FormatError(
-            f"'{file}': its remark says that the weights of pseudoatoms are in the column '{column}'; expected Bfactor "
-            "or occupancy"
+            f"'{file}': a remark names the column '{column}' for the weights of pseudoatoms; expected Bfactor or "
+            "occupancy"
         )
     if column:
         return column == "bfactor"
@@ -177,7 +177,7 @@ def _sigma_A(remarks: dict[str, str], file: Path) -> float | None:
     except ValueError:
         sigma_A = np.nan
     if not 0 < sigma_A < np.inf:
-        raise FormatError(f"'{file}': its remark '{_SIGMA_REMARK}' says '{text}', expected the Gaussians' sigma in Å")
+        raise FormatError(f"'{file}': got '{text}' in the remark '{_SIGMA_REMARK}', expected sigma of Gaussians in Å")
     return sigma_A
 
 
@@ -186,8 +186,8 @@ def write_structure(
 ) -> None:
     """Write a PDB (or, by suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3), one MODEL each.
 
-    remarks: lines of text for a PDB file's REMARK 6. Pseudoatoms have their weight in both columns, occupancy and
-    B-factor, and their sigma_A is told as Xmipp does: programs read it from the second line.
+    remarks: lines of text for REMARK 6 of a PDB file. Weights of pseudoatoms are written to both columns, occupancy and
+    B-factor; their sigma_A is written as in Xmipp, whose programs read it from the second line.
     """
     out = gemmi.Structure()
     if structure.sigma_A is not None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def format_rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table as text: first column to the left, the others to the right, a rule under the head."""
+    """A table as text: first column left-aligned, the others right-aligned, a line below the head."""
     table = [list(head), *(list(row) for row in rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(head))]
     lines = [

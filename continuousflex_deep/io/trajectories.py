@@ -1,4 +1,4 @@
-"""Trajectories through a landscape, and their file, which the command, the viewer and the report read."""
+"""Trajectories through a landscape, and their file, which the command, the viewer and the report share."""
 
 import dataclasses
 import json
@@ -16,17 +16,18 @@ from continuousflex_deep.io.records import write_json
 from continuousflex_deep.particles import evenly_spread
 
 _FORMAT = "continuousflex_deep trajectory 1"
-SAMPLE = "particles"  # in what is told of how a trajectory was made
+SAMPLE = "particles"  # the entry of Trajectory.made by which its landscape is recognised
 _SAMPLE, _SAMPLED = 16, ("ids", "coordinates", "amplitudes")
-_SAME = 1e-3  # of the landscape's width: what rounding, and another number of threads, may change
+_SAME = 1e-3  # of the landscape's width: possible effect of rounding and of another number of threads
 
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """P points at equal steps: in the landscape (P, k), and as amplitudes (P, M) in Å along the modes mode_ids.
 
-    kind and made: how it came about. dimensions: the coordinates, counted from 0, whose density gave energy_kT (P,),
-    −ln p above the lowest, its deviation energy_sd_kT (P,), and particles_near (P,), those within two bandwidths.
+    kind and made: how it was computed. dimensions: the coordinates, from 0, whose density p determines energy_kT (P,),
+    −ln p relative to the minimum, its standard deviation energy_sd_kT (P,), and particles_near (P,), the number of
+    particles within two bandwidths.
     """
 
     points: Floats
@@ -44,14 +45,14 @@ class Trajectory:
 
 
 def write_trajectory(path: str | Path, trajectory: Trajectory) -> None:
-    """Write a trajectory as JSON that read_trajectory takes back, every number as it was."""
+    """Write a trajectory as JSON, from which read_trajectory restores exactly the same numbers."""
     content = {f.name: getattr(trajectory, f.name) for f in dataclasses.fields(trajectory)}
     plain = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in content.items()}
     write_json(path, {"format": _FORMAT, **plain})
 
 
 def read_trajectory(path: str | Path) -> Trajectory:
-    """The trajectory that write_trajectory wrote. Raises FormatError for anything else."""
+    """The trajectory that write_trajectory wrote. Raises FormatError for other content."""
     file = require_file(path, "trajectory")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -71,7 +72,7 @@ def read_trajectory(path: str | Path) -> Trajectory:
         )
         sampled = [len(trajectory.made.get(SAMPLE, {}).get(name, [])) for name in _SAMPLED]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"'{file}' is not a trajectory that the trajectory command wrote ({error!r})") from error
+        raise FormatError(f"'{file}' is not a file of the trajectory command ({error!r})") from error
     n, k = trajectory.points.shape if trajectory.points.ndim == 2 else (0, 0)
     fits = (
         n >= 2
@@ -83,27 +84,27 @@ def read_trajectory(path: str | Path) -> Trajectory:
         and all(np.isfinite(a).all() for a in arrays.values())
     )
     if not fits:
-        raise FormatError(f"'{file}': the trajectory's arrays do not fit together; make it anew")
+        raise FormatError(f"'{file}': the arrays of the trajectory do not match; compute it again")
     return trajectory
 
 
 def barrier_text(made: dict[str, Any]) -> str:
-    """The barriers of a minimum-energy path both ways, from what is known of how it was made."""
+    """The barriers of a minimum-energy path in both directions, from Trajectory.made."""
     forwards, backwards = ("barrier_kT", "barrier_sd_kT"), ("barrier_back_kT", "barrier_back_sd_kT")
     ways = [f"{made[height]:.2f} ± {made[deviation]:.2f} kT" for height, deviation in (forwards, backwards)]
     return f"barrier {ways[0]} forwards, {ways[1]} backwards"
 
 
 def sample_of(table: LandscapeTable) -> dict[str, Any]:
-    """Some particles with their coordinates and amplitudes, by which a landscape is known again."""
+    """Some particles with their coordinates and amplitudes, by which a landscape is recognised."""
     rows = evenly_spread(len(table), _SAMPLE)
     return {name: getattr(table, name)[rows].tolist() for name in _SAMPLED}
 
 
 def require_of_landscape(table: LandscapeTable, trajectory: Trajectory, what: str = "the trajectory") -> None:
-    """Raises InputError where a trajectory was made in another landscape: one of other coordinates or modes, or where
-    the particles that it names are elsewhere, or are not."""
-    other, k = f"{what} is of another landscape", table.coordinates.shape[1]
+    """Raises InputError if a trajectory belongs to another landscape: its coordinates or modes differ, or its sample of
+    particles is missing or has other coordinates."""
+    other, k = f"{what} belongs to another landscape", table.coordinates.shape[1]
     if trajectory.points.shape[1] != k or trajectory.mode_ids != table.mode_ids:
         raise InputError(
             f"{other}: it has {trajectory.points.shape[1]} coordinates and modes {list(trajectory.mode_ids)}, the "
@@ -111,15 +112,15 @@ def require_of_landscape(table: LandscapeTable, trajectory: Trajectory, what: st
         )
     sample = {name: np.array(trajectory.made.get(SAMPLE, {}).get(name, [])) for name in _SAMPLED}
     if not len(sample["ids"]):
-        raise InputError(f"{what} does not say what landscape it was made in; make it anew with the trajectory command")
+        raise InputError(f"{what} has no sample of its landscape; compute it again with the trajectory command")
     rows, found = table.find(sample["ids"])
     if not found.all():
-        raise InputError(f"{other}: of {len(rows)} particles that it names {int((~found).sum())} are not in this one")
+        raise InputError(f"{other}: {int((~found).sum())} of its {len(rows)} sample particles are not in this one")
     for name in ("coordinates", "amplitudes"):
         here = getattr(table, name)
         away = float(np.abs(sample[name] - here[rows]).max())
         if away > _SAME * max(float(np.ptp(here)), 1e-12):
             raise InputError(
-                f"{other}: {name} of its particles differ by up to {away:.3g} from those here; give the landscape that "
-                "it was made in"
+                f"{other}: {name} of its sample particles differ by up to {away:.3g} from those here; give the "
+                "landscape in which it was computed"
             )

@@ -1,7 +1,7 @@
-"""Xmipp particle tables (xmd) to and from Particles. Shifts are in pixels; amplitudes are one vector a particle.
+"""Xmipp particle tables (xmd) to and from Particles. Shifts are in pixels; amplitudes are one vector per particle.
 
-Xmipp's cost falls the better a particle fits, ours rises: it is half the squared difference of normalised images, so
-that the score is 1 - cost.
+Xmipp's cost is half the squared difference of normalised images: a better fit has a lower cost. Our score, which rises
+with a better fit, is 1 - cost.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import read_star, write_star
 from continuousflex_deep.particles import Particles
 
-IMAGES_XMD, MODES_XMD = "images.xmd", "modes.xmd"  # as ContinuousFlex calls the lists of its runs
+IMAGES_XMD, MODES_XMD = "images.xmd", "modes.xmd"  # names in the runs of ContinuousFlex
 NMA_DISPLACEMENTS, _MODES = "nmaDisplacements", "cfdModes"
-_GREATEST_COST = 2.0  # of two images that are each other's negative
+_GREATEST_COST = 2.0  # of an image and its negative
 _CTF: CtfColumns = {
     "ctfDefocusU": ("defocus_u_A", None),
     "ctfDefocusV": ("defocus_v_A", None),
@@ -31,7 +31,7 @@ _CTF: CtfColumns = {
     "ctfPhaseShift": ("phase_shift_deg", 0.0),
 }
 _ANGLES = ("angleRot", "angleTilt", "anglePsi")
-# columns that have a field of their own; the others are kept as they are
+# columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
     "image", "itemId", "shiftX", "shiftY", NMA_DISPLACEMENTS, "samplingRate", "cost", "ctfPhaseFlipped", _MODES,
     AMPLITUDES_SD, AMBIGUOUS, *NUMBERS, *_ANGLES, *_CTF,
@@ -39,9 +39,9 @@ _INTERPRETED = {
 
 
 def score_of_cost(cost: Floats) -> tuple[Floats, Booleans]:
-    """The scores (n,) of Xmipp's costs (n,), and which of them are none: the marks of fits that failed, with score 0.
+    """Scores (n,) of Xmipp's costs (n,), and which fits failed (n,); these have score 0.
 
-    A cost lies between 0 and 2; -1 marks a failed fit, and so does the value that its optimiser begins with.
+    A cost is between 0 and 2; a failed fit has -1 or the initial value of Xmipp's optimiser.
     """
     failed = ~((cost >= 0) & (cost <= _GREATEST_COST))
     return np.where(failed, 0.0, 1 - cost), failed
@@ -50,9 +50,9 @@ def score_of_cost(cost: Floats) -> tuple[Floats, Booleans]:
 def read_xmipp(
     path: Path, blocks: dict[str, Table], pixel_size_A: float | None, mode_ids: tuple[int, ...] | None
 ) -> Particles:
-    """Particles of an xmd file's tables; mode_ids: the modes of its amplitudes, where it does not name them."""
+    """Particles of an xmd file's tables; mode_ids: the modes of its amplitudes, if the file does not contain them."""
     columns = Columns(path, next(t for t in blocks.values() if "image" in t))
-    if "enabled" in columns:  # Xmipp marks what is to be left out by -1
+    if "enabled" in columns:  # Xmipp marks excluded images by -1
         columns = columns.select(columns["enabled"] != "-1")
     images = columns.images("image")
     info = stack_info(images.stacks[0])
@@ -85,7 +85,7 @@ def read_xmipp(
 
 
 def _amplitudes(columns: Columns, mode_ids: tuple[int, ...] | None) -> tuple[tuple[int, ...], Floats | None]:
-    """The amplitudes (n, M) and their modes: those that the file names, else the given ones, else 7, 8, …."""
+    """The amplitudes (n, M) and their modes: those in the file, else the given ones, else 7, 8, …."""
     if NMA_DISPLACEMENTS not in columns:
         return (), None
     amplitudes = columns.vectors(NMA_DISPLACEMENTS)
@@ -94,14 +94,14 @@ def _amplitudes(columns: Columns, mode_ids: tuple[int, ...] | None) -> tuple[tup
     mode_ids = mode_ids or tuple(range(7, 7 + amplitudes.shape[1]))
     if len(mode_ids) != amplitudes.shape[1]:
         raise InputError(
-            f"'{columns.path}': nmaDisplacements has {amplitudes.shape[1]} values a particle, but {len(mode_ids)} "
-            f"modes were named: {list(mode_ids)}"
+            f"'{columns.path}': nmaDisplacements has {amplitudes.shape[1]} values per particle, but there are "
+            f"{len(mode_ids)} modes: {list(mode_ids)}"
         )
     return mode_ids, amplitudes
 
 
 def with_failed(ambiguous: Booleans | None, failed: Booleans) -> Booleans | None:
-    """The flags of ambiguous particles, those whose fit failed among them; None where there are neither."""
+    """The flags of ambiguous particles, including those with failed fits; None if there are neither."""
     if not failed.any():
         return ambiguous
     return failed if ambiguous is None else ambiguous | failed
@@ -117,7 +117,7 @@ def xmipp_table(p: Particles, path: Path) -> Table:
     if p.shift_A is not None:
         table |= {f"shift{a}": texts(p.shift_A[:, i] / p.pixel_size_A) for i, a in enumerate("XY")}
     if p.amplitudes is not None:
-        # Xmipp does not name the modes; it keeps columns that it does not know
+        # Xmipp has no column for the numbers of modes, but keeps unknown columns
         table[NMA_DISPLACEMENTS] = vector_texts(p.amplitudes)
         table[_MODES] = np.array([" ".join(map(str, p.mode_ids)) + " "] * len(p), dtype=object)
     if p.amplitudes_sd is not None:
@@ -136,7 +136,7 @@ def xmipp_table(p: Particles, path: Path) -> Table:
 
 
 def modes_table(files: Mapping[int, str]) -> Table:
-    """The list of normal modes that Xmipp's programs read: each mode's number and the file of its vector."""
+    """The list of normal modes for Xmipp's programs: the number of each mode and the file of its vector."""
     return {
         "enabled": texts(np.ones(len(files), dtype=int)),
         "nmaModefile": np.array(list(files.values()), dtype=object),
@@ -145,16 +145,16 @@ def modes_table(files: Mapping[int, str]) -> Table:
 
 
 def read_mode_list(path: str | Path) -> tuple[int, ...]:
-    """The numbers of the modes that such a list names and does not mark as left out."""
+    """The numbers of the modes in such a list, without those marked as excluded."""
     for table in read_star(path).values():
         if "order_" in table:
             used = table["enabled"] != "-1" if "enabled" in table else np.ones(len(table["order_"]), dtype=bool)
             return tuple(int(number) for number in table["order_"][used])
-    raise FormatError(f"'{path}' is not a list of normal modes as Xmipp writes it: there is no column order_")
+    raise FormatError(f"'{path}' is not a list of normal modes in Xmipp's format: there is no column order_")
 
 
 def amplitudes_of(path: str | Path, item_id: int) -> Floats | None:
-    """The amplitudes (M,) that a table of images has for the particle of this id; None where it has none."""
+    """The amplitudes (M,) of the particle with this id in a table of images; None if it has none."""
     for table in read_star(path).values():
         columns = Columns(Path(path), table)
         if columns.has("itemId", NMA_DISPLACEMENTS):
@@ -165,5 +165,5 @@ def amplitudes_of(path: str | Path, item_id: int) -> Floats | None:
 
 
 def write_xmd(path: str | Path, table: Table) -> None:
-    """Write one table as Xmipp's metadata, atomically."""
+    """Write one table in Xmipp's metadata format, atomically."""
     write_star(path, {"noname": table}, header="# XMIPP_STAR_1 * \n# ")

@@ -1,4 +1,4 @@
-"""Groups of points that are close to each other, where no sequence says which belong together."""
+"""Blocks of neighbouring points in space, for pseudoatoms, which have no sequence."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from continuousflex_deep.arrays import Floats, Integers
 
 
 def spatial_blocks(coords_A: Floats, size: int) -> Integers:
-    """(N,) compact blocks of `size` neighbouring points (the last one of fewer), numbered along the space they fill.
+    """(N,) compact blocks of `size` neighbouring points (the last block may be smaller), numbered in spatial order.
 
-    Space is cut in two across its longest side, again and again, each time at a whole number of blocks.
+    The points are repeatedly divided in two across their longest side, each time at a whole number of blocks.
     """
     block = np.empty(len(coords_A), dtype=np.int64)
     waiting, number = [np.arange(len(coords_A))], 0

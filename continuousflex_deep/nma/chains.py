@@ -1,8 +1,8 @@
-"""Which chain of one structure is which of another, where several have the same sequence.
+"""Pairs of equal chains of two structures, if several chains have the same sequence.
 
-Files of one homo-oligomer may name its chains in any order, so that names alone can pair chains that lie elsewhere in
-the assembly. Here they are paired by their arrangement: superposed by one pair of chains, each other chain goes to the
-equal one that is nearest.
+Files of a homo-oligomer may name its chains in any order, so names alone can pair chains at different places of the
+assembly. Here chains are paired by their arrangement: after superposition on one pair of chains, every other chain is
+paired with the nearest equal chain.
 """
 
 from dataclasses import dataclass
@@ -16,28 +16,28 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.superposition import rigid_fit
 
 Pairing = dict[str, str]  # chain of the structure -> chain of the other one
-# other names of the same residue, by its protonation, as force fields write them
+# names of one residue in different protonation states, as in force fields
 _SAME = dict.fromkeys(("HSD", "HSE", "HSP", "HID", "HIE", "HIP"), "HIS")
-_EQUAL = 0.9  # of the shorter chain's residues that the other one shares, where sequences count as equal
-_COMPLETE = 0.9  # of the residues that names match which another pairing must match
-_CLEARLY = 0.9  # of the RMSD by names: symmetric assemblies leave others about as good, which are no reason
+_EQUAL = 0.9  # share of the shorter chain's residues that equal sequences have in common
+_COMPLETE = 0.9  # of the residues matched by names, which another pairing must match at least
+_CLEARLY = 0.9  # of the RMSD by names, below which another pairing is better; symmetric ones are as good
 _TIED = 1.01
 _ROUNDS, _LEAST_RESIDUES = 20, 3
-_MOST_STARTS = 4000  # of pairings; one takes about a millisecond for 60 chains
-_FAR_A = 1e6  # stands for a pair of chains that cannot be
+_MOST_STARTS = 4000  # initial pairings; one takes about a millisecond for 60 chains
+_FAR_A = 1e6  # distance of chains that must not be paired
 
 
 def plain_residue_names(structure: Structure) -> list[str]:
-    """Names of the atoms' residues, whatever their protonation is called."""
+    """Names of the atoms' residues, the same for all protonation states."""
     return [_SAME.get(name, name) for name in structure.residue_names.tolist()]
 
 
 def pair_equal_chains(structure: Structure, other: Structure, named: Pairing) -> Pairing:
-    """The pairing `named`, or one by arrangement whose RMSD is clearly smaller; chains without an equal stay.
+    """The pairing `named`, or a pairing by arrangement if its RMSD is clearly smaller; unique chains keep theirs.
 
-    The RMSD is that of one atom a residue, superposed as a whole. Pairings are tried from every pair of equal chains
-    (polynomial in the number of chains). Where at most one of the chains in question is paired, names stay: there is no
-    arrangement to go by.
+    The RMSD is computed over one atom per residue, after superposition of the whole assembly. Pairings start from every
+    pair of equal chains (polynomial in the number of chains). If at most one of the chains with equal ones is paired,
+    there is no arrangement, and the names decide.
     """
     table = _compare_chains(structure, other, named)
     several = (table.allowed.sum(axis=1) > 1) | (table.allowed[:, table.allowed.sum(axis=0) > 1]).any(axis=1)
@@ -57,10 +57,10 @@ def pair_equal_chains(structure: Structure, other: Structure, named: Pairing) ->
 
 @dataclass(frozen=True, eq=False)
 class _Chains:
-    """Chains of a structure, A, and of another, B; and what each pair shares.
+    """The A chains of a structure, the B chains of another one, and the residues that each pair has in common.
 
-    shared[a][b]: coordinates (k, 3) twice, in Å, one atom for each residue that chain a shares with chain b; centre_A
-    (A, B, 2, 3) are their means, and allowed (A, B) says which pairs may be.
+    shared[a][b]: two arrays of coordinates (k, 3) in Å, one atom for each common residue of chains a and b; centre_A
+    (A, B, 2, 3): their means; allowed (A, B): which chains may be paired.
     """
 
     ours: list[str]
@@ -70,16 +70,16 @@ class _Chains:
     allowed: Booleans
 
     def points(self, pairing: tuple[int, ...]) -> tuple[Floats, Floats]:
-        """The shared atoms (n, 3) of all pairs, ours and theirs; -1 is a chain without a partner."""
+        """The common atoms (n, 3) of all pairs, in both structures; -1 is a chain without a partner."""
         pairs = [self.shared[a][b] for a, b in enumerate(pairing) if b >= 0]
         return np.concatenate([p[0] for p in pairs]), np.concatenate([p[1] for p in pairs])
 
     def count(self, pairing: tuple[int, ...]) -> int:
-        """How many residues a pairing matches."""
+        """The number of residues that a pairing matches."""
         return sum(len(self.shared[a][b][0]) for a, b in enumerate(pairing) if b >= 0)
 
     def rmsd_A(self, pairing: tuple[int, ...]) -> float:
-        """The RMSD of a pairing, superposed; infinite where nothing is matched."""
+        """The RMSD of a pairing after superposition; infinite if too few residues are matched."""
         if self.count(pairing) < _LEAST_RESIDUES:
             return float("inf")
         first, second = self.points(pairing)
@@ -87,7 +87,8 @@ class _Chains:
         return float(np.sqrt(np.square(second @ rotation + shift_A - first).sum(axis=1).mean()))
 
     def nearest(self, first: Floats, second: Floats) -> tuple[int, ...]:
-        """The pairing of least squared distances between chains, once second (n, 3) is superposed on first (n, 3)."""
+        """The pairing with the least squared distances between chains, after superposition of second (n, 3) on first
+        (n, 3)."""
         rotation, shift_A = rigid_fit(second, first)
         apart = np.square(self.centre_A[:, :, 1] @ rotation + shift_A - self.centre_A[:, :, 0]).sum(axis=2)
         rows, columns = linear_sum_assignment(np.where(self.allowed, apart, _FAR_A**2))
@@ -99,9 +100,9 @@ class _Chains:
 
 
 def _pairings(table: _Chains) -> set[tuple[int, ...]]:
-    """Pairings by arrangement, from each pair of equal chains; each is superposed and paired anew until it stays.
+    """Pairings by arrangement, from each pair of equal chains: superposed and paired again until nothing changes.
 
-    Of very many chains, the pairs of the first ones do: each of them has its right partner among its own.
+    For very many chains the pairs of the first chains suffice, since each of these has its correct partner among them.
     """
     found: set[tuple[int, ...]] = set()
     for a, b in np.argwhere(table.allowed)[:_MOST_STARTS].tolist():
@@ -131,7 +132,7 @@ def _compare_chains(structure: Structure, other: Structure, named: Pairing) -> _
             allowed[a, b] = enough
             if keys:
                 centre_A[a, b] = [points.mean(axis=0) for points in both]
-    for a, chain in enumerate(names):  # chains that differ are paired as their names say, if they are at all
+    for a, chain in enumerate(names):  # chains without an equal one are paired by their names, if at all
         partner = named.get(chain)
         if not allowed[a].any() and partner in theirs and len(shared[a][their_names.index(partner)][0]):
             b = their_names.index(partner)
@@ -140,7 +141,7 @@ def _compare_chains(structure: Structure, other: Structure, named: Pairing) -> _
 
 
 def _residues(structure: Structure) -> dict[str, dict[tuple[Any, ...], int]]:
-    """By chain, in order: residue's number, name and atom's name -> index of the atom that stands for the residue."""
+    """By chain, in order: residue number, residue name and atom name -> index of the residue's representative atom."""
     chains: dict[str, dict[tuple[Any, ...], int]] = {name: {} for name in structure.chain_ids.tolist()}
     columns = (structure.residue_numbers.tolist(), plain_residue_names(structure), structure.atom_names.tolist())
     for atom in structure.representative_atoms.tolist():

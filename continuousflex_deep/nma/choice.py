@@ -1,8 +1,8 @@
-"""Which normal modes to use: by energy and collectivity, or by the motion between two conformations.
+"""Selection of normal modes: by energy and collectivity, or by the motion between two conformations.
 
-The motion is the difference of two superposed conformations, seen in the modes of one of them (Marques & Sanejouand,
-Proteins 1995, 23:557; Tama & Sanejouand, Protein Eng 2001, 14:1). All atoms count alike, as they do in the modes (all
-masses are 1): a difference so superposed contains no translation or rotation of the first structure, just as its modes.
+The motion is the difference of two superposed conformations, expressed by the modes of one of them (Marques &
+Sanejouand, Proteins 1995, 23:557; Tama & Sanejouand, Protein Eng 2001, 14:1). All atoms have equal weights, as in the
+modes (all masses are 1): the difference then contains no translation or rotation of the first structure.
 """
 
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from continuousflex_deep.nma.chains import pair_equal_chains, plain_residue_name
 from continuousflex_deep.nma.network import rigid_motions
 from continuousflex_deep.nma.superposition import superpose
 
-AtomKey = tuple[Any, ...]  # chain, residue's number and name, atom's name, and which of those that share all these
-LEAST_SHARE = 0.5  # of a structure's residues that must be found in the other conformation
+AtomKey = tuple[Any, ...]  # chain, residue number, residue name, atom name, and a count of atoms that share these
+LEAST_SHARE = 0.5  # of the structure's residues, which the other conformation must have
 _STEPS, _CONVERGED_A = 100, 1e-7
 
 
@@ -31,7 +31,7 @@ _STEPS, _CONVERGED_A = 100, 1e-7
 
 @dataclass(frozen=True, eq=False)
 class Matched:
-    """Atoms that two structures share: atom first[k] of one is atom second[k] of the other; both (n,)."""
+    """Common atoms of two structures: atom first[k] of one is atom second[k] of the other; both (n,)."""
 
     first: Integers
     second: Integers
@@ -39,14 +39,13 @@ class Matched:
 
 
 def match_atoms(structure: Structure, other: Structure, name: str = "structure", other_name: str = "target") -> Matched:
-    """The atoms that two structures share, by chain, residue number, residue name and atom name.
+    """The common atoms of two structures, matched by chain, residue number, residue name and atom name.
 
-    Histidines are one, whatever their protonation is called. Chains of the same name belong together, or else chains in
-    the order in which they come, whichever matches more atoms; among chains of equal sequence those that lie alike in
-    the assembly, where that makes the RMSD clearly smaller. A note says which chains are paired under different names.
-    Pseudoatoms belong to no residue: they are matched by their order, and must be equally many.
-    Raises InputError where less than half of the structure's residues are found in the other, or pseudoatoms differ in
-    number.
+    Histidines match in all protonation states. Chains are paired by name or by order, whichever matches more atoms;
+    chains of equal sequence by their place in the assembly, if that makes the RMSD clearly smaller. A note lists pairs
+    of chains with different names. Pseudoatoms belong to no residue: they are matched by order, and their numbers must
+    be equal.
+    Raises InputError if the other structure has less than half of the residues, or another number of pseudoatoms.
     """
     if structure.is_pseudoatomic or other.is_pseudoatomic:
         return _match_pseudoatoms(structure, other, name, other_name)
@@ -58,24 +57,24 @@ def match_atoms(structure: Structure, other: Structure, name: str = "structure",
     found, total = len(np.unique(residue[first])), int(residue[-1]) + 1
     if found < LEAST_SHARE * total:
         raise InputError(
-            f"'{other_name}' has {found} of the {total} residues of '{name}' (chain, residue number and residue name "
-            f"compared; chains {_some(structure.chain_ids)} against {_some(other.chain_ids)}), expected at least "
-            f"{100 * LEAST_SHARE:.0f}%; give a conformation of the same molecule, numbered alike"
+            f"'{other_name}' has {found} of the {total} residues of '{name}' (matched by chain, residue number and "
+            f"residue name; chains {_some(structure.chain_ids)} and {_some(other.chain_ids)}), expected at least "
+            f"{100 * LEAST_SHARE:.0f}%; give a conformation of the same molecule with the same numbers of residues"
         )
-    told = _renamed(chains)
-    if told:
-        reason = "by their order" if chains == named else "by where they lie, which leaves a clearly smaller RMSD"
-        note(f"chains of '{name}' and '{other_name}' are paired {reason}, not by their names: {told}")
+    renamed = _renamed(chains)
+    if renamed:
+        reason = "by order" if chains == named else "by their place in the assembly, which gives a clearly smaller RMSD"
+        note(f"chains of '{name}' and '{other_name}' are paired {reason}, not by name: {renamed}")
     return Matched(
         first,
         second,
         f"{len(first)} of {len(structure)} atoms and {found} of {total} residues are in the target"
-        + (f" (chains {told})" if told else ""),
+        + (f" (chains {renamed})" if renamed else ""),
     )
 
 
 def _renamed(chains: dict[str, str]) -> str:
-    """The pairs of chains with different names, as text; empty where there are none."""
+    """The pairs of chains with different names, as text; empty if there are none."""
     pairs = [f"{ours} = {theirs}" for ours, theirs in chains.items() if ours != theirs]
     return ", ".join(pairs[:10]) + (", …" if len(pairs) > 10 else "")
 
@@ -84,8 +83,8 @@ def _match_pseudoatoms(structure: Structure, other: Structure, name: str, other_
     if not (structure.is_pseudoatomic and other.is_pseudoatomic and len(structure) == len(other)):
         kinds = ["pseudoatoms" if s.is_pseudoatomic else "atoms" for s in (structure, other)]
         raise InputError(
-            f"'{name}' has {len(structure)} {kinds[0]}, '{other_name}' has {len(other)} {kinds[1]}; pseudoatoms can "
-            "only be compared with the same pseudoatoms, displaced, as they belong to no residue: give those, or use "
+            f"'{name}' has {len(structure)} {kinds[0]}, '{other_name}' has {len(other)} {kinds[1]}; pseudoatoms belong "
+            "to no residue and can only be compared with the same pseudoatoms at other positions: give these, or use "
             "atomic structures"
         )
     everything = np.arange(len(structure))
@@ -106,7 +105,7 @@ def _chains(structure: Structure) -> list[str]:
 
 
 def _match(structure: Structure, other: Structure, chains: dict[str, str]) -> tuple[Integers, Integers]:
-    """Pairs of atoms where each chain of the structure is the named one of the other."""
+    """Pairs of atoms, for given pairs of chains."""
     there = {key: i for i, key in enumerate(_keys(other))}
     pairs = []
     for i, (chain, *rest) in enumerate(_keys(structure)):
@@ -118,7 +117,7 @@ def _match(structure: Structure, other: Structure, chains: dict[str, str]) -> tu
 
 
 def _keys(structure: Structure) -> list[AtomKey]:
-    """What tells each atom from others; the last number tells those apart that share all names (insertion codes)."""
+    """A unique key for each atom; its last number distinguishes atoms with the same names (insertion codes)."""
     seen: dict[AtomKey, int] = {}
     keys: list[AtomKey] = []
     residue_names = plain_residue_names(structure)
@@ -139,12 +138,12 @@ def _some(names: NDArray[np.object_]) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Transition:
-    """How M modes take a structure towards another conformation, over n matched atoms.
+    """The motion of a structure along M modes towards another conformation, over n matched atoms.
 
-    amplitudes_A (M,): q of all modes together, with the pose, that leave the smallest RMSD.
+    amplitudes_A (M,): q of all modes together, with the pose, that give the smallest RMSD.
     overlap (M,), from 0 to 1: the cosine between each mode and the difference.
-    cumulative (M,): the part of the difference's length that this mode and those before it can express.
-    rmsd_A: before moving; rmsd_left_A: after moving along all modes. difference_A (n, 3): the difference itself.
+    cumulative (M,): the part of the difference's length in the span of this mode and the previous ones.
+    rmsd_A: before the motion; rmsd_left_A: after the motion along all modes. difference_A (n, 3): the difference.
     """
 
     amplitudes_A: Floats
@@ -158,18 +157,18 @@ class Transition:
 def find_transition(motion: Motion[Floats], target_A: Floats) -> Transition:
     """The transition of n atoms that move along M modes towards target_A (n, 3), the same atoms in order.
 
-    Overlap and cumulative overlap are those of the literature: the target is superposed on the structure, and the
-    difference compared with each mode, and with the span of the first ones. Of modes of more atoms than the n matched
-    ones, which may turn those as a whole, rigid motions are removed first. Amplitudes are those of the smallest RMSD
-    over all poses of the target, as the alignment of images finds pose and amplitudes together. They are exact, at any
-    size, for a target that the modes can express; with all atoms matched they then are the projections v·D.
-    Raises InputError where the atoms are too few for so many modes.
+    Overlap and cumulative overlap are defined as in the literature: the target is superposed on the structure, and the
+    difference is compared with each mode and with the span of the first modes. If the modes have more atoms than the n
+    matched ones, they may rotate these as a whole; rigid motions are removed first. Amplitudes give the smallest RMSD
+    over all poses of the target, since the alignment of images finds pose and amplitudes together. For a target that
+    the modes can express they are exact for motions of any size; with all atoms matched they are the projections v·D.
+    Raises InputError if there are too few atoms for this number of modes.
     """
     coords_A, n_modes = motion.rest_A, motion.n_modes
     if coords_A.size < n_modes + 6:
         raise InputError(
             f"{len(coords_A)} matched atoms do not determine {n_modes} amplitudes; give a more complete target, "
-            "or name fewer modes"
+            "or select fewer modes"
         )
     difference = superpose(target_A, coords_A) - coords_A
     internal = _internal(motion)
@@ -192,10 +191,9 @@ def find_transition(motion: Motion[Floats], target_A: Floats) -> Transition:
 
 
 def fit_amplitudes(motion: Motion[Floats], target_A: Floats) -> tuple[Floats, float]:
-    """Amplitudes (M,) in Å of a motion of n atoms, and the RMSD in Å that they leave from target_A (n, 3) in its best
-    pose.
+    """Amplitudes (M,) in Å of a motion of n atoms, and the remaining RMSD in Å from target_A (n, 3) in its best pose.
 
-    Gauss-Newton steps: the target is superposed on the structure as moved so far, and what is left is expressed by
+    Gauss-Newton steps: the target is superposed on the moved structure, and the remaining difference is expressed by
     modes and small rigid motions (least squares).
     """
     amplitudes = np.zeros(motion.n_modes)
@@ -235,10 +233,11 @@ def _cumulative(rows: Floats, direction: Floats) -> Floats:
 def suggest_by_transition(
     motion: Motion[Floats], target_A: Floats, collective: Booleans, explained: float
 ) -> Integers:
-    """Rows of the fewest of M modes, in order, that hold the share `explained` (0 to 1) of what all collective
-    ones hold of the squared difference.
+    """Rows of the fewest modes, in order, that explain the share `explained` (0 to 1) of the part of the squared
+    difference that all collective modes explain.
 
-    Modes are taken one by one, each time the one that adds most. For orthogonal modes no smaller set does as well.
+    Modes are added one by one, each time the one that explains most of the rest. For orthogonal modes no smaller set
+    explains as much.
     """
     rows = np.flatnonzero(collective)
     difference = superpose(target_A, motion.rest_A) - motion.rest_A
@@ -263,9 +262,9 @@ def suggest_by_transition(
 def suggest_by_energy(
     energies: Floats | None, score: Floats, collective: Booleans, max_energy: float, count: int = 3
 ) -> Integers:
-    """Rows of the collective modes whose energy (M,) is at most max_energy times that of the slowest such mode.
+    """Rows of the collective modes whose energy (M,) is at most max_energy times that of the slowest collective mode.
 
-    Where energies are not known: those `count` of the lowest score.
+    If energies are unknown: the `count` modes with the lowest scores.
     """
     rows = np.flatnonzero(collective)
     if energies is None:
@@ -274,11 +273,11 @@ def suggest_by_energy(
 
 
 def collective_modes(modes: NormalModes, kappa: Floats, threshold: float) -> Booleans:
-    """Which of the modes (M,) have a collectivity (M,) of at least the threshold; InputError where none has."""
+    """Which of the modes (M,) have a collectivity (M,) of at least the threshold; InputError if none has."""
     collective = np.asarray(kappa >= threshold)
     if not collective.any():
         raise InputError(
-            f"none of modes {list(modes.mode_ids)} has a collectivity of {threshold:g} or more (the highest is "
+            f"none of the modes {list(modes.mode_ids)} has a collectivity of at least {threshold:g} (the highest is "
             f"{kappa.max():.3f}); lower --collectivity-threshold, or compute more modes"
         )
     return collective

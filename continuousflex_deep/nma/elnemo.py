@@ -1,7 +1,7 @@
-"""Normal modes by elNemo's programs, of the very network and blocks that the embedded engine takes.
+"""Normal modes by elNemo's programs, with exactly the network and blocks of the embedded engine.
 
-pdbmat writes the Hessian of a network of springs of one constant; diagrtb finds its lowest modes with rigid blocks
-(Tama et al., Proteins 2000, 41:1), and without blocks diag_arpack does. Files in their folder have fixed names.
+pdbmat writes the Hessian of a network of equal springs; diagrtb computes its lowest modes with rigid blocks (Tama et
+al., Proteins 2000, 41:1), diag_arpack without blocks. The programs expect files with fixed names in their folder.
 """
 
 import tempfile
@@ -30,7 +30,7 @@ from continuousflex_deep.programs import ELNEMO, ELNEMO_ARPACK, ELNEMO_DIAGRTB, 
 
 _COORDS, _MATRIX, _MODES = "atoms.xyzm", "pdbmat.sdijf", "diagrtb.eigenfacs"
 _ARPACK_INPUT, _ARPACK_MATRIX, _ARPACK_MODES = "diag_arpack.in", "matrice.sdijf", "fort.11"
-_ARPACK_UNKNOWNS, _ARPACK_MOST_MODES = 50_000, 200  # at most, as the program is compiled
+_ARPACK_UNKNOWNS, _ARPACK_MOST_MODES = 50_000, 200  # limits compiled into the program
 _SMALLEST_BLOCK = 3  # atoms
 
 
@@ -40,10 +40,10 @@ def required_programs(options: NmaOptions) -> list[str]:
 
 
 def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> NormalModes:
-    """Modes 7 to options.n_modes as `compute_modes` gives them, by elNemo; its output goes to a log.
+    """Modes 7 to options.n_modes, as from `compute_modes`, computed by elNemo, whose output goes to a log.
 
-    Raises MissingDependencyError where its programs are not installed, InputError for structures that they cannot
-    treat or whose network falls apart, and DeepError where a program fails.
+    Raises MissingDependencyError if its programs are not installed, InputError for structures that they cannot treat or
+    whose network is not connected, and DeepError if a program fails.
     """
     options = for_structure(options, structure)
     programs = ELNEMO.require(required_programs(options), options.elnemo_home)
@@ -70,7 +70,7 @@ def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> Normal
             eigenvalues = np.square(strain_matrix(structure.coords_A, pairs) @ vectors.T).sum(axis=0)
     if len(vectors) != options.n_modes:
         raise DeepError(
-            f"elNemo found {len(vectors)} of the {options.n_modes} modes asked for; see its log '{log}', and ask for "
+            f"elNemo found {len(vectors)} of the {options.n_modes} requested modes; see its log '{log}', and request "
             "fewer modes or use a larger cutoff"
         )
     require_six_zeros(eigenvalues, stiffness, cutoff_A)
@@ -78,8 +78,8 @@ def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> Normal
 
 
 def read_eigenfacs(path: Path, n_atoms: int) -> tuple[Floats, Floats]:
-    """Eigenvalues (M,) and vectors (M, 3N) of a file that diagrtb wrote: a line "VECTOR number VALUE eigenvalue", a
-    ruled line and one `dx dy dz` row an atom, for each mode. FormatError for a file that is not so."""
+    """Eigenvalues (M,) and vectors (M, 3N) of a file of diagrtb: for each mode a line "VECTOR number VALUE eigenvalue",
+    a separator and one row `dx dy dz` per atom. FormatError for other content."""
     lines = require_file(path, "modes of elNemo").read_text().splitlines()
     starts = [i for i, line in enumerate(lines) if "VALUE" in line]
     try:
@@ -88,7 +88,7 @@ def read_eigenfacs(path: Path, n_atoms: int) -> tuple[Floats, Floats]:
             [[[float(x) for x in row.split()] for row in lines[i + 2 : i + 2 + n_atoms]] for i in starts]
         )
     except ValueError as error:
-        raise FormatError(f"'{path}' is not a file of modes by elNemo: {error}; run it again") from error
+        raise FormatError(f"'{path}' is not a file of modes of elNemo: {error}; run elNemo again") from error
     if vectors.shape != (len(starts), n_atoms, 3) or not len(starts):
         raise FormatError(
             f"'{path}': got modes of shape {vectors.shape}, expected rows of three numbers for each of {n_atoms} atoms"
@@ -97,13 +97,13 @@ def read_eigenfacs(path: Path, n_atoms: int) -> tuple[Floats, Floats]:
 
 
 def _blocks(structure: Structure, options: NmaOptions) -> Integers:
-    """(N,) number of each atom's block; InputError for blocks, or numbers of modes, that elNemo does not treat."""
+    """(N,) number of each atom's block; InputError for blocks or numbers of modes that elNemo does not support."""
     blocks = block_numbers(structure, options.block_size)
     if options.block_size == 0:
         unknowns = structure.coords_A.size
         if unknowns > _ARPACK_UNKNOWNS or options.n_modes > _ARPACK_MOST_MODES or 2 * options.n_modes > unknowns:
             raise InputError(
-                f"{ELNEMO_ARPACK} treats at most {_ARPACK_UNKNOWNS // 3} atoms, {_ARPACK_MOST_MODES} modes, and one "
+                f"{ELNEMO_ARPACK} supports at most {_ARPACK_UNKNOWNS // 3} atoms, {_ARPACK_MOST_MODES} modes, and one "
                 f"mode for every two unknowns; got {len(structure)} atoms and {options.n_modes} modes: use --engine "
                 "embedded"
             )
@@ -116,15 +116,15 @@ def _blocks(structure: Structure, options: NmaOptions) -> Integers:
     smallest = int(np.bincount(blocks).min())
     if smallest < _SMALLEST_BLOCK:
         raise InputError(
-            f"elNemo's blocks must have {_SMALLEST_BLOCK} atoms or more, got one of {smallest}; use a --block-size "
-            f"above {options.block_size}, or --engine embedded"
+            f"elNemo's blocks must have {_SMALLEST_BLOCK} atoms or more, got a block of {smallest}; use a larger "
+            f"--block-size than {options.block_size}, or --engine embedded"
         )
     require_enough_unknowns(options, len(structure), 6 * (int(blocks[-1]) + 1))
     return blocks
 
 
 def _write_coordinates(path: Path, coords_A: Floats, blocks: Integers) -> None:
-    """elNemo's free format: x, y, z, mass, and a residue number, of which each block here is one."""
+    """Write elNemo's free format: x, y, z, mass, and a residue number, which is the number of the block."""
     rows = zip(coords_A.tolist(), blocks.tolist(), strict=True)
     path.write_text("".join(f"{x:18.8f} {y:18.8f} {z:18.8f} {1.0:6.1f} {block + 1:8d}\n" for (x, y, z), block in rows))
 
@@ -174,12 +174,12 @@ def _read_numbers(path: Path, per_mode: int) -> Floats:
 
 
 def _run(program: Path, folder: Path, log: Path, result: Path) -> None:
-    """Run a program, which may fail with exit 0; DeepError, with what it said, where its result is not there."""
+    """Run a program, which may fail with exit status 0; DeepError, with its messages, if the result is missing."""
     run_program([str(program)], ELNEMO.environment(program), folder, log.absolute())
     if not result.is_file() or result.stat().st_size == 0:
         said = [
             line.strip() for line in log.read_text(errors="replace").splitlines() if "-Er>" in line or "ERROR" in line
         ]
         raise DeepError(
-            f"{program.name} wrote no {result.name}; it said: {' '.join(said[-3:]) or 'nothing'} (log '{log}')"
+            f"{program.name} wrote no {result.name}; its messages: {' '.join(said[-3:]) or 'none'} (log '{log}')"
         )

@@ -1,7 +1,7 @@
-"""A sum of equal Gaussians fitted to the voxels of a map: positions and weights by Levenberg–Marquardt.
+"""Fit of a sum of equal Gaussians to the voxels of a map: positions and weights by Levenberg–Marquardt.
 
-Gaussians are local, so the matrix of their values at voxels is sparse, and so are its derivatives; each step is solved
-by conjugate gradients without ever forming the normal equations.
+Gaussians are local, so the matrix of their values at voxels and its derivatives are sparse; each step is solved by
+conjugate gradients, without the normal equations.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from scipy import sparse
 
 from continuousflex_deep.arrays import Booleans, Floats, Singles
 
-_REACH = 4.0  # in σ, where a Gaussian is cut off: 0.03% of its peak
+_REACH = 4.0  # cutoff of a Gaussian in σ, at 0.03% of its peak
 _CG_STEPS = 20
 _LONGEST_STEP = 0.5  # of a position, in σ
 
 
 @dataclass(frozen=True, eq=False)
 class GaussianSum:
-    """N Gaussians of deviation sigma_px: positions_px (N, 3) in zyx voxels, weights (N,) their peak values."""
+    """N Gaussians of standard deviation sigma_px: positions_px (N, 3) in zyx voxels, weights (N,): peak values."""
 
     positions_px: Floats
     weights: Floats
@@ -29,18 +29,18 @@ class GaussianSum:
         return len(self.weights)
 
     def select(self, keep: Booleans) -> "GaussianSum":
-        """Some of them."""
+        """Some of the Gaussians."""
         return replace(self, positions_px=self.positions_px[keep], weights=self.weights[keep])
 
     def joined(self, other: "GaussianSum") -> "GaussianSum":
-        """These, then those of another sum of the same σ."""
+        """These Gaussians, followed by those of another sum with the same σ."""
         positions = np.concatenate([self.positions_px, other.positions_px])
         return replace(self, positions_px=positions, weights=np.concatenate([self.weights, other.weights]))
 
 
 class VoxelFit:
-    """Least squares of Gaussians to `volume` (d, d, d), which has white noise of deviation `noise`, at the voxels of
-    `inside` (d, d, d, boolean)."""
+    """Least-squares fit of Gaussians to the voxels `inside` (d, d, d, boolean) of `volume` (d, d, d), which has white
+    noise of standard deviation `noise`."""
 
     def __init__(self, volume: Singles, inside: Booleans, noise: float = 0.0) -> None:
         self.inside, self.noise = inside, noise
@@ -54,15 +54,16 @@ class VoxelFit:
         return self.target - self._matrices(gaussians)[0].T @ gaussians.weights
 
     def relative_error(self, gaussians: GaussianSum) -> float:
-        """Norm of the residual over that of the target, the noise that is expected in it taken out."""
+        """Norm of the residual without the expected noise, divided by the norm of the target."""
         residual = self.residual(gaussians)
         expected = self.noise**2 * max(len(self.target) - 4 * len(gaussians), 0)
         return float(np.sqrt(max(float(residual @ residual) - expected, 0.0))) / self.norm
 
     def refine(self, start: GaussianSum, steps: int, tolerance: float = 1e-3) -> tuple[GaussianSum, Floats]:
-        """At most `steps` steps from `start`, until one lowers the squared residual by less than `tolerance` of it.
+        """At most `steps` steps from `start`, until a step lowers the squared residual by less than the share
+        `tolerance`.
 
-        Returns the sum, whose weights stay above 0 and whose positions stay inside, and its residual (voxels,).
+        Returns the sum, with weights above 0 and positions inside, and its residual (voxels,).
         """
         here, damping = start, 1e-2
         matrices = self._matrices(here)
@@ -109,7 +110,7 @@ class VoxelFit:
         return replace(here, positions_px=np.where(stays[:, None], moved, here.positions_px), weights=weights)
 
     def _matrices(self, gaussians: GaussianSum) -> list[sparse.csr_matrix]:
-        """Sparse (N, voxels): values of Gaussians of weight 1, and their derivatives by z, y and x."""
+        """Sparse matrices (N, voxels): values of Gaussians of weight 1, and their derivatives by z, y and x."""
         sigma, reach = gaussians.sigma_px, int(np.ceil(_REACH * gaussians.sigma_px))
         axis = np.arange(-reach, reach + 1)
         offsets = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -143,7 +144,7 @@ def _conjugate_gradients(
     diagonal: Floats,
     damping: float,
 ) -> Floats:
-    """Solve (JᵀJ + damping·D) x = gradient roughly, preconditioned by the diagonal D of JᵀJ."""
+    """Solve (JᵀJ + damping·D) x = gradient approximately, preconditioned by the diagonal D of JᵀJ."""
     step, left = np.zeros_like(gradient), gradient.copy()
     ready = left / diagonal
     direction, power = ready, float(left @ ready)

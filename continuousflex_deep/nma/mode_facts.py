@@ -1,4 +1,4 @@
-"""What each mode does: energy, collectivity, displacement of every residue, and how far it leads to a target."""
+"""Properties of each mode: energy, collectivity, displacement of every residue, and overlap with a target."""
 
 from dataclasses import dataclass
 
@@ -21,29 +21,29 @@ from continuousflex_deep.nma.choice import (
 from continuousflex_deep.nma.network import collectivity, mode_scores
 from continuousflex_deep.options import ModesOptions
 
-_LEAST_RMSD_A = 0.01  # between conformations; files round coordinates to 0.001 Å
+_LEAST_RMSD_A = 0.01  # between different conformations; files round coordinates to 0.001 Å
 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A structure whose n atoms `matched` are shared with a target, where they are at target_A (n, 3)."""
+    """A structure and a target with n common atoms `matched`, which the target has at target_A (n, 3)."""
 
     structure: Structure
     matched: Matched
     target_A: Floats
 
     def motion(self, modes: NormalModes) -> Motion[Floats]:
-        """The motion of the shared atoms along modes of the structure."""
+        """The motion of the common atoms along modes of the structure."""
         return motion_along(self.structure, modes).select(self.matched.first)
 
     def transition(self, modes: NormalModes) -> Transition:
-        """The way to the target along modes of the structure."""
+        """The transition to the target along modes of the structure."""
         return find_transition(self.motion(modes), self.target_A)
 
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What the command read and checked. asked: modes that are to be chosen; compared is None without a target."""
+    """The input of the modes command. asked: modes to be selected; compared is None without a target."""
 
     structure: Structure
     modes: NormalModes
@@ -52,21 +52,21 @@ class Inputs:
 
 
 def transition_to_target(inputs: Inputs, options: ModesOptions) -> Transition | None:
-    """The way to the target along all modes, None without a target; InputError where the target is the structure."""
+    """The transition to the target along all modes, None without a target. InputError if the target is identical."""
     if inputs.compared is None:
         return None
     transition = inputs.compared.transition(inputs.modes)
     if transition.rmsd_A < _LEAST_RMSD_A:
         raise InputError(
-            f"--target: '{options.target}' is the conformation of '{options.structure}' itself (RMSD "
-            f"{transition.rmsd_A:.4f} Å once superposed, expected at least {_LEAST_RMSD_A:g} Å); give another one, or "
-            "leave the target out"
+            f"--target: '{options.target}' has the same conformation as '{options.structure}' (RMSD "
+            f"{transition.rmsd_A:.4f} Å after superposition, expected at least {_LEAST_RMSD_A:g} Å); give another "
+            "conformation, or no target"
         )
     return transition
 
 
 def make_table(inputs: Inputs, transition: Transition | None, options: ModesOptions) -> ModeTable:
-    """The facts of each mode, and which are chosen: those asked for, or those suggested."""
+    """The properties of each mode, and which modes are selected: those given by the user, or those suggested."""
     modes = inputs.modes
     kappa = collectivity(modes.vectors) if modes.collectivity is None else modes.collectivity
     score = mode_scores(kappa) if modes.score is None else modes.score
@@ -92,10 +92,10 @@ def make_table(inputs: Inputs, transition: Transition | None, options: ModesOpti
 
 
 def residue_displacements(inputs: Inputs, transition: Transition | None, swing_rmsd_A: float) -> dict[str, Floats]:
-    """How far each residue's atoms move (root mean square over them), by column, each (R,) in Å.
+    """Displacement of each residue (root mean square over its atoms) by column, each (R,) in Å.
 
-    One column a mode, at the end of its swing, and, with a target, the difference from it (NaN where it lacks the
-    residue).
+    One column per mode, at the end of its animation, and, with a target, the difference from it (NaN for residues that
+    the target does not have).
     """
     structure = inputs.structure
     residue = structure.residue_index

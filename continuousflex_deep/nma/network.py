@@ -1,10 +1,9 @@
-"""Normal modes of an elastic network, with rigid blocks of residues (RTB) or without.
+"""Normal modes of an elastic network, with or without rigid blocks of residues (RTB).
 
 Atoms closer than a cutoff are joined by equal springs (Tirion, Phys Rev Lett 1996, 77:1905). For a spring of direction
-u between atoms i and j the energy is ½ (u·(v_j − v_i))², so with one such row per spring in a sparse matrix D the
-Hessian is DᵀD. Rigid blocks (Durand, Trinquier & Sanejouand 1994; Tama et al., Proteins 2000, 41:1) restrict v to P·b,
-the translations and rotations of the blocks: the block Hessian is (DP)ᵀ(DP), never larger than it must be. All masses
-are 1.
+u between atoms i and j the energy is ½ (u·(v_j − v_i))². With one such row per spring in a sparse matrix D, the Hessian
+is DᵀD. Rigid blocks (Durand, Trinquier & Sanejouand 1994; Tama et al., Proteins 2000, 41:1) restrict v to P·b, the
+translations and rotations of the blocks: the block Hessian is (DP)ᵀ(DP). All masses are 1.
 """
 
 import os
@@ -29,20 +28,20 @@ from continuousflex_deep.options import (
 )
 
 N_RIGID = 6
-_DENSE_LIMIT = 2000  # unknowns up to which a dense eigen-solver is the faster one
-_NEIGHBOURS = 3  # per atom, in the histogram of distances behind a relative cutoff
-_SPRINGS = 6  # of every atom, at least, with a relative cutoff
-_SHORTEST_CUTOFF_A = 2.0  # which hardly joins bonded atoms
+_DENSE_LIMIT = 2000  # unknowns up to which a dense eigen-solver is faster
+_NEIGHBOURS = 3  # per atom, whose distances determine a relative cutoff
+_SPRINGS = 6  # per atom, at least, with a relative cutoff
+_SHORTEST_CUTOFF_A = 2.0  # hardly more than a bond
 
 
 def compute_modes(structure: Structure, options: NmaOptions, dense_limit: int = _DENSE_LIMIT) -> NormalModes:
-    """Modes 7 to options.n_modes of a structure: vectors of unit norm over 3N, eigenvalues (spring constant 1), facts.
+    """Modes 7 to options.n_modes of a structure: vectors of unit norm over 3N, with eigenvalues (spring constant 1).
 
     collectivity: see `collectivity`; score: see `mode_scores`. Vectors are orthonormal and free of rigid-body motion,
     and signed so that the largest component is positive. dense_limit: unknowns up to which the dense eigen-solver is
     used rather than the sparse one.
-    Raises InputError, before long work, when the network falls apart, is too small for so many modes, or too large for
-    the memory; and afterwards when parts of it still move freely (more than six zero eigenvalues).
+    Raises InputError, before long work, if the network is not connected, too small for the number of modes, or too
+    large for the memory; and afterwards if parts of it move freely (more than six zero eigenvalues).
     """
     options = for_structure(options, structure)
     cutoff_A = network_cutoff_A(structure.coords_A, options)
@@ -57,7 +56,7 @@ def compute_modes(structure: Structure, options: NmaOptions, dense_limit: int = 
 
 
 def finished_modes(vectors: Floats, eigenvalues: Floats) -> NormalModes:
-    """Modes from 7 on of vectors (M, 3N) in order of frequency: of unit norm, signed, with what is known of each."""
+    """Modes from 7 on of vectors (M, 3N) in order of frequency: with unit norm, sign, collectivity and score."""
     vectors = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
     largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
     vectors = (vectors * np.sign(largest)).reshape(len(vectors), -1, 3)
@@ -72,10 +71,10 @@ def finished_modes(vectors: Floats, eigenvalues: Floats) -> NormalModes:
 
 
 def for_structure(options: NmaOptions, structure: Structure) -> NmaOptions:
-    """The options with cutoff and blocks that suit atoms or pseudoatoms, where they were left to choose.
+    """The options with default cutoff and blocks for atoms or pseudoatoms, unless they are given.
 
-    Blocks of pseudoatoms would stiffen a map by an arbitrary partition, and a cutoff in Å cannot suit all maps.
-    Raises InputError where both kinds of cutoff are given, and for one that joins nothing.
+    Blocks of pseudoatoms would stiffen a map by an arbitrary partition, and no cutoff in Å is suitable for all maps.
+    Raises InputError if both kinds of cutoff are given, or the cutoff is too short.
     """
     pseudo = structure.is_pseudoatomic
     if options.cutoff_A > 0 and options.cutoff_percent > 0:
@@ -84,8 +83,8 @@ def for_structure(options: NmaOptions, structure: Structure) -> NmaOptions:
         )
     if 0 < options.cutoff_A < _SHORTEST_CUTOFF_A:
         raise InputError(
-            f"--cutoff-A: got {options.cutoff_A:g} Å, expected at least {_SHORTEST_CUTOFF_A:g} Å, or 0 for one that "
-            "suits the structure"
+            f"--cutoff-A: got {options.cutoff_A:g} Å, expected at least {_SHORTEST_CUTOFF_A:g} Å, or 0 for the default "
+            "of atoms or pseudoatoms"
         )
     if options.cutoff_A == 0 and options.cutoff_percent == 0:
         if pseudo:
@@ -98,9 +97,9 @@ def for_structure(options: NmaOptions, structure: Structure) -> NmaOptions:
 
 
 def collectivity(vectors: Floats) -> Floats:
-    """Share of atoms (M,) moving with each mode (M, N, 3): exp(−Σ p ln p)/N, p an atom's share of the squared norm.
+    """Share of atoms (M,) that move in each mode (M, N, 3): exp(−Σ p ln p)/N, p: an atom's share of the squared norm.
 
-    Brüschweiler, J Chem Phys 1995, 102:3396, for equal masses: 1 when all atoms move alike, 1/N when one moves alone.
+    Brüschweiler, J Chem Phys 1995, 102:3396, for equal masses: 1 if all atoms move equally, 1/N if only one moves.
     """
     share = np.square(vectors).sum(axis=2)
     share = share / share.sum(axis=1, keepdims=True)
@@ -109,10 +108,10 @@ def collectivity(vectors: Floats) -> Floats:
 
 
 def mode_scores(kappa: Floats) -> Floats:
-    """Score (M,) in (0, 1] of modes given in order of frequency by their collectivity (M,): low is good.
+    """Score (M,) in (0, 1] of modes in order of frequency, from their collectivity (M,); lower is better.
 
-    As HEMNMA ranks modes for selection: (place by frequency + place by collectivity, the most collective first) / 2M
-    with places from 1. A slow, collective mode is what functional motions are made of.
+    HEMNMA's ranking for the selection of modes: (rank by frequency + rank by collectivity, the most collective first)
+    / 2M, ranks from 1. Functional motions consist of slow, collective modes.
     """
     by_frequency = np.arange(1, len(kappa) + 1)
     by_collectivity = np.empty(len(kappa), dtype=np.int64)
@@ -121,11 +120,11 @@ def mode_scores(kappa: Floats) -> Floats:
 
 
 def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
-    """The cutoff in Å of options `for_structure`: as given, or the percentile cutoff_percent of all atoms' distances
-    to their 3 nearest ones.
+    """The cutoff in Å of options `for_structure`: the given one, or the percentile cutoff_percent of the distances of
+    all atoms to their 3 nearest neighbours.
 
-    The latter is widened until every atom has the 6 springs that a rigid network needs on average (Maxwell 1864):
-    with neighbours alone, parts of pseudoatoms' networks hang loose.
+    The percentile is increased until every atom has the 6 springs that a rigid network needs on average (Maxwell
+    1864): otherwise parts of networks of pseudoatoms are not rigid.
     """
     if options.cutoff_percent <= 0:
         return options.cutoff_A
@@ -135,9 +134,9 @@ def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
 
 
 def block_numbers(structure: Structure, block_size: int) -> Integers:
-    """(N,) block of each atom: block_size consecutive residues of one chain; with block_size 0 each atom is its own.
+    """(N,) block of each atom: block_size consecutive residues of one chain; with block_size 0 every atom is a block.
 
-    Pseudoatoms have no sequence: a block of theirs is block_size neighbours in space.
+    Pseudoatoms have no sequence: their blocks are block_size neighbours in space.
     """
     if block_size == 0:
         return np.arange(len(structure))
@@ -151,26 +150,26 @@ def block_numbers(structure: Structure, block_size: int) -> Integers:
 
 
 def network_springs(coords_A: Floats, cutoff_A: float, blocks: bool) -> Integers:
-    """Pairs (S, 2) of atoms within the cutoff, all connected to one network that the memory can hold."""
+    """Pairs (S, 2) of atoms within the cutoff. InputError unless they form one network that fits into the memory."""
     tree = cKDTree(coords_A)
     n_pairs = int(tree.count_neighbors(tree, cutoff_A) - len(coords_A)) // 2
     _require_memory(len(coords_A), n_pairs, cutoff_A, blocks)
     pairs = np.asarray(tree.query_pairs(cutoff_A, output_type="ndarray"), dtype=np.int64)
     if len(pairs) and np.linalg.norm(coords_A[pairs[:, 0]] - coords_A[pairs[:, 1]], axis=1).min() < 1e-3:
-        raise InputError("normal modes: two atoms are at the same place; remove the duplicates from the structure")
+        raise InputError("normal modes: two atoms have the same position; remove duplicates from the structure")
     links = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(coords_A),) * 2)
     n_parts, part = sparse.csgraph.connected_components(links, directed=False)
     if n_parts > 1:
         raise InputError(
             f"normal modes: with a cutoff of {cutoff_A:.3g} Å the network falls into {n_parts} parts that are not "
-            f"joined (the smallest has {np.bincount(part).min()} of {len(coords_A)} atoms); use a larger cutoff, or "
-            "remove what lies apart"
+            f"connected (the smallest has {np.bincount(part).min()} of {len(coords_A)} atoms); use a larger cutoff, or "
+            "remove separate parts"
         )
     return pairs
 
 
 def strain_matrix(coords_A: Floats, pairs: Integers) -> sparse.csr_matrix:
-    """D (S, 3N): how much each displacement stretches each spring."""
+    """D (S, 3N): the extension of each spring per unit displacement of each coordinate."""
     along = coords_A[pairs[:, 1]] - coords_A[pairs[:, 0]]
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     columns = np.concatenate([3 * pairs[:, :1] + np.arange(3), 3 * pairs[:, 1:] + np.arange(3)], axis=1)
@@ -216,14 +215,14 @@ def _lowest_modes(hessian: sparse.csc_matrix, count: int, dense_limit: int) -> t
         return values, vectors
     # shift and invert just below zero: the Hessian itself is singular
     shift = -1e-4 * hessian.diagonal().mean()
-    start = np.random.default_rng(0).normal(size=n)  # fixed, so that a repeated run gives the same numbers
+    start = np.random.default_rng(0).normal(size=n)  # fixed, so that repeated runs give the same numbers
     values, vectors = eigsh(hessian, k=count, sigma=shift, which="LM", v0=start)
     order = np.argsort(values)
     return values[order], vectors[:, order]
 
 
 def require_enough_unknowns(options: NmaOptions, n_atoms: int, n_unknowns: int) -> None:
-    """InputError where a network of blocks has fewer modes than are requested."""
+    """InputError if a network of blocks has fewer modes than requested."""
     if options.n_modes > n_unknowns:
         raise InputError(
             f"normal modes: {options.n_modes} modes were requested, but {n_atoms} atoms in blocks of "
@@ -232,20 +231,20 @@ def require_enough_unknowns(options: NmaOptions, n_atoms: int, n_unknowns: int) 
 
 
 def require_six_zeros(eigenvalues: Floats, stiffness: float, cutoff_A: float) -> None:
-    """InputError unless six eigenvalues are 0 beside the mean of the Hessian's diagonal."""
+    """InputError unless exactly six eigenvalues are 0 relative to the mean of the Hessian's diagonal."""
     zeros = int(np.sum(eigenvalues < 1e-8 * stiffness))
     if zeros != N_RIGID:
         raise InputError(
             f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: "
-            f"with a cutoff of {cutoff_A:.3g} Å parts of it hang loose; use a larger cutoff, larger blocks, or remove "
-            "stray atoms"
+            f"with a cutoff of {cutoff_A:.3g} Å parts of it move freely; use a larger cutoff, larger blocks, or remove "
+            "isolated atoms"
         )
 
 
 def _require_memory(n_atoms: int, n_pairs: int, cutoff_A: float, blocks: bool) -> None:
-    """InputError when the estimate of what the eigen-solver needs exceeds the machine's memory."""
+    """InputError if the estimated memory of the eigen-solver exceeds that of the machine."""
     strain_bytes = n_pairs * 12 * (12.0 if blocks else 6.0) * 2
-    # without blocks the factor of the 3N Hessian dominates; its fill, fitted to networks of 5,000 to 43,000 unknowns
+    # without blocks the factor of the 3N Hessian dominates; its size is fitted to networks of 5,000 to 43,000 unknowns
     entries, unknowns = 9.0 * (2 * n_pairs + n_atoms), 3.0 * n_atoms
     factor_bytes = 0.0 if blocks else 24 * 3.5 * entries * max(unknowns / 5000, 1.0) ** 0.4
     needed = strain_bytes + factor_bytes

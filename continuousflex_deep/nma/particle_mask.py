@@ -1,4 +1,4 @@
-"""Where the particle is in an EM map, and what its solvent is like."""
+"""The particle in an EM map, and the level and noise of the solvent."""
 
 import numpy as np
 from scipy import ndimage
@@ -9,31 +9,31 @@ from continuousflex_deep.io.stacks import read_map, read_volume, require_cubic
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import PseudoatomsOptions
 
-_DUST = 0.05  # of the largest part's volume; smaller parts are noise, and would leave a network in pieces
+_DUST = 0.05  # of the largest part's volume; smaller parts are noise and would not be connected with the network
 
 
 def read_particle(options: PseudoatomsOptions) -> tuple[Map, float]:
-    """The map with its particle positive, and its voxel size in Å; InputError for what cannot be approximated."""
+    """The map with positive density of the particle, and its voxel size in Å; InputError for unusable maps."""
     volume, voxel_A = read_map(options.map, options.voxel_size_A)
     where = f"map '{options.map}'"
     require_cubic(volume, where)
     if np.ptp(volume) == 0:
-        raise InputError(f"{where}: all voxels are {volume.flat[0]:g}; there is no particle in it")
+        raise InputError(f"{where}: all voxels are {volume.flat[0]:g}; the map contains no particle")
     volume = -volume if options.invert else volume
-    # a particle stands out of its flat solvent to one side
+    # a particle makes the distribution of densities about the solvent's skew
     from_solvent = volume - np.median(volume)
     if float((from_solvent.astype(np.float64) ** 3).sum()) < 0 and not options.mask:
         raise InputError(
             f"{where}: its density appears to be {'positive' if options.invert else 'negative'} (the strongest values "
-            f"lie below the solvent); {'leave out' if options.invert else 'use'} --invert, or say where the particle "
-            "is by --mask"
+            f"are below the solvent); {'omit' if options.invert else 'use'} --invert, or give the particle's region by "
+            "--mask"
         )
     return volume, voxel_A
 
 
 def solvent_of(volume: Map, inside: Mask, sigma_px: float) -> tuple[float, float]:
-    """Level and noise (standard deviation) of what is outside the particle; the noise is that part which Gaussians of
-    this width cannot follow."""
+    """Level and noise (standard deviation) outside the particle; the noise is the part of the density that is finer
+    than Gaussians of this width."""
     if inside.all():
         return 0.0, 0.0
     outside = ~ndimage.binary_dilation(inside, iterations=int(np.ceil(3 * sigma_px)))
@@ -44,9 +44,9 @@ def solvent_of(volume: Map, inside: Mask, sigma_px: float) -> tuple[float, float
 
 
 def particle_mask(volume: Map, options: PseudoatomsOptions, sigma_px: float) -> tuple[Mask, str]:
-    """The voxels (d, d, d) of the particle and how they were found, without specks of noise apart from it.
+    """The voxels (d, d, d) of the particle, without separate specks of noise, and how they were found.
 
-    Otsu's threshold is that of the map seen through the Gaussian, in which noise does not stand out.
+    Otsu's threshold is computed from the map smoothed by the Gaussian, in which noise is weak.
     """
     if options.mask:
         mask, _ = read_volume(options.mask)
@@ -64,14 +64,14 @@ def particle_mask(volume: Map, options: PseudoatomsOptions, sigma_px: float) -> 
         top = (
             "above 0.5"
             if options.mask
-            else f"as high; the map's values go from {volume.min():.4g} to {volume.max():.4g}"
+            else f"as high; the map's values range from {volume.min():.4g} to {volume.max():.4g}"
         )
-        raise InputError(f"pseudoatoms: with the {how} no voxel is left: none is {top}; choose another")
+        raise InputError(f"pseudoatoms: the {how} selects no voxel: none is {top}; give another")
     return _without_dust(inside), how
 
 
 def otsu_threshold(volume: Map) -> float:
-    """The density that parts the voxels into two classes of least variance within (Otsu 1979, IEEE Trans SMC 9:62)."""
+    """The threshold between two classes of least internal variance (Otsu 1979, IEEE Trans SMC 9:62)."""
     count, edges = np.histogram(volume, bins=1024)
     middle = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(count)[:-1]
@@ -84,12 +84,12 @@ def otsu_threshold(volume: Map) -> float:
 
 
 def _without_dust(inside: Mask) -> Mask:
-    """Parts of less than a twentieth of the largest part's volume are left out."""
+    """Without connected parts of less than a twentieth of the largest part's volume."""
     label, count = ndimage.label(inside, np.ones((3, 3, 3)))
     volume = np.bincount(label[inside], minlength=count + 1)
     left = inside & (volume >= _DUST * volume.max())[label]
     if (removed := int(inside.sum() - left.sum())) > 0:
-        note(f"{removed} of {int(inside.sum())} voxels lie in small parts apart from the particle and are left out")
+        note(f"{removed} of {int(inside.sum())} voxels are in small parts separate from the particle and are ignored")
     return left
 
 

@@ -1,4 +1,4 @@
-"""An EM map with its structure in it, and the map moved along with the structure."""
+"""An EM map with its structure placed in it, and the map moved with the structure."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +14,15 @@ from continuousflex_deep.nma.warp import warp_map
 from continuousflex_deep.options import DeformOptions, TrajectoryOptions
 from continuousflex_deep.progress import progress_bar
 
-_CLEARLY = 1.1  # times denser than elsewhere, where atoms are taken to be in a map
-_Options = DeformOptions | TrajectoryOptions  # both name a map, and how the structure lies in it
+_CLEARLY = 1.1  # ratio of the densities at the atoms, above which one place in the map is preferred to another
+_Options = DeformOptions | TrajectoryOptions  # both contain a map, and the place of the structure in it
 
 
 @dataclass(frozen=True, eq=False)
 class PlacedMap:
-    """A map (d, d, d) with its structure in it: coords_A (N, 3) from voxel d//2, and the kind of place that is.
+    """A map (d, d, d) with its structure: coords_A (N, 3) in Å from voxel d//2; place: the rule of the placement.
 
-    origin_A (3,) is where the first voxel is by the map's header, xyz.
+    origin_A (3,): position (xyz) of the first voxel in the map's header.
     """
 
     volume: Map
@@ -33,19 +33,19 @@ class PlacedMap:
 
 
 def placed_map(structure: Structure, options: _Options) -> PlacedMap | None:
-    """The map that the options name, with the structure in it, which is told; None without a map."""
+    """The map of the options with the structure placed in it; the placement is printed. None without a map."""
     if not options.map:
         return None
     volume, voxel_A = read_map(options.map, options.voxel_size_A)
     origin_A = volume_origin_A(options.map, voxel_A)
     coords_A, place = place_in_map(structure, volume, voxel_A, origin_A, options)
     _require_inside(coords_A, volume, voxel_A, place)
-    print(f"the structure lies in the map by '{place}'", flush=True)
+    print(f"the structure is placed in the map by '{place}'", flush=True)
     return PlacedMap(volume, voxel_A, origin_A, coords_A, place)
 
 
 def write_map_frames(folder: Path, structure: Structure, frames: list[Floats], placed: PlacedMap | None) -> None:
-    """Write frame_001.mrc …: the map moved along with each frame (N, 3) in Å. Those of an earlier run are removed."""
+    """Write frame_001.mrc …: the map moved with each frame (N, 3) in Å. Maps of an earlier run are removed."""
     for stale in folder.glob("frame_[0-9][0-9][0-9].mrc"):
         stale.unlink()
     if placed is None:
@@ -61,7 +61,7 @@ def write_map_frames(folder: Path, structure: Structure, frames: list[Floats], p
 def place_in_map(
     structure: Structure, volume: Map, voxel_A: float, origin_A: Floats, options: _Options
 ) -> tuple[Floats, str]:
-    """The structure's coordinates (N, 3) in Å from the map's voxel d//2, and which kind of place that is."""
+    """The structure's coordinates (N, 3) in Å from the map's voxel d//2, and the rule of the placement."""
     middle_A = (np.array(volume.shape)[::-1] // 2) * voxel_A
     places = {
         "middle": structure.coords_A,
@@ -78,14 +78,15 @@ def place_in_map(
     rivals = [n for n in apart if density[best] < _CLEARLY * density[n]]
     if rivals or density[best] <= 0:
         raise InputError(
-            f"map '{options.map}': the structure might lie in it by any of {' '.join([best, *rivals])} (mean density "
-            f"above the map's mean {', '.join(f'{n} {density[n]:.3g}' for n in (best, *rivals))}); say by --place how"
+            f"map '{options.map}': the structure may be placed by any of {' '.join([best, *rivals])} (mean density "
+            f"above the map's mean: {', '.join(f'{n} {density[n]:.3g}' for n in (best, *rivals))}); select one by "
+            "--place"
         )
     return places[best], best
 
 
 def _density_at(volume: Map, voxel_A: float, coords_A: Floats) -> float:
-    """Mean density at places in Å from voxel d//2, above that of the whole map; nothing is beyond it."""
+    """Mean density at coordinates (N, 3) in Å from voxel d//2, minus the map's mean, which also counts outside."""
     middle, mean = np.array(volume.shape) // 2, float(volume.mean())
     grid = coords_A[:, ::-1].T / voxel_A + middle[:, None]
     return float(ndimage.map_coordinates(volume, grid, order=1, mode="constant", cval=mean).mean()) - mean
@@ -96,6 +97,6 @@ def _require_inside(coords_A: Floats, volume: Map, voxel_A: float, place: str) -
     outside = int((np.abs(coords_A) > half_A + voxel_A).any(axis=1).sum())
     if outside:
         raise InputError(
-            f"{outside} of {len(coords_A)} atoms lie outside the map, placed in it by '{place}'; check that structure "
-            "and map belong together, and --place"
+            f"{outside} of {len(coords_A)} atoms are outside the map with the placement '{place}'; check that "
+            "structure and map belong together, and --place"
         )

@@ -1,8 +1,8 @@
-"""Pseudoatoms: an EM map as a sum of equal Gaussians, so that maps have normal modes as atomic structures have.
+"""Pseudoatoms: an EM map as a sum of equal Gaussians, which has normal modes like an atomic structure.
 
 After Nogales-Cadenas et al. (2013, Nucleic Acids Res 41:W363) and Jonić & Sorzano (2016, IEEE J Sel Top Signal Process
-10:161): Gaussians are put where the map exceeds the sum most, their positions and weights are refined together, and
-more are added until the sum is as close to the map as asked. Coordinates are in Å from voxel d//2.
+10:161): Gaussians are placed where the map exceeds the sum most, their positions and weights are refined together, and
+more are added until the sum approximates the map as closely as requested. Coordinates are in Å from voxel d//2.
 """
 
 from dataclasses import dataclass, replace
@@ -19,23 +19,23 @@ from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
 from continuousflex_deep.progress import progress_bar
 
-_SPACING = 4.0  # σ between the first Gaussians
-_CLOSEST = 1.2  # σ between a new Gaussian and any other
-_TOO_CLOSE = 0.8  # σ; of two that come closer the weaker one goes
+_SPACING = 4.0  # between the initial Gaussians, in σ
+_CLOSEST = 1.2  # least distance of a new Gaussian from any other, in σ
+_TOO_CLOSE = 0.8  # in σ; of two that come closer the weaker one is removed
 _TOO_WEAK = 0.1  # of the mean weight
-_FAINT = 0.05  # of the greatest residual, below which nothing is put
-_GROWTH = (0.3, 0.1)  # share that is added at a time, far from the target and near it
-_STALLED = 0.01  # relative gain below which such an addition did not help; after two in a row none is made
+_FAINT = 0.05  # of the greatest residual, below which no Gaussian is placed
+_GROWTH = (0.3, 0.1)  # share added at a time, far from the target error and near it
+_STALLED = 0.01  # relative gain below which an addition did not help; after two in a row it ends
 
 
 @dataclass(frozen=True, eq=False)
 class Pseudoatoms:
-    """What became of a map: its structure, sigma_A, the peak density of a pseudoatom of weight 1, and the errors.
+    """The approximation of a map: its structure, sigma_A, the peak density of a pseudoatom of weight 1, and its errors.
 
-    error_percent: root-mean-square difference from the map over the root-mean-square of the map, within the mask, the
-    map's noise taken out. mean_error_percent: what Xmipp calls the error, the mean absolute difference where the map is
-    positive, noise and all, over the range from the 1st to the 99th percentile of its values there. For the same
-    difference it is the smaller number, 0.5 to 0.8 of the first one.
+    error_percent: root mean square of the difference from the map, without the map's noise, divided by the root mean
+    square of the map, within the mask. mean_error_percent: Xmipp's error, the mean absolute difference where the map is
+    positive, including noise, divided by the range from the 1st to the 99th percentile of the map there. For the same
+    difference it is 0.5 to 0.8 of error_percent.
     """
 
     structure: Structure
@@ -45,7 +45,7 @@ class Pseudoatoms:
     mean_error_percent: float
 
     def remarks(self) -> list[str]:
-        """What the file tells beside the coordinates."""
+        """The remarks of the file."""
         return [
             f"PSEUDOATOMS {len(self.structure)} OF A MAP, COORDINATES FROM VOXEL D//2",
             f"SIGMA {self.sigma_A:.4f} ANGSTROM",
@@ -63,9 +63,10 @@ def map_to_pseudoatoms(
     most: int,
     noise: float = 0.0,
 ) -> Pseudoatoms:
-    """Pseudoatoms of a map (d, d, d) whose solvent is 0 with a noise of that deviation, within a mask (d, d, d).
+    """Pseudoatoms of a map (d, d, d) within a mask (d, d, d); the solvent is 0 with noise of this standard deviation.
 
-    As few as reach the error target_percent; no more than `most`, and no more than help, which is then said.
+    As few as reach the error target_percent, at most `most`, and no more than reduce the error; a note says if the
+    error stays above target_percent.
     """
     fit, sigma_px = VoxelFit(volume, inside, noise), sigma_A / voxel_A
     found = _grown(fit, sigma_px, target_percent / 100, most)
@@ -75,14 +76,14 @@ def map_to_pseudoatoms(
         why = (
             f"--max-pseudoatoms is {most}"
             if len(found) >= most
-            else f"the map has finer detail than Gaussians of {sigma_A:.2f} Å, try a smaller --sigma-A"
+            else f"the map has finer details than Gaussians of {sigma_A:.2f} Å, try a smaller --sigma-A"
         )
-        note(f"the error is {result.error_percent:.2f}%, not the {target_percent:g}% asked for: {why}")
+        note(f"the error is {result.error_percent:.2f}%, not the requested {target_percent:g}%: {why}")
     return result
 
 
 def _grown(fit: VoxelFit, sigma_px: float, target: float, most: int) -> GaussianSum:
-    """Gaussians added and refined until the relative residual is `target`, or no more of them help."""
+    """Gaussians, added and refined until the relative residual is `target`, or more of them do not reduce it."""
     found = _added(fit, GaussianSum(np.zeros((0, 3)), np.zeros(0), sigma_px), fit.target, most, _SPACING)
     best, stalled = np.inf, 0
     with progress_bar("pseudoatoms", 100, unit="%") as bar:
@@ -102,8 +103,8 @@ def _grown(fit: VoxelFit, sigma_px: float, target: float, most: int) -> Gaussian
 def _added(
     fit: VoxelFit, found: GaussianSum, residual: Floats, count: int, apart_sigma: float
 ) -> GaussianSum:
-    """With at most `count` more where the residual, seen through the Gaussian, is greatest, `apart_sigma` σ from any
-    other."""
+    """The sum with at most `count` more Gaussians where the smoothed residual is greatest, at least `apart_sigma` σ
+    from any other."""
     volume, sigma_px = np.zeros(fit.inside.shape, dtype=np.float32), found.sigma_px
     volume[fit.inside] = residual
     gain = np.where(fit.inside, ndimage.gaussian_filter(volume, sigma_px, mode="constant"), 0)
@@ -130,12 +131,12 @@ def _added(
             chosen.append(voxel)
             block(voxel)
     places = np.array(chosen, dtype=np.int64).reshape(-1, 3)
-    weights = 0.5 * gain[tuple(places.T)].astype(np.float64)  # Gaussians 2σ apart overlap to about twice their peak
+    weights = 0.5 * gain[tuple(places.T)].astype(np.float64)  # Gaussians 2σ apart add up to about twice their peak
     return found.joined(replace(found, positions_px=places.astype(np.float64), weights=weights))
 
 
 def _pruned(found: GaussianSum) -> GaussianSum:
-    """Without those that are weak, or close to a stronger one, which takes the weight."""
+    """The sum without weak Gaussians, and without those close to a stronger one, which gets their weight."""
     keep = found.weights >= _TOO_WEAK * found.weights.mean()
     weights = found.weights.copy()
     for a, b in cKDTree(found.positions_px).query_pairs(_TOO_CLOSE * found.sigma_px, output_type="ndarray"):
@@ -147,8 +148,7 @@ def _pruned(found: GaussianSum) -> GaussianSum:
 
 
 def as_pseudoatoms(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: float) -> Pseudoatoms:
-    """Gaussians fitted to a map of box_px voxels, as the digits of a PDB file hold them; neighbours in space are close
-    to each other in the file."""
+    """Gaussians fitted to a map of box_px voxels, rounded to the digits of a PDB file and in spatial order."""
     peak = float(found.weights.max())
     coords = np.round((found.positions_px - box_px // 2)[:, ::-1] * voxel_A, 3)
     weights = np.maximum(np.round(found.weights / peak, 2), 0.01)
@@ -156,8 +156,8 @@ def as_pseudoatoms(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: floa
     coords, weights = coords[order], weights[order]
     if np.abs(coords).max() > 9999:
         raise InputError(
-            f"pseudoatoms: coordinates reach {np.abs(coords).max():.0f} Å, a PDB file holds 9999 Å; check the map's "
-            "voxel size"
+            f"pseudoatoms: coordinates reach {np.abs(coords).max():.0f} Å, the limit of a PDB file is 9999 Å; check "
+            "the map's voxel size"
         )
     written = replace(found, positions_px=coords[:, ::-1] / voxel_A + box_px // 2, weights=weights * peak)
     count = len(coords)
@@ -181,7 +181,7 @@ def as_pseudoatoms(found: GaussianSum, fit: VoxelFit, box_px: int, voxel_A: floa
 
 
 def mean_error(target: Floats, residual: Floats) -> float:
-    """Xmipp's error of an approximation, from the map's values within the mask (voxels,) and what is left of them."""
+    """Xmipp's error of an approximation, from the map's values within the mask (voxels,) and the residual (voxels,)."""
     lowest, highest = np.percentile(target, [1, 99])
     lowest = lowest if lowest > 0 else target.max() / 500
     positive = target > 0

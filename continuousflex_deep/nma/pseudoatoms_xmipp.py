@@ -1,4 +1,4 @@
-"""Pseudoatoms by Xmipp's program, from the same map and mask as our own, in the same units and with the same errors."""
+"""Pseudoatoms by Xmipp's program, with the same map, mask, units and errors as those of the embedded engine."""
 
 import os
 import re
@@ -17,8 +17,8 @@ from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
 from continuousflex_deep.nma.pseudoatoms import Pseudoatoms, as_pseudoatoms
 from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS, run_program
 
-_MOST_SEEDS = 300  # Xmipp's own number
-_SEED_SPACING = 3.0  # σ; more seeds than that in a small particle overshoot it, and Xmipp then removes them all
+_MOST_SEEDS = 300  # Xmipp's default
+_SEED_SPACING = 3.0  # in σ; with more seeds in a small particle the sum is too high, and Xmipp removes them all
 
 
 def xmipp_pseudoatoms(
@@ -34,8 +34,8 @@ def xmipp_pseudoatoms(
 ) -> Pseudoatoms:
     """Pseudoatoms of a map (d, d, d) whose solvent is 0, within a mask (d, d, d); the program's output goes to a log.
 
-    Xmipp places them until its error, `mean_error_percent`, is target_percent, or it finds no better, which is said.
-    Raises MissingDependencyError where its program is not installed, DeepError where it fails.
+    Xmipp adds them until its error, `mean_error_percent`, is target_percent, or does not decrease; then a note says so.
+    Raises MissingDependencyError if the program is not installed, DeepError if it fails.
     """
     program = XMIPP.require([XMIPP_PSEUDOATOMS], home)[XMIPP_PSEUDOATOMS]
     seeds = int(np.clip(inside.sum() / (_SEED_SPACING * sigma_A / voxel_A) ** 3, 4, _MOST_SEEDS))
@@ -56,17 +56,17 @@ def xmipp_pseudoatoms(
     said = re.findall(r"Error with \d+ pseudo-atoms (\S+)", log.read_text())
     if said and 100 * float(said[-1]) > target_percent:
         note(
-            f"Xmipp's error is {100 * float(said[-1]):.2f}%, not the {target_percent:g}% asked for: it found no better "
-            "ones, try a smaller --sigma-A"
+            f"Xmipp's error is {100 * float(said[-1]):.2f}%, not the requested {target_percent:g}%: it could not "
+            "reduce the error further, try a smaller --sigma-A"
         )
     return result
 
 
 def _gaussians(structure: Structure, fit: VoxelFit, box_px: int, sigma_px: float, voxel_A: float) -> GaussianSum:
-    """Xmipp's pseudoatoms with the weights that they had in its program.
+    """Xmipp's pseudoatoms with the weights of its program.
 
-    Its file holds 0.01 + 0.99·(weight − least)/(greatest − least), in which proportions are lost: the least weight and
-    the scale are those with which the Gaussians come closest to the map.
+    Its file contains 0.01 + 0.99·(weight − least)/(greatest − least) instead; the least weight and the scale are
+    recovered by a fit of the Gaussians to the map.
     """
     places_px = structure.coords_A[:, ::-1] / voxel_A + box_px // 2
     unit = GaussianSum(places_px, np.zeros(len(structure)), sigma_px)
@@ -79,6 +79,6 @@ def _gaussians(structure: Structure, fit: VoxelFit, box_px: int, sigma_px: float
     if not np.isfinite(weights).all() or weights.max() <= 0:
         raise DeepError(
             f"{XMIPP_PSEUDOATOMS} wrote weights from {structure.weights.min():g} to {structure.weights.max():g} that "
-            "do not give the map; try another --sigma-A or the embedded engine"
+            "do not reproduce the map; try another --sigma-A or the embedded engine"
         )
     return replace(unit, weights=weights)

@@ -1,8 +1,8 @@
-"""A map moved along with the atoms in it: their displacements, spread smoothly to voxels, and the map resampled.
+"""A map deformed with its atoms: their displacements are extended smoothly to all voxels, and the map is resampled.
 
-A motion is split into the rotation and translation that superpose the atoms best, which move all space alike, and what
-is left of it, which is spread by normalised Gaussian averages: over a few atoms where these are, and outside over ever
-more of them, so that it fades. The map's value at a place is taken from where that place came from.
+A motion is split into the rotation and translation that superpose the atoms best, which move all space, and the
+remaining displacements, which are extended by normalised Gaussian averages: over a few atoms near the atoms, over more
+and more of them farther away, so that they fade. The map's value at a place is the value at the place's origin.
 """
 
 from dataclasses import dataclass
@@ -15,13 +15,13 @@ from continuousflex_deep.arrays import Booleans, Floats, Map, Singles
 from continuousflex_deep.messages import note
 from continuousflex_deep.nma.superposition import rigid_fit
 
-_NEIGHBOURS = 8  # atoms that lie within the finest average's reach
-_REACH = 0.75  # of the distance to the farthest of them, which is that average's deviation
-_GRID = 0.5  # of that deviation, between the points that hold the field
-_COARSER = 0.01  # of a well-filled place's weight, which the next coarser average has
-_CORRECTIONS = 4  # times that what the averages leave of the atoms' own displacements is spread in turn
-_STEPS, _DAMPED, _CONVERGED = 50, 0.8, 0.02  # of the inversion, its steps, and its end in voxels
-_FOLDED = 0.01  # of the density, that may lie where the inversion fails before it is said
+_NEIGHBOURS = 8  # atoms within reach of the finest average
+_REACH = 0.75  # standard deviation of the finest average, relative to the distance of the farthest of them
+_GRID = 0.5  # spacing of the field's grid, in that standard deviation
+_COARSER = 0.01  # weight of the next coarser average, relative to that at a place with many atoms
+_CORRECTIONS = 4  # rounds in which the remaining displacements of the atoms are extended
+_STEPS, _DAMPED, _CONVERGED = 50, 0.8, 0.02  # of the inversion: steps, damping, convergence in voxels
+_FOLDED = 0.01  # share of the density where the inversion fails, above which a note says so
 _STILL_A = 1e-9
 _SPLINE = 3
 _VOXELS_AT_A_TIME = 1_000_000
@@ -29,22 +29,22 @@ _VOXELS_AT_A_TIME = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class DisplacementField:
-    """A displacement (3,) in Å at every place: `values` (3, z, y, x) on a grid of `spacing_A` from `corner_A` (xyz)."""
+    """Displacements (3,) in Å in space: `values` (3, z, y, x) on a grid of `spacing_A` from `corner_A` (xyz)."""
 
     values: Singles
     corner_A: Floats
     spacing_A: float
 
     def at(self, places_A: Floats) -> Floats:
-        """Displacements (k, 3) at places (k, 3), both xyz; beyond the grid those of its border."""
+        """Displacements (k, 3) at places (k, 3), both xyz; outside the grid those of its border."""
         grid = ((places_A - self.corner_A) / self.spacing_A)[:, ::-1].T
         return np.stack([ndimage.map_coordinates(v, grid, order=1, mode="nearest") for v in self.values], axis=1)
 
 
 def displacement_field(coords_A: Floats, moved_A: Floats, reach_A: float | None = None) -> DisplacementField:
-    """The field that takes atoms from coords_A to moved_A, both (N, 3); outside it fades towards their mean.
+    """The field that moves atoms from coords_A to moved_A, both (N, 3); farther away it fades towards their mean.
 
-    reach_A: deviation of the finest Gaussian average; by default that of the atoms' spacing.
+    reach_A: standard deviation of the finest Gaussian average; by default it follows from the spacing of the atoms.
     """
     reach = reach_A or atoms_reach_A(coords_A)
     extent = float(np.ptp(coords_A, axis=0).max())
@@ -73,17 +73,17 @@ def displacement_field(coords_A: Floats, moved_A: Floats, reach_A: float | None 
 
 
 def atoms_reach_A(coords_A: Floats) -> float:
-    """A distance within which atoms have a few others."""
+    """A distance in Å within which atoms have a few neighbours."""
     count = min(_NEIGHBOURS, len(coords_A) - 1)
     distance, _ = cKDTree(coords_A).query(coords_A, k=count + 1)
     return _REACH * float(np.median(distance[:, -1]))
 
 
 def warp_map(volume: Map, voxel_A: float, coords_A: Floats, moved_A: Floats) -> Map:
-    """The map (d, d, d) as it is when its atoms go from coords_A to moved_A, both (N, 3) in Å from voxel d//2.
+    """The map (d, d, d) after its atoms have moved from coords_A to moved_A, both (N, 3) in Å from voxel d//2.
 
-    What comes from beyond the map has the solvent's value, the median of its border. Values are resampled by cubic
-    splines; where nothing moves the map is as it was.
+    Density from outside the map is that of the solvent, the median of its border. Values are resampled by cubic
+    splines; without motion the map is unchanged.
     """
     if np.abs(moved_A - coords_A).max() < _STILL_A:
         return volume.copy()
@@ -105,14 +105,14 @@ def warp_map(volume: Map, voxel_A: float, coords_A: Floats, moved_A: Floats) -> 
     share = float(density[folded].sum() / max(density.sum(), 1e-30))
     if share > _FOLDED:
         note(
-            f"{100 * share:.1f}% of the map's density lies where the motion folds space over, as neighbours move too "
-            "differently there, and is only roughly right; use smaller amplitudes"
+            f"{100 * share:.1f}% of the map's density is only approximate: neighbours move so differently there that "
+            "the motion folds space; use smaller amplitudes"
         )
     return out.reshape(volume.shape)
 
 
 def _inverted(field: DisplacementField, places_A: Floats, voxel_A: float) -> tuple[Floats, Booleans]:
-    """Where places (k, 3) came from, by fixed-point steps, and which of them (k,) are more than half a voxel off."""
+    """The origins of places (k, 3), by fixed-point steps, and which of them (k,) are off by more than half a voxel."""
     source = places_A - field.at(places_A)
     active, off_px = np.arange(len(places_A)), np.zeros(len(places_A))
     for _ in range(_STEPS):
@@ -126,7 +126,7 @@ def _inverted(field: DisplacementField, places_A: Floats, voxel_A: float) -> tup
 
 
 def _splatted(places: Floats, values: Floats, shape: tuple[int, ...]) -> Singles:
-    """Values (N,) at places (N, 3; xyz in grid units) shared among the eight points around each."""
+    """Values (N,) at places (N, 3; xyz in grid units), distributed to the eight grid points around each."""
     low = np.floor(places).astype(np.int64)
     part = places - low
     grid = np.zeros(int(np.prod(shape)))

@@ -172,7 +172,7 @@ def test_a_wrong_tree_is_found() -> None:
 
 
 def test_errors_that_are_not_raised_are_found() -> None:
-    page = "> particle ids must be unique: …\n\ntext\n\n> images of different pixel sizes (… to … Å)\n"
+    page = "> particle ids must be unique: …\n\ntext\n\n> images have different pixel sizes (… to … Å)\n"
     assert quotations(page)[0] == "particle ids must be unique: …"
     assert problems_of_quotations(page) == []
     assert len(problems_of_quotations(page.replace("unique", "singular").replace("different", "other"))) == 2

@@ -176,7 +176,7 @@ def test_claimed_symmetry_is_that_of_the_structure(
         where = ["--structure", str(tmp_path / f"{structure_name}.pdb"), "--symmetry", symmetry]
         assert main([*command, *where, "--output", str(record)]) == 0
         assert json.loads(record.read_text())["results"]["found"]["lost"] == lost
-    for name, symmetry, told in (("alone", "c2", "does not look the same"), ("dimer", "icosahedral", "expected c1 to")):
+    for name, symmetry, told in (("alone", "c2", "is not symmetric under"), ("dimer", "icosahedral", "expected c1 to")):
         capsys.readouterr()
         assert main([*command, "--structure", str(tmp_path / f"{name}.pdb"), "--symmetry", symmetry]) == 2
         assert told in capsys.readouterr().err

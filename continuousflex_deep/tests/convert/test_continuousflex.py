@@ -80,7 +80,7 @@ class TestItsParticles:
         with pytest.raises(InputError, match=r"2 amplitudes each.*names 1 modes"):
             particles_from_set(recorded)
         listed.unlink()
-        with pytest.raises(InputError, match="do not say along which modes"):
+        with pytest.raises(InputError, match="have amplitudes of unknown modes"):
             particles_from_set(recorded)
 
     def test_modes_of_a_subset_are_those_of_the_run_that_found_them(self, recorded: Any, project: Path) -> None:

@@ -161,7 +161,7 @@ class EngineContract(ABC):
             self.align(with_images(self.blank, images, tmp_path / "nan.mrcs"))
 
     def test_short_stack_is_found_before_work(self) -> None:
-        with pytest.raises(InputError, match="asks for image"):
+        with pytest.raises(InputError, match="refers to image"):
             self.align(self.blank.replace(indices=self.blank.indices + 1))
 
     def test_box_smaller_than_the_structure(self, tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_commands_of_the_three_switches(tmp_path, capsys) -> None:
     (tmp_path / "x_bad.star").unlink()
     (tmp_path / "x.json").write_text("{}")
     assert cli.main(["align", "--particles", str(tmp_path / "in.star"), *out, "--fit", "pose"]) == 2
-    assert "x.json' would be overwritten by the run's record" in capsys.readouterr().err
+    assert "x.json' would be overwritten by the record of the run" in capsys.readouterr().err
 
 
 def test_own_conformations_need_their_modes(truth: Particles) -> None:

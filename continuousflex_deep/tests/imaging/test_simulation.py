@@ -108,7 +108,7 @@ def test_map_is_centred_limited_and_must_fit() -> None:
     radius = np.sqrt(f[:, None, None] ** 2 + f[None, :, None] ** 2 + np.fft.rfftfreq(40) ** 2)
     assert np.abs(low[radius > 0.2001]).max() < 1e-3 * np.abs(full).max()
     np.testing.assert_allclose(low[radius < 0.1999], full[radius < 0.1999], atol=1e-4 * np.abs(full).max())
-    with pytest.raises(InputError, match=r"reaches .* Å from its centre, a box of 10 px"):
+    with pytest.raises(InputError, match=r"extends .* Å from its centre, a box of 10 px"):
         structure_to_map(structure, 10, 1.0)
 
 
@@ -294,8 +294,8 @@ def test_command_writes_images_optics_and_truth(base: SimulateOptions) -> None:
         ({"mode_list": "6-8"}, "rigid-body"),
         ({"mode_list": "7-9 12"}, r"no file vec.N for modes \[12\]"),
         ({"final_box_px": 128}, "the final box is 128 px, expected 2 to 64"),
-        ({"tilt_range_deg": (90.0, 10.0)}, "upside down"),
-        ({"box_px": 20, "final_box_px": 0}, "does not|holds only"),
+        ({"tilt_range_deg": (90.0, 10.0)}, "expected low to high"),
+        ({"box_px": 20, "final_box_px": 0}, "a box of 20 px of .* only"),
         ({"structure": "absent.pdb"}, "no such file"),
     ],
 )

@@ -56,7 +56,7 @@ def test_what_is_not_known_stays_unknown(table: LandscapeTable, tmp_path: Path) 
 
 
 def test_what_is_no_landscape(table: LandscapeTable, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no landscape"):
+    with pytest.raises(InputError, match="contains no landscape"):
         read_landscape_table(tmp_path)
     file = tmp_path / "land" / "landscape.npz"
     whole = file.read_bytes()
@@ -67,5 +67,5 @@ def test_what_is_no_landscape(table: LandscapeTable, tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="differ in length"):
         read_landscape_table(tmp_path / "land")
     np.savez(file, ids=table.ids)
-    with pytest.raises(FormatError, match="not a whole landscape"):
+    with pytest.raises(FormatError, match="not a complete landscape"):
         read_landscape_table(tmp_path / "land")

@@ -53,8 +53,8 @@ def test_mode_lists() -> None:
     for text, message in {
         "6-8": r"modes \[6\] are rigid-body",
         "1": "rigid-body",
-        "": "names no mode",
-        "9-7": "names no mode",
+        "": "contains no mode",
+        "9-7": "contains no mode",
         "7 7": "twice",
         "7-x": "cannot read '7-x'",
         "-7": "cannot read",
@@ -72,7 +72,7 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path) -> None:
     write_modes(tmp_path, some_modes())
     with pytest.raises(InputError, match=r"modes \[12\]; it has modes \[7, 8, 9\]"):
         read_modes(tmp_path, (7, 12))
-    with pytest.raises(InputError, match=r"modes \[11\] are not among"):
+    with pytest.raises(InputError, match=r"modes \[11\] are not available"):
         read_modes(tmp_path).select((11,))
     cases = {
         "0 0 1\n0 1 0\n": "norm is 1.41",

@@ -149,7 +149,7 @@ def test_lines_that_other_programs_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("remark", "message"), [("fixedGaussian wide", "says 'wide'"), ("intensityColumn charge", "column 'charge'")]
+    ("remark", "message"), [("fixedGaussian wide", "got 'wide'"), ("intensityColumn charge", "column 'charge'")]
 )
 def test_remarks_that_cannot_be_are_explained(tmp_path: Path, remark: str, message: str) -> None:
     file = pseudoatoms(tmp_path / "p.pdb", f"REMARK {remark}\n", [1.0], [1.0])

@@ -154,7 +154,7 @@ def test_damaged_landscapes_are_refused(tmp_path: Path) -> None:
     assert main(["landscape", "--particles", str(tmp_path / "p.star"), "--output", str(tmp_path / "l")]) == 0
     whole = (tmp_path / "l" / "landscape.npz").read_bytes()
     (tmp_path / "l" / "landscape.npz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(FormatError, match="not a whole landscape"):
+    with pytest.raises(FormatError, match="not a complete landscape"):
         read_landscape(tmp_path / "l")
     (tmp_path / "l" / "landscape.npz").write_bytes(whole)
     write_particles(make_particles(tmp_path, 19), tmp_path / "l" / "landscape.star")

@@ -172,7 +172,7 @@ def test_cutoff_and_blocks_suit_atoms_and_pseudoatoms() -> None:
             {"cutoff_A": 10.0, "block_size": 10, "n_modes": 20},
             "have only 12; request fewer modes or use smaller blocks",
         ),
-        (helix(20, chains=2).replace_coords(np.tile(helix(20).coords_A, (2, 1))), {"cutoff_A": 10.0}, "same place"),
+        (helix(20, chains=2).replace_coords(np.tile(helix(20).coords_A, (2, 1))), {"cutoff_A": 10.0}, "same position"),
     ],
 )
 def test_unusable_networks_are_explained(structure: Structure, changes: dict[str, object], message: str) -> None:

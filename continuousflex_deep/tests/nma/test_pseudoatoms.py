@@ -120,7 +120,7 @@ def test_negative_maps_are_inverted_on_request(tmp_path: Path, capsys: pytest.Ca
     assert run(tmp_path, -blob(), "--invert") == 0
     assert overlap_with_map(blob(), read_structure(tmp_path / "p.pdb"), 3.0, 2.0) > 0.99
     assert run(tmp_path, blob(), "--invert") == 2
-    assert "leave out --invert" in capsys.readouterr().err
+    assert "omit --invert" in capsys.readouterr().err
 
 
 def test_mask_instead_of_threshold(tmp_path: Path) -> None:
@@ -134,10 +134,10 @@ def test_mask_instead_of_threshold(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("volume", "more", "message"),
     [
-        (np.zeros((16, 16, 16)), [], "there is no particle in it"),
+        (np.zeros((16, 16, 16)), [], "the map contains no particle"),
         (np.full((16, 16, 16), np.nan), [], "4096 voxels are not finite"),
         (np.zeros((16, 16, 20)), [], "expected a cubic one"),
-        (blob(), ["--threshold", "99"], "no voxel is left: none is as high; the map's values go from 0 to"),
+        (blob(), ["--threshold", "99"], "selects no voxel: none is as high; the map's values range from 0 to"),
         (blob(), ["--threshold", "high"], "--threshold: got 'high', expected a density or auto"),
         (blob(), ["--sigma-A", "0.5"], "--sigma-A: got 0.5 Å, expected 1.4 to 24 Å for voxels of 2 Å"),
         (blob(), ["--mask", "nowhere.mrc"], "no such file"),

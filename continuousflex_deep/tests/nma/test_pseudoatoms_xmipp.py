@@ -82,7 +82,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert overlap_with_map(blob(), read_structure(tmp_path / "p.pdb"), 3.0, 2.0) > 0.98
     assert "Error with" in (tmp_path / "p_xmipp.log").read_text()
     assert cli.main([*arguments, "--engine", "xmipp", "--target-error-percent", "0.1", "--threads", "1"]) == 0
-    assert "not the 0.1% asked for" in capsys.readouterr().err
+    assert "not the requested 0.1%" in capsys.readouterr().err
     assert cli.main([*arguments, "--engine", "xmipp", "--max-pseudoatoms", "50"]) == 2
     assert "--engine xmipp does not support --max-pseudoatoms" in capsys.readouterr().err
 

@@ -124,7 +124,7 @@ class TestCfdExchange(ProjectTest):
         protocol = self.driver.make(cfd.CfdProtImport, particleFile=str(save(Path("lost.cs").resolve(), table)))
         self.proj.launchProtocol(protocol, wait=True)
         self.assertTrue(protocol.isFailed())
-        self.assertIn("is not there; check the paths in that file", protocol.getErrorMessage())
+        self.assertIn("does not exist; check the paths in that file", protocol.getErrorMessage())
 
     def test_7_disabled_particles_do_not_count(self) -> None:
         """Those disabled among the particles need no image; those disabled among the images are none."""

@@ -153,7 +153,7 @@ class TestCfdGroups(ProjectTest):
             ({}, "give a condition"),
             ({"groups": good, "expression": "pc1 > 0"}, "names the particles itself"),
             ({"groups": "no_such.json"}, "there is no such file"),
-            ({"groups": "other.json"}, "is no file of groups"),
+            ({"groups": "other.json"}, "is not a file of groups"),
             ({"groups": write("empty.json")}, "has no groups"),
             ({"groups": write("none.json", a=())}, "Group 'a' has no particles"),
             ({"groups": write("far.json", a=(1,), far=(1, 500, 501))}, "Group 'far' is not of this landscape, which"),

@@ -323,7 +323,7 @@ def test_the_same_input_gives_the_same_blocks() -> None:
         ({"structure": "helix.pdb"}, "belong together"),
         ({"landscape": "landscape", "output": "report.pdf"}, "expected the name of an HTML file"),
         ({"model": ["model"], "group": ["open.star"]}, "give it by --landscape"),
-        ({"landscape": "map"}, "holds no landscape"),
+        ({"landscape": "map"}, "contains no landscape"),
         ({"trajectory": ["landscape"]}, "written by the command landscape, expected trajectory"),
         ({"reconstruction": ["model"]}, "has no record.json"),
         ({"model": ["modes"]}, "has no train.json"),
@@ -449,7 +449,7 @@ def test_a_trajectory_of_another_landscape_is_refused(inputs: dict[str, str], tm
     other = tmp_path / "other"
     shutil.copytree(inputs["landscape"], other)
     write_landscape_table(other, dataclasses.replace(table, coordinates=table.coordinates[:, ::-1] * 3))
-    with pytest.raises(InputError, match=rf"trajectory '{inputs['trajectory']}' is of another landscape"):
+    with pytest.raises(InputError, match=rf"trajectory '{inputs['trajectory']}' belongs to another landscape"):
         report(tmp_path, landscape=str(other), trajectory=inputs["trajectory"])
     assert report(tmp_path, landscape=inputs["landscape"], trajectory=inputs["trajectory"]).content["trajectories"]
 

@@ -246,10 +246,10 @@ class TestRefused:
         with pytest.raises(InputError, match="another landscape: amplitudes of its particles"):
             density_of(moved, made)
         renumbered = dataclasses.replace(moved.particles, ids=moved.particles.ids + 1000)
-        with pytest.raises(InputError, match="of 16 particles that it names 16 are not in this one"):
+        with pytest.raises(InputError, match="16 of its 16 sample particles are not in this one"):
             density_of(dataclasses.replace(moved, particles=renumbered), made)
         unnamed = dataclasses.replace(made, made={})
-        with pytest.raises(InputError, match="does not say what landscape"):
+        with pytest.raises(InputError, match="has no sample of its landscape"):
             density_of(moved, unnamed)
 
     def test_files_that_are_no_trajectory(self, tmp_path: Path) -> None:
@@ -257,10 +257,10 @@ class TestRefused:
         write_trajectory(tmp_path / "t.json", made)
         content = json.loads((tmp_path / "t.json").read_text())
         for changed, message in (
-            ({"format": "other"}, "is not a trajectory"),
-            ({"points": [[1.0, 2.0]]}, "do not fit together"),
-            ({"dimensions": [7]}, "do not fit together"),
-            ({"energy_kT": "low"}, "is not a trajectory"),
+            ({"format": "other"}, "is not a file of the trajectory command"),
+            ({"points": [[1.0, 2.0]]}, "do not match"),
+            ({"dimensions": [7]}, "do not match"),
+            ({"energy_kT": "low"}, "is not a file of the trajectory command"),
         ):
             (tmp_path / "other.json").write_text(json.dumps(content | changed))
             with pytest.raises(FormatError, match=message):

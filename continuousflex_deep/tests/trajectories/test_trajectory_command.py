@@ -212,5 +212,5 @@ def test_other_atoms_and_files_are_refused(folder: Path, tmp_path: Path, capsys:
     assert run(folder, tmp_path / "o", "--kind", "points", "--points", "0 0; 500 0") == 2
     assert "outside the particles" in capsys.readouterr().err
     assert run(folder, tmp_path / "o", "--reload", str(folder / "s.pdb")) == 2
-    assert "is not a trajectory" in capsys.readouterr().err
+    assert "is not a file of the trajectory command" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()

@@ -38,7 +38,7 @@ def test_what_is_no_group() -> None:
 
 
 def test_names_are_different(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="two groups are called 'a'"):
+    with pytest.raises(InputError, match="two groups have the name 'a'"):
         write_groups(tmp_path / "g.json", [NamedGroup("a", "#123456", np.arange(n)) for n in (2, 3)])
     assert not (tmp_path / "g.json").exists()
 
@@ -61,7 +61,7 @@ def test_names_are_different(tmp_path: Path) -> None:
 )
 def test_other_files_are_errors(tmp_path: Path, content: str) -> None:
     (tmp_path / "g.json").write_text(content)
-    with pytest.raises(FormatError, match="no file of groups"):
+    with pytest.raises(FormatError, match="not a file of groups"):
         read_groups(tmp_path / "g.json")
     with pytest.raises(InputError, match="groups"):
         read_groups(tmp_path / "none.json")

@@ -640,7 +640,7 @@ def test_a_saved_trajectory_is_opened_in_any_axes(
     assert window.motion.path_told.get() == "Path: 6 places"
     (tmp_path / "t.json").write_text("{}")
     button(window.motion.frame, "Open …").invoke()
-    assert "is not a trajectory" in asked.told[-1]
+    assert "is not a file of the trajectory command" in asked.told[-1]
     assert asked.told[:-1] == []
 
 
