@@ -24,9 +24,10 @@ def main() -> int:
     folder = Path(given.pop("output")).resolve()
     started = time.monotonic()
     try:
-        run_pipeline(folder, DemoSize(**given))
+        size = DemoSize(**given)
+        run_pipeline(folder, size)
         _report(folder)
-        print(f"\n{_scipion_project(folder)}")
+        print(f"\n{_scipion_project(folder, size)}")
     except DeepError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,13 +46,13 @@ def _report(folder: Path) -> None:
         print(f"  {picture.relative_to(folder)}")
 
 
-def _scipion_project(folder: Path) -> str:
+def _scipion_project(folder: Path, size: DemoSize) -> str:
     """Make the Scipion project; what to tell about it."""
     if missing := scipion_missing():
         return f"No Scipion project was made: {missing}. Run the demonstration again afterwards; its results are kept."
     from continuousflex_deep.demo.project import make_project  # imports Scipion
 
-    return make_project(folder)
+    return make_project(folder, size)
 
 
 if __name__ == "__main__":
