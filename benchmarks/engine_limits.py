@@ -21,8 +21,8 @@ closed-form          images on the straight path from the open form to the close
 misled               at SNR 0.03, with the noise and intensities that a search from nothing has learned, refined from
                      random poses: nearly all are lost, and should be flagged
 
-Fills "By signal-to-noise ratio" (500 images) and "By difficulty" (200) of docs/results.md. The default size takes
-@TIME.
+Fills "By signal-to-noise ratio" (500 images) and "By difficulty" (200) of docs/results.md. The default size takes about
+half an hour on one core (estimated from the speeds there).
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.motion import motion_along
+from continuousflex_deep.motion import Motion, motion_along
 from continuousflex_deep.nma.choice import fit_amplitudes
 from continuousflex_deep.nma.superposition import rigid_fit, superpose
 from continuousflex_deep.options import AlignOptions, PseudoatomsOptions
@@ -213,9 +213,10 @@ def closed_form(case: Case) -> Figures:
     middle = reference.replace_coords((reference.coords_A + closed_A) / 2)
     particles, truth = case.images(middle, path, conformations="linear", amplitude_range=half)
     aligned, cpu_s = case.aligned(reference, modes, particles)
+    motion = motion_along(reference, modes)
     angle, rmsd, least = np.transpose(
         [
-            _compared(reference, modes, aligned, i, true_A, truth)
+            _compared(motion, aligned, i, true_A, truth)
             for i, true_A in enumerate(motion_along(middle, path).coordinates(truth.require_amplitudes("this")))
         ]
     )
@@ -256,12 +257,11 @@ def open_and_closed(structure: Structure) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _compared(
-    reference: Structure, modes: NormalModes, aligned: Particles, row: int, true_A: np.ndarray, truth: Particles
+    motion: Motion[np.ndarray], aligned: Particles, row: int, true_A: np.ndarray, truth: Particles
 ) -> tuple[float, float, float]:
     """Of one particle: angle of the pose found from the true one, RMSD of its conformation from the true one, and the
     smallest RMSD that the modes can reach."""
     rms = lambda a, b: float(np.sqrt(((a - b) ** 2).sum(axis=1).mean()))  # noqa: E731
-    motion = motion_along(reference, modes)
     found_A = motion.coordinates(aligned.require_amplitudes("this")[row])
     turn, shift_A = rigid_fit(true_A, found_A)
     here_A = true_A @ turn + shift_A

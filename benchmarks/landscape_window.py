@@ -17,7 +17,8 @@ hover       finding and ringing the particle under the pointer
 lasso       choosing a third of the particles by a line of 200 corners
 condition   choosing by "pc1 > 0 and score > 0.5 and not outlier"
 
-Fills "The window" of docs/results.md. The default size takes @TIME.
+Fills "The window" of docs/results.md. The default size takes about a minute on one core (estimated from the times
+there).
 """
 
 import tempfile

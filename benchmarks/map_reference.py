@@ -14,7 +14,8 @@ align     errors of ak_xmipp32 with the atoms and with the pseudoatoms as the re
 warp      AK's map moved along modes by 100 Å, against the map of the moved atoms
 betagal   pseudoatoms and modes of betagal133's map, and the map moved along the first of them
 
-Fills "An EM map as the reference" of docs/results.md. The default size takes @TIME.
+Fills "An EM map as the reference" of docs/results.md. The default size takes about 5 minutes on one core (estimated
+from its parts).
 """
 
 import argparse
@@ -37,7 +38,7 @@ from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.motion import StraightMotion, amplitude_of_rmsd, motion_along
+from continuousflex_deep.motion import Motion, StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.nma.superposition import superpose
 from continuousflex_deep.nma.warp import displacement_field, warp_map
@@ -120,6 +121,7 @@ class AdenylateKinase:
         structure, self.modes = xmipp_reference(given.data)
         # with its centre at the origin, as it is in its map
         self.atoms = structure.replace_coords(structure.coords_A - structure.center_A)
+        self.motion = motion_along(self.atoms, self.modes)
         self.volume = structure_to_map(self.atoms, given.box, self.voxel_A, b_factor_A2=BLUR_A2)
 
     @cached_property
@@ -155,7 +157,7 @@ class AdenylateKinase:
             for engine, (points, _) in self.found.items()
         }
         table, figures = Table("ak_xmipp32 with"), Figures()
-        rest_A = self.conformation_errors(truth, self.modes.vectors, 0 * truth.require_amplitudes("this benchmark"))
+        rest_A = conformation_errors(self.motion, truth, self.motion, 0 * truth.require_amplitudes("this benchmark"))
         for name, (structure, own) in references.items():
             started = time.perf_counter()
             aligned = align(EmbeddedEngine(structure, own, self._options()), particles)
@@ -163,8 +165,9 @@ class AdenylateKinase:
             angle_deg = axes_distance_deg(euler_to_matrix(aligned.euler_deg), euler_to_matrix(truth.euler_deg))
             shift_A = np.linalg.norm(aligned.shift_A - truth.shift_A, axis=1)
             at_atoms = structure is self.atoms
-            vectors = own.vectors if at_atoms else spread_modes(structure, own.vectors, self.atoms.coords_A)
-            rmsd_A = self.conformation_errors(truth, vectors, aligned.require_amplitudes("this benchmark"))
+            spread = own.vectors if at_atoms else spread_modes(structure, own.vectors, self.atoms.coords_A)
+            found = StraightMotion(self.atoms.coords_A, spread)
+            rmsd_A = conformation_errors(self.motion, truth, found, aligned.require_amplitudes("this benchmark"))
             kept = angle_deg <= LOST_DEG
             figures[name] = {
                 "images": len(particles),
@@ -181,23 +184,13 @@ class AdenylateKinase:
     def _options(self) -> AlignOptions:
         return AlignOptions(**self.given.setting.align, device=self.given.device, threads=self.given.threads)
 
-    def conformation_errors(self, truth: Particles, vectors: np.ndarray, amplitudes: np.ndarray) -> np.ndarray:
-        """RMSD (n,) of the atoms, superposed, between their true conformation and that of displacements (M, N, 3) of
-        theirs with amplitudes (n, M)."""
-        errors = []
-        for found, q in zip(amplitudes, truth.require_amplitudes("this benchmark"), strict=True):
-            expected = motion_along(self.atoms, self.modes).coordinates(q)
-            moved = superpose(StraightMotion(self.atoms.coords_A, vectors).coordinates(found), expected)
-            errors.append(np.sqrt(np.square(moved - expected).sum(axis=1).mean()))
-        return np.array(errors)
-
     def warp(self) -> Figures:
         """Correlation of the map moved along modes by 100 Å with that of the moved atoms, and of the map at rest with
         it."""
         table, figures, carriers = Table("AK's map moved along"), Figures(), slice(None, None, self.given.every)
         ways = {"7": (100, 0, 0), "8": (0, 100, 0), "9": (0, 0, 100), "7, 8 and 9": (100, 100, 100)}
         for name, q in ways.items():
-            moved = motion_along(self.atoms, self.modes).coordinates(np.array(q, dtype=float))
+            moved = self.motion.coordinates(np.array(q, dtype=float))
             expected = structure_to_map(
                 self.atoms.replace_coords(moved), self.given.box, self.voxel_A, b_factor_A2=BLUR_A2, center=False
             )
@@ -211,6 +204,19 @@ class AdenylateKinase:
             }
             table.row(name, figures[name])
         return figures
+
+
+def conformation_errors(
+    true: Motion[np.ndarray], truth: Particles, found: Motion[np.ndarray], amplitudes: np.ndarray
+) -> np.ndarray:
+    """RMSD (n,) of the atoms, superposed, between their true conformation and that of another motion of theirs with
+    amplitudes (n, M)."""
+    errors = []
+    for ours, q in zip(amplitudes, truth.require_amplitudes("this benchmark"), strict=True):
+        expected = true.coordinates(q)
+        moved = superpose(found.coordinates(ours), expected)
+        errors.append(np.sqrt(np.square(moved - expected).sum(axis=1).mean()))
+    return np.array(errors)
 
 
 def median(values: np.ndarray) -> float | None:

@@ -21,7 +21,8 @@ noise that follows the reference counts as signal there. How much, the last rows
 phases randomised, which hold no particle. Where no detail finer than 20 Å is used for alignment, an FSC beyond 20 Å
 owes nothing to this. Needs the folder of data.
 
-Fills "Real particles" of docs/results.md. The default size takes @TIME.
+Fills "Real particles" of docs/results.md. The default size takes about 4 minutes on one core (estimated from the times
+there).
 """
 
 import argparse
