@@ -94,7 +94,7 @@ def test_output_that_cannot_be_a_folder_is_found_before_work(tmp_path, capsys) -
     common = ["--structure", str(tmp_path / "absent.pdb"), "--output", str(tmp_path / "file")]
     for command in (["nma", *common], ["simulate", *common, "--modes", str(tmp_path)]):
         assert cli.main(command) == 2
-        assert "is a file; choose a folder" in capsys.readouterr().err
+        assert "is a file; select a folder" in capsys.readouterr().err
 
 
 TORCH_FREE = ("nma", "modes", "pseudoatoms", "landscape", "clusters", "group", "convert", "evaluate", "report")

@@ -77,7 +77,7 @@ class TestItsParticles:
         listed.write_text(text.replace("                    7 \n", "                    9 \n"))
         assert particles_from_set(recorded).mode_ids == (9, 8)
         listed.write_text("".join(text.splitlines(keepends=True)[:-1]))
-        with pytest.raises(InputError, match=r"2 amplitudes each.*names 1 modes"):
+        with pytest.raises(InputError, match=r"2 amplitudes each.*has 1 modes"):
             particles_from_set(recorded)
         listed.unlink()
         with pytest.raises(InputError, match="have amplitudes of unknown modes"):

@@ -37,7 +37,7 @@ def run_benchmark(name: str, *words: str) -> str:
 def figures_of(printed: str, row: str) -> list[float]:
     """The numbers of a row: of the lines that begin with its name, the one with the most. A dash stands for none;
     infinity and what is not a number are errors, and so are a row without numbers and no row at all."""
-    rows = [line.strip() for line in printed.splitlines() if re.match(rf"\s*{re.escape(row)}(?!\w)", line)]
+    rows = [line.strip() for line in printed.splitlines() if re.match(rf"\s*{re.escape(row)}(?![\w,])", line)]
     assert rows, f"no row '{row}' in:\n{printed}"
     numbers = max((_numbers(line[len(row) :]) for line in rows), key=len)
     assert numbers, f"no number in the row '{row}' of:\n{printed}"

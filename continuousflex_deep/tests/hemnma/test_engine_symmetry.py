@@ -140,7 +140,7 @@ def test_no_finer_detail_than_allowed_is_used(tmp_path) -> None:
 
 def test_a_symmetry_that_the_structure_has_not_is_refused() -> None:
     lopsided = toy_structure()
-    with pytest.raises(InputError, match="does not look the same after the rotations of c2"):
+    with pytest.raises(InputError, match="is not symmetric under the rotations of c2"):
         EmbeddedEngine(lopsided, no_modes(lopsided), dataclasses.replace(OPTIONS, symmetry="c2"))
     with pytest.raises(InputError, match="motions along modes break the symmetry"):
         EmbeddedEngine(lopsided, toy_modes(lopsided), dataclasses.replace(OPTIONS, fit="both", symmetry="c2"))

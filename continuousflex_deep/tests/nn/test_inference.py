@@ -171,7 +171,7 @@ def test_files_that_are_no_network_are_refused(trained, tmp_path):
     with pytest.raises(FormatError, match=r"cannot|not a checkpoint"):
         load_models(tmp_path)
     torch.save({"weights": {}}, tmp_path / BEST)
-    with pytest.raises(FormatError, match="not a network trained by this program"):
+    with pytest.raises(FormatError, match="not a network of this program"):
         load_models(tmp_path)
     content = torch.load(trained[0] / "angles" / BEST, weights_only=True)
     torch.save(content | {"format_version": 99}, tmp_path / BEST)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -85,7 +86,7 @@ def test_unknown_parts_are_refused(changes, words):
 
 
 def test_backbones_are_those_of_the_options():
-    assert set(TrainOptions.__annotations__["backbone"].__args__) == set(BACKBONES)
+    assert set(get_args(get_type_hints(TrainOptions)["backbone"])) == set(BACKBONES)
 
 
 def test_import_in_a_fresh_process():

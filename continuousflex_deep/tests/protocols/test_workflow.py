@@ -297,7 +297,7 @@ class TestCfdWorkflow(ProjectTest):
         )  # fmt: skip
         self.proj.launchProtocol(protocol, wait=True)
         self.assertTrue(protocol.isFailed())
-        self.assertIn("error: the structure reaches", protocol.getErrorMessage())
+        self.assertIn("error: the structure extends", protocol.getErrorMessage())
 
     def test_6_every_run_says_how_it_was_made(self) -> None:
         run = next(run for run in self.proj.getRuns() if isinstance(run, cfd.CfdProtSynthesize) and run.isFinished())

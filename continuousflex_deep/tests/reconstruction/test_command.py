@@ -181,7 +181,7 @@ def test_output_is_checked_before_any_work(
 ) -> None:
     (tmp_path / "out").write_text("")
     assert main(arguments(tmp_path, particles, "--no-ctf")) == 2
-    assert "is a file; choose a folder" in capsys.readouterr().err
+    assert "is a file; select a folder" in capsys.readouterr().err
 
 
 def test_real_particles_agree_with_the_known_map(shared_data: Path) -> None:

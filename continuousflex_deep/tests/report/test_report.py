@@ -534,12 +534,12 @@ def _damage(file: Path, **values: Any) -> None:
     [
         ("reconstruction", "record.json", {"groups": [{"x": 1}]}, "its groups are .*expected the folder of each"),
         ("reconstruction", "record.json", {"groups": 3}, "its groups are 3"),
-        ("reconstruction", "group_1/fsc.json", {"resolution_A": {"a": {"0.5": float("nan")}}}, "holds NaN"),
+        ("reconstruction", "group_1/fsc.json", {"resolution_A": {"a": {"0.5": float("nan")}}}, "NaN is not a finite"),
         ("reconstruction", "group_1/fsc.json", {"resolution_A": {"a": 3}}, "has no resolutions of each curve"),
         ("reconstruction", "group_1/fsc.json", {"resolution_A": {}}, "has no resolutions of each curve"),
         ("trajectory", "trajectory.json", {"made": {"barrier_kT": float("nan")}}, "barrier_kT is nan"),
         ("trajectory", "trajectory.json", {"made": {"barrier_kT": "high"}}, "barrier_kT is 'high'"),
-        ("trajectory", "record.json", {"options": {"seed": float("nan")}}, "holds NaN"),
+        ("trajectory", "record.json", {"options": {"seed": float("nan")}}, "NaN is not a finite number"),
     ],
 )
 def test_damaged_inputs_are_named(

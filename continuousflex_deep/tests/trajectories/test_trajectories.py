@@ -240,10 +240,10 @@ class TestRefused:
         made, _ = make_trajectory(landscape_of(double_well(500, 0)), options())
         with pytest.raises(InputError, match="another landscape: it has 3 coordinates"):
             density_of(landscape_of(double_well(500, 0), modes=4), made)
-        with pytest.raises(InputError, match="another landscape: coordinates of its particles"):
+        with pytest.raises(InputError, match="another landscape: coordinates of its sample particles"):
             density_of(landscape_of(double_well(500, 1), seed=6), made)
         moved = landscape_of(double_well(500, 0) + np.array([40.0, 0.0]))  # the same coordinates about another mean
-        with pytest.raises(InputError, match="another landscape: amplitudes of its particles"):
+        with pytest.raises(InputError, match="another landscape: amplitudes of its sample particles"):
             density_of(moved, made)
         renumbered = dataclasses.replace(moved.particles, ids=moved.particles.ids + 1000)
         with pytest.raises(InputError, match="16 of its 16 sample particles are not in this one"):
