@@ -18,8 +18,6 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import CfdProtImport
 from continuousflex_deep.scipion_env import ProjectDriver
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images
-from continuousflex_deep.tests.helpers.processes import until
-from continuousflex_deep.tests.helpers.quick_runs import quick_runs
 
 
 def write_trace(path: Path) -> None:
@@ -32,13 +30,9 @@ class ProjectTest(BaseTest):
     """Each class has a project of its own, in whose folder its tests run."""
 
     driver: ClassVar[ProjectDriver]
-    #: whether runs are forked from this process; otherwise Scipion starts them, as it does for a user
-    QUICK: ClassVar[bool] = True
 
     @classmethod
     def setUpClass(cls) -> None:
-        if cls.QUICK:
-            cls.enterClassContext(quick_runs())
         cls.started_in = os.getcwd()
         setupTestProject(cls)
         cls.driver = ProjectDriver(cls.proj)
@@ -47,20 +41,6 @@ class ProjectTest(BaseTest):
     @classmethod
     def tearDownClass(cls) -> None:
         os.chdir(cls.started_in)
-
-    def wait_for(self, run: Any) -> None:
-        """Wait for the end of a run that others started; it must end well.
-
-        Meanwhile Scipion may take it for dead: one process waits for the run's inputs and hands over to another.
-        """
-
-        def has_ended() -> bool:
-            self.proj._updateProtocol(run)
-            assert not run.isAborted()
-            assert not run.isFailed() or "not found running" in run.getErrorMessage(), run.getErrorMessage()
-            return bool(run.isFinished())
-
-        until(has_ended, every_s=0.2)
 
     @classmethod
     def import_structure(cls, path: str | Path, label: str = "structure") -> Any:

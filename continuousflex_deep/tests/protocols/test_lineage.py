@@ -3,6 +3,7 @@
 Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.protocols.test_lineage
 """
 
+import time
 import unittest
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,6 @@ if scipion_missing():
 import numpy as np
 
 from continuousflex_deep import protocols as cfd
-from continuousflex_deep.tests.helpers.processes import until
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest
 from continuousflex_deep.tests.helpers.windows import button, messages, run_for, virtual_screen
 from continuousflex_deep.viewers.lineage import original_images, runs_before, source_of_modes
@@ -75,7 +75,12 @@ class TestCfdLineage(ProjectTest):
         )
         self.assertTrue(maps.isScheduled())
         groups = next(run for run in self.proj.getRuns() if isinstance(run, cfd.CfdProtGroup))
-        self.wait_for(groups)
+        end = time.monotonic() + 200
+        while not groups.isFinished():
+            self.assertFalse(groups.isFailed() or groups.isAborted(), groups.getErrorMessage())
+            self.assertLess(time.monotonic(), end, groups.getStatus())
+            time.sleep(1)
+            self.proj._updateProtocol(groups)
         self.assertEqual([o.getObjLabel() for _, o in groups.iterOutputAttributes()], ["left", "right"])
         kept = Path(groups.groups.get())
         self.assertNotEqual(kept.name, "groups.json")  # what is done in the window later does not change it
@@ -83,10 +88,9 @@ class TestCfdLineage(ProjectTest):
 
     def end(self, scheduled: Any) -> None:
         """End a run that waits, once it has told its process: before, Scipion would end this process's children."""
-
-        def has_started() -> bool:
+        end = time.monotonic() + 60
+        while not scheduled.getPid():
+            self.assertLess(time.monotonic(), end, "the scheduled run does not start")
+            time.sleep(1)
             self.proj._updateProtocol(scheduled)
-            return bool(scheduled.getPid())
-
-        until(has_started, every_s=0.2)
         self.proj.stopProtocol(scheduled)
