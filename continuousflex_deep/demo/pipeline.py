@@ -22,7 +22,7 @@ MODES = "7-9"
 
 @dataclass(frozen=True)
 class DemoSize:
-    """Size of the demonstration. The default takes at most 6 minutes on 2 idle cores."""
+    """Size of the demonstration. The default is meant for 6 minutes on 2 cores."""
 
     images: int = 600
     labelled: int = 400
