@@ -172,7 +172,7 @@ def _told(figures: dict[str, Any]) -> str:
     """A comparison in words: means and deviations."""
     known = {kind: figures["all"][kind] for kind in _TOLD if kind in figures["all"]}
     errors = [f"{_TOLD[k][0]} {f['mean']:.3g} ± {f['sd']:.2g}{_TOLD[k][1]}" for k, f in known.items()]
-    lost = f", {figures['lost']} lost" if figures["lost"] else ""
+    lost = f", {figures['lost']} misaligned" if figures["lost"] else ""
     return f"{figures['particles']} particles{lost}; {', '.join(errors)}"
 
 

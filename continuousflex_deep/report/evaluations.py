@@ -83,7 +83,7 @@ def _number(cell: str) -> str:
 
 
 def _error_table(compared: dict[str, Any], bound: dict[str, float] | None) -> list[Table]:
-    """A row for each comparison, and where it lost particles, one for the others."""
+    """A row for each comparison, and if particles are misaligned, one for the others."""
     names = list(dict.fromkeys(name for figures in compared.values() for name in figures["all"]))
     kinds = [name for name in names if name in LABELS or is_amplitude_of_one_mode(name)]
     rows = []
@@ -91,14 +91,14 @@ def _error_table(compared: dict[str, Any], bound: dict[str, float] | None) -> li
         count, lost = int(figures["particles"]), int(figures["lost"])
         rows.append([name, "all particles", str(count), str(lost), *_cells(figures["all"], kinds)])
         if lost:
-            which = f"not lost (within {figures['lost_deg']:g}°)"
+            which = f"aligned (within {figures['lost_deg']:g}°)"
             rows.append([name, which, str(count - lost), "–", *_cells(figures["not_lost"], kinds)])
     if bound and rows:
         cells = (f"{bound[kind]:.3g}" if kind in bound else "–" for kind in kinds)
         rows.append(["Cramér-Rao bound", "", "", "", *cells])
     heads = [error_label(kind) for kind in kinds]
     title = "Absolute errors, mean ± standard deviation"
-    return [{"title": title, "head": ["", "of", "particles", "lost", *heads], "rows": rows, "left": 2}] if rows else []
+    return [{"title": title, "head": ["", "of", "particles", "misaligned", *heads], "rows": rows, "left": 2}] if rows else []
 
 
 def _cells(figures: dict[str, dict[str, float | None]], kinds: list[str]) -> list[str]:

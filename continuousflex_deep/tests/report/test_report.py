@@ -367,7 +367,7 @@ def test_damaged_files_are_named(inputs: dict[str, str], tmp_path: Path) -> None
     told = evaluation_content("e.json", "e", {"results": {"a": facts}, "bound": {"angle_deg": 1.25}})
     assert told["tables"][0]["rows"] == [
         ["a vs. truth", "all particles", "9", "2", "3.21 ± 1"],
-        ["a vs. truth", "not lost (within 5°)", "7", "–", "1.5 ± 0.25"],
+        ["a vs. truth", "aligned (within 5°)", "7", "–", "1.5 ± 0.25"],
         ["Cramér-Rao bound", "", "", "", "1.25"],
     ]
     with pytest.raises(FormatError, match="holds no comparison"):
@@ -435,7 +435,7 @@ def test_comparisons_of_a_record(tmp_path: Path) -> None:
     figures = {"particles": 9, "lost": 0, "lost_deg": 5.0, "all": {"shift_x_A": {"mean": 0.5, "sd": None}}}
     record = {"comparisons": {"a vs. b": figures}, "results": {"c": figures}, "bound": {"shift_x_A": 0.25}}
     (table,) = evaluation_content("e.json", "e", record)["tables"]
-    assert table["head"] == ["", "of", "particles", "lost", "shift x [Å]"]
+    assert table["head"] == ["", "of", "particles", "misaligned", "shift x [Å]"]
     assert table["rows"] == [
         ["a vs. b", "all particles", "9", "0", "0.5"], ["Cramér-Rao bound", "", "", "", "0.25"]
     ]  # fmt: skip
