@@ -98,7 +98,8 @@ def _error_table(compared: dict[str, Any], bound: dict[str, float] | None) -> li
         rows.append(["Cramér-Rao bound", "", "", "", *cells])
     heads = [error_label(kind) for kind in kinds]
     title = "Absolute errors, mean ± standard deviation"
-    return [{"title": title, "head": ["", "of", "particles", "misaligned", *heads], "rows": rows, "left": 2}] if rows else []
+    head = ["", "of", "particles", "misaligned", *heads]
+    return [{"title": title, "head": head, "rows": rows, "left": 2}] if rows else []
 
 
 def _cells(figures: dict[str, dict[str, float | None]], kinds: list[str]) -> list[str]:
