@@ -165,7 +165,7 @@ def test_split_by_numbers_and_widths(tmp_path: Path) -> None:
 def test_splits_that_cannot_be_made(tmp_path: Path) -> None:
     particles = make_particles(tmp_path)
     landscape = make_landscape(particles, np.ones(200, dtype=np.int64))
-    with pytest.raises(InputError, match="got 'pc9', this landscape has pc1, pc2"):
+    with pytest.raises(InputError, match="got 'pc9', but this landscape has pc1, pc2"):
         split_landscape(landscape, "pc9", 3)
     with pytest.raises(InputError, match=r"all \d+ particles have the value 11000"):
         split_landscape(landscape, "defocus", 3)
