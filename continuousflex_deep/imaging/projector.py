@@ -246,17 +246,17 @@ def _sums(weightings: Tensor, waves: tuple[Tensor, Tensor], disc: FrequencyDisc)
     device = weightings.device
     rounded = device.type == "cpu" and has_bfloat16(device) and weightings.dtype == torch.float32
     if weightings.shape[2] == 1 or not (rounded or has_fast_products(device)):
-        return disc.combined(_products(weightings, waves))
-    first = disc.combined(_products(weightings[..., :1], waves))
+        return disc.combined(products_of_waves(weightings, waves))
+    first = disc.combined(products_of_waves(weightings[..., :1], waves))
     others = weightings[..., 1:]
     if rounded:
-        return torch.cat([first, disc.combined(_products(others, waves, rounded=True))], dim=1)
+        return torch.cat([first, disc.combined(products_of_waves(others, waves, rounded=True))], dim=1)
     with fast_products(device):
-        products = _products(others, waves)
+        products = products_of_waves(others, waves)
     return torch.cat([first, disc.combined(products)], dim=1)
 
 
-def _products(weightings: Tensor, waves: tuple[Tensor, Tensor], rounded: bool = False) -> Tensor:
+def products_of_waves(weightings: Tensor, waves: tuple[Tensor, Tensor], rounded: bool = False) -> Tensor:
     """Σ over atoms (B, 2·(K+1), W, 2·(K+1)) of waves in x times weighting times waves in y; rounded: with factors in
     bfloat16."""
     wave_x, wave_y = waves

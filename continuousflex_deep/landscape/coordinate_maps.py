@@ -17,7 +17,7 @@ from scipy.spatial.distance import cdist
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 
-_CHUNK_NUMBERS = 4_000_000  # in memory at a time, whatever the number of points: 32 MB
+CHUNK_NUMBERS = 4_000_000  # in memory at a time, whatever the number of points: 32 MB
 _TUNING = 600  # landmarks by which the width and the regularisation are selected
 _WIDTHS = (0.06, 0.12, 0.25, 0.5, 1.0, 2.0)  # of the Gaussians, in units of the median distance between landmarks
 _NOISES = (1e-6, 1e-4, 1e-2, 3e-2, 0.1, 0.3, 1.0, 10.0)  # unexplained variance, in units of the map's variance
@@ -184,5 +184,5 @@ def _gaussians(x: Floats, centres: Floats, width: float) -> Floats:
 
 
 def _chunks(n: int, numbers_per_row: int) -> list[slice]:
-    size = max(1, _CHUNK_NUMBERS // numbers_per_row)
+    size = max(1, CHUNK_NUMBERS // numbers_per_row)
     return [slice(start, start + size) for start in range(0, n, size)]

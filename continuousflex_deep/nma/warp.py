@@ -56,13 +56,13 @@ def displacement_field(coords_A: Floats, moved_A: Floats, reach_A: float | None 
     places = (coords_A - corner) / spacing
     weight = _splatted(places, np.ones(len(coords_A)), shape)
     scales = [1 / _GRID * 2.0**k for k in range(int(np.ceil(np.log2(max(extent / reach, 2)))))]
+    weights = [ndimage.gaussian_filter(weight, scale, mode="constant") for scale in scales]
     total = np.zeros((3, *shape), dtype=np.float32)
     left = displacement - mean
     for _ in range(_CORRECTIONS):
         sums = np.stack([_splatted(places, component, shape) for component in left.T])
         spread = np.zeros_like(total)
-        for scale in reversed(scales):
-            blurred = ndimage.gaussian_filter(weight, scale, mode="constant")
+        for scale, blurred in zip(reversed(scales), reversed(weights), strict=True):
             floor = _COARSER * blurred.max()
             for axis in range(3):
                 numerator = ndimage.gaussian_filter(sums[axis], scale, mode="constant")

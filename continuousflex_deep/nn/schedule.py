@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import ceil
 
 # simulated images between two validations
-_SIMULATED_EPOCH = 10_000
+SIMULATED_EPOCH = 10_000
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Timetable:
     @property
     def simulated_epochs(self) -> int:
         """Epochs of simulated images."""
-        return ceil(self.simulated / _SIMULATED_EPOCH)
+        return ceil(self.simulated / SIMULATED_EPOCH)
 
     @property
     def total_epochs(self) -> int:

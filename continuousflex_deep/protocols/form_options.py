@@ -95,13 +95,13 @@ def importable_choices(options_class: type, name: str, needed: Mapping[str, tupl
     left_out = {
         choice: f"{package}; install it with {python} -m pip install {package}"
         for choice, (module, package) in needed.items()
-        if not _importable(python, module)
+        if not is_importable(python, module)
     }
     return _without(options_class, name, left_out)
 
 
 @functools.cache
-def _importable(python: str, module: str) -> bool:
+def is_importable(python: str, module: str) -> bool:
     """Whether an interpreter finds a module; asked once, as forms are made often."""
     if python == sys.executable:
         return importlib.util.find_spec(module) is not None

@@ -22,8 +22,8 @@ class CfdProtInfer(CfdProtBase):
     """Predicts orientation, shift and amplitudes of every particle with a trained network.
 
     Each value comes with the network's own error bar. Networks that were trained separately for amplitudes, angles and
-    shifts work together. Polishing refines each prediction by a few steps of the HEMNMA engine, and searches anew where
-    the network is uncertain.
+    shifts work together. Polishing refines each prediction by a few steps of the HEMNMA engine, and searches all poses
+    again where the network is uncertain.
     """
 
     _label = "network inference"

@@ -18,5 +18,5 @@ def read_columns(path: str | Path, what: str) -> dict[str, list[float | None]]:
             raise ValueError("rows of different lengths, or none")
         columns = [[float(value) for value in column] for column in zip(*rows, strict=True)]
     except ValueError as error:
-        raise FormatError(f"{what}: '{file}' is not a whole table of numbers ({error}); write it anew") from error
+        raise FormatError(f"{what}: '{file}' is not a whole table of numbers ({error}); make it again") from error
     return {name: [v if math.isfinite(v) else None for v in column] for name, column in zip(head, columns, strict=True)}

@@ -53,7 +53,7 @@ def read_path(folder: str, table: LandscapeTable | None) -> Trajectory:
         except InputError:
             raise
         except (KeyError, TypeError, ValueError) as error:
-            raise FormatError(f"'{file}' is damaged where it tells its landscape ({error!r}); make it anew") from error
+            raise FormatError(f"'{file}' is damaged where it tells its landscape ({error!r}); make it again") from error
     return trajectory
 
 
@@ -125,7 +125,7 @@ def _frames_content(file: Path, n_frames: int, pack: Pack) -> dict[str, Any]:
     shown = shown_atoms(structure, max(min(MOST_ATOMS, _MOST_NUMBERS // (3 * n_frames)), 1))
     frames = [frame[shown] - structure.center_A for frame in _read_frames(file, structure)]
     if len(frames) != n_frames:
-        raise FormatError(f"'{file}' has {len(frames)} frames, but the trajectory beside it {n_frames}; make it anew")
+        raise FormatError(f"'{file}' has {len(frames)} frames, but the trajectory beside it {n_frames}; make it again")
     content = _atoms_content(file.name, structure, shown)
     return content | {"coordinates": pack.array(frames[0].astype(np.float32)),
                       "frames": pack.array(np.array(frames, dtype=np.float32))}  # fmt: skip

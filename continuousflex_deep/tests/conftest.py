@@ -39,7 +39,8 @@ def scipion_home() -> Path:
 
 @pytest.fixture(scope="module")
 def screen() -> Iterator[None]:
-    """A display: the user's own, or a virtual one; without either the test is skipped."""
+    """A display: the user's own, or a virtual one; without either, and without Tk, the test is skipped."""
+    pytest.importorskip("_tkinter", reason="tkinter is not installed; install it (Debian: python3-tk)")
     from continuousflex_deep.tests.helpers.windows import virtual_screen  # needs Tk
 
     with virtual_screen():

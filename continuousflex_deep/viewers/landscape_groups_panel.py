@@ -175,7 +175,7 @@ class GroupsPanel:
         self._timer = None
         if self._saver.is_busy:
             self._timer = self.frame.after(_KEEP_MS, self._keep_beside)
-        elif self._succeeds(self._take_others):
+        elif self._succeeds(self.take_others):
             groups = self.selection.named_groups()
             self._saver.thread = work_beside(self.frame, "Groups", lambda: self._saver.write(groups), self._kept)
 
@@ -183,7 +183,7 @@ class GroupsPanel:
         if written is False and self._timer is None:  # another window was faster
             self._timer = self.frame.after(_KEEP_MS, self._keep_beside)
 
-    def _take_others(self) -> None:
+    def take_others(self) -> None:
         """Where another window has changed the file since, do here what it did; what is no file of this landscape's
         groups is put aside."""
         if self._saver.was_changed():
@@ -214,9 +214,9 @@ class GroupsPanel:
     def _write_now(self) -> None:
         """Write the groups together with what other windows did."""
         self._saver.wait()
-        self._take_others()
+        self.take_others()
         while not self._saver.write(self.selection.named_groups()):
-            self._take_others()
+            self.take_others()
 
     def finish(self) -> None:
         """Keep what is not kept yet; to be called before the window is closed."""

@@ -188,7 +188,7 @@ class LandscapeWindow:
         self.canvas.draw_idle()
 
     def _refresh_later(self) -> None:
-        """Draw the view anew when the events that are waiting have been dealt with: many moves of the mouse cost one
+        """Draw the view again once the events that are waiting have been dealt with: many moves of the mouse cost one
         drawing."""
         if self._pending is None:
             self._pending = self.root.after_idle(self._refresh)

@@ -86,7 +86,7 @@ class Landscape {
     return byId("show-outliers").checked || !this.particles.outlier[row];
   }
 
-  /** Draw anew; where places change, what was selected no longer is. */
+  /** Draw again; where places change, what was selected no longer is. */
   async draw(moved) {
     const first = !this.layout;
     if (moved || first) {

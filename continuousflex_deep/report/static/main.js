@@ -240,6 +240,6 @@ main().then(() => { document.body.dataset.state = "ready"; }, (error) => {
   byId("status").className = "wrong";
   byId("status").textContent = missingApis().length
     ? `This browser cannot show the page: ${error.message}.`
-    : `This page is damaged: ${error.message}. Make it anew with the report command.`;
+    : `This page is damaged: ${error.message}. Make it again with the report command.`;
   console.error(error);
 });

@@ -53,9 +53,9 @@ def ended_well(*processes: Running) -> list[str]:
     return said
 
 
-def until(condition: Callable[[], object], seconds: float = HANG_S) -> None:
+def until(condition: Callable[[], object], seconds: float = HANG_S, every_s: float = 0.005) -> None:
     """Wait until a condition holds; an assertion fails when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.005)
+        time.sleep(every_s)

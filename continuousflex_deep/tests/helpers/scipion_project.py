@@ -1,11 +1,14 @@
 """A Scipion project for a class of tests, which run their protocols in it one after another."""
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from pwem.protocols import ProtImportPdb
+from pyworkflow.protocol import STATUS_ABORTED, STATUS_FAILED, STATUS_FINISHED
 from pyworkflow.tests import BaseTest, setupTestProject
 
 from continuousflex_deep.arrays import Floats
@@ -18,6 +21,10 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import CfdProtImport
 from continuousflex_deep.scipion_env import ProjectDriver
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images
+from continuousflex_deep.tests.helpers.processes import until
+from continuousflex_deep.tests.helpers.quick_runs import quick_runs
+
+_ENDS = {STATUS_ABORTED, STATUS_FAILED, STATUS_FINISHED}
 
 
 def write_trace(path: Path) -> None:
@@ -30,9 +37,13 @@ class ProjectTest(BaseTest):
     """Each class has a project of its own, in whose folder its tests run."""
 
     driver: ClassVar[ProjectDriver]
+    #: whether runs are forked from this process; otherwise Scipion starts them, as it does for a user
+    QUICK: ClassVar[bool] = True
 
     @classmethod
     def setUpClass(cls) -> None:
+        if cls.QUICK:
+            cls.enterClassContext(quick_runs())
         cls.started_in = os.getcwd()
         setupTestProject(cls)
         cls.driver = ProjectDriver(cls.proj)
@@ -41,6 +52,25 @@ class ProjectTest(BaseTest):
     @classmethod
     def tearDownClass(cls) -> None:
         os.chdir(cls.started_in)
+
+    def wait_for(self, run: Any) -> None:
+        """Wait for the end of a run that others started; it must end well.
+
+        Its own database tells. Scipion's look takes a scheduled run for dead while one process hands it over to the
+        next, writes that down, and leaves a database open that the run then waits for.
+        """
+        until(lambda: self.has_said(run, "status") in _ENDS, every_s=0.5)
+        self.proj._updateProtocol(run)
+        assert run.isFinished(), run.getErrorMessage()
+
+    @staticmethod
+    def has_said(run: Any, name: str) -> str | None:
+        """A value that the process of a run has written, or None."""
+        if not Path(run.getDbPath()).is_file():
+            return None
+        with closing(sqlite3.connect(f"file:{run.getDbPath()}?mode=ro", uri=True)) as database:
+            rows = database.execute("SELECT value FROM Objects WHERE name = ?", (f"{run.getObjId()}.{name}",))
+            return next((value for (value,) in rows), None)
 
     @classmethod
     def import_structure(cls, path: str | Path, label: str = "structure") -> Any:

@@ -19,7 +19,7 @@ def to_tf32(values: torch.Tensor) -> torch.Tensor:
 @pytest.fixture
 def rounding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A device with fast products, emulated: they round their factors. Holds how many weightings each had."""
-    exact, counts = projector._products, []
+    exact, counts = projector.products_of_waves, []
 
     def products(weightings, waves):
         if torch.get_float32_matmul_precision() == "highest":
@@ -34,7 +34,7 @@ def rounding(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def fast(device):
         return fast_products(torch.device("cuda"))
 
-    monkeypatch.setattr(projector, "_products", products)
+    monkeypatch.setattr(projector, "products_of_waves", products)
     monkeypatch.setattr(projector, "fast_products", fast)
     monkeypatch.setattr(projector, "has_fast_products", lambda device: True)
     monkeypatch.setattr(projector, "has_bfloat16", lambda device: False)

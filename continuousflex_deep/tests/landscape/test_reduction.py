@@ -253,7 +253,7 @@ def test_memory_is_bounded_by_chunks_and_these_do_not_show(monkeypatch: pytest.M
     _, x = arc(500)
     embedding, _ = fit_embedding("isomap", x, settings(), 300)
     whole = embedding.transform(x)
-    monkeypatch.setattr(module.learn_map.__module__ + "._CHUNK_NUMBERS", 3000)
+    monkeypatch.setattr(module.learn_map.__module__ + ".CHUNK_NUMBERS", 3000)
     np.testing.assert_allclose(embedding.transform(x), whole, atol=1e-9)
 
 

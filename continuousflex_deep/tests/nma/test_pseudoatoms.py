@@ -11,7 +11,7 @@ from continuousflex_deep import cli
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.stacks import write_volume
-from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.nma.particle_mask import otsu_threshold
@@ -169,12 +169,20 @@ def test_blocks_in_space_are_full_and_compact(size: int, count: int) -> None:
         assert np.mean(spread) < 0.6 * 40
 
 
-@pytest.mark.parametrize("block_size", [0, 3])
-def test_modes_of_pseudoatoms_are_those_of_the_atoms(shared_data: Path, block_size: int) -> None:
-    """AK as a map, as pseudoatoms: the three slowest modes move the same places as elNemo's of all atoms."""
-    atoms, modes = read_structure(shared_data / "gold10" / "AK.pdb"), read_modes(shared_data / "elnemo_ak", (7, 8, 9))
+@pytest.fixture(scope="module")
+def adenylate_kinase(shared_data: Path) -> tuple[Structure, Structure]:
+    """Its atoms, and the pseudoatoms of its map."""
+    atoms = read_structure(shared_data / "gold10" / "AK.pdb")
     volume = structure_to_map(atoms, 48, 2.0, b_factor_A2=400.0)
-    found = map_to_pseudoatoms(volume, volume >= otsu_threshold(volume), 2.0, 3.0, 5.0, 5000).structure
+    return atoms, map_to_pseudoatoms(volume, volume >= otsu_threshold(volume), 2.0, 3.0, 5.0, 5000).structure
+
+
+@pytest.mark.parametrize("block_size", [0, 3])
+def test_modes_of_pseudoatoms_are_those_of_the_atoms(
+    shared_data: Path, adenylate_kinase: tuple[Structure, Structure], block_size: int
+) -> None:
+    """AK as a map, as pseudoatoms: the three slowest modes move the same places as elNemo's of all atoms."""
+    (atoms, found), modes = adenylate_kinase, read_modes(shared_data / "elnemo_ak", (7, 8, 9))
     place = atoms.coords_A - atoms.center_A
     near = np.exp(-(np.linalg.norm(found.coords_A[:, None] - place, axis=2) ** 2) / (2 * 3.0**2)) * atoms.weights
     there = np.einsum("pa,mad->mpd", near / near.sum(axis=1, keepdims=True), modes.vectors)

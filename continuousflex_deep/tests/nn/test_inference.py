@@ -16,7 +16,7 @@ from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import read_images, write_stack
-from continuousflex_deep.nn import inference, predict
+from continuousflex_deep.nn import data, inference
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
 from continuousflex_deep.nn.data import ctf_of
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
@@ -326,13 +326,13 @@ def test_a_single_checkpoint_file_is_a_model(trained, tmp_path):
 
 
 def test_images_are_read_once_for_all_networks(trained, tmp_path, monkeypatch):
-    read, original = [], predict.ImageReader._read
+    read, original = [], data.read_images_with_reasons
 
-    def noted(self, rows):
+    def noted(particles, rows):
         read.extend(rows)
-        return original(self, rows)
+        return original(particles, rows)
 
-    monkeypatch.setattr(predict.ImageReader, "_read", noted)
+    monkeypatch.setattr(data, "read_images_with_reasons", noted)
     predicted(trained, tmp_path / "o.star", "separate", workers=0, batch=7)
     assert sorted(read) == list(range(N))
 

@@ -283,7 +283,7 @@ def test_averaged_weights_are_the_mean_of_those_on_the_way(toy, tmp_path, monkey
 
 def test_interrupted_pretraining_goes_on_as_if_it_had_not_been(toy, tmp_path, monkeypatch):
     """With weights that are averaged, in the midst of simulated epochs."""
-    monkeypatch.setattr(schedule, "_SIMULATED_EPOCH", 20)
+    monkeypatch.setattr(schedule, "SIMULATED_EPOCH", 20)
     common = {"simulated_images": 40, "change": "average=0.5", "epochs": 1, "checkpoint_seconds": 0.0, **toy[2]}
     train.run(small(toy[0], tmp_path / "straight", **common))
     after_epoch = Keeper.after_epoch

@@ -259,7 +259,7 @@ def test_reductions_ask_for_their_own_parameters() -> None:
 
 @pytest.mark.parametrize("present", [True, False])
 def test_umap_is_offered_where_the_commands_python_has_it(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
-    monkeypatch.setattr(form_options, "_importable", lambda _python, module: present and module == "umap")
+    monkeypatch.setattr(form_options, "is_importable", lambda _python, module: present and module == "umap")
     method = protocol_of("CfdProtLandscape").getParam("method")
     assert ("umap" in method.choices) is present
     assert ("umap-learn" in method.help.get()) is not present
@@ -268,6 +268,6 @@ def test_umap_is_offered_where_the_commands_python_has_it(monkeypatch: pytest.Mo
 def test_modules_of_another_python() -> None:
     this = sys.executable
     for python in (this, os.path.join(os.path.dirname(this), "..", "bin", os.path.basename(this))):
-        assert form_options._importable(python, "numpy")
-        assert not form_options._importable(python, "no_such_module")
-    assert not form_options._importable("/no/python", "numpy")
+        assert form_options.is_importable(python, "numpy")
+        assert not form_options.is_importable(python, "no_such_module")
+    assert not form_options.is_importable("/no/python", "numpy")

@@ -3,7 +3,6 @@
 Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.protocols.test_groups
 """
 
-import time
 import unittest
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +27,6 @@ from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest
 
 N, BOX_PX, PIXEL_A = 120, 24, 4.0
-PATIENCE_S = 400  # a scheduled run looks for its inputs every other minute
 
 
 def write(path: str, **groups: Any) -> str:
@@ -103,10 +101,7 @@ class TestCfdGroups(ProjectTest):
         maps = reconstruct_groups(self.proj, groups)
         self.assertTrue(maps.isScheduled())
         self.assertIn("do not exist yet", " ".join(maps.validate()))
-        end = time.monotonic() + PATIENCE_S
-        while not (maps.isFinished() or maps.isFailed()) and time.monotonic() < end:
-            time.sleep(1)
-            self.proj._updateProtocol(maps)
+        self.wait_for(maps)
         self.assert_maps(maps, ["half open", "closed"], BOX_PX, PIXEL_A)
 
     def test_3_one_group(self) -> None:

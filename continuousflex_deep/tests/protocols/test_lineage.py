@@ -3,7 +3,6 @@
 Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.protocols.test_lineage
 """
 
-import time
 import unittest
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ if scipion_missing():
 import numpy as np
 
 from continuousflex_deep import protocols as cfd
+from continuousflex_deep.tests.helpers.processes import until
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest
 from continuousflex_deep.tests.helpers.windows import button, messages, run_for, virtual_screen
 from continuousflex_deep.viewers.lineage import original_images, runs_before, source_of_modes
@@ -75,12 +75,7 @@ class TestCfdLineage(ProjectTest):
         )
         self.assertTrue(maps.isScheduled())
         groups = next(run for run in self.proj.getRuns() if isinstance(run, cfd.CfdProtGroup))
-        end = time.monotonic() + 200
-        while not groups.isFinished():
-            self.assertFalse(groups.isFailed() or groups.isAborted(), groups.getErrorMessage())
-            self.assertLess(time.monotonic(), end, groups.getStatus())
-            time.sleep(1)
-            self.proj._updateProtocol(groups)
+        self.wait_for(groups)
         self.assertEqual([o.getObjLabel() for _, o in groups.iterOutputAttributes()], ["left", "right"])
         kept = Path(groups.groups.get())
         self.assertNotEqual(kept.name, "groups.json")  # what is done in the window later does not change it
@@ -88,9 +83,6 @@ class TestCfdLineage(ProjectTest):
 
     def end(self, scheduled: Any) -> None:
         """End a run that waits, once it has told its process: before, Scipion would end this process's children."""
-        end = time.monotonic() + 60
-        while not scheduled.getPid():
-            self.assertLess(time.monotonic(), end, "the scheduled run does not start")
-            time.sleep(1)
-            self.proj._updateProtocol(scheduled)
+        until(lambda: self.has_said(scheduled, "_pid") not in (None, "0"), every_s=0.2)
+        self.proj._updateProtocol(scheduled)
         self.proj.stopProtocol(scheduled)

@@ -5,7 +5,6 @@ Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_dee
 
 import json
 import os
-import time
 import unittest
 from contextlib import closing
 from itertools import combinations
@@ -42,8 +41,9 @@ IMAGES, PIXEL_SIZE_A, BOX_PX = 48, 3.0, 32
 
 
 class TestCfdWorkflow(ProjectTest):
-    """Steps share one project, in the order in which a user would take them."""
+    """Steps share one project, in the order in which a user would take them; Scipion starts each."""
 
+    QUICK = False
     structure: ClassVar[Any]
     modes: ClassVar[Any]
     particles: ClassVar[Any]
@@ -167,12 +167,7 @@ class TestCfdWorkflow(ProjectTest):
     def finished_run(self, before: set[int]) -> Any:
         """The run that was started since, when it is done."""
         run = next(r for r in self.proj.getRuns(refresh=True) if r.getObjId() not in before)
-        end = time.monotonic() + 300
-        while not run.isFinished():
-            self.assertFalse(run.isFailed(), run.getErrorMessage())
-            self.assertLess(time.monotonic(), end, "the run does not end")
-            time.sleep(1)
-            self.proj._updateProtocol(run)
+        self.wait_for(run)
         return run
 
     def test_motion_undone(self) -> None:

@@ -436,7 +436,7 @@ def test_two_windows_keep_the_groups_of_both(
     assert window.selection.group("right").colour == "#0a0b0c"
 
     # nothing is left to hand on once the other window has removed it
-    other.groups._take_others()
+    other.groups.take_others()
     for name in ("right", "upper"):
         other.groups.list.selection_set(name)
         other.groups.remove()
@@ -453,16 +453,16 @@ def test_a_window_that_was_slower_loses_nothing(
     window: LandscapeWindow, other: LandscapeWindow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closed: bool
 ) -> None:
     """The other window writes after this one has looked and before it writes."""
-    take = window.groups._take_others
+    take = window.groups.take_others
     add_by(other, "of the other", "pc1 < 0")
-    monkeypatch.setattr(window.groups, "_take_others", lambda: None)
+    monkeypatch.setattr(window.groups, "take_others", lambda: None)
     window.condition.set("pc1 > 0")
     window.choose_by_condition()
     window.groups.name.set("own")
     window.groups.add()
     run_until(window.root, lambda: window.groups._saver.was_refused and not window.groups._saver.is_busy)
     assert [g.name for g in read_groups(tmp_path / GROUPS_JSON)] == ["of the other"]
-    monkeypatch.setattr(window.groups, "_take_others", take)
+    monkeypatch.setattr(window.groups, "take_others", take)
     if closed:
         window.close()
     run_until(other.root, lambda: len(read_groups(tmp_path / GROUPS_JSON)) == 2)
