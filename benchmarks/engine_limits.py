@@ -48,8 +48,8 @@ from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.motion import Motion, motion_along
 from continuousflex_deep.nma.choice import fit_amplitudes

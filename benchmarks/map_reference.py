@@ -35,8 +35,8 @@ from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
 from continuousflex_deep.hemnma.alignment import align
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.motion import Motion, StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A

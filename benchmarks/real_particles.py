@@ -43,9 +43,10 @@ from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.hemnma.alignment import calibration_for
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import merged_results
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import read_images, write_stack, write_volume
+from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles

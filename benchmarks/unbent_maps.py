@@ -21,8 +21,8 @@ from cases import ARTICLE, TINY, Reference, adenylate_kinase
 from command_line import FULL, SMALLEST, add_hardware, benchmark_parser, parse
 from measuring import Table, run_command, write_figures
 
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.particles import Particles
 
 FEWEST = 4  # particles of a group: two in each half map

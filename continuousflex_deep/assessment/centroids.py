@@ -40,8 +40,8 @@ from continuousflex_deep.io.fsc_table import (
     TRUE_CENTROID,
     write_fsc,
 )
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.particles import Particles

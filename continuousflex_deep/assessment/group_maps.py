@@ -10,10 +10,10 @@ from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.file_names import HALF_MAPS_MRC, PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.names import distinct, telling_names
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import read_record
-from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.sampling import same_pixel_size
 

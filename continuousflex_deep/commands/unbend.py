@@ -9,11 +9,12 @@ from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.file_names import AVERAGE_MRC, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
-from continuousflex_deep.io.stacks import check_images, write_volume
+from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.landscape.merging import with_images
 from continuousflex_deep.options import UnbendOptions
 from continuousflex_deep.reconstruction.corrected import VoxelMotion

@@ -19,8 +19,8 @@ from continuousflex_deep.convert.origin import modes_of_its_amplitudes
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, CRYOSPARC_UID, NUMBERS
+from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.io.relion import HALF_SET, OPTICS_GROUP, optics_of_text, optics_text
-from continuousflex_deep.io.stacks import plain_stack
 from continuousflex_deep.io.xmipp import score_of_cost, with_failed
 from continuousflex_deep.particles import Ctf, Particles
 

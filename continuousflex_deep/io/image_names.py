@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Column, Integers
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.io.stacks import plain_stack
+from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.particles import Particles
 
 CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes of MRC files that RELION and Scipion read as maps

@@ -1,117 +1,116 @@
-"""Image stacks and maps: MRC (by mrcfile) and Spider stacks, of which only the requested images are read."""
+"""Image stacks: of MRC and Spider files, only the requested images are read."""
 
 import errno
 import os
 import re
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import mrcfile
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from continuousflex_deep.arrays import Floats, Images, Integers, Map
+from continuousflex_deep.arrays import Images, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import disk_full_explained, require_file
+from continuousflex_deep.io.files import disk_full_explained
+from continuousflex_deep.io.image_files import open_image_file
+from continuousflex_deep.io.image_layout import ImageLayout
+from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.sampling import same_pixel_size
 
-_SPIDER = {".stk", ".spi", ".xmp", ".vol"}
-_MRC = {".mrc", ".mrcs", ".map", ".st"}
-_HINT = re.compile(r":[A-Za-z]+$")
+_NUMBERS = re.compile(r"[-\d.]+")
 
 
 @dataclass(frozen=True)
 class StackInfo:
-    """n square images of box_px pixels; pixel_size_A is None if the header does not contain it."""
+    """n square images of box_px pixels; pixel_size_A is None if the header does not contain it.
+
+    is_map: the header says that the file is a cubic map. Many programs write stacks of images so, too. remarks: what is
+    unusual in the header, and how it is understood.
+    """
 
     n: int
     box_px: int
     pixel_size_A: float | None
-
-
-@dataclass(frozen=True)
-class _Stack:
-    """Layout of n images (rows, columns) in a file: the first at byte `start`, the next ones every `stride` bytes."""
-
-    file: Path
-    n: int
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    start: int
-    stride: int
-    pixel_size_A: float | None
-
-    def read(self, indices: Integers) -> tuple[Images, NDArray[np.object_]]:
-        """Images (k, rows, columns), and (k,) why each cannot be read, or ''. Unreadable images are zeros.
-
-        Reading, unlike mapping the file into memory, survives a failing disk. InputError if the whole file is
-        affected: it was removed, is not reachable, or is truncated.
-        """
-        images = np.zeros((len(indices), *self.shape), dtype=np.float32)
-        reasons = np.full(len(indices), "", dtype=object)
-        count = self.shape[0] * self.shape[1] * self.dtype.itemsize
-        with open(self.file, "rb", buffering=0) as file:
-            for i, index in enumerate(indices):
-                try:
-                    raw = os.pread(file.fileno(), count, self.start + int(index) * self.stride)
-                except OSError as error:
-                    reasons[i] = _damage(self.file, error)
-                    continue
-                if len(raw) < count:
-                    raise InputError(
-                        f"'{self.file}' is shorter than when the run began: image {int(index) + 1} is truncated; copy "
-                        "or extract it again"
-                    )
-                images[i] = np.frombuffer(raw, dtype=self.dtype).reshape(self.shape)
-        return images, reasons
-
-
-def plain_stack(name: str) -> str:
-    """The file of a stack's name, without the format that RELION, Xmipp and Scipion may add: particles.mrc:mrcs."""
-    return _HINT.sub("", name)
+    is_map: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 def stack_info(path: str | Path) -> StackInfo:
     """Properties of a stack from its header. InputError if it is missing, FormatError if it is truncated, not square or
     of unknown type."""
-    stack = _open_stack(str(path))
-    rows, columns = stack.shape
+    layout = _open_stack(str(path))
+    columns, rows = _image_size(layout)
     if rows != columns:
         raise FormatError(f"'{path}': images are {columns} × {rows} px; expected square boxes")
-    return StackInfo(n=stack.n, box_px=rows, pixel_size_A=stack.pixel_size_A)
+    return StackInfo(
+        n=layout.shape[0],
+        box_px=rows,
+        pixel_size_A=_pixel_size_A(layout),
+        is_map=layout.is_map and len(set(layout.shape)) == 1 and layout.file.suffix.lower() != ".mrcs",
+        remarks=layout.remarks,
+    )
 
 
 def check_images(particles: Particles) -> None:
-    """Check, before long work, that every image of the particles exists and has their box and pixel size.
+    """Check, before long work, that every image of the particles exists and has their box.
 
-    Raises InputError if one does not; headers without a pixel size are accepted.
+    Raises InputError if one does not. Notes tell of headers with another pixel size than the particles, which are
+    right, and of unusual headers.
     """
     names, of_particle = np.unique(particles.stacks.astype(str), return_inverse=True)
     counts = np.zeros(len(names), dtype=np.int64)
     np.maximum.at(counts, of_particle, particles.indices + 1)
-    for stack, highest in zip(names.tolist(), counts.tolist(), strict=True):
-        info = stack_info(stack)
+    stacks = {name: stack_info(name) for name in names.tolist()}
+    for (stack, info), highest in zip(stacks.items(), counts.tolist(), strict=True):
         if info.box_px != particles.box_px:
             raise InputError(
                 f"'{stack}': images have {info.box_px} px, but other images of this set have {particles.box_px} px; "
                 "rescale them"
-            )
-        pixel = info.pixel_size_A
-        if pixel is not None and not same_pixel_size(pixel, particles.pixel_size_A):
-            raise InputError(
-                f"'{stack}': contradictory pixel sizes: {pixel:g} Å in its header, {particles.pixel_size_A:g} Å in the "
-                "particle file; correct the wrong one"
             )
         if highest > info.n:
             raise InputError(
                 f"'{stack}' has {info.n} images, but the particle file refers to image {highest}; stack and file do "
                 "not belong together"
             )
+    if all(info.is_map for info in stacks.values()) and (counts == 1).all():
+        raise InputError(
+            f"'{names[0]}' is a map of {particles.box_px} voxels a side; expected two-dimensional images: subtomograms "
+            "and other volumes cannot be analysed"
+        )
+    _note_pixel_sizes(stacks, particles.pixel_size_A)
+    _note_remarks(stacks)
+
+
+def _note_pixel_sizes(stacks: dict[str, StackInfo], pixel_size_A: float) -> None:
+    """One note on all headers with another pixel size than the particles."""
+    sizes_A = {stack: info.pixel_size_A for stack, info in stacks.items()}
+    other = [stack for stack, size in sizes_A.items() if size is not None and not same_pixel_size(size, pixel_size_A)]
+    if other:
+        note_once(
+            f"{_counted(other, stacks)}: the pixel size in the header is {sizes_A[other[0]]:g} Å; the particle file's "
+            f"{pixel_size_A:g} Å are used"
+        )
+
+
+def _note_remarks(stacks: dict[str, StackInfo]) -> None:
+    """One note on all headers that are unusual in the same way."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for stack, info in stacks.items():
+        for remark in info.remarks:
+            alike.setdefault(_NUMBERS.sub("", remark), []).append((stack, remark))
+    for found in alike.values():
+        note_once(f"{_counted([stack for stack, _ in found], stacks)}: {found[0][1]}")
+
+
+def _counted(found: Sequence[str], stacks: dict[str, StackInfo]) -> str:
+    if len(stacks) == 1:
+        return f"image stack '{found[0]}'"
+    return f"{len(found)} of {len(stacks)} image stacks, for example '{found[0]}'"
 
 
 def require_usable_images(ids: Integers, reasons: NDArray[np.object_]) -> None:
@@ -145,9 +144,9 @@ def read_images_with_reasons(particles: Particles, rows: ArrayLike | None = None
     for name in set(stacks):
         here = np.flatnonzero(stacks == name)
         try:
-            stack = _open_stack(name)
-            _require_images(stack, particles.box_px, int(indices[here].max()))
-            out[here], reasons[here] = stack.read(indices[here])
+            layout = _open_stack(name)
+            _require_images(layout, particles.box_px, int(indices[here].max()))
+            out[here], reasons[here] = _read_sections(layout, indices[here])
         except OSError as error:
             reasons[here] = _damage(name, error)
     lowest, highest = out.min(axis=(1, 2)), out.max(axis=(1, 2))  # NaN where there is one
@@ -169,13 +168,38 @@ def _damage(file: str | Path, error: OSError) -> str:
     ) from error
 
 
-def _require_images(stack: _Stack, box_px: int, highest: int) -> None:
-    if stack.shape != (box_px, box_px):
-        raise InputError(
-            f"'{stack.file}': images are {stack.shape[1]} × {stack.shape[0]} px, expected {box_px} × {box_px} px"
-        )
-    if highest >= stack.n:
-        raise InputError(f"'{stack.file}' has {stack.n} images, but image {highest + 1} is requested")
+def _require_images(layout: ImageLayout, box_px: int, highest: int) -> None:
+    columns, rows = _image_size(layout)
+    if (columns, rows) != (box_px, box_px):
+        raise InputError(f"'{layout.file}': images are {columns} × {rows} px, expected {box_px} × {box_px} px")
+    if highest >= layout.shape[0]:
+        raise InputError(f"'{layout.file}' has {layout.shape[0]} images, but image {highest + 1} is requested")
+
+
+def _read_sections(layout: ImageLayout, indices: Integers) -> tuple[Images, NDArray[np.object_]]:
+    """Images (k, y, x), and (k,) why each cannot be read, or ''. Unreadable images are zeros.
+
+    Reading, unlike mapping the file into memory, survives a failing disk. InputError if the whole file is affected: it
+    was removed, is not reachable, or is truncated.
+    """
+    columns, rows = _image_size(layout)
+    images = np.zeros((len(indices), rows, columns), dtype=np.float32)
+    reasons = np.full(len(indices), "", dtype=object)
+    with open(layout.file, "rb", buffering=0) as file:
+        for i, index in enumerate(indices):
+            try:
+                raw = os.pread(file.fileno(), layout.section_bytes, layout.start + int(index) * layout.stride)
+            except OSError as error:
+                reasons[i] = _damage(layout.file, error)
+                continue
+            if len(raw) < layout.section_bytes:
+                raise InputError(
+                    f"'{layout.file}' is shorter than when the run began: image {int(index) + 1} is truncated; copy "
+                    "or extract it again"
+                )
+            stored = np.frombuffer(raw, dtype=layout.dtype).reshape(layout.shape[1:])
+            images[i] = stored.T if layout.axes[0] == 1 else stored
+    return images, reasons
 
 
 class StackWriter:
@@ -228,109 +252,27 @@ def write_stack(path: str | Path, images: Images, pixel_size_A: float) -> None:
         writer.write(images)
 
 
-def read_volume(path: str | Path) -> tuple[Map, float]:
-    """A map (d, d, d) in zyx order and its voxel size in Å (0 if the header does not contain it)."""
-    file = require_file(path, "map")
-    with _open_mrc(file) as mrc:
-        volume = np.array(mrc.data, dtype=np.float32)
-        voxel = float(mrc.voxel_size.x)
-    if volume.ndim != 3:
-        raise FormatError(f"'{file}': got an array of shape {volume.shape}, expected a 3D map")
-    return volume, voxel
-
-
-def read_map(path: str | Path, voxel_size_A: float = 0.0) -> tuple[Map, float]:
-    """A map (d, d, d) of finite voxels, and their size in Å: the given size, or the header's if that is 0.
-
-    Raises InputError if voxels are not finite, or their size is unknown.
-    """
-    volume, header_A = read_volume(path)
-    if not np.isfinite(volume).all():
-        count = int((~np.isfinite(volume)).sum())
-        raise InputError(f"map '{path}': {count} voxels are not finite; compute the map again")
-    voxel_A = voxel_size_A or header_A
-    if voxel_A <= 0:
-        raise InputError(f"map '{path}': its header has no voxel size; give it by --voxel-size-A")
-    return volume, voxel_A
-
-
-def require_cubic(volume: Map, what: str) -> None:
-    """InputError if a map is not cubic; what: the map's name in the error."""
-    if len(set(volume.shape)) != 1:
-        raise InputError(f"{what}: got a map of shape {volume.shape}, expected a cubic one; pad it to a cube")
-
-
-def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
-    """Position (xyz) in Å of an MRC map's first voxel, from its header: the origin, or if that is 0 the start."""
-    with _open_mrc(require_file(path, "map")) as mrc:
-        origin = np.array([mrc.header.origin[axis] for axis in "xyz"], dtype=np.float64)
-        start = np.array([mrc.header[f"n{axis}start"] for axis in "xyz"], dtype=np.float64)
-    return origin if origin.any() else start * voxel_size_A
-
-
-def write_volume(
-    path: str | Path, volume: Map, voxel_size_A: float, origin_A: Floats | None = None
-) -> None:
-    """Write a map (z, y, x) as .mrc with its voxel size and, if given, the position (xyz) of its first voxel."""
-    part = Path(path).with_suffix(".part.mrc")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with mrcfile.new(part, overwrite=True) as mrc:
-        mrc.set_data(np.asarray(volume, dtype=np.float32))
-        mrc.voxel_size = voxel_size_A
-        if origin_A is not None:
-            mrc.header.origin = tuple(origin_A)
-    part.replace(path)
-
-
 @lru_cache(maxsize=4096)
-def _open_stack(path: str) -> _Stack:
-    file = require_file(path, "image stack")
-    if file.suffix in _SPIDER:
-        return _open_spider(file)
-    if file.suffix not in _MRC:
-        raise FormatError(f"'{file}': unknown format of image stack; expected one of {sorted(_MRC | _SPIDER)}")
-    with _open_mrc(file) as mrc:
-        if np.iscomplexobj(mrc.data):
-            raise FormatError(f"'{file}' contains complex numbers (Fourier transforms); expected real images")
-        rows, columns = mrc.data.shape[-2:]
-        n = mrc.data.shape[0] if mrc.data.ndim == 3 else 1
-        start, dtype, pixel = int(mrc.data.offset), mrc.data.dtype, float(mrc.voxel_size.x)
-    stride = rows * columns * dtype.itemsize
-    return _Stack(file, n, (rows, columns), dtype, start, stride, pixel if pixel > 0 else None)
-
-
-def _open_mrc(file: Path) -> mrcfile.mrcmemmap.MrcMemmap:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # unusual but harmless headers; a wrong size still raises
-            return mrcfile.mmap(file, mode="r")
-    except ValueError as error:
-        raise FormatError(f"'{file}' is not a complete MRC file: {error}; copy or extract it again") from error
-
-
-def _open_spider(file: Path) -> _Stack:
-    """The images of a Spider stack.
-
-    Header words (4-byte floats, numbered from 1): 1 slices, 2 rows, 5 type, 12 columns, 22 header bytes, 24 stack flag,
-    26 images in the stack (Spider image file format, spider.wadsworth.org/spider_doc/spider/docs/image_doc.html).
-    """
-    size = file.stat().st_size
-    if size < 256 * 4:
-        raise FormatError(f"'{file}' is too short for a Spider header ({size} bytes)")
-    with open(file, "rb") as opened:
-        header = opened.read(27 * 4)
-    for order in "<>":
-        head = np.frombuffer(header, dtype=f"{order}f4")
-        slices, rows, columns, header_bytes, stacked = head[0], head[1], head[11], int(head[21]), head[23] > 0
-        if head[4] in (1.0, 3.0) and slices == 1 and rows >= 1 and columns >= 1 and header_bytes >= columns * 4:
-            break
-    else:
-        raise FormatError(f"'{file}' is not a Spider image stack: its header does not describe a 2D image")
-    rows, columns = int(rows), int(columns)
-    n, start = (int(head[25]), header_bytes) if stacked else (1, 0)
-    record = header_bytes + rows * columns * 4
-    if size < start + n * record:
+def _open_stack(path: str) -> ImageLayout:
+    """The layout of a stack. Raises InputError if it is missing; FormatError for maps, axes other than x and y within
+    the images, and pixels that are not square."""
+    layout = open_image_file(path, "image stack")
+    if layout.axes[2] != 2:
         raise FormatError(
-            f"'{file}' is truncated: {n} images of {columns} × {rows} px need {start + n * record} bytes, it has {size}"
+            f"'{path}': sections lie along {layout.axis_names[2]} (axes {layout.axis_names}); expected images in the "
+            "plane of x and y: correct the words MAPC, MAPR and MAPS of its header"
         )
-    return _Stack(file, n, (rows, columns), np.dtype(f"{order}f4"), start + header_bytes, record, None)
+    x_A, y_A = layout.voxel_A[:2]
+    if x_A > 0 and y_A > 0 and not same_pixel_size(x_A, y_A):
+        raise FormatError(f"'{path}': pixels are {x_A:g} × {y_A:g} Å in its header; expected square ones: resample it")
+    return layout
+
+
+def _image_size(layout: ImageLayout) -> tuple[int, int]:
+    """Width and height of the images in pixels."""
+    _, rows, columns = layout.shape
+    return (columns, rows) if layout.axes[0] == 0 else (rows, columns)
+
+
+def _pixel_size_A(layout: ImageLayout) -> float | None:
+    return float(layout.voxel_A[:2].max()) or None

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Map, Mask
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_map, read_volume, require_cubic
+from continuousflex_deep.io.maps import read_map, read_volume, require_cubic
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import PseudoatomsOptions
 

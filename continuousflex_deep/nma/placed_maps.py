@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_map, volume_origin_A, write_volume
+from continuousflex_deep.io.maps import read_map, volume_origin_A, write_volume
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.warp import warp_map
 from continuousflex_deep.options import DeformOptions, TrajectoryOptions

@@ -10,7 +10,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Booleans, Singles
 from continuousflex_deep.errors import DeepError
-from continuousflex_deep.io.stacks import write_volume
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.messages import note
 from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit

@@ -12,12 +12,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.reference import read_reference
-from continuousflex_deep.io.stacks import (
-    check_images,
-    read_images,
-    read_images_with_reasons,
-    require_usable_images,
-)
+from continuousflex_deep.io.stacks import check_images, read_images, read_images_with_reasons, require_usable_images
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.landscape.outliers import is_outlier
 from continuousflex_deep.messages import note, say

@@ -8,7 +8,7 @@ from pwem.objects import AtomStruct, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
 from continuousflex_deep.arrays import Floats
-from continuousflex_deep.io.stacks import read_volume, write_volume
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.protocols.form_options import add_options
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats, Integers, Map
 from continuousflex_deep.errors import DeepError
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.programs import RELION, RELION_RECONSTRUCT, XMIPP, XMIPP_RECONSTRUCT, Package, run_program
 from continuousflex_deep.progress import progress_bar

@@ -6,7 +6,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import read_volume, require_cubic
+from continuousflex_deep.io.maps import read_volume, require_cubic
 from continuousflex_deep.sampling import same_pixel_size, same_width
 
 

@@ -23,8 +23,9 @@ from continuousflex_deep.figures.maps import save_fsc, save_slices
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.file_names import FSC_CSV, FSC_JSON, LOCAL_MRC
 from continuousflex_deep.io.fsc_table import THRESHOLDS, write_fsc
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.records import write_json
-from continuousflex_deep.io.stacks import check_images, read_images, write_volume
+from continuousflex_deep.io.stacks import check_images, read_images
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
 from continuousflex_deep.reconstruction.external import MapProgram, ProgramSums

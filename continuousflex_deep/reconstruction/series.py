@@ -17,8 +17,8 @@ from continuousflex_deep.figures.maps import save_slices, series_pictures
 from continuousflex_deep.figures.movies import to_and_fro, write_gif
 from continuousflex_deep.io.file_names import MAP_MRC, RECORD_JSON
 from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.records import write_json
-from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.reconstruction.maps import contrast_sign
 
 _MAPS = ("half1", "half2", "map", "local")

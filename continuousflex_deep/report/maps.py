@@ -9,7 +9,7 @@ from continuousflex_deep.errors import FormatError
 from continuousflex_deep.figures.maps import grey_limits, small_slices_png
 from continuousflex_deep.io.file_names import AVERAGE_MRC, FSC_CSV, FSC_JSON, LOCAL_MRC, MAP_MRC
 from continuousflex_deep.io.fsc_table import FREQUENCY, read_resolutions
-from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.report.csv_columns import read_columns
 
 # maps of a folder that are shown beside map.mrc, where they are there, and what they are called

@@ -11,7 +11,7 @@ from pyworkflow.viewer import DESKTOP_TKINTER, ProtocolViewer
 from continuousflex_deep.figures.maps import FSC_INCH, draw_fsc, draw_slices, slices_size
 from continuousflex_deep.io.file_names import FSC_CSV, MAP_MRC
 from continuousflex_deep.io.fsc_table import read_fsc
-from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.protocols.protocol_reconstruct import CfdProtReconstruct
 from continuousflex_deep.viewers.plotting import figure_window
 

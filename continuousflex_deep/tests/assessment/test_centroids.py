@@ -25,9 +25,9 @@ from continuousflex_deep.commands.evaluate import remove_earlier
 from continuousflex_deep.errors import DeepError, FormatError, InputError
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, MASKED, OTHER, REST, TRUE_CENTROID
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.particles import Particles, concatenate
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation

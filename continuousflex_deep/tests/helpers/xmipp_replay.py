@@ -72,7 +72,7 @@ def replay(arguments: list[str], recordings: dict[str, str], known_file: str) ->
     in the middle of one, and REPLAY_DIES_AT makes it fail at the image of this number."""
     import os
 
-    from continuousflex_deep.io.stacks import read_volume
+    from continuousflex_deep.io.maps import read_volume
     from continuousflex_deep.io.star import read_star
 
     if "--help" in arguments:

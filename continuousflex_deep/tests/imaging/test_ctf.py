@@ -10,7 +10,7 @@ import torch
 
 from continuousflex_deep.imaging.ctf import ctf_2d, ctf_at, electron_wavelength_A
 from continuousflex_deep.imaging.fourier import radius_px
-from continuousflex_deep.io.stacks import write_volume
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.particles import Ctf
 from continuousflex_deep.programs import RELION
 from continuousflex_deep.tests.helpers import needs

@@ -12,9 +12,9 @@ import pytest
 from continuousflex_deep import cli
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.motion import StraightMotion, motion_along
 from continuousflex_deep.nma.warp import displacement_field, warp_map

@@ -9,8 +9,8 @@ from scipy.spatial import cKDTree
 
 from continuousflex_deep import cli
 from continuousflex_deep.imaging.density import structure_to_map
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import read_modes
-from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.nma.network import compute_modes

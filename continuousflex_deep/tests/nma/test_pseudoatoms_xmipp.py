@@ -8,7 +8,7 @@ import pytest
 
 from continuousflex_deep import cli
 from continuousflex_deep.errors import DeepError
-from continuousflex_deep.io.stacks import write_volume
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms, mean_error
 from continuousflex_deep.nma.pseudoatoms_xmipp import xmipp_pseudoatoms

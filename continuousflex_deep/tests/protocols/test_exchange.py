@@ -20,8 +20,9 @@ from pwem.objects import SetOfParticles
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import enabled_ids, particles_from_set
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.stacks import read_volume, write_stack
+from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.cryosparc_data import dataset, save
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest

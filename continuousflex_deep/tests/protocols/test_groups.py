@@ -19,8 +19,8 @@ from continuousflex_deep.convert import particles_from_set
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups, write_groups
 from continuousflex_deep.io.landscape_table import read_landscape_table
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.names import numbered_names
-from continuousflex_deep.io.stacks import read_volume
 from continuousflex_deep.protocols.group_workflow import make_groups, reconstruct_groups
 from continuousflex_deep.protocols.protocol_reconstruct import GROUPS, PARTICLES
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map

@@ -18,8 +18,8 @@ from pwem.protocols import ProtImportVolumes
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import particles_from_set
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.modes import read_modes
-from continuousflex_deep.io.stacks import read_volume, write_volume
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace

@@ -17,7 +17,7 @@ import pwem
 from pyworkflow.viewer import DESKTOP_TKINTER
 
 from continuousflex_deep import protocols as cfd
-from continuousflex_deep.io.stacks import read_volume
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.protocols.protocol_reconstruct import GROUPS, LANDSCAPE
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest

@@ -18,8 +18,8 @@ import numpy as np
 from pwem.protocols import ProtImportVolumes
 
 from continuousflex_deep import protocols as cfd
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import read_modes
-from continuousflex_deep.io.stacks import write_volume
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.landscape.landscape import read_landscape
 from continuousflex_deep.motion import motion_along

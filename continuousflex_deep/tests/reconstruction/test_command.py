@@ -10,8 +10,9 @@ import pytest
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
+from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.reconstruction.fsc import spherical_mask
 from continuousflex_deep.reconstruction.halves import half_sets

@@ -10,9 +10,10 @@ import torch
 
 from continuousflex_deep import cli
 from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.stacks import read_images, read_volume, write_stack, write_volume
+from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.corrected import MotionCorrected, VoxelMotion

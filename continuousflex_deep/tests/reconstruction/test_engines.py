@@ -13,8 +13,9 @@ from continuousflex_deep.errors import DeepError, MissingDependencyError
 from continuousflex_deep.geometry import matrix_to_euler, random_rotations
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.fourier import filter_images
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
+from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.programs import RELION, XMIPP
 from continuousflex_deep.reconstruction.external import map_program

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.stacks import write_volume
+from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.reconstruction.fsc import spherical_mask
 from continuousflex_deep.reconstruction.maps import contrast_sign, crop_or_pad_map, read_reference_map, resize_map
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map

@@ -10,8 +10,9 @@ import torch
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import matrix_to_euler, random_rotations
 from continuousflex_deep.imaging.ctf import ctf_2d
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.stacks import read_volume, write_stack
+from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.programs import RELION
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator, background

@@ -11,8 +11,9 @@ from PIL import Image
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import read_volume, write_stack
+from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.landscape.landscape import make_landscape, write_landscape
 from continuousflex_deep.landscape.split import split_landscape
 from continuousflex_deep.particles import Particles

@@ -17,8 +17,9 @@ from continuousflex_deep.errors import DeepError
 from continuousflex_deep.figures import movies
 from continuousflex_deep.figures.movies import to_and_fro, write_mp4
 from continuousflex_deep.figures.trajectory import LandscapePlane, trajectory_pictures
+from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
-from continuousflex_deep.io.stacks import read_volume, write_stack, write_volume
+from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.io.trajectories import read_trajectory
 from continuousflex_deep.landscape.landscape import Landscape, read_landscape, write_landscape
