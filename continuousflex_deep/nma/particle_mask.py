@@ -9,6 +9,9 @@ from continuousflex_deep.io.maps import read_map, read_volume, require_cubic
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import PseudoatomsOptions
 
+_SMOOTHING_PX = 1.0  # Gaussian that weakens the noise before the contrast is judged
+_CLEARLY = 0.5  # part of the strongest deviations that must be dark in an inverted map
+_FLAT = 0.5  # of the deviations inside, below which those in the corners are solvent's
 _DUST = 0.05  # of the largest part's volume; smaller parts are noise and would not be connected with the network
 
 
@@ -20,15 +23,29 @@ def read_particle(options: PseudoatomsOptions) -> tuple[Map, float]:
     if np.ptp(volume) == 0:
         raise InputError(f"{where}: all voxels are {volume.flat[0]:g}; the map contains no particle")
     volume = -volume if options.invert else volume
-    # a particle makes the distribution of densities about the solvent's skew
-    from_solvent = volume - np.median(volume)
-    if float((from_solvent.astype(np.float64) ** 3).sum()) < 0 and not options.mask:
+    if not options.mask and is_inverted(volume):
         raise InputError(
             f"{where}: its density appears to be {'positive' if options.invert else 'negative'} (the strongest values "
-            f"are below the solvent); {'omit' if options.invert else 'use'} --invert, or give the particle's region by "
-            "--mask"
+            "are below those in the corners of the box, where the solvent is expected); "
+            f"{'omit' if options.invert else 'use'} --invert, or give the particle's region by --mask"
         )
     return volume, voxel_A
+
+
+def is_inverted(volume: Map) -> bool:
+    """Whether the particle of a map (d, d, d) is clearly darker than the solvent.
+
+    The solvent's level is the median outside the sphere inscribed in the box; that of the whole box would be the
+    particle's where it fills more than half of it. From it, matter deviates strongly to one side: Σ d³ / Σ |d|³ over
+    the smoothed map is near 1 where it is bright, near −1 where it is dark, near 0 for noise. Where the corners deviate
+    as much, matter reaches into them, and nothing is decided.
+    """
+    smooth = ndimage.gaussian_filter(volume.astype(np.float64), _SMOOTHING_PX)
+    axis = (np.arange(len(volume)) - (len(volume) - 1) / 2) ** 2
+    corners = axis[:, None, None] + axis[:, None] + axis > (len(volume) / 2) ** 2
+    cubes = (smooth - np.median(smooth[corners])) ** 3
+    flat = np.abs(cubes[corners]).mean() < _FLAT * np.abs(cubes[~corners]).mean()
+    return bool(flat and cubes.sum() < -_CLEARLY * np.abs(cubes).sum())
 
 
 def solvent_of(volume: Map, inside: Mask, sigma_px: float) -> tuple[float, float]:

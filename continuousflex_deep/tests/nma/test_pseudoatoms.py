@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from continuousflex_deep import cli
@@ -14,7 +15,7 @@ from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.nma.blocks import spatial_blocks
 from continuousflex_deep.nma.network import compute_modes
-from continuousflex_deep.nma.particle_mask import otsu_threshold
+from continuousflex_deep.nma.particle_mask import is_inverted, otsu_threshold
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.tests.helpers.maps import blob, gaussians_map, overlap_with_map
@@ -121,6 +122,52 @@ def test_negative_maps_are_inverted_on_request(tmp_path: Path, capsys: pytest.Ca
     assert overlap_with_map(blob(), read_structure(tmp_path / "p.pdb"), 3.0, 2.0) > 0.99
     assert run(tmp_path, blob(), "--invert") == 2
     assert "omit --invert" in capsys.readouterr().err
+
+
+def shapes(box_px: int = 40) -> dict[str, np.ndarray]:
+    """Bright particles (d, d, d) of many shapes on a dark ground, some of which the box cuts."""
+    z, y, x = np.mgrid[:box_px, :box_px, :box_px] - (box_px - 1) / 2
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    masked = np.where(radius < 10, 0.8, -0.2)  # a mean of 0 within a mask, 0 outside
+    return {
+        "small ball": radius < 4,
+        "half of the box": radius < 19.7,
+        "most of the box": radius < 24,
+        "filament": np.sqrt(x**2 + y**2) < 8,
+        "membrane": np.abs(z) < 8,
+        "thick slab": np.abs(z) < 14,
+        "capsid": ((radius > 14) & (radius < 18)) - 0.3 * ((radius >= 18) & (radius < 20)),
+        "masked": np.where(radius < 18, masked, 0),
+    }
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+@pytest.mark.parametrize("shape", shapes())
+def test_contrast_is_judged_from_the_corners(shape: str, noise: float) -> None:
+    volume = shapes()[shape] + noise * np.random.default_rng(3).normal(size=(40, 40, 40))
+    assert not is_inverted(volume)
+    assert not is_inverted(0.01 * volume + 7)
+    if shape not in ("most of the box", "thick slab", "small ball"):  # the box cuts them, or the noise hides them
+        assert is_inverted(-volume)
+        assert is_inverted(5 - 100 * volume)
+
+
+def test_noise_has_no_contrast() -> None:
+    volume = np.random.default_rng(0).normal(size=(40, 40, 40))
+    assert not is_inverted(volume)
+    assert not is_inverted(-volume)
+
+
+def test_a_particle_that_fills_half_of_the_box_needs_no_inversion(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    radius = np.sqrt(((np.mgrid[:20, :20, :20] - 9.5) ** 2).sum(axis=0))
+    ball = ndimage.gaussian_filter((radius < 10).astype(np.float32), 1)
+    assert np.median(ball) > 0.5  # the median is the particle's
+    assert run(tmp_path, ball, "--target-error-percent", "20") == 0
+    assert run(tmp_path, -ball) == 2
+    assert "use --invert" in capsys.readouterr().err
+    assert run(tmp_path, -ball, "--invert", "--target-error-percent", "20") == 0
 
 
 def test_mask_instead_of_threshold(tmp_path: Path) -> None:
