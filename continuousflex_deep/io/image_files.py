@@ -1,6 +1,7 @@
 """Image files of any format: recognised by their content, not by their names."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from continuousflex_deep.errors import FormatError
@@ -42,7 +43,7 @@ def open_image_file(path: str | Path, what: str) -> ImageLayout:
         # Spider first: read as whole numbers, its floats can be sizes of an MRC file, but not the reverse
         layout = spider_layout(file, header, size) or mrc_layout(file, header, size)
         if layout is not None:
-            return layout
+            return _with_remark_on_length(layout, size)
     kind = next((kind for start, kind in _OTHERS.items() if header.startswith(start)), None)
     if kind is not None:
         raise FormatError(f"{what} '{file}' is {kind}")
@@ -50,3 +51,11 @@ def open_image_file(path: str | Path, what: str) -> ImageLayout:
         f"{what} '{file}': unknown format; expected an MRC or Spider file, and its first {HEADER_BYTES} bytes are "
         "the header of neither"
     )
+
+
+def _with_remark_on_length(layout: ImageLayout, size: int) -> ImageLayout:
+    """The layout, with a remark if the file of `size` bytes is longer than it."""
+    if size == layout.end:
+        return layout
+    more = f"the file is {size - layout.end} bytes longer than its header announces; they are not read"
+    return replace(layout, remarks=(*layout.remarks, more))

@@ -1,6 +1,7 @@
 """Where the pixels of an image file are, and what its header says about them: one form for MRC and Spider files."""
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,15 @@ from continuousflex_deep.arrays import Floats
 XYZ = "xyz"
 
 
+class Contents(Enum):
+    """What a header says that its file contains. CALLED_MAP: a map, but many programs call stacks of images so, too."""
+
+    IMAGES = "images"
+    MAP = "map"
+    CALLED_MAP = "called map"
+    UNKNOWN = "unknown"
+
+
 @dataclass(frozen=True, eq=False)
 class ImageLayout:
     """The sections of an image file: images of a stack, or slices of a map.
@@ -18,9 +28,8 @@ class ImageLayout:
     shape: stored sections, rows and columns; start: byte of the first section; stride: bytes from one section to the
     next. axes: the axis (0 for x, 1 for y, 2 for z) along which columns, rows and sections lie. voxel_A (3,): size
     along x, y and z, 0 where the header does not contain it; angles_deg (3,): angles of the cell. origin_A, start_vox
-    (3,): the two positions (xyz) of the first voxel that an MRC header can contain. is_stack, is_map: what the header
-    says that the file is; both False where it does not say it. remarks: what is unusual in the header, and how it is
-    understood.
+    (3,): the two positions (xyz) of the first voxel that an MRC header can contain. remarks: what is unusual in the
+    header, and how it is understood.
     """
 
     file: Path
@@ -33,8 +42,7 @@ class ImageLayout:
     angles_deg: Floats
     origin_A: Floats
     start_vox: Floats
-    is_stack: bool
-    is_map: bool
+    contents: Contents
     remarks: tuple[str, ...] = ()
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.image_files import open_image_file
-from continuousflex_deep.io.image_layout import ImageLayout
+from continuousflex_deep.io.image_layout import Contents, ImageLayout
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.sampling import same_pixel_size
 
@@ -101,7 +101,7 @@ def _open_map(path: str | Path) -> ImageLayout:
     sections, rows, columns = layout.shape
     if sections == 1:
         raise FormatError(f"map '{layout.file}' is a single image of {columns} × {rows} px; expected a 3D map")
-    if layout.is_stack or layout.file.suffix.lower() == ".mrcs":
+    if layout.contents is Contents.IMAGES or layout.file.suffix.lower() == ".mrcs":
         raise FormatError(
             f"map '{layout.file}' is a stack of {sections} images of {columns} × {rows} px; expected a 3D map (if it "
             "is one, write it as .mrc with space group 1)"

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
-from mrcfile.utils import byte_order_from_machine_stamp, data_dtype_from_header, spacegroup_is_volume_stack
+from mrcfile.utils import byte_order_from_machine_stamp, dtype_from_mode, spacegroup_is_volume_stack
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.io.image_layout import XYZ, ImageLayout
+from continuousflex_deep.io.image_layout import XYZ, Contents, ImageLayout
 
 HEADER_BYTES = 1024
 _REAL_NUMBERS = (0, 1, 2, 6, 12)  # modes
@@ -34,9 +34,10 @@ _ORIGINS_A = (1e-3, 1e7)  # likewise
 
 @dataclass(frozen=True)
 class _Header:
-    """The words of a header in the file's byte order, and IMOD's flags: None without IMOD's stamp."""
+    """The words of a header, the file's byte order (< or >), and IMOD's flags: None without IMOD's stamp."""
 
     words: Any
+    order: str
     imod_flags: int | None
     remarks: tuple[str, ...]
 
@@ -57,6 +58,7 @@ def mrc_layout(file: Path, header: bytes, size: int) -> ImageLayout | None:
         )
     dtype, of_bytes = _number_type(found)
     voxel_A, of_voxels = _voxel_A(words)
+    origin_A, of_origin = _origin_A(found)
     axes = _axes(file, words)
     columns, rows, sections = (int(words[f"n{axis}"]) for axis in XYZ)
     start_vox = np.zeros(3)
@@ -70,11 +72,10 @@ def mrc_layout(file: Path, header: bytes, size: int) -> ImageLayout | None:
         axes=axes,
         voxel_A=voxel_A,
         angles_deg=np.array([words.cellb[name] for name in ("alpha", "beta", "gamma")], dtype=np.float64),
-        origin_A=_origin_A(found),
+        origin_A=origin_A,
         start_vox=start_vox,
-        is_stack=bool(words.ispg == 0 and words.mz == 1 and sections > 1),
-        is_map=bool(words.ispg != 0 and words.mz == sections and sections > 1),
-        remarks=(*found.remarks, *of_bytes, *of_voxels),
+        contents=_contents(words),
+        remarks=(*found.remarks, *of_bytes, *of_voxels, *of_origin),
     )
     if size < layout.end:
         raise FormatError(
@@ -110,7 +111,7 @@ def _read_header(file: Path, header: bytes) -> _Header | None:
         remarks.append(f"the machine stamp is {stamp}; the numbers are read as {name}-endian, as the sizes require")
     integers = np.frombuffer(header, dtype=f"{order}i4")
     flags = int(integers[_IMOD_FLAGS_WORD]) if integers[_IMOD_STAMP_WORD] == _IMOD_STAMP else None
-    return _Header(_in_order(header, order), flags, tuple(remarks))
+    return _Header(_in_order(header, order), order, flags, tuple(remarks))
 
 
 def _in_order(header: bytes, order: str) -> Any:
@@ -135,11 +136,18 @@ def _require_real_numbers(file: Path, header: _Header) -> None:
         )
 
 
+def _contents(words: Any) -> Contents:
+    """By MRC2014, stacks of images have space group 0 and one section in the cell; maps a group, and all sections."""
+    if words.nz > 1 and words.ispg == 0 and words.mz == 1:
+        return Contents.IMAGES
+    return Contents.CALLED_MAP if words.nz > 1 and words.ispg != 0 and words.mz == words.nz else Contents.UNKNOWN
+
+
 def _number_type(header: _Header) -> tuple[np.dtype[Any], list[str]]:
     """The type of the numbers, and of bytes a remark that tells whether they are signed, and why."""
     words = header.words
     if words.mode != 0:
-        return data_dtype_from_header(words), []
+        return dtype_from_mode(words.mode).newbyteorder(header.order), []
     low, high = float(words.dmin), float(words.dmax)
     if header.imod_flags is not None:
         signed, why = bool(header.imod_flags & _SIGNED_BYTES), "by IMOD's flag"
@@ -175,8 +183,8 @@ def _axes(file: Path, words: Any) -> tuple[int, int, int]:
     return found[0] - 1, found[1] - 1, found[2] - 1
 
 
-def _origin_A(header: _Header) -> Floats:
-    """Position (xyz) of the first voxel from the words ORIGIN, 0 where they are impossible.
+def _origin_A(header: _Header) -> tuple[Floats, list[str]]:
+    """Position (3,), xyz, of the first voxel from the words ORIGIN, 0 if one is impossible; a remark on IMOD's sign.
 
     IMOD stores the position of the coordinates' origin relative to the first voxel, unless a flag or the version
     says that it follows MRC2014.
@@ -185,7 +193,8 @@ def _origin_A(header: _Header) -> Floats:
     origin_A = np.array([words.origin[axis] for axis in XYZ], dtype=np.float64)
     size = np.abs(origin_A)
     possible = (size == 0) | ((size >= _ORIGINS_A[0]) & (size <= _ORIGINS_A[1]))
-    if not possible.all():
-        return np.zeros(3)
-    inverted = flags is not None and not flags & _ORIGIN_OF_MRC2014 and words.nversion < _FIRST_VERSION
-    return -origin_A if inverted else origin_A
+    if not possible.all() or not origin_A.any():
+        return np.zeros(3), []
+    if flags is not None and not flags & _ORIGIN_OF_MRC2014 and words.nversion < _FIRST_VERSION:
+        return -origin_A, ["its origin is read with the sign that IMOD gives it"]
+    return origin_A, []

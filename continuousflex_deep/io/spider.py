@@ -10,7 +10,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.io.image_layout import ImageLayout
+from continuousflex_deep.io.image_layout import Contents, ImageLayout
 
 HEADER_BYTES = 1024  # the least
 _SLICES, _ROWS, _TYPE, _COLUMNS, _LENGTH, _STACKED, _COUNT = 0, 1, 4, 11, 21, 23, 25
@@ -50,8 +50,7 @@ def spider_layout(file: Path, header: bytes, size: int) -> ImageLayout | None:
         angles_deg=np.full(3, 90.0),
         origin_A=np.zeros(3),
         start_vox=np.zeros(3),
-        is_stack=bool(stacked),
-        is_map=slices > 1,
+        contents=Contents.MAP if slices > 1 else Contents.IMAGES,
     )
     if size < layout.end:
         n, what = layout.shape[0], "images" if stacked else "sections"

@@ -17,7 +17,7 @@ from continuousflex_deep.arrays import Images, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import disk_full_explained
 from continuousflex_deep.io.image_files import open_image_file
-from continuousflex_deep.io.image_layout import ImageLayout
+from continuousflex_deep.io.image_layout import Contents, ImageLayout
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.sampling import same_pixel_size
@@ -47,11 +47,12 @@ def stack_info(path: str | Path) -> StackInfo:
     columns, rows = _image_size(layout)
     if rows != columns:
         raise FormatError(f"'{path}': images are {columns} × {rows} px; expected square boxes")
+    cube = len(set(layout.shape)) == 1 and layout.file.suffix.lower() != ".mrcs"
     return StackInfo(
         n=layout.shape[0],
         box_px=rows,
         pixel_size_A=_pixel_size_A(layout),
-        is_map=layout.is_map and len(set(layout.shape)) == 1 and layout.file.suffix.lower() != ".mrcs",
+        is_map=cube and layout.contents is Contents.CALLED_MAP,
         remarks=layout.remarks,
     )
 
@@ -262,6 +263,9 @@ def _open_stack(path: str) -> ImageLayout:
             f"'{path}': sections lie along {layout.axis_names[2]} (axes {layout.axis_names}); expected images in the "
             "plane of x and y: correct the words MAPC, MAPR and MAPS of its header"
         )
+    if layout.contents is Contents.MAP:
+        sections, rows, columns = layout.shape
+        raise FormatError(f"'{path}' is a map of {sections} sections of {columns} × {rows} voxels; expected images")
     x_A, y_A = layout.voxel_A[:2]
     if x_A > 0 and y_A > 0 and not same_pixel_size(x_A, y_A):
         raise FormatError(f"'{path}': pixels are {x_A:g} × {y_A:g} Å in its header; expected square ones: resample it")

@@ -69,21 +69,20 @@ def particle_mask(volume: Map, options: PseudoatomsOptions, sigma_px: float) -> 
         mask, _ = read_volume(options.mask)
         if mask.shape != volume.shape:
             raise InputError(f"mask '{options.mask}': got a shape of {mask.shape}, expected the map's {volume.shape}")
-        inside, how = mask > 0.5, "mask"
+        inside, how, values = mask > 0.5, "mask", mask
     elif options.threshold == "auto":
         smooth = ndimage.gaussian_filter(volume, sigma_px)
         threshold = otsu_threshold(smooth)
-        inside, how = smooth >= threshold, f"Otsu's threshold {threshold:.4g} of the smoothed map"
+        inside, how, values = smooth >= threshold, f"Otsu's threshold {threshold:.4g} of the smoothed map", smooth
     else:
         threshold = _number(options.threshold)
-        inside, how = volume >= threshold, f"threshold {threshold:g}"
+        inside, how, values = volume >= threshold, f"threshold {threshold:g}", volume
     if not inside.any():
-        top = (
-            "above 0.5"
-            if options.mask
-            else f"as high; the map's values range from {volume.min():.4g} to {volume.max():.4g}"
+        what, needed = ("mask", "above 0.5") if options.mask else ("map", "as high")
+        raise InputError(
+            f"pseudoatoms: the {how} selects no voxel: none is {needed}; the {what}'s values range from "
+            f"{values.min():.4g} to {values.max():.4g}; give another"
         )
-        raise InputError(f"pseudoatoms: the {how} selects no voxel: none is {top}; give another")
     return _without_dust(inside), how
 
 

@@ -18,6 +18,7 @@ from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.nma.particle_mask import is_inverted, otsu_threshold
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
 from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.tests.helpers.image_dialects import write_mrc
 from continuousflex_deep.tests.helpers.maps import blob, gaussians_map, overlap_with_map
 
 
@@ -196,6 +197,15 @@ def test_unusable_maps_are_explained(
     assert run(tmp_path, volume, *more) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "p.pdb").exists()
+
+
+def test_a_mask_without_voxels_is_explained_by_its_values(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """IMOD writes 0 and 1 as the signed bytes −128 and −127."""
+    write_mrc(tmp_path / "m.mrc", (blob() > 0.2).astype(np.int8) - np.int8(128), imod_flags=1)
+    assert run(tmp_path, blob(), "--mask", str(tmp_path / "m.mrc")) == 2
+    assert "none is above 0.5; the mask's values range from -128 to -127; give another" in capsys.readouterr().err
 
 
 def test_voxel_size_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
