@@ -203,7 +203,7 @@ def test_a_mask_without_voxels_is_explained_by_its_values(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """IMOD writes 0 and 1 as the signed bytes −128 and −127."""
-    write_mrc(tmp_path / "m.mrc", (blob() > 0.2).astype(np.int8) - np.int8(128), imod_flags=1)
+    write_mrc(tmp_path / "m.mrc", ((blob() > 0.2) - 128).astype(np.int8), imod_flags=1)
     assert run(tmp_path, blob(), "--mask", str(tmp_path / "m.mrc")) == 2
     assert "none is above 0.5; the mask's values range from -128 to -127; give another" in capsys.readouterr().err
 
