@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.arrays import Floats
-from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.structure_files import read_atom_records
+from continuousflex_deep.io.structures import Structure, structure_of, write_structure
 
 MOST_ATOMS = 20_000  # in a file; larger structures are shown as Cα and P, or one atom per residue
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -21,6 +23,22 @@ def write_swing(path: str | Path, structure: Structure, frames_A: list[Floats]) 
     part, short = _with_short_chain_names(structure.select(atoms))
     remarks = [f"chain {new} is {old}" for old, new in short.items()]
     write_structure(path, part, [frame[atoms] for frame in frames_A], remarks)
+
+
+def read_frames(path: str | Path) -> tuple[Structure, list[Floats]]:
+    """The structure that a file of frames shows, and its coordinates (N, 3) in Å in each frame.
+
+    Raises InputError for a missing file, FormatError where frames have different numbers of atoms.
+    """
+    records = read_atom_records(path)
+    models = [records.select(records.models == number) for number in np.unique(records.models)]
+    structure = structure_of(models[0] if models else records, Path(path), hydrogens=True)
+    for number, model in enumerate(models, start=1):
+        if len(model) != len(structure):
+            raise FormatError(
+                f"'{path}': frame {number} has {len(model)} atoms, expected {len(structure)}; write the frames again"
+            )
+    return structure, [model.coords_A for model in models]
 
 
 def _with_short_chain_names(structure: Structure) -> tuple[Structure, dict[str, str]]:

@@ -110,15 +110,17 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
 
 
 def require_same_atoms(
-    modes: NormalModes, n_atoms: int, structure_path: str | Path = "", modes_path: str | Path = ""
+    modes: NormalModes, n_atoms: int, structure_path: str | Path = "", modes_path: str | Path = "", select: str = ""
 ) -> None:
-    """InputError unless the modes belong to a structure of this many atoms; it names the files, if given."""
+    """InputError unless the modes belong to a structure of this many atoms; it names the files and the selection by
+    which the modes were computed, if given."""
     if modes.vectors.shape[1] != n_atoms:
         these = f"modes '{modes_path}'" if modes_path else "modes"
         this = f"structure '{structure_path}'" if structure_path else "the structure"
+        by = f" (selected by '{select}')" if select else ""
         raise InputError(
-            f"{these} have {modes.vectors.shape[1]} atoms, {this} has {n_atoms}; "
-            "compute the modes from exactly this structure (hydrogens and water are removed when it is read)"
+            f"{these} have {modes.vectors.shape[1]} atoms{by}, {this} has {n_atoms}; compute the modes from exactly "
+            "this structure, or select their atoms by --select (hydrogens and water are removed when it is read)"
         )
 
 

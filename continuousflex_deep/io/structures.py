@@ -1,4 +1,4 @@
-"""Atomic structures from and to PDB and mmCIF files, which gemmi parses."""
+"""Atomic structures from and to PDB and mmCIF files."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,15 +10,21 @@ import gemmi
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.atom_records import AtomRecords, describe_atoms, number_in_order
+from continuousflex_deep.io.atom_selection import selected_atoms
+from continuousflex_deep.io.elements import UNKNOWN, polymeric_residues
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.gemmi_models import gemmi_model
+from continuousflex_deep.io.mmcif_atoms import SIGMA_TAG
+from continuousflex_deep.io.molecule import PSEUDOATOM, Models, some_names, the_molecule
+from continuousflex_deep.io.structure_files import MMCIF_SUFFIXES, read_atom_records, suffix_of
 
-PSEUDOATOM = "DENS"  # Xmipp's atom name for pseudoatoms
+_CARBON = 6
 # remarks before pseudoatoms, in files of Xmipp and ContinuousFlex: their sigma in Å, and the column of their weights
 _SIGMA_REMARK, _COLUMN_REMARK = "fixedGaussian", "intensityColumn"
 _FIRST_REMARK = "REMARK continuousflex_deep pseudoatoms"
-_SIGMA_TAG = "_cfd_pseudoatoms.sigma_A"  # in mmCIF files
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,105 +77,125 @@ class Structure:
     @property
     def residue_index(self) -> Integers:
         """(N,) number of each atom's residue, from 0, in the order of the file."""
-        codes = [""] * len(self) if self.insertion_codes is None else self.insertion_codes
-        columns = (self.chain_ids, self.residue_numbers, codes, self.residue_names)
-        key = np.array([f"{c}|{n}{i}|{r}" for c, n, i, r in zip(*columns, strict=True)])
-        changes = np.concatenate([[False], key[1:] != key[:-1]])
-        return np.cumsum(changes).astype(np.int64)
+        return number_in_order(*self.residue_columns)
+
+    @property
+    def residue_columns(self) -> tuple[NDArray[Any], ...]:
+        """The columns (N,) by which residues differ: chain, number, insertion code and name."""
+        codes = np.full(len(self), "", dtype=object) if self.insertion_codes is None else self.insertion_codes
+        return self.chain_ids, self.residue_numbers, codes, self.residue_names
+
+    def describe(self, atoms: Integers) -> str:
+        """Some atoms as text, by their indices; the first few of them."""
+        return describe_atoms(self.residue_columns, self.atom_names, atoms)
 
     @property
     def representative_atoms(self) -> Integers:
         """Index of one atom per residue, in order: its Cα or P if it has one, otherwise its first atom."""
         residue = self.residue_index
         chosen = np.flatnonzero(np.concatenate([[True], residue[1:] != residue[:-1]]))
-        main = np.flatnonzero(np.isin(self.atom_names, ["P", "CA"]))[::-1]  # the first of several counts
+        alpha = (self.atom_names == "CA") & (self.atomic_number == _CARBON)  # and not calcium
+        main = np.flatnonzero(alpha | (self.atom_names == "P"))[::-1]  # the first of several counts
         chosen[residue[main]] = main
         return np.asarray(chosen, dtype=np.int64)
 
 
-def read_structure(path: str | Path, hydrogens: bool = False) -> Structure:
-    """First model of a PDB or mmCIF file.
+def read_structure(
+    path: str | Path, hydrogens: bool = False, select: str = "", models: Models = "first"
+) -> Structure:
+    """The molecule of a PDB or mmCIF file, its atoms in the order of the file.
 
-    Water, alternative locations after the first and (by default) hydrogens are omitted. Weights of pseudoatoms (atom
-    name DENS, as in Xmipp) are in the column that a remark of the file names, occupancy or B-factor; without the remark
-    they are the occupancies, unless only the B-factors differ. sigma_A is in another remark.
-    Raises InputError for a missing file, FormatError for one without atoms or with coordinates that are not finite.
+    Water, dummy atoms, alternatives after the first and (by default) hydrogens are omitted. select: a selection of
+    atoms (see atom_selection); models: the first one, or all as one molecule, whose chains get distinct names. Weights
+    of pseudoatoms (atom name DENS, as in Xmipp) are in the column that a remark of the file names, occupancy or
+    B-factor; without the remark they are the occupancies, unless only the B-factors differ. sigma_A is in another
+    remark. What is read otherwise than the file has it is reported once.
+    Raises InputError for a missing file or a selection without atoms, FormatError for a file without atoms, with
+    coordinates that are not finite, or with atoms of unknown elements.
     """
-    file = require_file(path, "structure")
-    try:
-        model = gemmi.read_structure(str(file), format=_format(file))
-        remarks = _pseudoatom_remarks(model, file)
-    except (ValueError, RuntimeError) as error:
-        raise FormatError(f"'{file}' is not a readable PDB or mmCIF file: {error}") from error
-    from_b_factor = len(model) > 0 and _weights_are_b_factors(model[0], remarks, file)
-    rows = []
-    if len(model):
-        for chain in model[0]:
-            for place, residue in enumerate(chain, start=1):
-                if residue.is_water():
-                    continue
-                number_in_chain = place if residue.seqid.num is None else residue.seqid.num
-                taken: set[str] = set()
-                for atom in residue:
-                    pseudo = atom.name == PSEUDOATOM  # gemmi takes its name for deuterium
-                    if atom.name in taken or (atom.is_hydrogen() and not hydrogens and not pseudo):
-                        continue
-                    if atom.has_altloc():
-                        taken.add(atom.name)
-                    number = 6 if pseudo else max(atom.element.atomic_number, 1)
-                    weight = float(number) if not pseudo else atom.b_iso if from_b_factor else atom.occ
-                    code = residue.seqid.icode.strip()
-                    names = (atom.name, residue.name, number_in_chain, chain.name, code)
-                    rows.append((atom.pos.tolist(), number, weight, *names))
-    if not rows:
+    return structure_of(read_atom_records(path), Path(path), hydrogens, select, models)
+
+
+def structure_of(
+    records: AtomRecords, file: Path, hydrogens: bool = False, select: str = "", models: Models = "first"
+) -> Structure:
+    """The molecule among the atoms of a file, as from `read_structure`."""
+    if not len(records):
         raise FormatError(
             f"'{file}' has no atoms; expected ATOM records of a PDB or an atom_site table of an mmCIF file"
         )
-    columns = list(zip(*rows, strict=True))
-    coords = np.array(columns[0], dtype=np.float64)
-    if not np.isfinite(coords).all():
-        raise FormatError(
-            f"'{file}': {int((~np.isfinite(coords)).any(axis=1).sum())} atoms have coordinates that are not finite"
-        )
+    records, atomic_number = the_molecule(records, file, hydrogens, models)
+    if select:
+        chosen = selected_atoms(_model_of(records, atomic_number), len(records), select)
+        if not chosen.any():
+            raise InputError(
+                f"--select '{select}': none of the {len(records)} atoms of '{file}' is selected; its chains are "
+                f"{some_names(records.chain_ids)}"
+            )
+        records, atomic_number = records.select(chosen), atomic_number[chosen]
+    _require_sound(records, atomic_number, file)
+    pseudo = records.names == PSEUDOATOM
     structure = Structure(
-        coords_A=coords,
-        atomic_number=np.array(columns[1], dtype=np.int64),
-        weights=np.array(columns[2], dtype=np.float64),
-        atom_names=np.array(columns[3], dtype=object),
-        residue_names=np.array(columns[4], dtype=object),
-        residue_numbers=np.array(columns[5], dtype=np.int64),
-        chain_ids=np.array(columns[6], dtype=object),
-        insertion_codes=np.array(columns[7], dtype=object) if any(columns[7]) else None,
+        coords_A=records.coords_A,
+        atomic_number=atomic_number,
+        weights=np.where(pseudo, _pseudoatom_weights(records, pseudo, file), atomic_number),
+        atom_names=records.names,
+        residue_names=records.residue_names,
+        residue_numbers=records.residue_numbers,
+        chain_ids=records.chain_ids,
+        insertion_codes=records.insertion_codes if records.insertion_codes.any() else None,
     )
-    return dataclasses.replace(structure, sigma_A=_sigma_A(remarks, file)) if structure.is_pseudoatomic else structure
+    return dataclasses.replace(structure, sigma_A=_sigma_A(records, file)) if structure.is_pseudoatomic else structure
 
 
-def _pseudoatom_remarks(structure: gemmi.Structure, file: Path) -> dict[str, str]:
-    """The remarks on pseudoatoms: first word -> value."""
-    words = [line.split()[1:3] for line in structure.raw_remarks if len(line.split()) == 3]
-    found = {word: value for word, value in words if word in (_SIGMA_REMARK, _COLUMN_REMARK)}
-    if structure.input_format == gemmi.CoorFormat.Mmcif and (
-        sigma := gemmi.cif.read(str(file))[0].find_value(_SIGMA_TAG)
+def _model_of(records: AtomRecords, atomic_number: Integers) -> gemmi.Model:
+    """The records as a model in which atoms can be selected, also by occupancy, B-factor and kind of residue."""
+    columns = (records.names, atomic_number, records.residue_columns, records.occupancies, records.b_factors)
+    model = gemmi_model(1, records.coords_A, *columns)
+    polymeric = polymeric_residues(records)
+    for chain in model:
+        for residue in chain:
+            kind = gemmi.EntityType.Polymer if polymeric[residue.name] else gemmi.EntityType.NonPolymer
+            residue.entity_type = kind
+    return model
+
+
+def _require_sound(records: AtomRecords, atomic_number: Integers, file: Path) -> None:
+    """FormatError unless all coordinates are finite and all elements known."""
+    for wrong, what in (
+        (~np.isfinite(records.coords_A).all(axis=1), "coordinates that are not finite; correct the file"),
+        (
+            atomic_number == UNKNOWN,
+            "no element, and their names do not determine it (elements are missing); add the elements, in columns 77 "
+            "and 78 of a PDB file or in _atom_site.type_symbol of an mmCIF file",
+        ),
     ):
-        found[_SIGMA_REMARK] = gemmi.cif.as_string(sigma)
-    return found
+        if wrong.any():
+            raise FormatError(
+                f"'{file}': {int(wrong.sum())} atoms have {what}, or leave the atoms out by --select: "
+                f"{describe_atoms(records.residue_columns, records.names, np.flatnonzero(wrong))}"
+            )
 
 
-def _weights_are_b_factors(model: gemmi.Model, remarks: dict[str, str], file: Path) -> bool:
-    column = remarks.get(_COLUMN_REMARK, "").lower()
+def _pseudoatom_weights(records: AtomRecords, pseudo: Booleans, file: Path) -> Floats:
+    """(N,) the column that holds the weights of pseudoatoms."""
+    column = records.remarks.get(_COLUMN_REMARK, "").lower()
     if column not in ("", "bfactor", "occupancy"):
         raise FormatError(
             f"'{file}': a remark names the column '{column}' for the weights of pseudoatoms; expected Bfactor or "
             "occupancy"
         )
-    if column:
-        return column == "bfactor"
-    pairs = {(c.atom.occ, c.atom.b_iso) for c in model.all() if c.atom.name == PSEUDOATOM}
-    return len({occupancy for occupancy, _ in pairs}) == 1 < len({b_factor for _, b_factor in pairs})
+    if not column:
+        differ = [len(np.unique(values[pseudo])) > 1 for values in (records.occupancies, records.b_factors)]
+        column = "bfactor" if differ == [False, True] else "occupancy"
+    weights = records.b_factors if column == "bfactor" else records.occupancies
+    if not np.isfinite(weights[pseudo]).all():
+        raise FormatError(f"'{file}': weights of pseudoatoms, in the column {column}, are not numbers")
+    return weights
 
 
-def _sigma_A(remarks: dict[str, str], file: Path) -> float | None:
-    text = remarks.get(_SIGMA_REMARK)
+def _sigma_A(records: AtomRecords, file: Path) -> float | None:
+    text = records.remarks.get(_SIGMA_REMARK)
     if text is None:
         return None
     try:
@@ -198,49 +224,24 @@ def write_structure(
         out.add_model(_gemmi_model(structure, coords, number))
     out.setup_entities()
     with atomic_path(path) as temporary:
-        if Path(path).suffix in (".cif", ".mmcif"):
+        if suffix_of(path) in MMCIF_SUFFIXES:
             document = out.make_mmcif_document()
             if structure.sigma_A is not None:
-                document[0].set_pair(_SIGMA_TAG, f"{structure.sigma_A:.6f}")
+                document[0].set_pair(SIGMA_TAG, f"{structure.sigma_A:.6f}")
             document.write_file(str(temporary))
         else:
             out.write_pdb(str(temporary))
 
 
 def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.Model:
-    model = gemmi.Model(number)
-    chain, residue, last_chain, last_residue = None, None, None, -1
-    index = structure.residue_index
-    for i, position in enumerate(coords_A):
-        if structure.chain_ids[i] != last_chain or chain is None:
-            chain, last_chain = model.add_chain(gemmi.Chain(structure.chain_ids[i])), structure.chain_ids[i]
-            last_residue = -1
-        if index[i] != last_residue or residue is None:
-            fresh = gemmi.Residue()
-            fresh.name, fresh.seqid = structure.residue_names[i], _seqid(structure, i)
-            if structure.atom_names[i] == PSEUDOATOM:
-                fresh.het_flag = "A"  # ATOM records, as Xmipp writes and reads
-            residue, last_residue = chain.add_residue(fresh), index[i]
-        atom = gemmi.Atom()
-        atom.name, atom.pos = structure.atom_names[i], gemmi.Position(*position)
-        atom.element = gemmi.Element(int(structure.atomic_number[i]))
-        atom.occ = 1.0
-        if structure.atom_names[i] == PSEUDOATOM:
-            atom.occ = atom.b_iso = float(structure.weights[i])
-        residue.add_atom(atom)
+    pseudo = structure.atom_names == PSEUDOATOM
+    weights, nothing = structure.weights, np.zeros(len(structure))
+    columns = (np.where(pseudo, weights, 1.0), np.where(pseudo, weights, nothing))
+    model = gemmi_model(
+        number, coords_A, structure.atom_names, structure.atomic_number, structure.residue_columns, *columns
+    )
+    for chain in model:
+        for residue in chain:
+            if residue[0].name == PSEUDOATOM:
+                residue.het_flag = "A"  # ATOM records, as Xmipp writes and reads
     return model
-
-
-def _seqid(structure: Structure, atom: int) -> gemmi.SeqId:
-    codes = structure.insertion_codes
-    return gemmi.SeqId(int(structure.residue_numbers[atom]), (codes[atom] if codes is not None else "") or " ")
-
-
-def _format(file: Path) -> gemmi.CoorFormat:
-    known = {
-        ".pdb": gemmi.CoorFormat.Pdb,
-        ".ent": gemmi.CoorFormat.Pdb,
-        ".cif": gemmi.CoorFormat.Mmcif,
-        ".mmcif": gemmi.CoorFormat.Mmcif,
-    }
-    return known.get(file.suffix.lower(), gemmi.CoorFormat.Detect)

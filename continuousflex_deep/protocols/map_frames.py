@@ -8,8 +8,8 @@ from pwem.objects import AtomStruct, SetOfVolumes, Volume
 from pyworkflow.protocol import params
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.io.frames import read_frames
 from continuousflex_deep.io.maps import read_volume, write_volume
-from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.protocols.form_options import add_options
 
 
@@ -38,7 +38,7 @@ def placed_map_file(protocol: Any, volume: Any) -> str:
 
 def define_frames(protocol: Any, file: str, sources: list[Any]) -> None:
     """The outputs of a motion: its structures, and its maps where there is one; made from `sources` and the map."""
-    outputs: dict[str, Any] = {"outputStructure": AtomStruct(file, pseudoatoms=read_structure(file).is_pseudoatomic)}
+    outputs: dict[str, Any] = {"outputStructure": AtomStruct(file, pseudoatoms=read_frames(file)[0].is_pseudoatomic)}
     if protocol.inputVolume.get() is not None:
         outputs["outputVolumes"] = frame_volumes(protocol, protocol.inputVolume.get())
         sources = [*sources, protocol.inputVolume]

@@ -4,16 +4,15 @@ import math
 from pathlib import Path
 from typing import Any
 
-import gemmi
 import numpy as np
 
-from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.file_names import FRAMES_PDB, TRAJECTORY_JSON
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.frames import read_frames
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, require_of_landscape
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.report.packing import Pack
@@ -121,24 +120,11 @@ def _barriers(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def _frames_content(file: Path, n_frames: int, pack: Pack) -> dict[str, Any]:
-    structure = read_structure(require_file(file, "frames of the trajectory"), hydrogens=True)
+    structure, moved = read_frames(file)
     shown = shown_atoms(structure, max(min(MOST_ATOMS, _MOST_NUMBERS // (3 * n_frames)), 1))
-    frames = [frame[shown] - structure.center_A for frame in _read_frames(file, structure)]
+    frames = [frame[shown] - structure.center_A for frame in moved]
     if len(frames) != n_frames:
         raise FormatError(f"'{file}' has {len(frames)} frames, but the trajectory beside it {n_frames}; make it again")
     content = _atoms_content(file.name, structure, shown)
     return content | {"coordinates": pack.array(frames[0].astype(np.float32)),
                       "frames": pack.array(np.array(frames, dtype=np.float32))}  # fmt: skip
-
-
-def _read_frames(file: Path, first: Structure) -> list[Floats]:
-    """The coordinates (N, 3) of all models, of the same atoms as the first one is read with."""
-    frames = []
-    for model in gemmi.read_structure(str(file)):
-        frames.append(np.array([site.atom.pos.tolist() for site in model.all()], dtype=np.float64))
-        if len(frames[-1]) != len(first):
-            raise FormatError(
-                f"'{file}': model {len(frames)} has {len(frames[-1])} atoms, expected {len(first)}; run the trajectory "
-                "command again"
-            )
-    return frames

@@ -67,7 +67,12 @@ SCIPION = {"pwem", "pyworkflow", "scipion", "xmipp3", "xmippLib", "continuousfle
 SCIPIONS_LIBRARIES = {"PIL", "matplotlib", "mrcfile", "numpy", "scipy"}  # that pwem and pyworkflow bring
 # Libraries that Scipion's Python lacks, and the modules through which its side reaches them all the same: gemmi parses
 # STAR files and structures. Without them that side runs in Scipion's own Python.
-NOT_IN_SCIPION = {"gemmi": {"io.star", "io.structures"}}
+NOT_IN_SCIPION = {
+    "gemmi": {
+        "io.atom_selection", "io.elements", "io.gemmi_models", "io.mmcif_atoms", "io.residue_kinds", "io.star",
+        "io.structures",
+    }
+}  # fmt: skip
 STANDARD = {*sys.stdlib_module_names, NAME}
 DRAWING = {"figures", "viewers"}  # the only packages that import matplotlib
 

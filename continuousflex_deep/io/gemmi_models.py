@@ -1,0 +1,42 @@
+"""Atoms as a model of gemmi, which writes structures and selects atoms."""
+
+from typing import Any
+
+import gemmi
+import numpy as np
+from numpy.typing import NDArray
+
+from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.io.atom_records import Names, number_in_order
+
+
+def gemmi_model(
+    number: int,
+    coords_A: Floats,
+    names: Names,
+    atomic_number: Integers,
+    residue_columns: tuple[NDArray[Any], ...],
+    occupancies: Floats,
+    b_factors: Floats,
+) -> gemmi.Model:
+    """A model of N atoms at coords_A (N, 3); the other columns are (N,). An atom's serial is its index.
+
+    residue_columns: chain, number, insertion code and name of the residues, in which consecutive atoms are joined.
+    """
+    model = gemmi.Model(number)
+    chain_names, numbers, codes, residue_names = (c.tolist() for c in residue_columns)
+    elements = [gemmi.Element(int(z)) for z in atomic_number]
+    starts = np.flatnonzero(np.diff(number_in_order(*residue_columns), prepend=-1)).tolist()
+    chain: Any = None
+    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+        if chain is None or chain.name != chain_names[start]:
+            chain = model.add_chain(gemmi.Chain(chain_names[start]))
+        residue = gemmi.Residue()
+        residue.name, residue.seqid = residue_names[start], gemmi.SeqId(numbers[start], codes[start] or " ")
+        for i in range(start, end):
+            atom = gemmi.Atom()
+            atom.serial, atom.name, atom.pos = i, names[i], gemmi.Position(*coords_A[i])
+            atom.element, atom.occ, atom.b_iso = elements[i], occupancies[i], b_factors[i]
+            residue.add_atom(atom)
+        chain.add_residue(residue)
+    return model

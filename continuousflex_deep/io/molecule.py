@@ -1,0 +1,80 @@
+"""The molecule among the atoms of a file: what of them is taken, and what is reported."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from continuousflex_deep.arrays import Integers
+from continuousflex_deep.io.alternatives import first_alternatives, with_distinct_chains
+from continuousflex_deep.io.atom_records import AtomRecords, Names, number_in_order
+from continuousflex_deep.io.elements import atomic_numbers, names_of_atoms, polymeric_residues
+from continuousflex_deep.io.residue_kinds import is_dummy, is_water
+from continuousflex_deep.messages import note_once
+
+PSEUDOATOM = "DENS"  # Xmipp's atom name for pseudoatoms
+Models = Literal["first", "all"]
+_CARBON, _HYDROGEN = 6, 1
+
+
+def the_molecule(
+    records: AtomRecords, file: Path, hydrogens: bool, models: Models
+) -> tuple[AtomRecords, Integers]:
+    """The atoms that are used, in their order, and their atomic numbers (N,); a note reports what is special."""
+    notes = []
+    count = len(np.unique(records.models))
+    if count > 1 and models == "first":
+        notes.append(f"the first of {count} models is read; --models all takes all of them as one molecule")
+        records = records.select(records.models == records.models[0])
+    if count == 1 and records.copies > 1:
+        notes.append(
+            f"the file describes an assembly of {records.copies} copies of its atoms, which are read once; for the "
+            "assembly, give a file that contains it"
+        )
+    atomic_number = np.where(records.names == PSEUDOATOM, _CARBON, atomic_numbers(records))
+    kept, left_out = _not_of_the_molecule(records)
+    if not hydrogens:
+        kept &= atomic_number != _HYDROGEN
+    records, atomic_number = records.select(kept), atomic_number[kept]
+    first = first_alternatives(records)
+    records, atomic_number = records.select(first), atomic_number[first]
+    if not (records.names == PSEUDOATOM).all():
+        records, renamed = with_distinct_chains(records)
+        notes += [f"chains are named {', '.join(renamed[:10])}{', …' if len(renamed) > 10 else ''}"] if renamed else []
+        notes += _composition(records, left_out)
+    if notes:
+        note_once(f"'{file}': {'; '.join(notes)}")
+    return records, atomic_number
+
+
+def some_names(names: Names, most: int = 10) -> str:
+    """The first few of the different names, as text."""
+    unique = [name or "without a name" for name in dict.fromkeys(names.tolist())]
+    return ", ".join(unique[:most]) + (", …" if len(unique) > most else "")
+
+
+def _not_of_the_molecule(records: AtomRecords) -> tuple[np.ndarray, int]:
+    """(N,) whether atoms are neither water nor dummies; and the number of dummies."""
+    water = {residue for residue, names in names_of_atoms(records).items() if is_water(residue, names)}
+    columns = zip(records.residue_names.tolist(), records.names.tolist(), records.elements.tolist(), strict=True)
+    keys = list(columns)
+    kinds = {key: is_dummy(*key) for key in dict.fromkeys(keys)}
+    dummy = np.array([kinds[key] for key in keys], dtype=bool)
+    return ~(dummy | np.isin(records.residue_names, list(water))), int(dummy.sum())
+
+
+def _composition(records: AtomRecords, dummies: int) -> list[str]:
+    """What a user may not expect: dummies, residues besides the polymer, and atoms that are not observed."""
+    notes = [f"{dummies} dummy atoms are left out"] if dummies else []
+    polymeric = polymeric_residues(records)
+    residue = number_in_order(*records.residue_columns)
+    first = np.flatnonzero(np.diff(residue, prepend=-1))
+    others = Counter(name for name in records.residue_names[first].tolist() if not polymeric[name])
+    if others and any(polymeric.values()):
+        listed = ", ".join(f"{n} {name}" for name, n in others.most_common(10)) + (", …" if len(others) > 10 else "")
+        notes.append(f"besides the polymer, {listed} are part of the structure; --select ';polymer' leaves them out")
+    unseen = records.occupancies == 0
+    if unseen.any() and not unseen.all():
+        notes.append(f"{int(unseen.sum())} atoms have occupancy 0 and are used like the others")
+    return notes

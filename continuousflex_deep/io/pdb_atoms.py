@@ -1,0 +1,142 @@
+"""Atoms of PDB files, by columns.
+
+The columns are read here and not by a library, since libraries take what is no number for 0 and guess the element by
+the alignment of the name, both silently. wwPDB's format 3.3, with the extensions that programs have made: chain names
+of two characters, residue names of four, hybrid-36 numbers, and files without chains, elements or MODEL records.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.atom_records import AtomRecords, names_array, number_missing_residues
+from continuousflex_deep.io.residue_kinds import FOUR_LETTERS
+
+_WIDTH = 80
+_SHORTEST = 54  # coordinates end in this column
+_UPPER, _LOWER = 10 * 36**3, 16 * 36**3  # hybrid-36: A000 is 10000, a000 follows ZZZZ
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+def read_pdb_atoms(text: str, file: Path) -> AtomRecords:
+    """The atoms of all models of a PDB file. FormatError for lines whose coordinates are no numbers."""
+    lines, numbers, models = _atom_lines(text)
+    coords = [_coordinates(line, number, file) for line, number in zip(lines, numbers, strict=True)]
+    names = [line[12:16].strip() for line in lines]
+    alternatives = [line[16].strip() for line in lines]
+    residues = [_residue_name(line) for line in lines]
+    chains = _chains(lines, residues)
+    sequence = [_sequence_number(line) for line in lines]
+    residue_numbers = number_missing_residues([n for n, _ in sequence], chains, residues, names, alternatives, models)
+    return AtomRecords(
+        coords_A=np.array(coords, dtype=np.float64).reshape(-1, 3),
+        models=np.array(models, dtype=np.int64),
+        names=names_array(names),
+        padded_names=names_array([line[12:16] for line in lines]),
+        alternatives=names_array(alternatives),
+        residue_names=names_array(residues),
+        chain_ids=names_array(chains),
+        residue_numbers=np.array(residue_numbers, dtype=np.int64),
+        insertion_codes=names_array([code for _, code in sequence]),
+        elements=names_array([symbol if (symbol := line[76:78].strip()).isalpha() else "" for line in lines]),
+        occupancies=np.array([_number(line[54:60], 1.0) for line in lines]),
+        b_factors=np.array([_number(line[60:66], 0.0) for line in lines]),
+        remarks=_remarks(text),
+        copies=_copies(text),
+    )
+
+
+def _atom_lines(text: str) -> tuple[list[str], list[int], list[int]]:
+    """The lines of atoms, padded; their numbers from 1; and their models, from 0.
+
+    A model ends with MODEL, ENDMDL or END, since programs also separate frames by END alone.
+    """
+    lines: list[str] = []
+    numbers: list[int] = []
+    models: list[int] = []
+    model, ended = 0, False
+    for number, line in enumerate(text.split("\n"), start=1):
+        start = line[:4].upper()
+        if start in ("ATOM", "HETA"):
+            if ended and lines:
+                model += 1
+            ended = False
+            lines.append(line.ljust(_WIDTH))
+            numbers.append(number)
+            models.append(model)
+        elif start in ("MODE", "ENDM") or line.rstrip().upper() == "END":
+            ended = True
+    return lines, numbers, models
+
+
+def _coordinates(line: str, number: int, file: Path) -> tuple[float, float, float]:
+    try:
+        if len(line.rstrip()) < _SHORTEST - 2:
+            raise ValueError
+        return float(line[30:38]), float(line[38:46]), float(line[46:54])
+    except ValueError:
+        raise FormatError(
+            f"'{file}' line {number}: got '{line[30:54].rstrip()}' in columns 31 to 54, expected three coordinates in "
+            "Å of eight columns each; the line is damaged, or the file is not in the PDB format"
+        ) from None
+
+
+def _residue_name(line: str) -> str:
+    """Columns 18 to 20. Force fields write names of four letters, where a chain name of two characters would begin."""
+    longer = line[17:21].strip()
+    return longer if line[21] == " " or longer.upper() in FOUR_LETTERS else line[17:20].strip()
+
+
+def _chains(lines: list[str], residues: list[str]) -> list[str]:
+    """Column 22, or 21 and 22; where a file has no chains, its segments (columns 73 to 76), if they differ."""
+    chains = [
+        line[21].strip() if line[17:21].strip() == residue else line[20:22].strip()
+        for line, residue in zip(lines, residues, strict=True)
+    ]
+    if any(chains):
+        return chains
+    segments = [line[72:76].strip() for line in lines]
+    return segments if len(set(segments)) > 1 and all(segments) else chains
+
+
+def _sequence_number(line: str) -> tuple[int | None, str]:
+    """Number and insertion code of a residue; the number is None if it is missing or illegible."""
+    field, code = line[22:26], line[26].strip()
+    if field.isdigit() and code.isdigit():  # a number of five digits
+        return int(line[22:27]), ""
+    try:
+        return int(field), code
+    except ValueError:
+        return _hybrid_36(field), code
+
+
+def _hybrid_36(field: str) -> int | None:
+    """Numbers from 10000 on in four columns: A000 to ZZZZ, then a000 to zzzz."""
+    if not (len(field) == 4 and field.isalnum() and field[0].isalpha() and (field.isupper() or field.islower())):
+        return None
+    value = 0
+    for letter in field.lower():
+        value = 36 * value + _DIGITS.index(letter)
+    return value - _UPPER + 10_000 + (26 * 36**3 if field[0].islower() else 0)
+
+
+def _number(field: str, default: float) -> float:
+    try:
+        return float(field) if field.strip() else default
+    except ValueError:
+        return float("nan")
+
+
+def _remarks(text: str) -> dict[str, str]:
+    """Remarks of two words before the first atom, as pseudoatoms have them: first word -> second one."""
+    head = re.split(r"^(?:ATOM|HETATM)", text, maxsplit=1, flags=re.MULTILINE)[0]
+    words = [line.split()[1:] for line in head.split("\n") if line.startswith("REMARK")]
+    return {pair[0]: pair[1] for pair in words if len(pair) == 2}
+
+
+def _copies(text: str) -> int:
+    """Copies of the coordinates in the first biological assembly (REMARK 350)."""
+    first = text.split("REMARK 350 BIOMOLECULE: 2", maxsplit=1)[0]
+    return max(1, len(re.findall(r"^REMARK 350 +BIOMT1 ", first, flags=re.MULTILINE)))

@@ -1,0 +1,304 @@
+"""What fields of PDB and mmCIF files mean: each line of the table in docs/formats.md, and the same molecule written in
+other ways."""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from continuousflex_deep.data import ADENYLATE_KINASE
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, mmcif, pdb
+
+WRITERS: list[Callable[[list[Line]], str]] = [pdb, mmcif]
+SUFFIX = {pdb: ".pdb", mmcif: ".cif"}
+
+
+@pytest.fixture(scope="module")
+def protein() -> Structure:
+    """The first 60 residues of adenylate kinase."""
+    whole = read_structure(ADENYLATE_KINASE)
+    return whole.select(whole.residue_index < 60)
+
+
+@pytest.fixture(scope="module")
+def lines(protein: Structure) -> list[Line]:
+    return lines_of(protein)
+
+
+def read(tmp_path: Path, text: str | bytes, name: str = "s.pdb", **how: object) -> Structure:
+    (tmp_path / name).write_bytes(text.encode("utf-8") if isinstance(text, str) else text)
+    return read_structure(tmp_path / name, **how)
+
+
+def assert_same(found: Structure, expected: Structure) -> None:
+    np.testing.assert_allclose(found.coords_A, expected.coords_A, atol=5e-4)
+    for name in ("atomic_number", "atom_names", "residue_names", "residue_numbers", "chain_ids"):
+        assert getattr(found, name).tolist() == getattr(expected, name).tolist(), name
+
+
+def atom(name: str, residue: str, number: int | str, x: float, element: str, **more: object) -> Line:
+    return replace(Line(name, residue, "A", number, (x, 0.0, 0.0), element), **more)
+
+
+# ------------------------------------------------------------------------------------------------ written in other ways
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("elements", [True, False])
+def test_formats_and_elements_change_nothing(
+    tmp_path: Path, protein: Structure, lines: list[Line], writer: Callable[..., str], elements: bool
+) -> None:
+    assert_same(read(tmp_path, writer(lines, elements=elements), "s" + SUFFIX[writer]), protein)
+
+
+def test_alignment_of_names_changes_nothing(tmp_path: Path, protein: Structure, lines: list[Line]) -> None:
+    assert_same(read(tmp_path, pdb(lines, left=True, elements=False)), protein)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.replace(b"\n", b"\r"),
+        lambda text: b"\xef\xbb\xbf" + text,
+        lambda text: text.replace(b"\nATOM", b"\n\xef\xbb\xbfATOM", 1),
+        gzip.compress,
+    ],
+    ids=["CRLF", "CR", "BOM", "BOM before an atom", "gzip"],
+)
+def test_line_ends_marks_and_compression_change_nothing(
+    tmp_path: Path, protein: Structure, lines: list[Line], writer: Callable[..., str], change: Callable[[bytes], bytes]
+) -> None:
+    data = change(writer(lines).encode())
+    assert_same(read(tmp_path, data, "s" + SUFFIX[writer]), protein)
+    assert_same(read(tmp_path, data, "s" + SUFFIX[writer] + ".gz"), protein)
+
+
+def test_remarks_in_any_encoding_change_nothing(tmp_path: Path, protein: Structure, lines: list[Line]) -> None:
+    for encoding in ("latin-1", "utf-8"):
+        remark = "REMARK   Müller, Århus\n".encode(encoding)
+        assert_same(read(tmp_path, remark + pdb(lines).encode()), protein)
+        assert_same(read(tmp_path, b"# " + remark + mmcif(lines).encode(), "s.cif"), protein)
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_atoms_keep_the_order_of_the_file(tmp_path: Path, lines: list[Line], writer: Callable[..., str]) -> None:
+    """Ligands after all chains, which libraries move to their chains."""
+    two = [*lines[:40], *(replace(line, chain="B") for line in lines[40:80])]
+    ligand = [atom("C1", "LIG", 301, 1.0, "C", record="HETATM"), atom("O2", "LIG", 301, 2.2, "O", record="HETATM")]
+    s = read(tmp_path, writer([*two, *ligand]), "s" + SUFFIX[writer])
+    assert s.chain_ids.tolist() == ["A"] * 40 + ["B"] * 40 + ["A"] * 2
+    assert s.atom_names.tolist()[-2:] == ["C1", "O2"]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_residues_without_numbers_stay_apart(tmp_path: Path, lines: list[Line], writer: Callable[..., str]) -> None:
+    """Two of one name follow each other: an atom's name that returns begins a residue."""
+    serine = [line for line in lines if line.residue == lines[0].residue and line.number == lines[0].number]
+    moved = [replace(line, xyz=(line.xyz[0] + 5.0, *line.xyz[1:])) for line in serine]
+    unnumbered = [replace(line, number="" if writer is pdb else "?") for line in [*serine, *moved]]
+    s = read(tmp_path, writer(unnumbered), "s" + SUFFIX[writer])
+    assert s.residue_index.tolist() == [0] * len(serine) + [1] * len(serine)
+    assert sorted(set(s.residue_numbers.tolist())) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("field", "number"), [("9999", 9999), ("A000", 10_000), ("ZZZZ", 1_223_055), ("a000", 1_223_056), ("-999", -999)]
+)
+def test_numbers_of_residues(tmp_path: Path, field: str, number: int) -> None:
+    """Hybrid-36: capital letters after 9999, and small ones after these."""
+    assert read(tmp_path, pdb([atom("CA", "ALA", field, 0.0, "C")])).residue_numbers.tolist() == [number]
+
+
+def test_five_digits_reach_into_the_insertion_code(tmp_path: Path) -> None:
+    s = read(tmp_path, pdb([atom("CA", "ALA", "1234", 0.0, "C", code="5")]))
+    assert s.residue_numbers.tolist() == [12345]
+    assert s.insertion_codes is None
+
+
+# ------------------------------------------------------------------------------------------------------- chains, models
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_equal_names_of_chains_are_made_distinct(
+    tmp_path: Path, lines: list[Line], writer: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    twice = [*lines[:50], *(replace(line, xyz=(line.xyz[0] + 60.0, *line.xyz[1:])) for line in lines[:50])]
+    s = read(tmp_path, writer(twice), "s" + SUFFIX[writer])
+    assert s.chain_ids.tolist() == ["A"] * 50 + ["A2"] * 50
+    assert "chains are named A2 (second A)" in capsys.readouterr().err
+
+
+def test_chains_without_names(tmp_path: Path, lines: list[Line]) -> None:
+    nameless = [replace(line, chain="") for line in lines[:50]]
+    assert set(read(tmp_path, pdb(nameless)).chain_ids) == {""}
+    names = ["PROA"] * 25 + ["PROB"] * 25
+    rows = zip(pdb(nameless).splitlines()[:50], names, strict=True)
+    s = read(tmp_path, "\n".join(row[:72] + name for row, name in rows))
+    assert s.chain_ids.tolist() == ["PROA"] * 25 + ["PROB"] * 25
+
+
+def test_names_of_two_and_four_letters(tmp_path: Path) -> None:
+    """A chain name of two letters, and a residue name of four, share a column."""
+    line = "ATOM      1  CA  {}   1       0.000   0.000   0.000  1.00  0.00           C\n"
+    s = read(tmp_path, line.format("ALAAB") + line.format("NALAC").replace("1    ", "2    ", 1))
+    assert s.chain_ids.tolist() == ["AB", "C"]
+    assert s.residue_names.tolist() == ["ALA", "NALA"]
+
+
+MODEL = "MODEL        {}\n{}ENDMDL\n"
+
+
+def test_models(tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]) -> None:
+    moved = [replace(line, xyz=(line.xyz[0] + 40.0, *line.xyz[1:])) for line in lines]
+    bodies = [pdb(each).removesuffix("END\n") for each in (lines, moved)]
+    text = "".join(MODEL.format(k, body) for k, body in enumerate(bodies, start=1))
+    first = read(tmp_path, text, "s.pdb1")
+    assert len(first) == len(lines)
+    assert "the first of 2 models is read; --models all takes all of them" in capsys.readouterr().err
+    both = read(tmp_path, text, "s.pdb1", models="all")
+    assert both.chain_ids.tolist() == ["A"] * len(lines) + ["A2"] * len(lines)
+    np.testing.assert_allclose(both.coords_A[len(lines) :], first.coords_A + np.array([40, 0, 0]), atol=1e-3)
+    frames = "".join(body + "END\n" for body in bodies)  # as VMD separates them
+    assert len(read(tmp_path, frames)) == len(lines)
+
+
+def test_models_of_mmcif(tmp_path: Path, lines: list[Line]) -> None:
+    text = mmcif(lines[:5])
+    rows = [row.removesuffix(" 1") + " 2" for row in text.splitlines() if row.startswith("ATOM")]
+    s = text + "\n".join(rows) + "\n"
+    assert len(read(tmp_path, s, "s.cif")) == 5
+    assert read(tmp_path, s, "s.cif", models="all").chain_ids.tolist() == ["A"] * 5 + ["A2"] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("s.pdb", "REMARK 350 BIOMOLECULE: 1\nREMARK 350   BIOMT1   1  1.0 0.0 0.0 0.0\n"
+                  "REMARK 350   BIOMT1   2  1.0 0.0 0.0 0.0\nREMARK 350 BIOMOLECULE: 2\nREMARK 350   BIOMT1   1\n"),
+        ("s.cif", "loop_\n_pdbx_struct_assembly_gen.assembly_id\n_pdbx_struct_assembly_gen.oper_expression\n"
+                  "1 (1-2)(P)\n2 '(1,2,3)'\n"),
+    ],
+)  # fmt: skip
+def test_assemblies_are_mentioned(
+    tmp_path: Path, lines: list[Line], name: str, extra: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = extra + pdb(lines[:8]) if name == "s.pdb" else mmcif(lines[:8]) + extra
+    assert len(read(tmp_path, text, name)) == 8
+    assert "describes an assembly of 2 copies of its atoms, which are read once" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------------------------------- what is left out
+
+
+@pytest.mark.parametrize("residue", ["HOH", "WAT", "H2O", "DOD", "SOL", "TIP", "TP3", "SPC", "T4P"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_water_is_left_out(
+    tmp_path: Path, lines: list[Line], residue: str, writer: Callable[..., str]
+) -> None:
+    water = atom("O", residue, 900, 3.0, "O", record="HETATM")
+    assert len(read(tmp_path, writer([*lines[:9], water]), "s" + SUFFIX[writer])) == 9
+
+
+@pytest.mark.parametrize("name", ["TIP3", "TIP4", "SPCE"])
+def test_water_of_four_letters_is_left_out(tmp_path: Path, lines: list[Line], name: str) -> None:
+    line = f"ATOM    900  OH2 {name}W 900       3.000   0.000   0.000  1.00  0.00      WAT  O\n"
+    assert len(read(tmp_path, pdb(lines[:9]).replace("END\n", line))) == 9
+
+
+def test_water_of_any_name_is_left_out(tmp_path: Path, lines: list[Line]) -> None:
+    """One oxygen and two hydrogens, with or without a virtual site."""
+    names = {"OW": "O", "HW1": "H", "HW2": "H", "MW": ""}
+    water = [atom(name, "XYZ", 900, 3.0, element) for name, element in names.items()]
+    assert len(read(tmp_path, pdb([*lines[:9], *water]), hydrogens=True)) == 9
+
+
+def test_dummies_are_left_out(tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]) -> None:
+    membrane = [atom(name, "DUM", 900 + k, 4.0 * k, name, record="HETATM") for k, name in enumerate("NONO")]
+    assert len(read(tmp_path, pdb([*lines[:9], *membrane]))) == 9
+    assert "4 dummy atoms are left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_hydrogen_and_deuterium(tmp_path: Path, lines: list[Line], writer: Callable[..., str]) -> None:
+    more = [atom("HB1", "ALA", 300, 1.0, "H"), atom("DB2", "ALA", 300, 2.0, "D"), atom("1HB", "ALA", 300, 3.0, "H")]
+    for elements in (True, False):
+        text = writer([*lines[:9], *more], elements=elements)
+        assert len(read(tmp_path, text, "s" + SUFFIX[writer])) == 9
+        kept = read(tmp_path, text, "s" + SUFFIX[writer], hydrogens=True)
+        assert kept.atomic_number.tolist()[9:] == [1, 1, 1]
+
+
+def test_ions_and_ligands_are_kept_and_mentioned(
+    tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ligands = [atom("CA", "CA", 901, 3.0, "CA"), atom("MG", "MG", 902, 6.0, "MG"), atom("MG", "MG", 903, 9.0, "MG")]
+    s = read(tmp_path, pdb([*lines[:9], *ligands]))
+    assert s.atomic_number.tolist()[9:] == [20, 12, 12]
+    assert "besides the polymer, 2 MG, 1 CA are part of the structure" in capsys.readouterr().err
+    assert len(read(tmp_path, pdb([*lines[:9], *ligands]), select=";polymer")) == 9
+
+
+def test_occupancy_0_is_mentioned(
+    tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]
+) -> None:
+    s = read(tmp_path, pdb([replace(lines[0], occupancy=0.0), *lines[1:9]]))
+    assert len(s) == 9
+    assert s.weights[0] == 7
+    assert "1 atoms have occupancy 0 and are used like the others" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------------------- refused
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("0.000", "  nan", 1), "1 atoms have coordinates that are not finite"),
+        (lambda text: text.replace("   0.000", "********", 1), r"line 1: got '\*{8}   0.000   0.000' in columns 31"),
+        (lambda text: text.replace("   0.000", "        ", 1), "line 1: got"),
+        (lambda text: text[:40] + "\n", "line 1: got"),
+    ],
+)
+def test_coordinates_that_are_no_numbers(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
+    """Of which gemmi makes 0, without a word."""
+    text = pdb([atom("CA", "ALA", 1, 0.0, "C"), atom("CA", "ALA", 2, 3.8, "C")])
+    with pytest.raises(FormatError, match=message):
+        read(tmp_path, change(text))
+
+
+def test_fractional_coordinates_are_refused(tmp_path: Path) -> None:
+    text = mmcif([atom("CA", "ALA", 1, 0.0, "C")]).replace("Cartn_", "fract_")
+    with pytest.raises(FormatError, match="no atoms with Cartesian coordinates"):
+        read(tmp_path, text, "s.cif")
+    with pytest.raises(FormatError, match="coordinates that are not finite"):
+        read(tmp_path, mmcif([atom("CA", "ALA", 1, 0.0, "C")]).replace("0.000", "?", 1), "s.cif")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"\xff\xfeA\0T\0O\0M\0", "UTF-16 text; save it as UTF-8"),
+        (b"PK\x03\x04zip", "a zip archive; unpack it"),
+        (b"BZh9", "compressed by bzip2; unpack it"),
+        (b'{"data_1ABC": {}}', "JSON; convert it to mmCIF"),
+        (b"ATOM\0\0", "it is binary"),
+        (gzip.compress(b"ATOM" * 100)[:-20], "is damaged"),
+    ],
+)
+def test_other_formats_are_named(tmp_path: Path, data: bytes, message: str) -> None:
+    with pytest.raises(FormatError, match=message):
+        read(tmp_path, data)
+
+
+def test_content_decides_the_format(tmp_path: Path, protein: Structure, lines: list[Line]) -> None:
+    assert_same(read(tmp_path, "# made by hand\n" + mmcif(lines), "s.ent"), protein)
+    assert_same(read(tmp_path, pdb(lines), "s.brk"), protein)
+    with pytest.raises(InputError, match="no such file"):
+        read_structure(tmp_path / "absent.pdb")
