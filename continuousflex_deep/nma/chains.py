@@ -141,9 +141,11 @@ def _compare_chains(structure: Structure, other: Structure, named: Pairing) -> _
 
 
 def _residues(structure: Structure) -> dict[str, dict[tuple[Any, ...], int]]:
-    """By chain, in order: residue number, residue name and atom name -> index of the residue's representative atom."""
+    """By chain, in order: number, insertion code and name of a residue, and name of its representative atom -> index of
+    that atom."""
     chains: dict[str, dict[tuple[Any, ...], int]] = {name: {} for name in structure.chain_ids.tolist()}
-    columns = (structure.residue_numbers.tolist(), plain_residue_names(structure), structure.atom_names.tolist())
+    _, numbers, codes, _ = (column.tolist() for column in structure.residue_columns)
+    columns = (numbers, codes, plain_residue_names(structure), structure.atom_names.tolist())
     for atom in structure.representative_atoms.tolist():
         key = tuple(column[atom] for column in columns)
         chains[structure.chain_ids[atom]].setdefault(key, atom)

@@ -21,7 +21,7 @@ from continuousflex_deep.nma.chains import pair_equal_chains, plain_residue_name
 from continuousflex_deep.nma.network import rigid_motions
 from continuousflex_deep.nma.superposition import superpose
 
-AtomKey = tuple[Any, ...]  # chain, residue number, residue name, atom name, and a count of atoms that share these
+AtomKey = tuple[Any, ...]  # chain, residue number, insertion code and name, atom name, and a count of atoms like it
 LEAST_SHARE = 0.5  # of the structure's residues, which the other conformation must have
 _STEPS, _CONVERGED_A = 100, 1e-7
 
@@ -39,7 +39,7 @@ class Matched:
 
 
 def match_atoms(structure: Structure, other: Structure, name: str = "structure", other_name: str = "target") -> Matched:
-    """The common atoms of two structures, matched by chain, residue number, residue name and atom name.
+    """The common atoms of two structures, matched by chain, residue (number, insertion code, name) and atom name.
 
     Histidines match in all protonation states. Chains are paired by name or by order, whichever matches more atoms;
     chains of equal sequence by their place in the assembly, if that makes the RMSD clearly smaller. A note lists pairs
@@ -117,12 +117,12 @@ def _match(structure: Structure, other: Structure, chains: dict[str, str]) -> tu
 
 
 def _keys(structure: Structure) -> list[AtomKey]:
-    """A unique key for each atom; its last number distinguishes atoms with the same names (insertion codes)."""
+    """A unique key for each atom; its last number distinguishes atoms with the same names."""
     seen: dict[AtomKey, int] = {}
     keys: list[AtomKey] = []
-    residue_names = plain_residue_names(structure)
-    columns = [c.tolist() for c in (structure.chain_ids, structure.residue_numbers, structure.atom_names)]
-    for key in zip(columns[0], columns[1], residue_names, columns[2], strict=True):
+    chains, numbers, codes, _ = (column.tolist() for column in structure.residue_columns)
+    columns = (chains, numbers, codes, plain_residue_names(structure), structure.atom_names.tolist())
+    for key in zip(*columns, strict=True):
         seen[key] = seen.get(key, -1) + 1
         keys.append((*key, seen[key]))
     return keys

@@ -14,9 +14,9 @@ from continuousflex_deep.errors import DeepError, FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.blocks import block_numbers
 from continuousflex_deep.nma.network import (
     N_RIGID,
-    block_numbers,
     finished_modes,
     for_structure,
     network_cutoff_A,
@@ -48,7 +48,7 @@ def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> Normal
     options = for_structure(options, structure)
     programs = ELNEMO.require(required_programs(options), options.elnemo_home)
     cutoff_A = network_cutoff_A(structure.coords_A, options)
-    pairs = network_springs(structure.coords_A, cutoff_A, blocks=options.block_size > 0)
+    pairs = network_springs(structure, cutoff_A, blocks=options.block_size > 0)
     blocks = _blocks(structure, options)
     stiffness = 2 * len(pairs) / structure.coords_A.size  # the mean of the Hessian's diagonal
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def elnemo_modes(structure: Structure, options: NmaOptions, log: Path) -> Normal
             f"elNemo found {len(vectors)} of the {options.n_modes} requested modes; see its log '{log}', and request "
             "fewer modes or use a larger cutoff"
         )
-    require_six_zeros(eigenvalues, stiffness, cutoff_A)
+    require_six_zeros(eigenvalues, vectors, structure, stiffness, cutoff_A)
     return finished_modes(vectors[N_RIGID:], eigenvalues[N_RIGID:])
 
 
@@ -116,8 +116,9 @@ def _blocks(structure: Structure, options: NmaOptions) -> Integers:
     smallest = int(np.bincount(blocks).min())
     if smallest < _SMALLEST_BLOCK:
         raise InputError(
-            f"elNemo's blocks must have {_SMALLEST_BLOCK} atoms or more, got a block of {smallest}; use a larger "
-            f"--block-size than {options.block_size}, or --engine embedded"
+            f"elNemo's blocks must have {_SMALLEST_BLOCK} atoms or more, got a block of {smallest}: "
+            f"{structure.describe(np.flatnonzero(np.bincount(blocks)[blocks] == smallest))}; use a larger "
+            f"--block-size than {options.block_size}, leave ions out by --select, or use --engine embedded"
         )
     require_enough_unknowns(options, len(structure), 6 * (int(blocks[-1]) + 1))
     return blocks

@@ -18,7 +18,8 @@ from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.nma.blocks import spatial_blocks
+from continuousflex_deep.nma.blocks import block_numbers
+from continuousflex_deep.nma.leaving_out import leave_out
 from continuousflex_deep.options import (
     ATOMS_BLOCK_SIZE,
     ATOMS_CUTOFF_A,
@@ -32,6 +33,8 @@ _DENSE_LIMIT = 2000  # unknowns up to which a dense eigen-solver is faster
 _NEIGHBOURS = 3  # per atom, whose distances determine a relative cutoff
 _SPRINGS = 6  # per atom, at least, with a relative cutoff
 _SHORTEST_CUTOFF_A = 2.0  # hardly more than a bond
+_SAME_PLACE_A = 1e-3
+_LOOSE = 0.1  # of the largest squared displacement, above which an atom is loose
 
 
 def compute_modes(structure: Structure, options: NmaOptions, dense_limit: int = _DENSE_LIMIT) -> NormalModes:
@@ -45,14 +48,15 @@ def compute_modes(structure: Structure, options: NmaOptions, dense_limit: int = 
     """
     options = for_structure(options, structure)
     cutoff_A = network_cutoff_A(structure.coords_A, options)
-    pairs = network_springs(structure.coords_A, cutoff_A, blocks=options.block_size > 0)
+    pairs = network_springs(structure, cutoff_A, blocks=options.block_size > 0)
     basis = _basis(structure, options.block_size)
     require_enough_unknowns(options, len(structure), basis.shape[1])
     strain = strain_matrix(structure.coords_A, pairs) @ basis
     hessian = (strain.T @ strain).tocsc()
     eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes, dense_limit)
-    require_six_zeros(eigenvalues, float(hessian.diagonal().mean()), cutoff_A)
-    return finished_modes((basis @ unknowns[:, N_RIGID:]).T, eigenvalues[N_RIGID:])
+    vectors = (basis @ unknowns).T
+    require_six_zeros(eigenvalues, vectors, structure, float(hessian.diagonal().mean()), cutoff_A)
+    return finished_modes(vectors[N_RIGID:], eigenvalues[N_RIGID:])
 
 
 def finished_modes(vectors: Floats, eigenvalues: Floats) -> NormalModes:
@@ -133,37 +137,29 @@ def network_cutoff_A(coords_A: Floats, options: NmaOptions) -> float:
     return float(max(percentile, distances[:, -1].max() * (1 + 1e-6)))
 
 
-def block_numbers(structure: Structure, block_size: int) -> Integers:
-    """(N,) block of each atom: block_size consecutive residues of one chain; with block_size 0 every atom is a block.
-
-    Pseudoatoms have no sequence: their blocks are block_size neighbours in space.
-    """
-    if block_size == 0:
-        return np.arange(len(structure))
-    if structure.is_pseudoatomic:
-        return spatial_blocks(structure.coords_A, block_size)
-    residue = structure.residue_index
-    chain_starts = np.concatenate([[True], structure.chain_ids[1:] != structure.chain_ids[:-1]])
-    first_residue = residue[chain_starts][np.cumsum(chain_starts) - 1]
-    key = np.stack([np.cumsum(chain_starts), (residue - first_residue) // block_size], axis=1)
-    return np.asarray(np.unique(key, axis=0, return_inverse=True)[1].ravel(), dtype=np.int64)
-
-
-def network_springs(coords_A: Floats, cutoff_A: float, blocks: bool) -> Integers:
+def network_springs(structure: Structure, cutoff_A: float, blocks: bool) -> Integers:
     """Pairs (S, 2) of atoms within the cutoff. InputError unless they form one network that fits into the memory."""
+    coords_A = structure.coords_A
     tree = cKDTree(coords_A)
     n_pairs = int(tree.count_neighbors(tree, cutoff_A) - len(coords_A)) // 2
     _require_memory(len(coords_A), n_pairs, cutoff_A, blocks)
     pairs = np.asarray(tree.query_pairs(cutoff_A, output_type="ndarray"), dtype=np.int64)
-    if len(pairs) and np.linalg.norm(coords_A[pairs[:, 0]] - coords_A[pairs[:, 1]], axis=1).min() < 1e-3:
-        raise InputError("normal modes: two atoms have the same position; remove duplicates from the structure")
+    lengths_A = np.linalg.norm(coords_A[pairs[:, 0]] - coords_A[pairs[:, 1]], axis=1)
+    if len(pairs) and lengths_A.min() < _SAME_PLACE_A:
+        raise InputError(
+            "normal modes: two atoms have the same position, "
+            f"{structure.describe(pairs[lengths_A.argmin()])}; leave one of them out by --select"
+        )
     links = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(coords_A),) * 2)
     n_parts, part = sparse.csgraph.connected_components(links, directed=False)
     if n_parts > 1:
+        sizes = np.bincount(part)
+        apart = np.flatnonzero(part != sizes.argmax())
         raise InputError(
             f"normal modes: with a cutoff of {cutoff_A:.3g} Å the network falls into {n_parts} parts that are not "
-            f"connected (the smallest has {np.bincount(part).min()} of {len(coords_A)} atoms); use a larger cutoff, or "
-            "remove separate parts"
+            f"connected; the largest has {sizes.max()} of {len(coords_A)} atoms. Not connected to it: "
+            f"{structure.describe(apart)}; use a larger cutoff, or leave these atoms out by "
+            f"{leave_out(structure, apart)}"
         )
     return pairs
 
@@ -230,15 +226,25 @@ def require_enough_unknowns(options: NmaOptions, n_atoms: int, n_unknowns: int) 
         )
 
 
-def require_six_zeros(eigenvalues: Floats, stiffness: float, cutoff_A: float) -> None:
-    """InputError unless exactly six eigenvalues are 0 relative to the mean of the Hessian's diagonal."""
+def require_six_zeros(
+    eigenvalues: Floats, vectors: Floats, structure: Structure, stiffness: float, cutoff_A: float
+) -> None:
+    """InputError unless exactly six eigenvalues are 0 relative to the mean of the Hessian's diagonal.
+
+    vectors (M, 3N): the modes of the eigenvalues (M,), the rigid-body modes first.
+    """
     zeros = int(np.sum(eigenvalues < 1e-8 * stiffness))
-    if zeros != N_RIGID:
-        raise InputError(
-            f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: "
-            f"with a cutoff of {cutoff_A:.3g} Å parts of it move freely; use a larger cutoff, larger blocks, or remove "
-            "isolated atoms"
-        )
+    if zeros == N_RIGID:
+        return
+    rigid = rigid_motions(structure.coords_A)
+    free = vectors[:zeros] - (vectors[:zeros] @ rigid) @ rigid.T
+    moved = np.square(free).reshape(zeros, -1, 3).sum(axis=(0, 2))
+    loose = np.flatnonzero(moved > _LOOSE * moved.max())
+    raise InputError(
+        f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: with "
+        f"a cutoff of {cutoff_A:.3g} Å parts of it move freely, such as {structure.describe(loose)}; use a larger "
+        f"cutoff or larger blocks, or leave these atoms out by {leave_out(structure, loose)}"
+    )
 
 
 def _require_memory(n_atoms: int, n_pairs: int, cutoff_A: float, blocks: bool) -> None:

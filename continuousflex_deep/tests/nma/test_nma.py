@@ -11,8 +11,8 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import random_rotations
 from continuousflex_deep.io.modes import NormalModes, read_modes
 from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.nma.blocks import block_numbers
 from continuousflex_deep.nma.network import (
-    block_numbers,
     collectivity,
     compute_modes,
     for_structure,
