@@ -48,13 +48,13 @@ def run(options: AlignOptions) -> None:
 def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
     """The structure and the modes to align with; no modes where only poses are to be found and none are given."""
     if not options.modes and options.fit == "pose":
-        return read_rigid_reference(options.structure)
+        return read_rigid_reference(options.structure, options)
     if not options.modes:
         raise InputError(
             "option --modes is required: a folder of normal modes, as the nma command makes; "
             "without modes only poses can be found (--fit pose)"
         )
-    return read_reference(options.structure, options.modes, parse_mode_list(options.mode_list))
+    return read_reference(options.structure, options.modes, parse_mode_list(options.mode_list), options)
 
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:

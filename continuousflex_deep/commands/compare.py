@@ -42,7 +42,7 @@ def run(options: CompareOptions) -> None:
     killed continues."""
     folder = require_writable_folder(options.output)
     mode_ids = parse_mode_list(options.mode_list)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
     given = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
     truth = read_particles(options.truth, mode_ids=mode_ids) if options.truth else None
     chosen = given.select(evenly_spread(len(given), options.count or len(given)))

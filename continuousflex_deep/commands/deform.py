@@ -27,7 +27,7 @@ def run(options: DeformOptions) -> None:
     """Write frames.pdb, frames.csv, record.json and, with a map, frame_001.mrc … to options.output."""
     folder = require_writable_folder(options.output)
     mode_ids, points = read_path(options)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
     amplitudes, frames = _frames(structure, modes, points, options)
     facts: dict[str, object] = {"modes": list(modes.mode_ids), "frames": len(frames)}
     placed = placed_map(structure, options)

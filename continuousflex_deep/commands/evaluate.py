@@ -86,13 +86,13 @@ def assess(options: EvaluateOptions) -> Assessment:
 def _reference(options: EvaluateOptions, mode_ids: tuple[int, ...] | None) -> tuple[Structure, NormalModes]:
     """The structure and its modes, or no modes where there are no amplitudes and no modes are given."""
     if options.modes:
-        return read_reference(options.structure, options.modes, mode_ids)
+        return read_reference(options.structure, options.modes, mode_ids, options)
     if mode_ids:
         raise InputError(
             f"option --modes is required, a folder with modes {list(mode_ids)}; only particles without amplitudes are "
             "compared without modes"
         )
-    return read_rigid_reference(options.structure)
+    return read_rigid_reference(options.structure, options)
 
 
 def _common_modes(sets: Mapping[str, Particles]) -> tuple[int, ...] | None:

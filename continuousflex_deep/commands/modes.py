@@ -80,7 +80,7 @@ def _output_folder(options: ModesOptions) -> Path:
 def read_inputs(options: ModesOptions) -> Inputs:
     """Read and check the input. Raises InputError before any work."""
     asked = parse_mode_list(options.mode_list) if options.mode_list else ()
-    structure, modes = read_reference(options.structure, options.modes)
+    structure, modes = read_reference(options.structure, options.modes, options=options)
     modes.select(asked)
     if not options.target:
         return Inputs(structure, modes, asked, None)
@@ -130,7 +130,8 @@ def _report(table: ModeTable, facts: dict[str, Any], options: ModesOptions) -> s
 
 def _write_displacements(path: Path, structure: Structure, residues: dict[str, Floats]) -> None:
     shown = structure.representative_atoms
-    names = (structure.chain_ids, structure.residue_numbers, structure.residue_names)
+    chains, numbers, codes, kinds = structure.residue_columns
+    names = (chains, [f"{number}{code}" for number, code in zip(numbers, codes, strict=True)], kinds)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["chain", "residue", "name", *residues])

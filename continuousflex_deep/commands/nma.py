@@ -6,6 +6,7 @@ from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.reference import element_digest
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
@@ -16,7 +17,7 @@ from continuousflex_deep.programs import ELNEMO
 def run(options: NmaOptions) -> None:
     """Write `vec.7`, `vec.8`, …, modes.json and record.json to options.output, and print a table of the modes."""
     require_writable_folder(options.output)
-    structure = read_structure(options.structure, hydrogens=options.hydrogens)
+    structure = read_structure(options.structure, options.hydrogens, options.select, options.models)
     used = for_structure(options, structure)
     if options.engine == "elnemo":
         ELNEMO.require(required_programs(used), options.elnemo_home)
@@ -28,7 +29,12 @@ def run(options: NmaOptions) -> None:
     else:
         modes = compute_modes(structure, used)
     write_modes(options.output, modes)
-    facts = {"n_atoms": len(structure), "cutoff_used_A": cutoff_A, "block_size_used": used.block_size}
+    facts = {
+        "n_atoms": len(structure),
+        "elements": element_digest(structure),
+        "cutoff_used_A": cutoff_A,
+        "block_size_used": used.block_size,
+    }
     write_record(Path(options.output) / RECORD_JSON, "nma", options, **facts)
     print(mode_table(modes, options.collectivity_threshold))
     print(f"modes {modes.mode_ids[0]} to {modes.mode_ids[-1]} are in {options.output}")

@@ -40,7 +40,7 @@ def run(options: UnbendOptions) -> None:
         )
     if options.images:
         particles = with_images(particles, read_particles(options.images))
-    structure, modes = read_reference(options.structure, options.modes, mode_ids)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
     if options.ctf:
         particles.require_ctf("a reconstruction with CTF weighting (--no-ctf turns it off)")
     check_images(particles)

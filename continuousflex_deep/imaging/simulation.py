@@ -56,7 +56,7 @@ class Simulator:
 def prepare(options: SimulateOptions) -> Simulator:
     """Read and check structure, modes and ranges. Raises InputError before any image is simulated."""
     mode_ids = parse_mode_list(options.mode_list)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
     if options.conformations == "trajectory" and len(mode_ids) != 3:
         raise InputError(
             f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; give three modes, or "

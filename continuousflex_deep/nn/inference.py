@@ -226,4 +226,4 @@ def _polishing_reference(
             "in the particle file: add a --model"
         )
     mode_ids = next((m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets), particles.mode_ids)
-    return read_reference(options.structure, options.modes, mode_ids)
+    return read_reference(options.structure, options.modes, mode_ids, options)

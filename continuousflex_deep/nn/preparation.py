@@ -11,9 +11,9 @@ from continuousflex_deep.arrays import Rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.stacks import check_images, read_images, read_images_with_reasons, require_usable_images
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.landscape.outliers import is_outlier
 from continuousflex_deep.messages import note, say
 from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, load_checkpoint, model_files, require_same_modes
@@ -194,9 +194,8 @@ def _reference(
     )  # reports where the input of the simulation is not finite
     particles.require_poses("training on simulated images")
     if not particles.mode_ids:  # the labels are poses of a rigid structure
-        structure = read_structure(options.structure)
-        return structure, NormalModes((), np.zeros((0, len(structure), 3)))
-    return read_reference(options.structure, options.modes, particles.mode_ids)
+        return read_rigid_reference(options.structure, options)
+    return read_reference(options.structure, options.modes, particles.mode_ids, options)
 
 
 def _preprocess(particles: Particles, train_rows: Rows, options: TrainOptions, recipe: Recipe) -> Preprocess:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from continuousflex_deep.options.images import SimulateOptions
 from continuousflex_deep.options.schema import Paths, option, required, required_list
-from continuousflex_deep.options.shared import Hardware, StructureAndModes
+from continuousflex_deep.options.shared import Hardware, StructureAndModes, StructureAtoms
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class EvaluateOptions(StructureAndModes, Hardware):
 
 
 @dataclass(frozen=True)
-class ReportOptions:
+class ReportOptions(StructureAtoms):
     """Write results as one HTML page: landscape, selections, animated structure, maps, training curves, tables."""
 
     output: str = required("HTML file to write, such as report.html.", "output")

@@ -8,6 +8,7 @@ from typing import Literal
 from continuousflex_deep.options.schema import Paths, Range, option, required, required_list
 from continuousflex_deep.options.shared import (
     Place,
+    StructureAtoms,
     landscape_option,
     map_option,
     modes_option,
@@ -155,7 +156,7 @@ class ClustersOptions:
 
 
 @dataclass(frozen=True)
-class TrajectoryOptions:
+class TrajectoryOptions(StructureAtoms):
     """Compute a path through a landscape, and move the structure, and a map, along it."""
 
     landscape: str = landscape_option()

@@ -10,10 +10,14 @@ from continuousflex_deep.options.shared import (
     ATOMS_BLOCK_SIZE,
     ATOMS_CUTOFF_A,
     PSEUDOATOMS_CUTOFF_PERCENT,
+    Models,
     Place,
+    StructureAtoms,
     map_option,
+    models_option,
     modes_option,
     place_option,
+    select_option,
     structure_option,
     threads_option,
     voxel_size_option,
@@ -27,6 +31,8 @@ class NmaOptions:
 
     structure: str = required("Atomic structure or pseudoatoms (.pdb, .cif).", "input")
     output: str = required("Folder for the modes.", "output")
+    select: str = select_option("advanced")
+    models: Models = models_option("advanced")
     cutoff_A: float = option(
         0.0,
         "Distance below which a spring connects two atoms; 0 takes "
@@ -86,7 +92,7 @@ class NmaOptions:
 
 
 @dataclass(frozen=True)
-class ModesOptions:
+class ModesOptions(StructureAtoms):
     """Select normal modes, by energy and collectivity or by the motion to another conformation, and animate them."""
 
     structure: str = structure_option()
@@ -189,7 +195,7 @@ class PseudoatomsOptions:
 
 
 @dataclass(frozen=True)
-class DeformOptions:
+class DeformOptions(StructureAtoms):
     """Deform a structure, and a map with it, along modes: to a conformation, through groups, or back and forth."""
 
     structure: str = structure_option()

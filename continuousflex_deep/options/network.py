@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from continuousflex_deep.options.schema import Paths, option, required, required_list
-from continuousflex_deep.options.shared import Hardware, ParticleFile, pixel_size_option
+from continuousflex_deep.options.shared import Hardware, ParticleFile, StructureAtoms, pixel_size_option
 
 
 @dataclass(frozen=True)
-class TrainOptions(ParticleFile, Hardware):
+class TrainOptions(StructureAtoms, ParticleFile, Hardware):
     """Train a network on labelled particles to predict poses and amplitudes."""
 
     output: str = required("Folder for the model, its checkpoints and its curves.", "output")
@@ -128,7 +128,7 @@ class TrainOptions(ParticleFile, Hardware):
 
 
 @dataclass(frozen=True)
-class InferOptions(ParticleFile, Hardware):
+class InferOptions(StructureAtoms, ParticleFile, Hardware):
     """Predict poses and amplitudes of particles with trained networks."""
 
     model: Paths = required_list("Folder of a trained model. Repeat it for networks trained separately.", "input")

@@ -58,6 +58,7 @@ def place_option() -> Any:
 
 
 Place = Literal["auto", "middle", "centre", "header"]
+Models = Literal["first", "all"]  # of a structure file
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,38 @@ class Hardware:
     threads: int = threads_option()
 
 
+def select_option(level: Literal["advanced", "hidden"] = "hidden") -> Any:
+    after = "" if level == "advanced" else " Without it, the atoms that the modes were computed from are read."
+    return option(
+        "",
+        "Atoms to read, in gemmi's selection syntax: 'A,B' (chains), 'A/10-80' (residues), '//*//CA' (atoms), "
+        "'(!SO4)', ';polymer', joined by and, or, not. Give it to leave atoms out, for example by 'not C and not "
+        f"A/301'.{after}",
+        level=level,
+        label="Select atoms",
+    )
+
+
+def models_option(level: Literal["advanced", "hidden"] = "hidden") -> Any:
+    return option(
+        "first",
+        "Models of the structure file to read: the first one, or all as one molecule. Choose all for a biological "
+        "assembly whose copies are models.",
+        level=level,
+        label="Models to read",
+    )
+
+
 @dataclass(frozen=True)
-class StructureAndModes:
+class StructureAtoms:
+    """Which atoms of a structure are read."""
+
+    select: str = select_option()
+    models: Models = models_option()
+
+
+@dataclass(frozen=True)
+class StructureAndModes(StructureAtoms):
     structure: str = required("Atomic structure or pseudoatoms (.pdb, .cif).", "input")
     modes: str = modes_option()
     mode_list: str = option(

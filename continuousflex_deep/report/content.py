@@ -31,7 +31,7 @@ def report_content(options: ReportOptions, pack: Pack) -> dict[str, Any]:
     reference = None
     if options.structure:
         wanted = table.mode_ids if options.landscape else None
-        reference = read_reference(options.structure, options.modes, wanted)
+        reference = read_reference(options.structure, options.modes, wanted, options)
         content["molecule"] = molecule_content(options.structure, *reference, pack)
     content["trajectories"], content["reconstructions"], content["trainings"] = [], [], []
     for folder, name in _named(options.trajectory):

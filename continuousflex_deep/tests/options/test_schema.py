@@ -81,8 +81,8 @@ def test_programs_of_other_packages_can_be_named() -> None:
 def test_settings_are_what_determines_a_result() -> None:
     nma = NmaOptions(structure="s", output="o", elnemo_home="e", n_modes=12)
     assert result_options(nma) == {
-        "cutoff_A": 0.0, "cutoff_percent": 0.0, "block_size": -1, "n_modes": 12, "collectivity_threshold": 0.15,
-        "hydrogens": False, "engine": "embedded",
+        "select": "", "models": "first", "cutoff_A": 0.0, "cutoff_percent": 0.0, "block_size": -1, "n_modes": 12,
+        "collectivity_threshold": 0.15, "hydrogens": False, "engine": "embedded",
     }  # fmt: skip
     assert {"seed", "batch", "half_sets"} <= result_options(TrainOptions()).keys()
     assert not {"device", "threads", "workers", "resume", "particles"} & result_options(TrainOptions()).keys()
