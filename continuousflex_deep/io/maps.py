@@ -127,7 +127,8 @@ def _read(layout: ImageLayout) -> Map:
         raise InputError(f"map '{layout.file}': only {len(stored)} of {count} voxels can be read; copy the file again")
     from_slow_to_fast = layout.axes[::-1]
     order = [from_slow_to_fast.index(axis) for axis in (2, 1, 0)]
-    return np.ascontiguousarray(stored.reshape(layout.shape).transpose(order), dtype=np.float32)
+    with np.errstate(invalid="ignore"):  # NaN, on which callers decide
+        return np.ascontiguousarray(stored.reshape(layout.shape).transpose(order), dtype=np.float32)
 
 
 def _cubic_voxel_A(layout: ImageLayout) -> float | None:

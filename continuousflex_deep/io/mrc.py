@@ -71,7 +71,7 @@ def mrc_layout(file: Path, header: bytes, size: int) -> ImageLayout | None:
         stride=rows * columns * dtype.itemsize,
         axes=axes,
         voxel_A=voxel_A,
-        angles_deg=np.array([words.cellb[name] for name in ("alpha", "beta", "gamma")], dtype=np.float64),
+        angles_deg=np.array([float(words.cellb[name]) for name in ("alpha", "beta", "gamma")]),
         origin_A=origin_A,
         start_vox=start_vox,
         contents=_contents(words),
@@ -190,7 +190,7 @@ def _origin_A(header: _Header) -> tuple[Floats, list[str]]:
     says that it follows MRC2014.
     """
     words, flags = header.words, header.imod_flags
-    origin_A = np.array([words.origin[axis] for axis in XYZ], dtype=np.float64)
+    origin_A = np.array([float(words.origin[axis]) for axis in XYZ])
     size = np.abs(origin_A)
     possible = (size == 0) | ((size >= _ORIGINS_A[0]) & (size <= _ORIGINS_A[1]))
     if not possible.all() or not origin_A.any():

@@ -199,7 +199,8 @@ def _read_sections(layout: ImageLayout, indices: Integers) -> tuple[Images, NDAr
                     "or extract it again"
                 )
             stored = np.frombuffer(raw, dtype=layout.dtype).reshape(layout.shape[1:])
-            images[i] = stored.T if layout.axes[0] == 1 else stored
+            with np.errstate(invalid="ignore"):  # NaN; who uses the image is told by its reason
+                images[i] = stored.T if layout.axes[0] == 1 else stored
     return images, reasons
 
 
