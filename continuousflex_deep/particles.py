@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -172,6 +173,8 @@ RESULTS = (
 )  # fmt: skip
 _ROW_ARRAYS = ("ids", "stacks", "indices", *RESULTS)
 _HALVES = (0, 1, 2)
+_MICROGRAPH = "rlnMicrographName"
+_REFINED_A, _MOST_REFINED = 2000, 0.1  # a defocus changed by more in more particles is not the same one refined
 
 
 def concatenate(parts: Sequence[Particles]) -> Particles:
@@ -220,3 +223,35 @@ def join(base: Particles, results: Particles) -> Particles:
     if "amplitudes" in changes:
         changes["mode_ids"] = matched.mode_ids
     return dataclasses.replace(base, **changes)
+
+
+def with_images(particles: Particles, images: Particles) -> Particles:
+    """The particles' poses, amplitudes and half sets with other images of the same ids, such as the original ones.
+
+    Additional ids in `images` are ignored. InputError for ids that `images` lacks, and where the same ids are those of
+    other particles.
+    """
+    same = images.select(images.rows_of(particles.ids))
+    _require_same_particles(particles, same)
+    return join(same, particles)
+
+
+def _require_same_particles(one: Particles, other: Particles) -> None:
+    """InputError if rows with the same ids are of different particles: ids may be mere positions in a stack.
+
+    Refinement changes the defocus of a particle little, and its micrograph not at all.
+    """
+    witnesses: dict[str, Booleans] = {}
+    if one.ctf is not None and other.ctf is not None:
+        apart_A = np.abs(one.ctf.defocus_u_A + one.ctf.defocus_v_A - other.ctf.defocus_u_A - other.ctf.defocus_v_A) / 2
+        witnesses["defocus"] = apart_A > _REFINED_A
+    if _MICROGRAPH in one.extra and _MICROGRAPH in other.extra:
+        names = [[PurePath(str(name)).name for name in p.extra[_MICROGRAPH]] for p in (one, other)]
+        witnesses["micrograph"] = np.array([a != b for a, b in zip(*names, strict=True)], dtype=bool)
+    for name, differ in witnesses.items():
+        if differ.mean() > _MOST_REFINED:
+            raise InputError(
+                f"the two files give the same ids to different particles: the {name} differs for {int(differ.sum())} "
+                f"of {len(one)} of them, for example id {int(one.ids[np.flatnonzero(differ)[0]])}; give the file from "
+                "which these particles were made"
+            )

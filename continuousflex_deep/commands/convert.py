@@ -13,10 +13,9 @@ from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.records import require_record, write_record
 from continuousflex_deep.io.relion import optics_groups
-from continuousflex_deep.landscape.merging import with_images
 from continuousflex_deep.messages import note, say
 from continuousflex_deep.options import ConvertOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, with_images
 
 
 def run(options: ConvertOptions) -> None:

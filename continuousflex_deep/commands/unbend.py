@@ -15,8 +15,8 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
-from continuousflex_deep.landscape.merging import with_images
 from continuousflex_deep.options import UnbendOptions
+from continuousflex_deep.particles import with_images
 from continuousflex_deep.reconstruction.corrected import VoxelMotion
 from continuousflex_deep.reconstruction.deformation_corrected import unbend
 from continuousflex_deep.reconstruction.maps import read_reference_map

@@ -10,6 +10,7 @@ from continuousflex_deep.arrays import Images
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.fourier import filter_images, resize
+from continuousflex_deep.io.relion import SAMPLING
 from continuousflex_deep.options import PreprocessOptions
 from continuousflex_deep.particles import Particles
 
@@ -44,6 +45,7 @@ def describe_result(particles: Particles, steps: Steps, stack: str) -> Particles
         indices=np.arange(len(particles), dtype=np.int64),
         pixel_size_A=particles.pixel_size_A * particles.box_px / steps.box_px,
         box_px=steps.box_px,
+        optics_extra={k: v for k, v in particles.optics_extra.items() if k not in SAMPLING},
         phase_flipped=particles.phase_flipped or steps.phase_flip,
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Column, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.image_names import ImageNames, locate_images
+from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Ctf
 from continuousflex_deep.sampling import same_pixel_size
 
@@ -125,28 +126,43 @@ class Columns:
         return locate_images(self.path, self.table[name])
 
     def ids(self, name: str, images: ImageNames) -> Integers:
-        """Particle ids (rows,): those of the column if there is one, else those of the images."""
-        if name not in self:
-            return images.ids()
+        """Particle ids (rows,): those of the column if there is one, else those of the images.
+
+        InputError where several rows without ids of their own are of one image, as after a symmetry expansion: copies
+        of a particle would stand on both sides of a half set or a validation.
+        """
         try:
-            return self.table[name].astype(np.int64)
-        except ValueError as error:
-            raise FormatError(f"'{self.path}': particle ids must be whole numbers ({error})") from error
+            ids = self.table[name].astype(np.int64) if name in self else images.ids()
+        except (ValueError, OverflowError) as error:
+            raise FormatError(f"'{self.path}', {name}: particle ids must be whole numbers ({error})") from error
+        values, first, counts = np.unique(ids, return_index=True, return_counts=True)
+        if len(values) < len(ids):
+            example = int(first[counts > 1][0])
+            same = np.flatnonzero(ids == ids[example])
+            if len({(images.stacks[row], images.indices[row]) for row in same}) == 1:
+                raise InputError(
+                    f"'{self.path}': rows {', '.join(str(row + 1) for row in same[:4])} are all of the image "
+                    f"'{images.names[example]}', and so for {int((counts > 1).sum())} of {len(values)} images, as "
+                    "after a symmetry expansion; use the particles before the expansion, each image in one row. Poses "
+                    "of symmetric particles are compared by --symmetry"
+                )
+        return ids
 
     def agreed_pixel_size(self, given: float | None, in_file: float | None, in_header: float | None) -> float:
-        """The pixel size in Å, given by the caller, the particle file or the stack's header, which must agree."""
-        sources = {"given": given, "the particle file": in_file, "the image stack's header": in_header}
-        known = {k: v for k, v in sources.items() if v is not None and v > 0}
+        """The pixel size in Å: the given one, else that of the particle file, else that of the stack's header.
+
+        A file that contradicts the given one is reported once; headers of stacks, into which many programs write 1 Å,
+        are compared where the images are read.
+        """
+        known = [v for v in (given, in_file, in_header) if v is not None and v > 0]
         if not known:
             raise InputError(
                 f"'{self.path}': there is no pixel size in the file or in its stack's header; give it to preprocess, "
                 "align, train or infer by --pixel-size-A, which write it into their output"
             )
-        values = list(known.values())
-        if not same_pixel_size(min(values), max(values)):
-            listed = ", ".join(f"{v:g} Å in {k}" if k != "given" else f"{v:g} Å given" for k, v in known.items())
-            raise InputError(f"'{self.path}': contradictory pixel sizes: {listed}; correct the wrong one")
-        return values[0]
+        if given and in_file and not same_pixel_size(given, in_file):
+            note_once(f"'{self.path}': the given pixel size {given:g} Å is used, not that of the file, {in_file:g} Å")
+        return known[0]
 
 
 def texts(values: NDArray[Any]) -> Column:

@@ -22,8 +22,10 @@ from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import matrix_to_euler
 from continuousflex_deep.io.columns import CRYOSPARC_UID, Columns, CtfColumns, texts
+from continuousflex_deep.io.cryosparc_fields import CRYOSPARC_FIELDS, is_internal
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.image_names import resolve_stack
+from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.passthrough import Fields, Wanted, complete_by_uid
 from continuousflex_deep.io.relion import HALF_SET, OPTICS_GROUP
 from continuousflex_deep.io.stacks import stack_info
@@ -40,7 +42,6 @@ _CTF: CtfColumns = {  # angles are radians in the file
     "ctf/amp_contrast": ("amplitude_contrast", None),
     "ctf/phase_shift_rad": ("phase_shift_deg", 0.0),
 }
-_ABERRATIONS = ("ctf/tilt_A", "ctf/trefoil_A", "ctf/tetra_A", "ctf/shift_A")
 _MICROGRAPH, _MICROGRAPH_COLUMN = "location/micrograph_path", "rlnMicrographName"
 # field whose presence means that its group of fields is present -> the group
 _WANTED = {
@@ -69,10 +70,13 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
     for other, what in found.items():
         note(f"'{path.name}' has no {', '.join(what)}; taken from '{other}' by uid")
     columns = Columns(path, fields)
+    check_fields(path, fields, CRYOSPARC_FIELDS, is_internal, carried_along=False)
+    _require_one_sign(columns)
     stacks, indices = _images(columns)
     box_px, in_file, in_header = _image_facts(columns, str(stacks[0]))
     pixel = columns.agreed_pixel_size(pixel_size_A, in_file, in_header)
     euler_deg, shift_A = _poses(columns, pixel)
+    _require_one_row_per_image(path, stacks, indices)
     groups = fields.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
     extra = {CRYOSPARC_UID: texts(fields["uid"]), OPTICS_GROUP: texts(groups + 1)} | _micrographs(columns)
     return Particles(
@@ -172,6 +176,30 @@ def _images(columns: Columns) -> tuple[NDArray[np.object_], Integers]:
     return stacks, indices
 
 
+def _require_one_sign(columns: Columns) -> None:
+    """The engine finds out whether particles are bright or dark, for all of them at once."""
+    if "blob/sign" in columns and len(signs := np.unique(columns.number("blob/sign"))) > 1:
+        counts = [f"{int((columns.number('blob/sign') == sign).sum())} of sign {sign:g}" for sign in signs]
+        raise InputError(
+            f"'{columns.path}', field blob/sign: images of opposite contrast, {' and '.join(counts)}; expected one "
+            "sign. "
+            "Divide the particles by this field, in cryosparc-tools by query({'blob/sign': 1}), or import the images "
+            "of one sign again with the other sign"
+        )
+
+
+def _require_one_row_per_image(path: Path, stacks: NDArray[np.object_], indices: Integers) -> None:
+    """Copies of an image, as after a symmetry expansion, would stand on both sides of a half set or a validation."""
+    number = {stack: i for i, stack in enumerate(dict.fromkeys(stacks.tolist()))}
+    places = np.stack([np.array([number[s] for s in stacks.tolist()], dtype=np.int64), indices])
+    count = np.unique(places, axis=1).shape[1]
+    if count < len(indices):
+        raise InputError(
+            f"'{path}': {len(indices)} particles are of {count} images, as after a symmetry expansion; use the "
+            "particles before the expansion, each image once. Poses of symmetric particles are compared by --symmetry"
+        )
+
+
 def _paths(columns: Columns, field: str) -> NDArray[np.object_]:
     """Paths (n,) in a field of text, relative to cryoSPARC's project folder, which exported files mark by '>'."""
     values, place = columns[field], f"'{columns.path}', field {field}"
@@ -227,11 +255,6 @@ def _ctf(columns: Columns) -> Ctf | None:
     if ctf is None:
         note(f"'{file}' has no CTF")
         return None
-    left_out = [name for name in _ABERRATIONS if name in fields and np.any(fields[name] != 0)]
-    if "ctf/anisomag" in fields and np.any(np.abs(fields["ctf/anisomag"]) > 1e-6):
-        left_out.append("ctf/anisomag")
-    if left_out:
-        note(f"'{file}': aberrations other than defocus, astigmatism and Cs are ignored: {', '.join(left_out)}")
     return dataclasses.replace(
         ctf,
         cs_mm=ctf.cs_mm.round(6),  # 0.07 in single precision is 0.0700000003

@@ -13,6 +13,7 @@ from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.particles import Particles
 
+_MOST_DIGITS = 19  # of a number that an index can hold
 CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes of MRC files that RELION and Scipion read as maps
 
 
@@ -29,7 +30,10 @@ class ImageNames:
         which are the same in every file."""
         if len(set(self.stacks)) == 1:
             return self.indices + 1
-        digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in self.names)
+        # in RELION's form, however the file writes them: 1@s.mrcs, 000001@s.mrcs:mrcs
+        stacks = (plain_stack(name.partition("@")[2] or name) for name in self.names)
+        names = (f"{index + 1:06d}@{stack}" for index, stack in zip(self.indices.tolist(), stacks, strict=True))
+        digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
         return np.array([int.from_bytes(digest, "big") >> 2 for digest in digests], dtype=np.int64)
 
 
@@ -52,16 +56,27 @@ def locate_images(path: Path, names: Column) -> ImageNames:
     stacks, indices = np.empty(len(names), dtype=object), np.zeros(len(names), dtype=np.int64)
     known: dict[str, str] = {}
     for row, name in enumerate(names):
-        position, at, stack = name.rpartition("@")
-        if at and not (position.isdigit() and int(position) > 0):
+        index, stack = _parsed(name)
+        if index < 0 or not stack:
             raise FormatError(
                 f"'{path}', row {row + 1}: image name '{name}'; expected NUMBER@STACK with a number from 1"
             )
-        indices[row] = int(position) - 1 if at else 0
+        indices[row] = index
         if stack not in known:
             known[stack] = resolve_stack(path, plain_stack(stack))
         stacks[row] = known[stack]
     return ImageNames(names, stacks, indices)
+
+
+def _parsed(name: str) -> tuple[int, str]:
+    """The zero-based index in its stack, and the stack; index -1 if the name is malformed.
+
+    The first @ divides them: names of folders may have others, as in 000001@user@host/stack.mrcs.
+    """
+    number, at, stack = name.partition("@")
+    if number.isascii() and number.isdecimal() and at:
+        return (int(number) - 1 if len(number) < _MOST_DIGITS else -1), stack
+    return (0 if "/" in number or not at else -1), name
 
 
 def written_names(p: Particles, path: Path) -> Column:
@@ -70,7 +85,8 @@ def written_names(p: Particles, path: Path) -> Column:
     RELION reads an MRC file as a stack of images only if its suffix is .mrcs, or if :mrcs follows its name.
     """
     folder = Path(os.path.abspath(path)).parent
-    shown = {s: _relative(Path(s), folder) + (":mrcs" if Path(s).suffix in CALLED_MAPS else "") for s in set(p.stacks)}
+    called_map = {s: Path(s).suffix.lower() in CALLED_MAPS for s in set(p.stacks)}
+    shown = {s: _relative(Path(s), folder) + ":mrcs" * is_map for s, is_map in called_map.items()}
     names = np.empty(len(p), dtype=object)
     names[:] = [f"{i + 1:06d}@{shown[s]}" for i, s in zip(p.indices, p.stacks, strict=True)]
     return names

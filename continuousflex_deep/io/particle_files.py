@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io import relion, xmipp
 from continuousflex_deep.io.cryosparc import read_cryosparc
-from continuousflex_deep.io.relion import read_relion, relion_blocks
 from continuousflex_deep.io.star import read_star, write_star
-from continuousflex_deep.io.xmipp import read_xmipp, write_xmd, xmipp_table
 from continuousflex_deep.particles import Particles
 
 
@@ -22,15 +21,12 @@ def read_particles(
     Stack paths are resolved against the file's folder, then its parents, as RELION's project-relative names require.
     Raises InputError or FormatError with the file, the column and the expected value.
     """
-    if Path(path).suffix == ".cs":
+    if Path(path).suffix.lower() == ".cs":
         return read_cryosparc(Path(path), pixel_size_A)
-    blocks = read_star(path)
-    xmipp = any("image" in t for t in blocks.values())
-    return (
-        read_xmipp(Path(path), blocks, pixel_size_A, mode_ids)
-        if xmipp
-        else read_relion(Path(path), blocks, pixel_size_A)
-    )
+    blocks = read_star(path, lambda column: relion.is_number(column) or xmipp.is_number(column))
+    if any("image" in table for table in blocks.values()):
+        return xmipp.read_xmipp(Path(path), blocks, pixel_size_A, mode_ids)
+    return relion.read_relion(Path(path), blocks, pixel_size_A)
 
 
 def require_particle_suffix(path: str | Path) -> Path:
@@ -47,6 +43,6 @@ def require_particle_suffix(path: str | Path) -> Path:
 def write_particles(particles: Particles, path: str | Path) -> None:
     """Write a `.star` (RELION 3.1 with our columns) or `.xmd` (Xmipp) file, atomically; image paths relative to it."""
     if Path(path).suffix == ".xmd":
-        write_xmd(path, xmipp_table(particles, Path(path)))
+        xmipp.write_xmd(path, xmipp.xmipp_table(particles, Path(path)))
     else:
-        write_star(path, relion_blocks(particles, Path(path)), header="# version 30001\n")
+        write_star(path, relion.relion_blocks(particles, Path(path)), header="# version 30001\n")

@@ -9,6 +9,8 @@ from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import AMBIGUOUS, NUMBERS, Columns, CtfColumns, texts
 from continuousflex_deep.io.image_names import written_names
+from continuousflex_deep.io.meanings import check_fields
+from continuousflex_deep.io.relion_fields import RELION_FIELDS
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import parse_star, table_lines
 from continuousflex_deep.particles import Particles
@@ -23,13 +25,14 @@ _CTF: CtfColumns = {
     "rlnAmplitudeContrast": ("amplitude_contrast", None),
     "rlnPhaseShift": ("phase_shift_deg", 0.0),
 }
+SAMPLING = ("rlnImageSize", "rlnImagePixelSize")
 _OPTICS_CTF = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _NUMBERS = NUMBERS | {"cfdScore": "score"}
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
 _NAME = "rlnOpticsGroupName"
 HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
-_AMPLITUDE = re.compile(r"cfdAmplitude(\d+)")
+_AMPLITUDE = re.compile(r"cfdAmplitude(\d+)(Sd)?")
 # columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
     "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", AMBIGUOUS, HALF_SET, *_CTF,
@@ -41,6 +44,12 @@ _OPTICS_WRITTEN = {
 }  # fmt: skip
 
 
+def is_number(column: str) -> bool:
+    """Whether a column of RELION's tables is read as numbers."""
+    known = column in _CTF or column in _NUMBERS or column in (*_ANGLES, *_SHIFTS_A, *_SHIFTS_PX, HALF_SET)
+    return known or _AMPLITUDE.fullmatch(column) is not None
+
+
 def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None) -> Particles:
     """Particles of a RELION file's tables. Raises InputError or FormatError with the file and the column."""
     main = next((t for t in blocks.values() if "rlnImageName" in t), None)
@@ -48,19 +57,17 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         raise FormatError(
             f"'{path}': no table with a rlnImageName or image column; got blocks {list(blocks)}; is it a particle file?"
         )
+    main = {**main, OPTICS_GROUP: _group_names(main[OPTICS_GROUP])} if OPTICS_GROUP in main else main
     optics = _relion_optics(path, blocks, main)
     columns = Columns(path, {**optics, **main})
+    check_fields(path, columns.table, RELION_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
     images = columns.images("rlnImageName")
     box_px, header_pixel = _image_facts(columns, images.stacks[0])
-    pixel = columns.agreed_pixel_size(pixel_size_A, _pixel_size(columns), header_pixel)
-    modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, columns.table) if m))
+    in_file_A = _pixel_sizes_A(columns)
+    pixel = columns.agreed_pixel_size(pixel_size_A, None if in_file_A is None else float(in_file_A[0]), header_pixel)
+    modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, columns.table) if m and not m[2]))
     amplitudes, deviations = [f"cfdAmplitude{m}" for m in modes], [f"cfdAmplitude{m}Sd" for m in modes]
     used = _INTERPRETED | (set(optics) - {OPTICS_GROUP}) | {*amplitudes, *deviations}
-    if columns.flag("rlnCtfDataAreCtfPremultiplied"):
-        raise InputError(
-            f"'{path}': the images are premultiplied by their CTF (rlnCtfDataAreCtfPremultiplied); extract them "
-            "without premultiplication"
-        )
     return Particles(
         ids=columns.ids("cfdParticleId", images),
         stacks=images.stacks,
@@ -70,7 +77,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         ctf=columns.ctf(_CTF),
         phase_flipped=columns.flag("rlnCtfDataArePhaseFlipped"),
         euler_deg=columns.numbers(*_ANGLES) if columns.has(*_ANGLES) else None,
-        shift_A=_shifts_A(columns, pixel),
+        shift_A=_shifts_A(columns, in_file_A if in_file_A is not None and not pixel_size_A else pixel),
         mode_ids=modes,
         amplitudes=columns.numbers(*amplitudes) if modes else None,
         amplitudes_sd=columns.numbers(*deviations) if modes and columns.has(*deviations) else None,
@@ -78,7 +85,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         half=_half_sets(columns),
         extra={k: v for k, v in main.items() if k not in used},
         column_order=tuple(k for k in main if k not in used or k == HALF_SET),
-        optics_extra=_uninterpreted_optics(optics),
+        optics_extra=_uninterpreted_optics(optics) | _own_sampling(optics, pixel_size_A),
         **{name: columns.number(column) for column, name in _NUMBERS.items() if column in columns},
     )
 
@@ -87,7 +94,7 @@ def _image_facts(columns: Columns, stack: str) -> tuple[int, float | None]:
     """Box in px, and the pixel size in Å in the first stack's header, if there is one."""
     if columns.has("rlnImageSize", "rlnImagePixelSize") and not Path(stack).is_file():
         # poses and amplitudes can be analysed without images; missing images are an error only where they are read
-        return int(float(columns.constant("rlnImageSize", "0"))), None
+        return int(columns.number("rlnImageSize")[0]), None
     info = stack_info(stack)
     return info.box_px, info.pixel_size_A
 
@@ -104,9 +111,31 @@ def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
     return _spread_optics(str(path), optics, main[OPTICS_GROUP])
 
 
+def _group_names(groups: Column) -> Column:
+    """Optics groups (n,) by their numbers, however these are written: 1, 1.000000."""
+    names: dict[str, str] = {}
+    for group in set(groups):
+        try:
+            number = float(group)
+        except ValueError:
+            number = np.nan
+        names[group] = str(int(number)) if number.is_integer() else group
+    return np.array([names[group] for group in groups], dtype=object)
+
+
 def _spread_optics(origin: str, optics: Table, groups: Column) -> Table:
-    """An optics table's rows for particles of these groups (n,). FormatError for groups that are not in the table."""
-    place = {group: i for i, group in enumerate(optics[OPTICS_GROUP])}
+    """An optics table's rows for particles of these groups (n,). FormatError for groups that are not in the table, or
+    have two rows that differ."""
+    optics = {**optics, OPTICS_GROUP: _group_names(optics[OPTICS_GROUP])}
+    place: dict[str, int] = {}
+    for i, group in enumerate(optics[OPTICS_GROUP]):
+        first = place.setdefault(group, i)
+        differ = [name for name, column in optics.items() if column[i] != column[first]]
+        if differ:
+            raise FormatError(
+                f"'{origin}': the optics table has two rows for group {group}, which differ in {', '.join(differ)}; "
+                "keep the right one, or give each a group of its own"
+            )
     unknown = sorted({g for g in groups if g not in place})
     if unknown:
         raise FormatError(
@@ -114,6 +143,13 @@ def _spread_optics(origin: str, optics: Table, groups: Column) -> Table:
         )
     rows = np.array([place[g] for g in groups], dtype=np.int64)
     return {name: column[rows] for name, column in optics.items()}
+
+
+def _own_sampling(optics: Table, given_A: float | None) -> Table:
+    """Pixel sizes and boxes of optics groups that have different ones, as in their table, one row per particle; none
+    where a pixel size was given instead."""
+    names = SAMPLING[:1] if given_A else SAMPLING
+    return {name: optics[name] for name in names if name in optics and len(set(optics[name])) > 1}
 
 
 def _uninterpreted_optics(spread: Table) -> Table:
@@ -130,8 +166,8 @@ def _default_names(groups: Column) -> Column:
     return np.array([f"opticsGroup{g}" for g in groups], dtype=object)
 
 
-def _pixel_size(columns: Columns) -> float | None:
-    """The pixel size in Å in the file; None if there is none."""
+def _pixel_sizes_A(columns: Columns) -> Floats | None:
+    """The pixel size (n,) in Å of each image in the file; None if there is none. InputError if they differ."""
     if "rlnImagePixelSize" in columns:
         values = columns.number("rlnImagePixelSize")
     elif columns.has("rlnDetectorPixelSize", "rlnMagnification"):
@@ -144,13 +180,15 @@ def _pixel_size(columns: Columns) -> float | None:
             f"'{columns.path}': images have different pixel sizes ({values.min():g} to {values.max():g} Å); rescale "
             "them to one size first"
         )
-    return float(values[0])
+    return values
 
 
-def _shifts_A(columns: Columns, pixel_size_A: float) -> Floats | None:
+def _shifts_A(columns: Columns, pixel_size_A: Floats | float) -> Floats | None:
     if columns.has(*_SHIFTS_A):
         return columns.numbers(*_SHIFTS_A)
-    return columns.numbers(*_SHIFTS_PX) * pixel_size_A if columns.has(*_SHIFTS_PX) else None
+    if not columns.has(*_SHIFTS_PX):
+        return None
+    return columns.numbers(*_SHIFTS_PX) * np.broadcast_to(pixel_size_A, len(columns))[:, None]
 
 
 def _half_sets(columns: Columns) -> Integers | None:
@@ -182,7 +220,7 @@ def optics_table(p: Particles) -> Table:
         for column in _OPTICS_CTF:
             optics[column] = texts(getattr(p.ctf, _CTF[column][0])[first])
     constants = {
-        "rlnImagePixelSize": f"{p.pixel_size_A:.6f}",
+        "rlnImagePixelSize": _decimals(p.pixel_size_A),
         "rlnImageSize": str(p.box_px),
         "rlnImageDimensionality": "2",
         "rlnCtfDataArePhaseFlipped": str(int(p.phase_flipped)),
@@ -193,6 +231,12 @@ def optics_table(p: Particles) -> Table:
     if len(set(names)) < n_groups:  # groups of several files; RELION distinguishes them by their names
         names = np.array([f"{name}_{g}" for name, g in zip(names, optics[OPTICS_GROUP], strict=True)], dtype=object)
     return optics | {_NAME: names}
+
+
+def _decimals(number: float) -> str:
+    """A number with the six decimals of RELION, or with all that it has."""
+    text = f"{number:.6f}"
+    return text if float(text) == number else repr(number)
 
 
 def optics_text(p: Particles) -> str:

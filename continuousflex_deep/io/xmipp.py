@@ -14,8 +14,10 @@ from continuousflex_deep.arrays import Booleans, Floats, Table
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, NUMBERS, Columns, CtfColumns, texts, vector_texts
 from continuousflex_deep.io.image_names import written_names
+from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import read_star, write_star
+from continuousflex_deep.io.xmipp_fields import XMIPP_FIELDS
 from continuousflex_deep.particles import Particles
 
 IMAGES_XMD, MODES_XMD = "images.xmd", "modes.xmd"  # names in the runs of ContinuousFlex
@@ -30,12 +32,18 @@ _CTF: CtfColumns = {
     "ctfQ0": ("amplitude_contrast", None),
     "ctfPhaseShift": ("phase_shift_deg", 0.0),
 }
+_SHIFTS = ("shiftX", "shiftY")
 _ANGLES = ("angleRot", "angleTilt", "anglePsi")
 # columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
-    "image", "itemId", "shiftX", "shiftY", NMA_DISPLACEMENTS, "samplingRate", "cost", "ctfPhaseFlipped", _MODES,
+    "image", "itemId", "flip", *_SHIFTS, NMA_DISPLACEMENTS, "samplingRate", "cost", "ctfPhaseFlipped", _MODES,
     AMPLITUDES_SD, AMBIGUOUS, *NUMBERS, *_ANGLES, *_CTF,
 }  # fmt: skip
+
+
+def is_number(column: str) -> bool:
+    """Whether a column of Xmipp's tables is read as numbers."""
+    return column in _CTF or column in NUMBERS or column in (*_ANGLES, *_SHIFTS, "cost", "flip")
 
 
 def score_of_cost(cost: Floats) -> tuple[Floats, Booleans]:
@@ -54,6 +62,7 @@ def read_xmipp(
     columns = Columns(path, next(t for t in blocks.values() if "image" in t))
     if "enabled" in columns:  # Xmipp marks excluded images by -1
         columns = columns.select(columns["enabled"] != "-1")
+    check_fields(path, columns.table, XMIPP_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
     images = columns.images("image")
     info = stack_info(images.stacks[0])
     in_file = columns.number("samplingRate")[0] if "samplingRate" in columns else None
@@ -63,6 +72,7 @@ def read_xmipp(
     if "cost" in columns:
         score, failed = score_of_cost(columns.number("cost"))
         ambiguous = with_failed(ambiguous, failed)
+    euler_deg, shift_px = _poses(columns)
     numbers: dict[str, Any] = {name: columns.number(column) for column, name in NUMBERS.items() if column in columns}
     return Particles(
         ids=columns.ids("itemId", images),
@@ -72,8 +82,8 @@ def read_xmipp(
         box_px=info.box_px,
         ctf=columns.ctf(_CTF),
         phase_flipped=columns.flag("ctfPhaseFlipped"),
-        euler_deg=columns.numbers(*_ANGLES) if columns.has(*_ANGLES) else None,
-        shift_A=columns.numbers("shiftX", "shiftY") * pixel if columns.has("shiftX", "shiftY") else None,
+        euler_deg=euler_deg,
+        shift_A=None if shift_px is None else shift_px * pixel,
         mode_ids=modes,
         amplitudes=amplitudes,
         amplitudes_sd=columns.vectors(AMPLITUDES_SD) if AMPLITUDES_SD in columns else None,
@@ -82,6 +92,24 @@ def read_xmipp(
         extra={k: v for k, v in columns.table.items() if k not in _INTERPRETED},
         **numbers,
     )
+
+
+def _poses(columns: Columns) -> tuple[Floats | None, Floats | None]:
+    """Angles (n, 3) and shifts (n, 2) in px of the images as they are.
+
+    Xmipp's flip says that the image is mirrored in x before it fits the projection. A mirrored projection is that from
+    the opposite side, so its pose is (rot, tilt + 180, -psi), and its shift in x has the other sign.
+    """
+    euler_deg = columns.numbers(*_ANGLES) if columns.has(*_ANGLES) else None
+    shift_px = columns.numbers(*_SHIFTS) if columns.has(*_SHIFTS) else None
+    flipped = columns.number("flip") != 0 if "flip" in columns else np.zeros(len(columns), dtype=bool)
+    if flipped.any() and euler_deg is None:
+        raise InputError(f"'{columns.path}': images are mirrored (flip), but there are no angles to turn; remove flip")
+    if euler_deg is not None and flipped.any():
+        euler_deg[flipped] = euler_deg[flipped] * (1, 1, -1) + (0, 180, 0)
+    if shift_px is not None:
+        shift_px[flipped, 0] *= -1
+    return euler_deg, shift_px
 
 
 def _amplitudes(columns: Columns, mode_ids: tuple[int, ...] | None) -> tuple[tuple[int, ...], Floats | None]:

@@ -8,7 +8,7 @@ import numpy as np
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.relion import OPTICS_GROUP, optics_groups
-from continuousflex_deep.particles import RESULTS, Particles, concatenate, join
+from continuousflex_deep.particles import RESULTS, Particles, concatenate
 
 _OPTICS = ("voltage_kV", "cs_mm", "amplitude_contrast")
 _OPTIONAL = (*RESULTS, "ctf")
@@ -30,14 +30,6 @@ def merge_sets(sets: Sequence[Particles], names: Sequence[str]) -> tuple[Particl
     merged = concatenate(sets)
     source = np.concatenate([np.full(len(p), i, dtype=np.int64) for i, p in enumerate(sets, start=1)])
     return _with_distinct_optics(merged), source, _dropped(sets, merged)
-
-
-def with_images(particles: Particles, images: Particles) -> Particles:
-    """The particles' poses, amplitudes and half sets with other images of the same ids, such as the original ones.
-
-    Ids that `images` lacks are an InputError; additional ids in `images` are ignored.
-    """
-    return join(images.select(images.rows_of(particles.ids)), particles)
 
 
 def _dropped(sets: Sequence[Particles], merged: Particles) -> list[str]:

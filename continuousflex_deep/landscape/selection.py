@@ -12,8 +12,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.landscape.expressions import evaluate_condition, parse_box, ranges_of
 from continuousflex_deep.landscape.landscape import Landscape, landscape_columns
-from continuousflex_deep.landscape.merging import with_images
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, with_images
 
 Columns = dict[str, NDArray[Any]]
 

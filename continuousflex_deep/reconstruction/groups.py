@@ -7,11 +7,10 @@ from typing import Any
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.landscape.landscape import read_landscape
-from continuousflex_deep.landscape.merging import with_images
 from continuousflex_deep.landscape.selection import group_particles
 from continuousflex_deep.landscape.split import split_landscape
 from continuousflex_deep.options import ReconstructOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, with_images
 from continuousflex_deep.sampling import same_pixel_size
 
 _LEAST = 4  # particles of a group, two in each half

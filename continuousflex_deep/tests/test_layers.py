@@ -69,7 +69,7 @@ SCIPIONS_LIBRARIES = {"PIL", "matplotlib", "mrcfile", "numpy", "scipy"}  # that 
 # STAR files and structures. Without them that side runs in Scipion's own Python.
 NOT_IN_SCIPION = {
     "gemmi": {
-        "io.atom_selection", "io.elements", "io.gemmi_models", "io.mmcif_atoms", "io.residue_kinds", "io.star",
+        "io.atom_selection", "io.elements", "io.gemmi_models", "io.mmcif_atoms", "io.residue_kinds",
         "io.structures",
     }
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """The convert command: nothing of the other program's file is lost, and RELION reads what is written."""
 
+import dataclasses
 import json
 import subprocess
 from pathlib import Path
@@ -125,6 +126,24 @@ def test_predictions_on_reduced_images_go_back_to_the_original_file(
     assert back.extra["cfdPC1"].tolist() == ["0.5", "1.5", "2.5"]
     record = json.loads((folder / "out.json").read_text())
     assert (record["command"], record["half_sets"], record["mode_ids"]) == ("convert", {"1": 1, "2": 2}, [7, 9])
+
+
+@pytest.mark.parametrize("witness", ["defocus", "micrograph"])
+def test_poses_are_not_given_to_images_of_other_particles(
+    folder: Path, capsys: pytest.CaptureFixture[str], witness: str
+) -> None:
+    """Ids that are mere positions in a stack are the same in every set."""
+    p = predicted(folder, [0, 1, 2, 3])
+    other = p
+    if witness == "defocus":
+        ctf = p.require_ctf("the test")
+        other = p.replace(ctf=dataclasses.replace(ctf, defocus_u_A=ctf.defocus_u_A + 5000))
+    else:
+        other = p.replace(extra=p.extra | {"rlnMicrographName": p.extra["rlnMicrographName"] + "_other"})
+    write_particles(other, folder / "other.star")
+    assert convert(folder / "predicted.star", folder / "out.star", "--images", str(folder / "other.star")) == 2
+    assert f"the same ids to different particles: the {witness} differs for 4 of 4" in capsys.readouterr().err
+    assert not (folder / "out.star").exists()
 
 
 def test_a_selection_keeps_its_optics_groups_alone(folder: Path) -> None:

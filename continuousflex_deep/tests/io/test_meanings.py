@@ -1,0 +1,212 @@
+"""What fields of particle files mean: applied, carried along, reported or refused, as the documents list them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.io.cryosparc_fields import CRYOSPARC_FIELDS
+from continuousflex_deep.io.meanings import Fields, Verdict
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.relion_fields import RELION_FIELDS
+from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.io.star import read_star
+from continuousflex_deep.io.xmipp_fields import XMIPP_FIELDS
+from continuousflex_deep.tests.helpers.gaussian_particles import true_images
+
+BOX, PIXEL = 8, 2.0
+OPTICS = {"rlnOpticsGroup": "1", "rlnImagePixelSize": "2.0", "rlnImageSize": "8", "rlnImageDimensionality": "2"}
+FORMATS = {"RELION": RELION_FIELDS, "Xmipp": XMIPP_FIELDS, "cryoSPARC": CRYOSPARC_FIELDS}
+
+
+def relion_text(columns: dict[str, list[str]], optics: list[dict[str, str]] | None = None) -> str:
+    optics = [OPTICS] if optics is None else optics
+    n = len(next(iter(columns.values()), ["", ""]))
+    columns = {"rlnImageName": [f"{i + 1:06d}@s.mrcs" for i in range(n)], "rlnOpticsGroup": ["1"] * n, **columns}
+    rows = [[column[i] for column in columns.values()] for i in range(n)]
+    particles = block("particles", list(columns), rows)
+    return block("optics", list(optics[0]), [list(o.values()) for o in optics]) + particles
+
+
+def block(name: str, labels: list[str], rows: list[list[str]]) -> str:
+    head = "".join(f"_{label}\n" for label in labels)
+    return f"data_{name}\nloop_\n{head}" + "".join(" ".join(row) + "\n" for row in rows) + "\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_stack(tmp_path / "s.mrcs", np.random.default_rng(0).normal(size=(4, BOX, BOX)).astype(np.float32), PIXEL)
+    return tmp_path
+
+
+def written(folder: Path, text: str, name: str = "p.star") -> Path:
+    (folder / name).write_text(text)
+    return folder / name
+
+
+# ---------------------------------------------------------------------------------------------------- of each field
+@pytest.mark.parametrize("label", [name for name, f in RELION_FIELDS.items() if f.verdict is Verdict.REFUSED])
+def test_refused_columns_of_relion(folder: Path, label: str) -> None:
+    field = RELION_FIELDS[label]
+    bad = "TS_01" if field.neutral is None else "3"
+    optics = [OPTICS | {label: bad}] if label in OPTICS or label.startswith("rlnCtfData") else None
+    columns = {} if optics else {label: [bad, bad]}
+    with pytest.raises(InputError, match=re.escape(field.meaning)) as caught:
+        read_particles(written(folder, relion_text(columns, optics)))
+    assert label in str(caught.value)
+    assert field.remedy in str(caught.value)
+    if field.neutral is not None:
+        neutral = [f"{field.neutral:.1f}"] * 2
+        assert len(read_particles(written(folder, relion_text({label: neutral})))) == 2
+
+
+@pytest.mark.parametrize("label", [name for name, f in RELION_FIELDS.items() if f.verdict is Verdict.NOT_APPLIED])
+def test_reported_columns_of_relion(folder: Path, capsys: pytest.CaptureFixture[str], label: str) -> None:
+    """Reported once in a run, and written again; nothing is said where the value means nothing."""
+    field = RELION_FIELDS[label]
+    value = "7" if field.neutral is None else "[0.1,-0.2]" if "Zernike" in label else "0.9"
+    path = written(folder, relion_text({label: [value, value]}), f"{label}.star")
+    for _ in range(2):
+        particles = read_particles(path)
+    expected = f"not applied by this program, and carried along: {label} ({field.meaning})"
+    assert capsys.readouterr().err.count(expected) == 1
+    write_particles(particles, folder / "out.star")
+    assert read_star(folder / "out.star")["particles"][label].tolist() == [value, value]
+    if field.neutral is not None:
+        read_particles(written(folder, relion_text({label: [f"{field.neutral:.3f}"] * 2}), f"neutral_{label}.star"))
+        assert "not applied" not in capsys.readouterr().err
+
+
+def test_carried_columns_of_relion(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = [name for name, f in RELION_FIELDS.items() if f.verdict is Verdict.CARRIED]
+    columns = {label: [f"{i}.50", f"{i + 1}.5"] for i, label in enumerate(labels)}
+    particles = read_particles(written(folder, relion_text(columns)))
+    assert capsys.readouterr().err == ""
+    write_particles(particles, folder / "out.star")
+    table = read_star(folder / "out.star")["particles"]
+    assert {label: table[label].tolist() for label in labels} == columns
+
+
+def test_unknown_columns_are_reported_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = written(folder, relion_text({"rlnTurnedInside": ["1", "2"], "cfdScore": ["1", "1"]}), "unknown.star")
+    for _ in range(2):
+        read_particles(path)
+    said = capsys.readouterr().err
+    assert said.count("unknown to this program, so not interpreted, and carried along: rlnTurnedInside\n") == 1
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_fields_are_those_of_the_documents(name: str) -> None:
+    """docs/formats.md lists each field once, with its verdict."""
+    text = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
+    section = text[text.index(f"### Fields of {name}") :]
+    section = section[: section.index("\n#", 5)]
+    listed: dict[str, str] = {}
+    for line in section.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 3 and cells[0] in {verdict.value for verdict in Verdict}:
+            listed |= dict.fromkeys(re.findall(r"`([^`]+)`", cells[2]), cells[0])
+    assert listed == {field: meaning.verdict.value for field, meaning in FORMATS[name].items()}
+
+
+@pytest.mark.parametrize("fields", FORMATS.values(), ids=FORMATS)
+def test_refused_fields_tell_what_to_do(fields: Fields) -> None:
+    assert all(f.remedy for f in fields.values() if f.verdict is Verdict.REFUSED)
+
+
+# ------------------------------------------------------------------------------------------------ optics groups
+def test_boxes_of_optics_groups_are_kept(folder: Path) -> None:
+    second = OPTICS | {"rlnOpticsGroup": "2", "rlnImageSize": "10", "rlnImagePixelSize": "2.003"}
+    path = written(folder, relion_text({"rlnOpticsGroup": ["1", "2"]}, [OPTICS, second]))
+    write_particles(read_particles(path), folder / "out.star")
+    optics = read_star(folder / "out.star")["optics"]
+    assert optics["rlnImageSize"].tolist() == ["8", "10"]
+    assert [float(v) for v in optics["rlnImagePixelSize"]] == [2.0, 2.003]
+    write_particles(read_particles(path, pixel_size_A=3.0), folder / "out.star")
+    assert set(read_star(folder / "out.star")["optics"]["rlnImagePixelSize"]) == {"3.000000"}
+
+
+def test_pixel_sizes_keep_their_digits(folder: Path) -> None:
+    path = written(folder, relion_text({}, [OPTICS | {"rlnImagePixelSize": "1.0512345678"}]))
+    write_particles(read_particles(path), folder / "out.star")
+    assert read_star(folder / "out.star")["optics"]["rlnImagePixelSize"].tolist() == ["1.0512345678"]
+
+
+@pytest.mark.parametrize("groups", [["1", "1"], ["1.000000", "1.0"], ["01", "1"]])
+def test_optics_groups_are_numbers(folder: Path, groups: list[str]) -> None:
+    particles = read_particles(written(folder, relion_text({"rlnOpticsGroup": groups})))
+    assert particles.extra["rlnOpticsGroup"].tolist() == ["1", "1"]
+
+
+def test_rows_of_one_optics_group(folder: Path) -> None:
+    assert len(read_particles(written(folder, relion_text({"rlnOpticsGroup": ["1", "1"]}, [OPTICS, OPTICS])))) == 2
+    other = OPTICS | {"rlnImagePixelSize": "2.01"}
+    with pytest.raises(FormatError, match="two rows for group 1, which differ in rlnImagePixelSize; keep the right"):
+        read_particles(written(folder, relion_text({"rlnOpticsGroup": ["1", "1"]}, [OPTICS, other])))
+
+
+# ----------------------------------------------------------------------------------------------------- images
+def test_one_image_written_in_many_ways_has_one_id(folder: Path) -> None:
+    """Also where ids are made of the names, since there are several stacks."""
+    write_stack(folder / "t.mrcs", np.random.default_rng(1).normal(size=(2, BOX, BOX)).astype(np.float32), PIXEL)
+    ids = [
+        read_particles(written(folder, relion_text({"rlnImageName": names}))).ids.tolist()
+        for names in (["000001@s.mrcs", "000002@t.mrcs"], ["1@s.mrcs", "0002@t.mrcs:mrcs"])
+    ]
+    assert ids[0] == ids[1]
+
+
+def test_folders_with_an_at_sign(folder: Path) -> None:
+    (folder / "user@host").mkdir()
+    (folder / "s.mrcs").rename(folder / "user@host" / "s.mrcs")
+    names = ["2@user@host/s.mrcs", "1@user@host/s.mrcs"]
+    particles = read_particles(written(folder, relion_text({"rlnImageName": names})))
+    assert particles.indices.tolist() == [1, 0]
+    assert set(particles.stacks) == {str(folder / "user@host" / "s.mrcs")}
+    write_particles(particles, folder / "out.star")
+    assert read_particles(folder / "out.star").stacks.tolist() == particles.stacks.tolist()
+    for name in ("0@s.mrcs", "x@s.mrcs", "1@", "-1@s.mrcs", f"{'9' * 30}@s.mrcs", "²@s.mrcs"):
+        with pytest.raises(FormatError, match="expected NUMBER@STACK with a number from 1"):
+            read_particles(written(folder, relion_text({"rlnImageName": [name]})))
+
+
+def test_copies_of_an_image_are_refused(folder: Path) -> None:
+    names = ["1@s.mrcs", "1@s.mrcs", "2@s.mrcs", "2@s.mrcs"]
+    for more in ({}, {"cfdParticleId": ["1", "1", "2", "2"]}):
+        with pytest.raises(InputError, match=r"rows 1, 2 are all of the image '1@s\.mrcs', and so for 2 of 2 images"):
+            read_particles(written(folder, relion_text({"rlnImageName": names, **more})))
+    ids = {"cfdParticleId": ["1", "2", "3", "4"]}  # whoever gave each an id of its own means it
+    assert len(read_particles(written(folder, relion_text({"rlnImageName": names, **ids})))) == 4
+
+
+# ------------------------------------------------------------------------------------------------------- Xmipp
+def test_mirrored_images_of_xmipp_are_views_from_the_opposite_side(tmp_path: Path) -> None:
+    """Images mirrored in x with flip = 1, and the same images as they are without: one pose."""
+    euler_deg, shift_A = np.array([[30.0, 50.0, 70.0], [-100.0, 120.0, 10.0]]), np.array([[4.0, -2.0], [6.0, 2.0]])
+    images = true_images(euler_to_matrix(euler_deg), shift_A, 33, PIXEL).astype(np.float32)
+    write_stack(tmp_path / "s.mrcs", images[:, :, ::-1].copy(), PIXEL)
+    rows = "".join(
+        f"{i + 1}@s.mrcs {r} {t} {p} {x / PIXEL} {y / PIXEL} 1\n"
+        for i, ((r, t, p), (x, y)) in enumerate(zip(euler_deg, shift_A, strict=True))
+    )
+    names = ("image", "angleRot", "angleTilt", "anglePsi", "shiftX", "shiftY", "flip")
+    labels = "".join(f" _{name}\n" for name in names)
+    particles = read_particles(written(tmp_path, f"data_noname\nloop_\n{labels}{rows}", "p.xmd"))
+    angles, shifts = particles.require_poses("the test")
+    predicted = true_images(euler_to_matrix(angles), shifts, 33, PIXEL)
+    np.testing.assert_allclose(predicted, images[:, :, ::-1], atol=1e-4 * images.max())
+
+
+def test_columns_of_xmipp(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def text(label: str, value: str) -> str:
+        return f"data_noname\nloop_\n _image\n _samplingRate\n _{label}\n 1@s.mrcs 2.0 {value}\n"
+
+    with pytest.raises(InputError, match="shifts along the beam, of subtomograms"):
+        read_particles(written(folder, text("shiftZ", "2.0"), "p.xmd"))
+    read_particles(written(folder, text("scale", "1.1"), "scale.xmd"))
+    assert "carried along: scale (scale of the image)" in capsys.readouterr().err
+    with pytest.raises(InputError, match=r"mirrored \(flip\), but there are no angles"):
+        read_particles(written(folder, text("flip", "1"), "p.xmd"))
