@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from mrcfile.dtypes import HEADER_DTYPE
 
+from continuousflex_deep.particles import Particles
+
 MODES = {"int8": 0, "uint8": 0, "int16": 1, "float32": 2, "complex64": 4, "uint16": 6, "float16": 12}
 STAMPS = {"<": b"DD\0\0", ">": b"\x11\x11\0\0"}
 IMOD_STAMP = 1146047817
@@ -75,3 +77,11 @@ def write_spider(path: Path, data: np.ndarray, **given: Any) -> Path:
     """Write a Spider file, see `spider_bytes`."""
     path.write_bytes(spider_bytes(data, **given))
     return path
+
+
+def particles_of(path: Path, n: int, box_px: int, pixel_size_A: float = 2.0) -> Particles:
+    """The n first images of a stack as particles."""
+    names = np.array([str(path)] * n, dtype=object)
+    return Particles(
+        ids=np.arange(1, n + 1), stacks=names, indices=np.arange(n), pixel_size_A=pixel_size_A, box_px=box_px
+    )

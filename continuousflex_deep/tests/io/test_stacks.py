@@ -18,16 +18,11 @@ from continuousflex_deep.io.stacks import (
     write_stack,
 )
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.tests.helpers.image_dialects import write_spider
+from continuousflex_deep.tests.helpers.image_dialects import particles_of, write_spider
 
 
 def images(n: int = 5, box: int = 9, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, box, box)).astype(np.float32)
-
-
-def particles_of(path: Path, n: int, box: int) -> Particles:
-    names = np.array([str(path)] * n, dtype=object)
-    return Particles(ids=np.arange(1, n + 1), stacks=names, indices=np.arange(n), pixel_size_A=1.5, box_px=box)
 
 
 @pytest.mark.parametrize("box", [8, 9])
