@@ -26,7 +26,7 @@ def link_stacks(particles: Particles, folder: str | Path) -> Particles:
             raise InputError(
                 f"image stack '{file}', named in the particle file, does not exist; check the paths in that file"
             )
-        suffix = ".mrcs" if file.suffix in CALLED_MAPS else file.suffix
+        suffix = ".mrcs" if file.suffix.lower() in {".mrcs", *CALLED_MAPS} else file.suffix
         name, number = f"{file.stem}{suffix}", 1
         while name in taken:  # stacks of different folders may have the same name
             number += 1

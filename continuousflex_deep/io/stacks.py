@@ -22,6 +22,7 @@ from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.sampling import same_pixel_size
 
+_PLAIN_NUMBERS = ("float32", "int16", "uint16")
 _NUMBERS = re.compile(r"[-\d.]+")
 
 
@@ -30,7 +31,7 @@ class StackInfo:
     """n square images of box_px pixels; pixel_size_A is None if the header does not contain it.
 
     is_map: the header says that the file is a cubic map. Many programs write stacks of images so, too. remarks: what is
-    unusual in the header, and how it is understood.
+    unusual in the header, and how it is understood. is_plain: other programs find the same images in the file.
     """
 
     n: int
@@ -38,6 +39,7 @@ class StackInfo:
     pixel_size_A: float | None
     is_map: bool = False
     remarks: tuple[str, ...] = ()
+    is_plain: bool = True
 
 
 def stack_info(path: str | Path) -> StackInfo:
@@ -54,6 +56,7 @@ def stack_info(path: str | Path) -> StackInfo:
         pixel_size_A=_pixel_size_A(layout),
         is_map=cube and layout.contents is Contents.CALLED_MAP,
         remarks=layout.remarks,
+        is_plain=not layout.remarks and layout.axes == (0, 1, 2) and layout.dtype.name in _PLAIN_NUMBERS,
     )
 
 

@@ -17,6 +17,7 @@ from continuousflex_deep.arrays import Floats, Integers, Map
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.particle_files import write_particles
+from continuousflex_deep.io.plain_stacks import with_plain_stacks
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.programs import RELION, RELION_RECONSTRUCT, XMIPP, XMIPP_RECONSTRUCT, Package, run_program
 from continuousflex_deep.progress import progress_bar
@@ -50,7 +51,8 @@ class MapProgram(ABC):
         """The map (d, d, d) of particles with poses. Raises DeepError, with the end of the log, if it fails."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix="cfd_reconstruct_") as folder:
-            write_particles(self.taken(particles), Path(folder) / self.particles_file)
+            plain = with_plain_stacks(particles, Path(folder) / "images.mrcs")
+            write_particles(self.taken(plain), Path(folder) / self.particles_file)
             command = [str(self.path), *self.arguments(particles, ctf, symmetry)]
             run_program(command, self.package.environment(self.path), Path(folder), self.log.absolute())
             output = Path(folder) / _OUTPUT

@@ -15,7 +15,7 @@ from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.fourier import filter_images
 from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.particles import Ctf, Particles
 from continuousflex_deep.programs import RELION, XMIPP
 from continuousflex_deep.reconstruction.external import map_program
@@ -23,6 +23,7 @@ from continuousflex_deep.reconstruction.fsc import shell_filter, spherical_mask
 from continuousflex_deep.reconstruction.reconstruct import Reconstruction, reconstruct
 from continuousflex_deep.tests.helpers import needs
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images, true_map
+from continuousflex_deep.tests.helpers.image_dialects import write_mrc
 
 BOX, PIXEL_A, N = 40, 2.4, 240
 MASK = spherical_mask(BOX, 30, 4)
@@ -96,6 +97,23 @@ def test_maps_of_other_engines_are_ours(tmp_path: Path, engine: str, astigmatism
         assert_same_map(*(shell_filter(getattr(made, name), signal) for made in (ours, theirs)))
     near = slice(1, 8)
     np.testing.assert_allclose(ours.curves["half maps"][near], theirs.curves["half maps"][near], atol=0.1)
+
+
+@engines
+def test_other_engines_get_stacks_that_they_can_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], engine: str
+) -> None:
+    """RELION would take unsigned bytes for signed ones."""
+    particles = make_particles(tmp_path)
+    images = read_images(particles)
+    low, high = float(images.min()), float(images.max())
+    data = np.rint((images - low) / (high - low) * 255).astype(np.uint8)
+    path = write_mrc(tmp_path / "bytes.mrcs", data, voxel_A=PIXEL_A, ispg=0, dmin=0, dmax=255)
+    as_bytes = particles.replace(stacks=np.full(N, str(path), dtype=object))
+    program = map_program(engine, "", tmp_path / "log")
+    plain, ours = program.map(particles, False, "c1"), program.map(as_bytes, False, "c1")
+    assert correlation(plain, ours) > 0.999
+    assert capsys.readouterr().err.count("they are given a copy") == 1
 
 
 @engines
