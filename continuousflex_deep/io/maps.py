@@ -75,8 +75,8 @@ def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
         return start_A
     if start_A.any() and np.abs(start_A - layout.origin_A).max() > voxel_size_A / 2:
         note_once(
-            f"map '{path}': its header has two positions of the first voxel: the origin {_shown(layout.origin_A)} Å, "
-            f"which is used, and the start {_shown(start_A)} Å"
+            f"map '{path}': its header has two positions of the first voxel: the origin ({_shown(layout.origin_A, ', ')}) "
+            f"Å, which is used, and the start ({_shown(start_A, ', ')}) Å"
         )
     return layout.origin_A
 
@@ -109,7 +109,7 @@ def _open_map(path: str | Path) -> ImageLayout:
     skew_deg = [angle for angle in layout.angles_deg if angle != 0 and not abs(angle - _RIGHT_ANGLE_DEG) <= _SKEW_DEG]
     if skew_deg:
         raise FormatError(
-            f"map '{layout.file}': the angles of its cell are {_shown(layout.angles_deg)}°, expected 90°; resample it "
+            f"map '{layout.file}': the angles of its cell are {_shown(layout.angles_deg, ', ')}°, expected 90°; resample it "
             "to a rectangular grid"
         )
     for remark in layout.remarks:
@@ -139,5 +139,5 @@ def _cubic_voxel_A(layout: ImageLayout) -> float | None:
     return float(known[0]) if same_pixel_size(known.min(), known.max()) else None
 
 
-def _shown(values: Floats) -> str:
-    return " × ".join(f"{value:.5g}" for value in values)
+def _shown(values: Floats, between: str = " × ") -> str:
+    return between.join(f"{value:.5g}" for value in values)

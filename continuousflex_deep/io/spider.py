@@ -24,10 +24,12 @@ def spider_layout(file: Path, header: bytes, size: int) -> ImageLayout | None:
 
     Raises FormatError for Fourier transforms, stacks of volumes and truncated files.
     """
-    order = next((order for order in "<>" if _plausible(np.frombuffer(header, dtype=f"{order}f4"))), None)
+    with np.errstate(invalid="ignore"):  # NaN
+        read = {order: np.frombuffer(header, dtype=f"{order}f4").astype(np.float64) for order in "<>"}
+    order = next((order for order, words in read.items() if _plausible(words)), None)
     if order is None:
         return None
-    words = np.frombuffer(header, dtype=f"{order}f4")
+    words = read[order]
     if int(words[_TYPE]) in _TRANSFORMS:
         raise FormatError(f"'{file}' contains complex numbers (a Fourier transform); expected images or a map")
     slices, rows, columns = int(words[_SLICES]), int(words[_ROWS]), int(words[_COLUMNS])

@@ -109,7 +109,7 @@ def test_the_origin_counts_before_the_start(tmp_path: Path, capsys: pytest.Captu
     assert origin(origin=(10, 12, -14), **starts) == [10, 12, -14]
     assert capsys.readouterr().err == ""
     assert origin(origin=(1, 0, 3), **starts) == [1, 0, 3]
-    note = "two positions of the first voxel: the origin 1 × 0 × 3 Å, which is used, and the start"
+    note = "two positions of the first voxel: the origin (1, 0, 3) Å, which is used, and the start (10, 12, -14) Å"
     assert note in capsys.readouterr().err
     assert origin(origin=(np.nan, 0, 3), **starts) == [10, 12, -14]
     assert origin(origin=(1e-30, 0, 1e30), **starts) == [10, 12, -14]
