@@ -75,8 +75,8 @@ def volume_origin_A(path: str | Path, voxel_size_A: float) -> Floats:
         return start_A
     if start_A.any() and np.abs(start_A - layout.origin_A).max() > voxel_size_A / 2:
         note_once(
-            f"map '{path}': its header has two positions of the first voxel: the origin ({_shown(layout.origin_A, ', ')}) "
-            f"Å, which is used, and the start ({_shown(start_A, ', ')}) Å"
+            f"map '{path}': its header has two positions of the first voxel: the origin "
+            f"({_shown(layout.origin_A, ', ')}) Å, which is used, and the start ({_shown(start_A, ', ')}) Å"
         )
     return layout.origin_A
 
@@ -109,8 +109,8 @@ def _open_map(path: str | Path) -> ImageLayout:
     skew_deg = [angle for angle in layout.angles_deg if angle != 0 and not abs(angle - _RIGHT_ANGLE_DEG) <= _SKEW_DEG]
     if skew_deg:
         raise FormatError(
-            f"map '{layout.file}': the angles of its cell are {_shown(layout.angles_deg, ', ')}°, expected 90°; resample it "
-            "to a rectangular grid"
+            f"map '{layout.file}': the angles of its cell are {_shown(layout.angles_deg, ', ')}°, expected 90°; "
+            "resample it to a rectangular grid"
         )
     for remark in layout.remarks:
         note_once(f"map '{path}': {remark}")
