@@ -120,10 +120,9 @@ def _in_order(header: bytes, order: str) -> Any:
 
 
 def _plausible(words: Any) -> bool:
-    """Whether words make sense in their byte order: sizes, mode, axes, and the length of the extended header."""
+    """Whether words make sense in their byte order: sizes, mode, and the length of the extended header."""
     sides = 0 < words.nx <= _LONGEST and 0 < words.ny <= _LONGEST and words.nz > 0
-    axes = all(abs(int(axis)) <= 3 for axis in (words.mapc, words.mapr, words.maps))
-    return bool(sides and axes and words.nsymbt >= 0 and words.mode in (*_REAL_NUMBERS, *_OTHER_DATA))
+    return bool(sides and words.nsymbt >= 0 and words.mode in (*_REAL_NUMBERS, *_OTHER_DATA))
 
 
 def _require_real_numbers(file: Path, header: _Header) -> None:

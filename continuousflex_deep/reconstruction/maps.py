@@ -51,7 +51,8 @@ def read_reference_map(path: str | Path, box_px: int, pixel_size_A: float) -> Ma
     box = len(volume)
     if voxel <= 0 and box != box_px:
         raise InputError(
-            f"reference '{path}': its header has no voxel size and its box is {box}, not {box_px}; set the voxel size"
+            f"reference '{path}': its header has no voxel size and its box is {box}, not {box_px}; write it as an MRC "
+            "map with its voxel size"
         )
     if voxel <= 0 or same_pixel_size(voxel, pixel_size_A):
         return crop_or_pad_map(volume, box_px)

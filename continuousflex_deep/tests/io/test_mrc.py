@@ -147,7 +147,7 @@ def test_stacks_along_another_axis_are_refused(tmp_path: Path, axes: tuple[int, 
         stack_info(write_mrc(tmp_path / "s.mrcs", FLOATS, axes=axes))
 
 
-@pytest.mark.parametrize("axes", [(1, -2, 3), (1, 1, 3), (0, 2, 3)])
+@pytest.mark.parametrize("axes", [(1, -2, 3), (1, 1, 3), (0, 2, 3), (10**9, 1, 2)])
 def test_unknown_axes_are_refused(tmp_path: Path, axes: tuple[int, int, int]) -> None:
     for read in (stack_info, read_volume):
         with pytest.raises(FormatError, match="expected each of 1, 2 and 3 once; correct the header"):
