@@ -146,7 +146,7 @@ class ModesOptions(StructureAtoms):
 class PseudoatomsOptions:
     """Convert an EM map into pseudoatoms: equal Gaussians, whose normal modes are computed like those of atoms."""
 
-    map: str = required("EM map (.mrc) with positive density.", "input")
+    map: str = required("EM map (MRC or Spider) with positive density.", "input")
     output: str = required("File for the pseudoatoms (.pdb, .cif).", "output")
     sigma_A: float = option(
         0.0,
@@ -161,7 +161,7 @@ class PseudoatomsOptions:
         "reports it. Set it if auto includes solvent or cuts off parts of the particle.",
     )
     mask: str = option(
-        "", "Map (.mrc) that is above 0.5 in the region to approximate. Give it instead of a threshold.", role="input"
+        "", "Map that is above 0.5 in the region to approximate. Give it instead of a threshold.", role="input"
     )
     target_error_percent: float = option(
         5.0,

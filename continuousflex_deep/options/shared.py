@@ -44,7 +44,7 @@ def xmipp_home_option() -> Any:
 
 
 def map_option() -> Any:
-    return option("", "EM map (.mrc) of the structure, which is deformed with it.", role="input")
+    return option("", "EM map (MRC or Spider) of the structure, which is deformed with it.", role="input")
 
 
 def place_option() -> Any:

@@ -18,7 +18,7 @@ from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.nma.particle_mask import is_inverted, otsu_threshold
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.tests.helpers.image_dialects import write_mrc
+from continuousflex_deep.tests.helpers.image_dialects import write_mrc, write_spider
 from continuousflex_deep.tests.helpers.maps import blob, gaussians_map, overlap_with_map
 
 
@@ -206,6 +206,28 @@ def test_a_mask_without_voxels_is_explained_by_its_values(
     write_mrc(tmp_path / "m.mrc", ((blob() > 0.2) - 128).astype(np.int8), imod_flags=1)
     assert run(tmp_path, blob(), "--mask", str(tmp_path / "m.mrc")) == 2
     assert "none is above 0.5; the mask's values range from -128 to -127; give another" in capsys.readouterr().err
+
+
+def test_the_same_map_in_other_files_gives_the_same_pseudoatoms(tmp_path: Path) -> None:
+    """With other axes, in the other byte order, by Spider, and as unsigned bytes but for their steps."""
+    volume = blob().astype(np.float32)
+    volume[:, :, :5] += 0.01  # no symmetry hides an order of axes
+    steps = np.rint(volume / volume.max() * 255).astype(np.uint8)
+    files = [
+        write_mrc(tmp_path / "plain.mrc", volume),
+        write_mrc(tmp_path / "turned.map", volume.transpose(2, 0, 1).copy(), axes=(2, 3, 1), order=">"),
+        write_spider(tmp_path / "карта 1.VOL", volume, as_map=True),
+        write_mrc(tmp_path / "bytes.mrc", steps, imod_flags=0),
+    ]
+    found = []
+    for number, file in enumerate(files):
+        words = ["pseudoatoms", "--map", str(file), "--output", str(tmp_path / f"{number}.pdb")]
+        assert cli.main([*words, "--voxel-size-A", "2", "--target-error-percent", "25"]) == 0
+        found.append(read_structure(tmp_path / f"{number}.pdb"))
+    for other in found[1:3]:
+        np.testing.assert_array_equal(other.coords_A, found[0].coords_A)
+        np.testing.assert_array_equal(other.weights, found[0].weights)
+    np.testing.assert_allclose(found[3].coords_A, found[0].coords_A, atol=0.1)
 
 
 def test_voxel_size_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
