@@ -67,13 +67,15 @@ def read_reference_map(path: str | Path, box_px: int, pixel_size_A: float) -> Ma
 def contrast_sign(volume: Map, mask: Map, reference: Map | None = None) -> tuple[int, str]:
     """Sign (+1 or −1) that makes the particle's density positive, and the rule by which it was found.
 
-    With a reference: the sign of the correlation with it. Without: the sign of the skewness within the mask, since
-    matter stands out of flat solvent to one side, while noise has no preferred side.
+    With a reference: the sign of the correlation with it. Without: the sign of the skewness within the mask about the
+    solvent, since matter stands out of it to one side, while noise has no preferred side. The solvent's level is the
+    median outside the mask; the mean within it would be the particle's where that fills most of the mask.
     """
     inside = mask > 0.5
     values = volume[inside].astype(np.float64)
-    values -= values.mean()
     if reference is not None:
         other = reference[inside].astype(np.float64)
-        return (1 if values @ (other - other.mean()) >= 0 else -1), "correlation with the reference"
-    return (1 if (values**3).sum() >= 0 else -1), "skewness of the map"
+        correlation = (values - values.mean()) @ (other - other.mean())
+        return (1 if correlation >= 0 else -1), "correlation with the reference"
+    from_solvent = values - np.median(volume[~inside])
+    return (1 if (from_solvent**3).sum() >= 0 else -1), "skewness of the map"

@@ -51,3 +51,12 @@ def test_contrast_is_found_in_noise(sign: int) -> None:
     mask = spherical_mask(32, 26, 2)
     assert contrast_sign(noisy, mask) == (sign, "skewness of the map")
     assert contrast_sign(noisy, mask, true.astype(np.float32)) == (sign, "correlation with the reference")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("radius_px", [4, 10, 13, 15])
+def test_contrast_of_particles_that_fill_the_mask(radius_px: int, sign: int) -> None:
+    """The mean within the mask is theirs, not the solvent's."""
+    z, y, x = np.mgrid[:36, :36, :36] - 18
+    ball = (x**2 + y**2 + z**2 < radius_px**2) + 0.05 * np.random.default_rng(1).normal(size=(36, 36, 36))
+    assert contrast_sign((sign * ball + 3).astype(np.float32), spherical_mask(36, 30, 2))[0] == sign
