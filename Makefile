@@ -1,5 +1,6 @@
 # make test   the test suite          make lint    ruff and mypy
-# make demo   the demonstration       make clean   remove what these made
+# make demo   the demonstration       make fuzz   100,000 damaged files
+# make clean  remove what these made
 # Each makes .venv once, from the versions in constraints.txt. PYTHON=/path/to/python chooses another interpreter.
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ RUN := env -u PYTHONPATH PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CORES := $(shell nproc 2>/dev/null || echo 2)
 STAMP := $(VENV)/.installed
 
-.PHONY: test demo lint clean
+.PHONY: test demo fuzz lint clean
 
 # two workers of one thread each: more threads per worker slow each other down
 test: $(STAMP)
@@ -20,6 +21,11 @@ test: $(STAMP)
 
 demo: $(STAMP)
 	$(RUN) $(VENV)/bin/python -m continuousflex_deep.demo
+
+# 100,000 damaged files and more; the tests have 2,000 of them
+fuzz: $(STAMP)
+	$(RUN) OMP_NUM_THREADS=1 CFD_FUZZ_CASES=4000 $(VENV)/bin/python -m pytest continuousflex_deep/tests/fuzz \
+	  -n $(CORES) --max-worker-restart 0
 
 lint: $(STAMP)
 	$(RUN) $(VENV)/bin/python -m ruff check .

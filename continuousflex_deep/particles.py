@@ -81,11 +81,17 @@ class Particles:
                 raise InputError(f"particles: {name} has {len(value)} rows, expected {n}, one per id")
         if self.ctf is not None and len(self.ctf.defocus_u_A) != n:
             raise InputError(f"particles: the CTF has {len(self.ctf.defocus_u_A)} rows, expected {n}, one per id")
-        if self.amplitudes is not None and self.amplitudes.shape != (n, len(self.mode_ids)):
+        if self.box_px < 1 or not 0 < self.pixel_size_A < np.inf:
             raise InputError(
-                f"particles: amplitudes have shape {self.amplitudes.shape}, expected ({n}, {len(self.mode_ids)}) "
-                f"for modes {list(self.mode_ids)}"
+                f"particles: got images of {self.box_px} px of {self.pixel_size_A:g} Å, expected both above 0"
             )
+        for name in ("amplitudes", "amplitudes_sd"):
+            values = getattr(self, name)
+            if values is not None and values.shape != (n, len(self.mode_ids)):
+                raise InputError(
+                    f"particles: {name} have shape {values.shape}, expected ({n}, {len(self.mode_ids)}) "
+                    f"for modes {list(self.mode_ids)}"
+                )
         if self.half is not None and not np.isin(self.half, _HALVES).all():
             raise InputError(
                 f"particles: got half sets {np.unique(self.half)[:5].tolist()}, expected 1 and 2, or 0 for none"

@@ -58,7 +58,8 @@ class Columns:
         out = np.empty((len(self), len(names)))
         for i, name in enumerate(names):
             try:
-                out[:, i] = self.table[name].astype(np.float64)
+                with np.errstate(invalid="ignore"):  # a NaN that signals
+                    out[:, i] = self.table[name].astype(np.float64)
             except ValueError as error:
                 raise FormatError(f"'{self.path}', column {name}: expected numbers ({error})") from error
             bad = np.flatnonzero(~np.isfinite(out[:, i]))

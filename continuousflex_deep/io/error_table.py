@@ -9,7 +9,8 @@ import numpy as np
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.texts import read_rows
 
 ERRORS_FILE = "errors.csv"
 # kinds of errors, beside amplitude_7, … of single modes, in the order in which tables show them
@@ -73,13 +74,14 @@ def write_errors(path: str | Path, comparisons: Mapping[str, ParticleErrors]) ->
 
 def read_errors(path: str | Path) -> dict[str, dict[str, Floats]]:
     """Errors (n,) by comparison and kind, as write_errors wrote them. FormatError for another file."""
-    file = require_file(path, "table of errors")
-    with file.open(encoding="utf-8", newline="") as source:
-        head, *rows = list(csv.reader(source)) or [[]]
+    head, rows = read_rows(path, "table of errors")
     if head[:3] != ["comparison", "id", "lost"]:
-        raise FormatError(f"'{file}': got columns {head[:5]}, expected comparison, id, lost and kinds of errors")
+        raise FormatError(f"'{path}': got columns {head[:5]}, expected comparison, id, lost and kinds of errors")
     found: dict[str, dict[str, Floats]] = {}
     for name in dict.fromkeys(row[0] for row in rows):
         columns = zip(head[3:], zip(*[row[3:] for row in rows if row[0] == name], strict=True), strict=True)
-        found[name] = {kind: np.array(values, dtype=np.float64) for kind, values in columns if values[0]}
+        try:
+            found[name] = {kind: np.array(values, dtype=np.float64) for kind, values in columns if values[0]}
+        except ValueError as error:
+            raise FormatError(f"'{path}': errors of '{name}' that are no numbers ({error}); make it again") from error
     return found

@@ -8,8 +8,9 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import read_json
+from continuousflex_deep.io.texts import read_rows
 
 THRESHOLDS = (0.143, 0.5)  # of the resolution: between half maps, and against a noise-free map
 FREQUENCY = "frequency_per_A"
@@ -36,17 +37,17 @@ def write_fsc(path: str | Path, frequency: Floats, curves: Mapping[str, Floats])
 
 def read_fsc(path: str | Path) -> dict[str, tuple[Floats, Floats]]:
     """Frequencies (shells,) in 1/Å and correlations (shells,) by curve. FormatError for anything else."""
-    file = require_file(path, "FSC curves")
-    with file.open(encoding="utf-8", newline="") as source:
-        head, *rows = list(csv.reader(source)) or [[]]
+    head, rows = read_rows(path, "FSC curves")
     try:
         if head[:1] != [FREQUENCY] or not rows:
             raise ValueError(f"got columns {head[:4]} and {len(rows)} rows, expected {FREQUENCY} and curves")
         frequency, *curves = np.array(rows, dtype=np.float64).T
+        if not np.isfinite(frequency).all():
+            raise ValueError("frequencies that are not finite")
         return {name: (frequency, curve) for name, curve in zip(head[1:], curves, strict=True)}
     except ValueError as error:
         raise FormatError(
-            f"FSC curves: '{file}' is not a complete table ({error}); run its command again"
+            f"FSC curves: '{path}' is not a complete table ({error}); run its command again"
         ) from error
 
 

@@ -15,6 +15,7 @@ from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 from continuousflex_deep.io.names import numbered_names
+from continuousflex_deep.io.texts import parse_json, read_text
 
 _FORMAT = "continuousflex_deep groups 1"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -66,7 +67,7 @@ def read_groups(path: str | Path) -> list[NamedGroup]:
     for another format."""
     file = require_file(path, "groups")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(read_text(file, "groups"))
         if content["format"] != _FORMAT:
             raise ValueError(f"its format is {content['format']!r}, expected {_FORMAT!r}")
         groups = [NamedGroup(str(g["name"]), str(g["colour"]), _ids(g["ids"])) for g in content["groups"]]

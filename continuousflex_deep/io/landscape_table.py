@@ -3,6 +3,7 @@ number of particles."""
 
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,18 @@ from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.particles import Particles, find_rows
 
 LANDSCAPE_NPZ = "landscape.npz"
+_DAMAGED = (zipfile.BadZipFile, zlib.error)
+# kinds of numpy's types that a column may have, and its shape after the rows: a number, or what has as many values
+_KINDS = {
+    **dict.fromkeys(("ids", "source", "stack", "index"), ("iu", ())),
+    **dict.fromkeys(("outlier", "ambiguous"), ("b", ())),
+    **dict.fromkeys(("distance", "score", "angle_sd_deg", "shift_sd_A", "defocus_A"), ("f", ())),
+    **dict.fromkeys(("amplitudes", "amplitudes_sd"), ("f", ("mode_ids",))),
+    "coordinates": ("f", ("labels",)),
+    "euler_deg": ("f", (3,)),
+    "shift_A": ("f", (2,)),
+}
+_FINITE = ("coordinates", "amplitudes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +163,26 @@ def table_of(
     )
 
 
+def _require_sound(table: LandscapeTable) -> None:
+    """ValueError if the columns do not belong together, or do not hold what they should."""
+    sound = type(table.box_px) is int and type(table.pixel_size_A) is float
+    if not sound or table.box_px < 1 or not 0 < table.pixel_size_A < np.inf:
+        raise ValueError(f"its images are of {table.box_px} px of {table.pixel_size_A} Å")
+    for name, (kinds, more) in _KINDS.items():
+        values = getattr(table, name)
+        if values is None:
+            continue
+        shape = (len(table), *(len(getattr(table, n)) if isinstance(n, str) else n for n in more))
+        if values.dtype.kind not in kinds or values.shape != shape:
+            raise ValueError(f"{name} is {values.dtype} of shape {values.shape}, expected shape {shape}")
+        if name in _FINITE and not np.isfinite(values).all():
+            raise ValueError(f"{name} is not finite")
+    if not all(isinstance(mode, int) for mode in table.mode_ids):
+        raise ValueError("its modes are not numbers")
+    if len(table) and not 0 <= table.stack.min() <= table.stack.max() < len(table.stack_names):
+        raise ValueError("stack is not within stack_names")
+
+
 def write_landscape_table(folder: str | Path, table: LandscapeTable) -> None:
     """Write landscape.npz into a landscape's folder."""
     arrays: dict[str, Any] = {f.name: getattr(table, f.name) for f in fields(table)}
@@ -175,9 +208,8 @@ def read_landscape_table(folder: str | Path) -> LandscapeTable:
             found[name] = found[name].item()
         found["stack_names"] = tuple(os.path.normpath(Path(folder).absolute() / name) for name in found["stack_names"])
         table = LandscapeTable(**found)
-        if {len(v) for v in table.columns().values()} != {len(table)}:
-            raise ValueError("its columns differ in length")
-    except (KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        _require_sound(table)
+    except (KeyError, ValueError, TypeError, EOFError, OSError, NotImplementedError, *_DAMAGED) as error:
         raise FormatError(
             f"'{path}' is not a complete landscape of this version ({error}); run the landscape command again"
         ) from error

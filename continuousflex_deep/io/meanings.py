@@ -51,7 +51,8 @@ class Field:
         numbers = values.reshape(-1)
         if numbers.dtype == object:
             numbers = np.array([float(x) for text in set(numbers.tolist()) for x in _NUMBER.findall(str(text))])
-        return bool((~np.isclose(numbers.astype(np.float64), self.neutral, atol=1e-9)).any())
+        with np.errstate(invalid="ignore"):  # a NaN that signals
+            return bool((~np.isclose(numbers.astype(np.float64), self.neutral, atol=1e-9)).any())
 
 
 Fields = Mapping[str, Field]

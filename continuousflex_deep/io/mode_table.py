@@ -9,6 +9,7 @@ import numpy as np
 from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.texts import read_rows
 
 MODES_CSV, DISPLACEMENTS_CSV = "modes.csv", "displacements.csv"
 # column of the file -> its label in pictures
@@ -55,8 +56,8 @@ def read_mode_table(path: str | Path) -> ModeTable:
     """The table that write_mode_table wrote. InputError if there is no file, FormatError for another format."""
     file = require_file(path, "table of modes")
     try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            rows = list(csv.DictReader(lines))
+        head, cells = read_rows(file, "table of modes")
+        rows = [dict(zip(head, row, strict=True)) for row in cells]
         columns = {name: np.array([float(row[name]) for row in rows]) for name in MODE_COLUMNS if name in rows[0]}
         return ModeTable(
             mode_ids=tuple(int(row["mode"]) for row in rows),

@@ -1,6 +1,5 @@
 """Normal modes in elNemo-style folders: one text file `vec.N` per mode, one row `dx dy dz` per atom."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import write_json
+from continuousflex_deep.io.texts import parse_json, read_text
 
 MODE_FACTS = "modes.json"  # beside the vectors
 
@@ -125,8 +125,11 @@ def require_same_atoms(
 
 
 def _read_vector(path: Path) -> Floats:
+    lines = read_text(path, "mode").splitlines()
     try:
-        vector = np.loadtxt(path, dtype=np.float64, ndmin=2)
+        if not any(line.split("#")[0].strip() for line in lines):
+            raise ValueError("it has no numbers")
+        vector = np.loadtxt(lines, dtype=np.float64, ndmin=2)
     except ValueError as error:
         raise FormatError(f"'{path}': expected rows of three numbers ({error})") from error
     if vector.ndim != 2 or vector.shape[1] != 3 or not np.isfinite(vector).all():
@@ -145,7 +148,7 @@ def _listed_modes(path: Path) -> list[int]:
     if not path.is_file():
         return []
     try:
-        return [int(row["mode"]) for row in json.loads(path.read_text())]
+        return [int(row["mode"]) for row in parse_json(read_text(path, "list of modes"))]
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
             f"'{path}' is not the list of modes that the nma command writes ({error}); select another folder"
@@ -156,7 +159,7 @@ def _read_facts(path: Path, chosen: tuple[int, ...]) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        rows = {row["mode"]: row for row in json.loads(path.read_text())}
+        rows = {row["mode"]: row for row in parse_json(read_text(path, "list of modes"))}
         keys = ("eigenvalues", "collectivity", "score")
         return {k: np.array([rows[m][k] for m in chosen]) for k in keys if all(k in rows.get(m, {}) for m in chosen)}
     except (ValueError, KeyError, TypeError) as error:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-import math
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.texts import parse_json, read_text
 
 PROGRAM = "continuousflex_deep"
 
@@ -23,21 +23,13 @@ def write_json(path: str | Path, content: Any) -> None:
 def read_json(path: str | Path, what: str) -> dict[str, Any]:
     """The JSON object in a file. InputError if there is no file, FormatError for other content and for NaN and
     infinity, which write_json never writes."""
-    file = require_file(path, what)
     try:
-        content = json.loads(file.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{what}: '{file}' cannot be read as JSON ({error}); run its command again") from error
+        content = parse_json(read_text(path, what))
+    except ValueError as error:
+        raise FormatError(f"{what}: '{path}' cannot be read as JSON ({error}); run its command again") from error
     if not isinstance(content, dict):
-        raise FormatError(f"{what}: '{file}' contains {content!r:.40}, expected a JSON object; run its command again")
+        raise FormatError(f"{what}: '{path}' contains {content!r:.40}, expected a JSON object; run its command again")
     return content
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not a finite number")
-    return value
 
 
 def read_record(path: str | Path) -> dict[str, Any]:

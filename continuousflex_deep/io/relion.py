@@ -67,7 +67,8 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
     pixel = columns.agreed_pixel_size(pixel_size_A, None if in_file_A is None else float(in_file_A[0]), header_pixel)
     modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, columns.table) if m and not m[2]))
     amplitudes, deviations = [f"cfdAmplitude{m}" for m in modes], [f"cfdAmplitude{m}Sd" for m in modes]
-    used = _INTERPRETED | (set(optics) - {OPTICS_GROUP}) | {*amplitudes, *deviations}
+    # what the optics table is to hold, too, where the particles have it: a copy would outlive a change of the images
+    used = _INTERPRETED | ((set(optics) | _OPTICS_WRITTEN) - {OPTICS_GROUP}) | {*amplitudes, *deviations}
     return Particles(
         ids=columns.ids("cfdParticleId", images),
         stacks=images.stacks,

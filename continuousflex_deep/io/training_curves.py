@@ -5,6 +5,7 @@ from pathlib import Path
 
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.texts import read_rows
 
 TABLE = "curves.csv"
 _COUNTS = ("epoch", "simulated")  # columns of whole numbers
@@ -42,9 +43,10 @@ def read_curves(path: str | Path) -> Curves:
     file = Path(path)
     if not file.is_file():
         raise InputError(f"there is no '{file}': the first epoch has not finished yet; look again later")
-    with file.open(encoding="utf-8", newline="") as source:
-        rows = list(csv.DictReader(source))
+    head, rows = read_rows(file, "training curves")
     try:
-        return {name: [float(row[name]) for row in rows] for name in rows[0]}
-    except (IndexError, TypeError, ValueError) as error:
+        if not rows:
+            raise ValueError("it has no rows")
+        return {name: [float(row[i]) for row in rows] for i, name in enumerate(head)}
+    except ValueError as error:
         raise FormatError(f"'{file}' is not a table of training curves ({error}); run train again") from error

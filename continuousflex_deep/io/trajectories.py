@@ -1,7 +1,6 @@
 """Trajectories through a landscape, and their file, which the command, the viewer and the report share."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.records import write_json
+from continuousflex_deep.io.texts import parse_json, read_text
 from continuousflex_deep.particles import evenly_spread
 
 _FORMAT = "continuousflex_deep trajectory 1"
@@ -55,7 +55,7 @@ def read_trajectory(path: str | Path) -> Trajectory:
     """The trajectory that write_trajectory wrote. Raises FormatError for other content."""
     file = require_file(path, "trajectory")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse_json(read_text(file, "trajectory"))
         if content.pop("format") != _FORMAT:
             raise ValueError("another format")
         arrays = {
@@ -70,17 +70,18 @@ def read_trajectory(path: str | Path) -> Trajectory:
             kind=str(content.pop("kind")),
             made=dict(content.pop("made")),
         )
-        sampled = [len(trajectory.made.get(SAMPLE, {}).get(name, [])) for name in _SAMPLED]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        sample = [np.array(trajectory.made.get(SAMPLE, {}).get(name, []), dtype=np.float64) for name in _SAMPLED]
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(f"'{file}' is not a file of the trajectory command ({error!r})") from error
     n, k = trajectory.points.shape if trajectory.points.ndim == 2 else (0, 0)
     fits = (
         n >= 2
         and trajectory.amplitudes_A.shape == (n, len(trajectory.mode_ids))
-        and all(len(a) == n for a in (trajectory.energy_kT, trajectory.energy_sd_kT, trajectory.particles_near))
+        and all(a.shape == (n,) for a in (trajectory.energy_kT, trajectory.energy_sd_kT, trajectory.particles_near))
         and trajectory.dimensions != ()
         and all(0 <= i < k for i in trajectory.dimensions)
-        and len(set(sampled)) == 1
+        and len({len(values) for values in sample}) == 1
+        and sample[0].ndim == 1
         and all(np.isfinite(a).all() for a in arrays.values())
     )
     if not fits:

@@ -74,4 +74,8 @@ class PCA:
     def from_dict(cls, content: dict[str, Any]) -> "PCA":
         """The inverse of as_dict. Raises KeyError, TypeError or ValueError where a number is missing."""
         arrays = [np.array(content[name], dtype=np.float64) for name in ("mean", "components", "variance")]
-        return cls(arrays[0], arrays[1], arrays[2], float(content["total_variance"]))
+        mean, components, variance = arrays
+        total = float(content["total_variance"])
+        if mean.ndim != 1 or components.shape != (len(variance), len(mean)) or variance.ndim != 1:
+            raise ValueError(f"arrays of shapes {mean.shape}, {components.shape} and {variance.shape}")
+        return cls(mean, components, variance, total)

@@ -5,7 +5,6 @@ Maps learned from these give all other particles their coordinates, and lead bac
 held-out particles measure the errors of the maps.
 """
 
-import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
 from continuousflex_deep.io.records import write_json
+from continuousflex_deep.io.texts import parse_json, read_text
 from continuousflex_deep.landscape.coordinate_maps import (
     LearnedMap,
     held_out_rows,
@@ -201,7 +201,7 @@ def read_reduction(folder: Path) -> Reduction:
         return _read_pca(folder / "pca.json")
     file = require_file(folder / "reduction.npz", "landscape map")
     try:
-        facts = json.loads(facts_file.read_text())
+        facts = parse_json(read_text(facts_file, "landscape map"))
         with np.load(file) as arrays:
             return _embedding(facts, arrays)
     except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
@@ -222,7 +222,7 @@ def _embedding(facts: dict[str, Any], arrays: Mapping[str, Any]) -> Embedding:
 def _read_pca(path: Path) -> PCA:
     file = require_file(path, "landscape map")
     try:
-        return PCA.from_dict(json.loads(file.read_text()))
+        return PCA.from_dict(parse_json(read_text(file, "landscape map")))
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(f"'{file}' is not a map of the landscape command ({error}); run landscape again") from error
 

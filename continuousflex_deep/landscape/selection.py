@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.texts import read_text
 from continuousflex_deep.landscape.expressions import evaluate_condition, parse_box, ranges_of
 from continuousflex_deep.landscape.landscape import Landscape, landscape_columns
 from continuousflex_deep.particles import Particles, with_images
@@ -88,9 +88,9 @@ def centroid(landscape: Landscape, rows: Integers) -> dict[str, Any]:
 
 def read_ids(path: str | Path) -> tuple[int, ...]:
     """Particle ids from a text file with one id per line; blank lines and lines that start with # are skipped."""
-    file = require_file(path, "list of ids")
+    file = Path(path)
     ids = []
-    for number, line in enumerate(file.read_text(errors="replace").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "list of ids").splitlines(), start=1):
         text = line.strip()
         if text and not text.startswith("#"):
             try:

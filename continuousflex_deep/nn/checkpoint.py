@@ -1,6 +1,8 @@
 """A trained network in one self-describing file. It loads on any device, and loading runs no code from the file."""
 
 import pickle
+import struct
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,19 @@ from continuousflex_deep.particles import Particles
 
 Weights = dict[str, Tensor]
 BEST, LAST = "best.pt", "last.pt"
+# what torch's reader raises for damaged and foreign files
+UNREADABLE = (
+    pickle.UnpicklingError, struct.error, zipfile.BadZipFile, ArithmeticError, AssertionError, AttributeError, EOFError,
+    LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("backbone", "head", "reference"), str),
+    **dict.fromkeys(("weights", "doubt_scale", "recipe", "options", "state"), Mapping),
+    **dict.fromkeys(("training_ids", "validation_ids"), Tensor),
+    "dropout": (int, float),
+    "half": int,
+    "history": list,
+}
 _FORMAT, _FORMAT_VERSION = "continuousflex_deep network", 2
 
 
@@ -85,7 +100,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     file = require_file(path, "trained network")
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except UNREADABLE as error:
         # torch's message advises loading it unsafely, which must not be done with a damaged or foreign file
         raise FormatError(
             f"'{file}' is not a checkpoint that can be read safely: it is damaged, or of another program; train "
@@ -95,9 +110,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         raise FormatError(
             f"'{file}' is not a network of this program; give the folder that the train command wrote"
         )
-    if content["format_version"] != _FORMAT_VERSION:
+    if content.get("format_version") != _FORMAT_VERSION:
         raise FormatError(
-            f"'{file}' has checkpoint format {content['format_version']} (of version "
+            f"'{file}' has checkpoint format {content.get('format_version')} (of version "
             f"{content.get('program_version')}), this is version "
             f"{__version__}, which reads format {_FORMAT_VERSION}; use that version or train again"
         )
@@ -106,13 +121,36 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if missing:
         raise FormatError(f"'{file}' is incomplete: {missing} missing; copy it again or train again")
     values = {name: content[name] for name in Checkpoint.__dataclass_fields__}
-    return Checkpoint(
-        **{
-            **values,
-            "preprocess": Preprocess.from_dict(content["preprocess"]),
-            "coder": TargetCoder.from_dict(content["coder"]),
-        }
-    )
+    try:
+        values["preprocess"] = Preprocess.from_dict(content["preprocess"])
+        values["coder"] = TargetCoder.from_dict(content["coder"])
+        _require_types(values)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"'{file}' is damaged ({error!r}); copy it again or train again") from error
+    return Checkpoint(**values)
+
+
+def _require_types(values: Mapping[str, Any]) -> None:
+    """ValueError for a value of another type than the field of a Checkpoint has."""
+    coder, preprocess = values["coder"], values["preprocess"]
+    numbers = (*coder.amplitude_mean, *coder.amplitude_sd, coder.shift_scale_A, preprocess.pixel_size_A)
+    whole = (*coder.mode_ids, preprocess.box_px, preprocess.network_box_px)
+    if not all(map(_is_number, (*numbers, *preprocess.noise))) or not all(type(n) is int for n in whole):
+        raise ValueError("the images or the modes of the network are not described by numbers")
+    if min(preprocess.box_px, preprocess.network_box_px) < 1 or not coder.outputs:
+        raise ValueError("the network has no input or no output")
+    for name, types in _TYPES.items():
+        if not isinstance(values[name], types) or isinstance(values[name], bool):
+            raise ValueError(f"{name} is {values[name]!r:.40}")
+    scales = values["doubt_scale"].values()
+    if not all(isinstance(w, Tensor) for w in values["weights"].values()) or not all(map(_is_number, scales)):
+        raise ValueError("weights or doubt_scale do not hold numbers")
+    if not all(isinstance(row, Mapping) for row in values["history"]):
+        raise ValueError("history has rows of another kind")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def model_files(folder: str | Path) -> list[Path]:

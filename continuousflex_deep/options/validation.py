@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.texts import parse_json, read_text
 from continuousflex_deep.options.schema import REQUIRED, Option, foreign_options, options_of
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ def read_options_file(path: str | Path) -> dict[str, Any]:
     """The names and values of a JSON options file."""
     file = require_file(path, "options file")
     try:
-        values = json.loads(file.read_text())
+        values = parse_json(read_text(file, "options file"))
     except ValueError as error:
         raise FormatError(f"'{file}' is not JSON: {error}") from error
     if not isinstance(values, dict):

@@ -3,7 +3,6 @@
 Of a folder they are the command's own tables and curves; of its record alone, tables of the record's figures.
 """
 
-import csv
 import math
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,8 @@ from typing import Any
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.error_table import LABELS, error_label, is_amplitude_of_one_mode
 from continuousflex_deep.io.file_names import FSC_CSV, RECORD_JSON
-from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.fsc_table import ALLOWED, LEAST_ALLOWED, MASKED, THRESHOLDS, resolution_title
+from continuousflex_deep.io.texts import read_rows
 from continuousflex_deep.report.maps import fsc_content
 
 _ERRORS = {
@@ -58,14 +57,7 @@ def _own_tables(folder: Path, errors: bool, groups: bool) -> list[Table]:
 
 
 def _csv_table(path: Path, title: str) -> Table:
-    file = require_file(path, "table of an assessment")
-    try:
-        with file.open(encoding="utf-8", newline="") as source:
-            head, *rows = list(csv.reader(source))
-        if any(len(row) != len(head) for row in rows):
-            raise ValueError("rows of different lengths")
-    except (ValueError, csv.Error) as error:
-        raise FormatError(f"'{file}' is not a whole table ({error}); run the evaluate command again") from error
+    head, rows = read_rows(path, "table of an assessment")
     texts = [i for i, name in enumerate(head) if name in _TEXTS]
     shown = [[cell if i in texts else _number(cell) for i, cell in enumerate(row)] for row in rows]
     return {"title": title, "head": head, "rows": shown, "left": len(texts)}

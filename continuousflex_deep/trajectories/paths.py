@@ -8,7 +8,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.texts import read_text
 from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, require_of_landscape, sample_of
 from continuousflex_deep.landscape.landscape import Landscape
 from continuousflex_deep.landscape.reduction import Embedding
@@ -72,7 +72,7 @@ def read_points(options: TrajectoryOptions) -> Floats:
     where = "--points"
     if options.points_file:
         where = f"'{options.points_file}'"
-        text = require_file(options.points_file, "list of points").read_text(encoding="utf-8", errors="replace")
+        text = read_text(options.points_file, "list of points")
         lines = [line.strip() for line in text.splitlines()]
         lines = [line for line in lines if line and not line.startswith("#")]
         if lines and lines[0].lower().lstrip("\ufeff\"'").startswith("pc"):

@@ -8,10 +8,15 @@ A test gives valid files, the mutations that suit their format, and a function t
 Mutations are functions of the content and a random generator; formats add their own.
 """
 
+import io
+import json
 import os
 import signal
+import tokenize
 import tracemalloc
 import warnings
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -245,3 +250,100 @@ TEXT: tuple[Mutation, ...] = (replace_token, drop_line, repeat_line, swap_lines,
 def _slice(content: bytes, rng: np.random.Generator, longest: int) -> tuple[int, int]:
     start = int(rng.integers(len(content) + 1))
     return start, min(len(content), start + int(rng.integers(1, longest + 1)))
+
+
+# -------------------------------------------------------------------------------------------------------------- content
+
+# of reading numpy's formats
+_DAMAGED = (
+    ValueError, OSError, KeyError, EOFError, SyntaxError, MemoryError, OverflowError, TypeError, RecursionError,
+    NotImplementedError, zipfile.BadZipFile, zlib.error, tokenize.TokenError,
+)  # fmt: skip
+VALUES: tuple[Any, ...] = (
+    None, True, -1, 0, 10**30, 0.5, 1e308, float("nan"), float("inf"), "", "x", "../../x", "/etc/passwd", "<script>",
+    [], [[]], {}, {"a": None}, [1, "a"], "粒子", "\ud800", "a\nb", "a" * 5000,
+)  # fmt: skip
+
+
+def json_value(content: bytes, rng: np.random.Generator) -> bytes:
+    """A value of a JSON text, at any depth, by one of another type or size; or without it; or very deep."""
+    try:
+        root = [json.loads(content)]
+    except (ValueError, RecursionError):
+        return content
+    node: Any = root
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = keys[rng.integers(len(keys))]
+        inner = node[key]
+        if isinstance(inner, dict | list) and inner and rng.integers(4):
+            node = inner
+            continue
+        break
+    way = rng.integers(8)
+    if way == 0 and node is not root:
+        del node[key]
+    elif way == 1:
+        return content[: len(content) // 2] + b"[" * 100_000
+    else:
+        node[key] = VALUES[rng.integers(len(VALUES))]
+    return json.dumps(root[0]).encode()
+
+
+def array_member(content: bytes, rng: np.random.Generator) -> bytes:
+    """An array of an .npz archive by one of another shape, type or content; or without it."""
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except _DAMAGED:  # by an earlier mutation
+        return content
+    if not arrays:
+        return content
+    name = list(arrays)[rng.integers(len(arrays))]
+    array, way = arrays[name], rng.integers(8)
+    if way == 0:
+        del arrays[name]
+    elif way == 1:
+        arrays[name] = array[..., None]
+    elif way == 2:
+        arrays[name] = array[:-1] if array.ndim else array[None]
+    elif way == 3:
+        arrays[name] = array.astype(str)
+    elif way == 4:
+        arrays[name] = np.array([], dtype=array.dtype)
+    elif way == 5:
+        arrays[name] = np.full(array.shape, np.nan) if array.dtype.kind in "fiu" else array.astype("U1")
+    elif way == 6:
+        arrays[name] = np.full(array.shape, 2**62) if array.dtype.kind in "fiu" else array
+    else:
+        arrays[name] = np.array({"a": 1}, dtype=object)  # pickled: never to be loaded
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return out.getvalue()
+
+
+def record_field(content: bytes, rng: np.random.Generator) -> bytes:
+    """A field of a table in numpy's format by special numbers or texts; or without it; or with another name."""
+    try:
+        table = np.load(io.BytesIO(content), allow_pickle=False)
+        names = list(table.dtype.names or [])
+    except _DAMAGED:  # by an earlier mutation
+        return content
+    if not names or not len(table):
+        return content
+    name, way = names[rng.integers(len(names))], rng.integers(4)
+    if way == 0:
+        table = table[[n for n in names if n != name]]
+    elif way == 1:
+        table.dtype.names = tuple(n + "_other" if n == name else n for n in names)
+    else:
+        row = table[name][rng.integers(len(table)) : None if way == 2 else 1]
+        if row.dtype.kind in "SU":
+            row[...] = _TOKENS[rng.integers(len(_TOKENS))].encode(errors="replace")[:60]
+        else:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                row[...] = np.array(_REAL[rng.integers(len(_REAL))]).astype(row.dtype)
+    out = io.BytesIO()
+    np.save(out, np.array(table))
+    return out.getvalue()

@@ -21,11 +21,11 @@ def test_curves_are_read_as_they_were_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("frequency_per_A,a\n0.1,1\n0.2\n", "complete table"),
+        ("frequency_per_A,a\n0.1,1\n0.2\n", "rows of different lengths"),
         ("frequency_per_A,a\n0.1,high\n", "high"),
         ("frequency_per_A,a\n", "0 rows"),
         ("epoch,loss\n1,2\n", r"got columns \['epoch', 'loss'\]"),
-        ("frequency_per_A,a\n0.1,1,2\n", "complete table"),
+        ("frequency_per_A,a\n0.1,1,2\n", "rows of different lengths"),
     ],
 )
 def test_other_tables_are_refused(text: str, message: str, tmp_path: Path) -> None:

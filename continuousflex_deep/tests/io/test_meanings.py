@@ -135,6 +135,16 @@ def test_pixel_sizes_keep_their_digits(folder: Path) -> None:
     assert read_star(folder / "out.star")["optics"]["rlnImagePixelSize"].tolist() == ["1.0512345678"]
 
 
+def test_sampling_beside_the_particles_does_not_outlive_the_images(folder: Path) -> None:
+    """Where there is no optics table, and the images are reduced afterwards."""
+    columns = {"rlnImageName": ["1@s.mrcs", "2@s.mrcs"], "rlnImagePixelSize": ["2.5"] * 2, "rlnImageSize": ["8"] * 2}
+    rows = [[column[i] for column in columns.values()] for i in range(2)]
+    particles = read_particles(written(folder, block("", list(columns), rows)))
+    assert particles.pixel_size_A == 2.5
+    write_particles(particles.replace(pixel_size_A=5.0, box_px=4), folder / "out.star")
+    assert read_particles(folder / "out.star").pixel_size_A == 5.0
+
+
 @pytest.mark.parametrize("groups", [["1", "1"], ["1.000000", "1.0"], ["01", "1"]])
 def test_optics_groups_are_numbers(folder: Path, groups: list[str]) -> None:
     particles = read_particles(written(folder, relion_text({"rlnOpticsGroup": groups})))

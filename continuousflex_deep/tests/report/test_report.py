@@ -537,7 +537,7 @@ def _damage(file: Path, **values: Any) -> None:
         ("reconstruction", "group_1/fsc.json", {"resolution_A": {"a": {"0.5": float("nan")}}}, "NaN is not a finite"),
         ("reconstruction", "group_1/fsc.json", {"resolution_A": {"a": 3}}, "has no resolutions of each curve"),
         ("reconstruction", "group_1/fsc.json", {"resolution_A": {}}, "has no resolutions of each curve"),
-        ("trajectory", "trajectory.json", {"made": {"barrier_kT": float("nan")}}, "barrier_kT is nan"),
+        ("trajectory", "trajectory.json", {"made": {"barrier_kT": float("nan")}}, "NaN is not a finite number"),
         ("trajectory", "trajectory.json", {"made": {"barrier_kT": "high"}}, "barrier_kT is 'high'"),
         ("trajectory", "record.json", {"options": {"seed": float("nan")}}, "NaN is not a finite number"),
     ],
