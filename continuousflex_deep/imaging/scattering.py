@@ -41,11 +41,12 @@ def scatterers(structure: Structure, b_factor_A2: float = 0.0) -> list[Scatterer
     for number in np.unique(structure.atomic_number):
         element = gemmi.Element(int(number))
         table = element.c4322
+        rows = np.flatnonzero(structure.atomic_number == number)
         if table is None or not any(table.a):
             raise InputError(
-                f"no electron scattering factors for element {element.name} (Z = {number}); remove those atoms"
+                f"no electron scattering factors for element {element.name} (Z = {number}) of "
+                f"{structure.describe(rows)}; leave these atoms out by --select 'not [{element.name}]', also of nma"
             )
-        rows = np.flatnonzero(structure.atomic_number == number)
         found.append(
             Scatterer(
                 rows=torch.as_tensor(rows),

@@ -22,6 +22,7 @@ from continuousflex_deep.io.molecule import PSEUDOATOM, Models, some_names, the_
 from continuousflex_deep.io.structure_files import MMCIF_SUFFIXES, read_atom_records, suffix_of
 
 _CARBON = 6
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 # remarks before pseudoatoms, in files of Xmipp and ContinuousFlex: their sigma in Å, and the column of their weights
 _SIGMA_REMARK, _COLUMN_REMARK = "fixedGaussian", "intensityColumn"
 _FIRST_REMARK = "REMARK continuousflex_deep pseudoatoms"
@@ -125,6 +126,8 @@ def structure_of(
             f"'{file}' has no atoms; expected ATOM records of a PDB or an atom_site table of an mmCIF file"
         )
     records, atomic_number = the_molecule(records, file, hydrogens, models)
+    if not len(records):
+        raise FormatError(f"'{file}' has only water, hydrogens or dummy atoms, which are left out")
     if select:
         chosen = selected_atoms(_model_of(records, atomic_number), len(records), select)
         if not chosen.any():
@@ -213,8 +216,13 @@ def write_structure(
     """Write a PDB (or, by suffix, mmCIF) file, atomically; models_A: several coordinate sets (N, 3), one MODEL each.
 
     remarks: lines of text for REMARK 6 of a PDB file. Weights of pseudoatoms are written to both columns, occupancy and
-    B-factor; their sigma_A is written as in Xmipp, whose programs read it from the second line.
+    B-factor; their sigma_A is written as in Xmipp, whose programs read it from the second line. Where chain names are
+    too long for a PDB file, all chains get short names in order, which the remarks list.
     """
+    is_mmcif = suffix_of(path) in MMCIF_SUFFIXES
+    if not is_mmcif:
+        structure, short = _with_short_chain_names(structure)
+        remarks = [*remarks, *(f"chain {new} is {old}" for old, new in short.items())]
     out = gemmi.Structure()
     if structure.sigma_A is not None:
         told = (f"{_SIGMA_REMARK} {structure.sigma_A:.6f}", f"{_COLUMN_REMARK} Bfactor")
@@ -224,7 +232,7 @@ def write_structure(
         out.add_model(_gemmi_model(structure, coords, number))
     out.setup_entities()
     with atomic_path(path) as temporary:
-        if suffix_of(path) in MMCIF_SUFFIXES:
+        if is_mmcif:
             document = out.make_mmcif_document()
             if structure.sigma_A is not None:
                 document[0].set_pair(SIGMA_TAG, f"{structure.sigma_A:.6f}")
@@ -245,3 +253,15 @@ def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.M
             if residue[0].name == PSEUDOATOM:
                 residue.het_flag = "A"  # ATOM records, as Xmipp writes and reads
     return model
+
+
+def _with_short_chain_names(structure: Structure) -> tuple[Structure, dict[str, str]]:
+    """The structure with chain names of one or two letters, the most that a PDB file can hold; and old → new names,
+    empty where the names are short already."""
+    names = list(dict.fromkeys(structure.chain_ids.tolist()))
+    if all(len(name) <= 2 for name in names):
+        return structure, {}
+    short = [*_LETTERS, *(a + b for a in _LETTERS for b in _LETTERS)][: len(names)]
+    renamed = dict(zip(names, short, strict=True))
+    chain_ids = np.array([renamed[name] for name in structure.chain_ids], dtype=object)
+    return dataclasses.replace(structure, chain_ids=chain_ids), renamed

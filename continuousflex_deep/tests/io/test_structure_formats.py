@@ -11,7 +11,7 @@ import pytest
 
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, mmcif, pdb
 
 WRITERS: list[Callable[[list[Line]], str]] = [pdb, mmcif]
@@ -302,3 +302,35 @@ def test_content_decides_the_format(tmp_path: Path, protein: Structure, lines: l
     assert_same(read(tmp_path, pdb(lines), "s.brk"), protein)
     with pytest.raises(InputError, match="no such file"):
         read_structure(tmp_path / "absent.pdb")
+
+
+def test_a_file_of_water_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="has only water, hydrogens or dummy atoms"):
+        read(tmp_path, pdb([atom("O", "HOH", 1, 0.0, "O")]))
+
+
+# ------------------------------------------------------------------------------------------------------------- written
+
+
+@pytest.mark.parametrize("suffix", [".pdb", ".cif"])
+def test_order_and_names_are_written(tmp_path: Path, lines: list[Line], suffix: str) -> None:
+    """Ligands of chain A after chain B, insertion codes, a chain name of two letters, and large numbers."""
+    mixed = [*lines[:20], *(replace(line, chain="B", code="C") for line in lines[:20]),
+             atom("C1", "LIG", 9998, 1.0, "C"), atom("O1", "LIG", "A00K", 2.0, "O")]  # fmt: skip
+    s = read(tmp_path, pdb(mixed))
+    s = replace(s, chain_ids=np.where(s.chain_ids == "B", "BX", s.chain_ids))
+    write_structure(tmp_path / f"copy{suffix}", s)
+    back = read_structure(tmp_path / f"copy{suffix}")
+    assert_same(back, s)
+    assert back.residue_numbers[-1] == 10_020
+    assert back.insertion_codes is not None
+    assert back.insertion_codes.tolist() == [""] * 20 + ["C"] * 20 + [""] * 2
+
+
+def test_long_names_of_chains_are_written_short_in_pdb_files(tmp_path: Path, protein: Structure) -> None:
+    long = replace(protein, chain_ids=np.full(len(protein), "AAA-2", dtype=object))
+    write_structure(tmp_path / "s.pdb", long)
+    assert "REMARK   6 chain A is AAA-2" in (tmp_path / "s.pdb").read_text()
+    assert set(read_structure(tmp_path / "s.pdb").chain_ids) == {"A"}
+    write_structure(tmp_path / "s.cif", long)
+    assert set(read_structure(tmp_path / "s.cif").chain_ids) == {"AAA-2"}
