@@ -13,6 +13,7 @@ from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.texts import parse_json, read_text
 
 MODE_FACTS = "modes.json"  # beside the vectors
+_ROW, _ROWS = "% .9E % .9E % .9E\n", 10_000  # of an atom, and rows that are formatted at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +100,9 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
     for stale in _listed_modes(base / MODE_FACTS):
         (base / f"vec.{stale}").unlink(missing_ok=True)
     for number, vector in zip(modes.mode_ids, modes.vectors, strict=True):
-        with atomic_path(base / f"vec.{number}") as temporary:
-            np.savetxt(temporary, vector, fmt="% .9E")
+        with atomic_path(base / f"vec.{number}") as temporary, temporary.open("w", encoding="ascii") as file:
+            for part in np.split(vector, np.arange(_ROWS, len(vector), _ROWS)):  # row by row is slow
+                file.write((_ROW * len(part)) % tuple(part.ravel().tolist()))
     columns = {k: getattr(modes, k) for k in ("eigenvalues", "collectivity", "score")}
     rows = [
         {"mode": m, **{k: float(v[i]) for k, v in columns.items() if v is not None}}

@@ -18,7 +18,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.messages import note
 from continuousflex_deep.motion import Motion
 from continuousflex_deep.nma.chains import pair_equal_chains, plain_residue_names
-from continuousflex_deep.nma.network import rigid_motions
+from continuousflex_deep.nma.rigid_blocks import rigid_motions
 from continuousflex_deep.nma.superposition import superpose
 
 AtomKey = tuple[Any, ...]  # chain, residue number, insertion code and name, atom name, and a count of atoms like it

@@ -3,7 +3,7 @@
 Atoms closer than a cutoff are joined by equal springs (Tirion, Phys Rev Lett 1996, 77:1905). For a spring of direction
 u between atoms i and j the energy is ½ (u·(v_j − v_i))². With one such row per spring in a sparse matrix D, the Hessian
 is DᵀD. Rigid blocks (Durand, Trinquier & Sanejouand 1994; Tama et al., Proteins 2000, 41:1) restrict v to P·b, the
-translations and rotations of the blocks: the block Hessian is (DP)ᵀ(DP). All masses are 1.
+translations and rotations of the blocks: the block Hessian is (DP)ᵀ(DP), see rigid_blocks. All masses are 1.
 """
 
 import os
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import linalg, sparse
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.linalg import LinearOperator, eigsh, splu
 from scipy.spatial import cKDTree
 
 from continuousflex_deep.arrays import Floats, Integers
@@ -20,6 +20,7 @@ from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.blocks import block_numbers
 from continuousflex_deep.nma.leaving_out import leave_out
+from continuousflex_deep.nma.rigid_blocks import make_rigid_blocks, rigid_motions
 from continuousflex_deep.options import (
     ATOMS_BLOCK_SIZE,
     ATOMS_CUTOFF_A,
@@ -34,6 +35,7 @@ _NEIGHBOURS = 3  # per atom, whose distances determine a relative cutoff
 _SPRINGS = 6  # per atom, at least, with a relative cutoff
 _SHORTEST_CUTOFF_A = 2.0  # hardly more than a bond
 _SAME_PLACE_A = 1e-3
+_SAMPLE = 2000  # atoms, by which springs are counted
 _LOOSE = 0.1  # of the largest squared displacement, above which an atom is loose
 
 
@@ -49,12 +51,18 @@ def compute_modes(structure: Structure, options: NmaOptions, dense_limit: int = 
     options = for_structure(options, structure)
     cutoff_A = network_cutoff_A(structure.coords_A, options)
     pairs = network_springs(structure, cutoff_A, blocks=options.block_size > 0)
-    basis = _basis(structure, options.block_size)
-    require_enough_unknowns(options, len(structure), basis.shape[1])
-    strain = strain_matrix(structure.coords_A, pairs) @ basis
-    hessian = (strain.T @ strain).tocsc()
-    eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes, dense_limit)
-    vectors = (basis @ unknowns).T
+    if options.block_size > 0:
+        blocks = make_rigid_blocks(structure.coords_A, block_numbers(structure, options.block_size))
+        require_enough_unknowns(options, len(structure), blocks.n_unknowns)
+        hessian = blocks.hessian(structure.coords_A, pairs)
+        eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes, dense_limit)
+        vectors = blocks.atoms(unknowns)
+    else:
+        require_enough_unknowns(options, len(structure), structure.coords_A.size)
+        strain = strain_matrix(structure.coords_A, pairs)
+        hessian = (strain.T @ strain).tocsc()
+        eigenvalues, unknowns = _lowest_modes(hessian, options.n_modes, dense_limit)
+        vectors = unknowns.T
     require_six_zeros(eigenvalues, vectors, structure, float(hessian.diagonal().mean()), cutoff_A)
     return finished_modes(vectors[N_RIGID:], eigenvalues[N_RIGID:])
 
@@ -141,17 +149,20 @@ def network_springs(structure: Structure, cutoff_A: float, blocks: bool) -> Inte
     """Pairs (S, 2) of atoms within the cutoff. InputError unless they form one network that fits into the memory."""
     coords_A = structure.coords_A
     tree = cKDTree(coords_A)
-    n_pairs = int(tree.count_neighbors(tree, cutoff_A) - len(coords_A)) // 2
-    _require_memory(len(coords_A), n_pairs, cutoff_A, blocks)
-    pairs = np.asarray(tree.query_pairs(cutoff_A, output_type="ndarray"), dtype=np.int64)
-    lengths_A = np.linalg.norm(coords_A[pairs[:, 0]] - coords_A[pairs[:, 1]], axis=1)
-    if len(pairs) and lengths_A.min() < _SAME_PLACE_A:
+    sample = coords_A[:: max(1, len(coords_A) // _SAMPLE)]
+    neighbours = float(np.mean(tree.query_ball_point(sample, cutoff_A, return_length=True))) - 1
+    _require_memory(len(coords_A), int(neighbours * len(coords_A) / 2), cutoff_A, blocks)
+    twice = tree.query_pairs(_SAME_PLACE_A, output_type="ndarray")
+    if len(twice):
         raise InputError(
-            "normal modes: two atoms have the same position, "
-            f"{structure.describe(pairs[lengths_A.argmin()])}; leave one of them out by --select"
+            f"normal modes: two atoms have the same position, {structure.describe(twice[0])}; leave one of them out by "
+            "--select"
         )
-    links = sparse.coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(coords_A),) * 2)
-    n_parts, part = sparse.csgraph.connected_components(links, directed=False)
+    pairs = np.asarray(tree.query_pairs(cutoff_A, output_type="ndarray"), dtype=np.int64)
+    near = np.asarray(tree.query_pairs(cutoff_A / 2, output_type="ndarray"), dtype=np.int64)
+    n_parts, part = _parts(near, len(coords_A))  # a tenth of the springs mostly suffices
+    if n_parts > 1:
+        n_parts, part = _parts(pairs, len(coords_A))
     if n_parts > 1:
         sizes = np.bincount(part)
         apart = np.flatnonzero(part != sizes.argmax())
@@ -164,6 +175,13 @@ def network_springs(structure: Structure, cutoff_A: float, blocks: bool) -> Inte
     return pairs
 
 
+def _parts(pairs: Integers, n_atoms: int) -> tuple[int, Integers]:
+    """The number of connected parts, and the part (n_atoms,) of each atom."""
+    links = sparse.coo_matrix((np.ones(len(pairs), dtype=np.int8), pairs.T), shape=(n_atoms, n_atoms))
+    count, part = sparse.csgraph.connected_components(links, directed=False)
+    return int(count), part
+
+
 def strain_matrix(coords_A: Floats, pairs: Integers) -> sparse.csr_matrix:
     """D (S, 3N): the extension of each spring per unit displacement of each coordinate."""
     along = coords_A[pairs[:, 1]] - coords_A[pairs[:, 0]]
@@ -174,45 +192,18 @@ def strain_matrix(coords_A: Floats, pairs: Integers) -> sparse.csr_matrix:
     return sparse.csr_matrix((values.ravel(), columns.ravel(), starts), shape=(len(pairs), coords_A.size))
 
 
-def _basis(structure: Structure, block_size: int) -> sparse.csc_matrix:
-    """P (3N, unknowns) with orthonormal columns: the rigid motions of each block (6; 5 for two atoms, 3 for one)."""
-    if block_size == 0:
-        return sparse.identity(3 * len(structure), format="csc")
-    block = block_numbers(structure, block_size)
-    order = np.argsort(block, kind="stable")
-    members = np.split(order, np.flatnonzero(np.diff(block[order])) + 1)
-    motions = [rigid_motions(structure.coords_A[atoms]) for atoms in members]
-    rows = [np.repeat(3 * atoms, 3) + np.tile(np.arange(3), len(atoms)) for atoms in members]
-    starts = np.concatenate([[0], np.cumsum([m.shape[1] for m in motions])])
-    parts = [
-        sparse.coo_matrix(
-            (m.ravel(), (np.repeat(r, m.shape[1]), np.tile(np.arange(start, start + m.shape[1]), len(r)))),
-            shape=(3 * len(structure), int(starts[-1])),
-        )
-        for m, r, start in zip(motions, rows, starts[:-1], strict=True)
-    ]
-    data, row, column = (np.concatenate([getattr(p, name) for p in parts]) for name in ("data", "row", "col"))
-    return sparse.csc_matrix((data, (row, column)), shape=parts[0].shape)
-
-
-def rigid_motions(coords_A: Floats) -> Floats:
-    """Orthonormal translations and rotations (3n, 6 or fewer) of n atoms."""
-    centred = coords_A - coords_A.mean(axis=0)
-    axes = np.eye(3)
-    columns = [np.tile(axis, (len(centred), 1)) for axis in axes] + [np.cross(axis, centred) for axis in axes]
-    u, s, _ = np.linalg.svd(np.stack([c.ravel() for c in columns], axis=1), full_matrices=False)
-    return np.asarray(u[:, s > 1e-6 * s[0]])
-
-
 def _lowest_modes(hessian: sparse.csc_matrix, count: int, dense_limit: int) -> tuple[Floats, Floats]:
     n = hessian.shape[0]
     if n <= dense_limit or count > n // 3:
         values, vectors = linalg.eigh(hessian.toarray(), subset_by_index=[0, count - 1])
         return values, vectors
-    # shift and invert just below zero: the Hessian itself is singular
+    # shift and invert just below zero: the Hessian itself is singular; shifted it is positive, and needs no pivots
     shift = -1e-4 * hessian.diagonal().mean()
+    shifted = (hessian - shift * sparse.identity(n, format="csc")).tocsc()
+    factors = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    inverse = LinearOperator(hessian.shape, matvec=factors.solve)
     start = np.random.default_rng(0).normal(size=n)  # fixed, so that repeated runs give the same numbers
-    values, vectors = eigsh(hessian, k=count, sigma=shift, which="LM", v0=start)
+    values, vectors = eigsh(hessian, k=count, sigma=shift, which="LM", OPinv=inverse, v0=start)
     order = np.argsort(values)
     return values[order], vectors[:, order]
 
@@ -249,15 +240,15 @@ def require_six_zeros(
 
 def _require_memory(n_atoms: int, n_pairs: int, cutoff_A: float, blocks: bool) -> None:
     """InputError if the estimated memory of the eigen-solver exceeds that of the machine."""
-    strain_bytes = n_pairs * 12 * (12.0 if blocks else 6.0) * 2
+    spring_bytes = n_pairs * (70.0 if blocks else 144.0)  # as measured with 11 million springs; 6 entries twice
     # without blocks the factor of the 3N Hessian dominates; its size is fitted to networks of 5,000 to 43,000 unknowns
     entries, unknowns = 9.0 * (2 * n_pairs + n_atoms), 3.0 * n_atoms
     factor_bytes = 0.0 if blocks else 24 * 3.5 * entries * max(unknowns / 5000, 1.0) ** 0.4
-    needed = strain_bytes + factor_bytes
+    needed = spring_bytes + factor_bytes
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if needed > 0.8 * memory:
         remedy = "a smaller cutoff" if blocks else "blocks (--block-size 10) or a smaller cutoff"
         raise InputError(
-            f"normal modes: {n_atoms} atoms with {n_pairs} springs of at most {cutoff_A:.3g} Å need about "
+            f"normal modes: {n_atoms} atoms with about {n_pairs} springs of at most {cutoff_A:.3g} Å need about "
             f"{needed / 1e9:.0f} GB, this machine has {memory / 1e9:.0f} GB; use {remedy}, or Cα and P atoms only"
         )

@@ -185,7 +185,7 @@ def test_what_exceeds_the_memory_is_refused_before_the_work(monkeypatch: pytest.
     with pytest.raises(InputError, match=r"need about .* GB, this machine has .*; use blocks"):
         compute_modes(helix(200), options(cutoff_A=12.0, block_size=0))
     with pytest.raises(InputError, match="use a smaller cutoff, or Cα"):
-        compute_modes(helix(200), options(cutoff_A=20.0, block_size=5))
+        compute_modes(helix(600), options(cutoff_A=20.0, block_size=5))
 
 
 def test_command_writes_modes_facts_and_record(
