@@ -63,8 +63,8 @@ class AtomRecords:
 
 def names_array(values: list[str]) -> Names:
     """Names as an array (N,), with one object for each name."""
-    known: dict[str, str] = {}
-    return np.array([known.setdefault(v, v) for v in values], dtype=object)
+    known = {v: v for v in dict.fromkeys(values)}
+    return np.array([known[v] for v in values], dtype=object)
 
 
 def number_in_order(*columns: NDArray[Any]) -> Integers:

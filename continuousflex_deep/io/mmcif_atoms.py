@@ -41,7 +41,9 @@ def _records(block: Any, file: Path) -> AtomRecords:
     residues = _column(block, count, "auth_comp_id", "label_comp_id")
     alternatives = _column(block, count, "label_alt_id")
     models = _models(_column(block, count, "pdbx_PDB_model_num"))
-    given = [_whole(n) for n in _column(block, count, "auth_seq_id", "label_seq_id")]
+    sequence = _column(block, count, "auth_seq_id", "label_seq_id")
+    whole = {text: _whole(text) for text in dict.fromkeys(sequence)}
+    given = [whole[text] for text in sequence]
     parts = _column(block, count, "label_asym_id")
     numbered = [f"{r}|{p}" for r, p in zip(residues, parts, strict=True)]
     numbers = number_missing_residues(given, chains, numbered, names, alternatives, models)
@@ -69,7 +71,8 @@ def _column(block: Any, count: int, *tags: str) -> list[str]:
     for tag in tags:
         values = list(block.find_values(_TABLE + tag))
         if len(values) == count:
-            result = [old or _plain(new) for old, new in zip(result, values, strict=True)]
+            plain = {value: _plain(value) for value in dict.fromkeys(values)}
+            result = [old or plain[new] for old, new in zip(result, values, strict=True)]
         if all(result):
             break
     return result
