@@ -36,8 +36,9 @@ def pair_equal_chains(structure: Structure, other: Structure, named: Pairing) ->
     """The pairing `named`, or a pairing by arrangement if its RMSD is clearly smaller; unique chains keep theirs.
 
     The RMSD is computed over one atom per residue, after superposition of the whole assembly. Pairings start from every
-    pair of equal chains (polynomial in the number of chains). If at most one of the chains with equal ones is paired,
-    there is no arrangement, and the names decide.
+    pair of equal chains (polynomial in the number of chains). Of pairings that fit equally well, as in a symmetric
+    assembly, the one that keeps most names is taken, and of these the one that keeps the first ones. If at most one of
+    the chains with equal ones is paired, there is no arrangement, and the names decide.
     """
     table = _compare_chains(structure, other, named)
     several = (table.allowed.sum(axis=1) > 1) | (table.allowed[:, table.allowed.sum(axis=0) > 1]).any(axis=1)
@@ -51,7 +52,8 @@ def pair_equal_chains(structure: Structure, other: Structure, named: Pairing) ->
         return named
     tied_A = _TIED * min(found.values()) + 1e-3
     tied = [pairing for pairing, rmsd_A in found.items() if rmsd_A <= tied_A]
-    best = max(tied, key=lambda pairing: (sum(a == b for a, b in zip(pairing, by_name, strict=True)), -found[pairing]))
+    kept = {pairing: [a == b for a, b in zip(pairing, by_name, strict=True)] for pairing in tied}
+    best = max(tied, key=lambda pairing: (sum(kept[pairing]), kept[pairing], -found[pairing]))
     return {chain: table.theirs[b] for chain, b in zip(table.ours, best, strict=True) if b >= 0}
 
 
