@@ -34,7 +34,7 @@ def selected_atoms(model: gemmi.Model, count: int, select: str) -> Booleans:
 def _matches(model: gemmi.Model, count: int, words: str, select: str) -> Booleans:
     try:
         part = gemmi.Selection(words).copy_model_selection(model)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, IndexError, OverflowError) as error:
         raise InputError(f"--select '{select}': cannot read '{words}' ({error}); {_HINT}") from error
     found = np.zeros(count, dtype=bool)
     found[[site.atom.serial for site in part.all()]] = True

@@ -102,4 +102,5 @@ def _is_aligned(keys: list[_Key], polymeric: dict[str, bool]) -> bool:
 
 
 def _number(symbol: str) -> int:
-    return int(gemmi.Element(symbol).atomic_number) if symbol else UNKNOWN
+    letters = re.sub(r"[^A-Za-z]", "", symbol)  # without a charge
+    return int(gemmi.Element(letters).atomic_number) if letters else UNKNOWN

@@ -32,7 +32,7 @@ def gemmi_model(
         if chain is None or chain.name != chain_names[start]:
             chain = model.add_chain(gemmi.Chain(chain_names[start]))
         residue = gemmi.Residue()
-        residue.name, residue.seqid = residue_names[start], gemmi.SeqId(numbers[start], codes[start] or " ")
+        residue.name, residue.seqid = residue_names[start], gemmi.SeqId(numbers[start], codes[start][:1] or " ")
         for i in range(start, end):
             atom = gemmi.Atom()
             atom.serial, atom.name, atom.pos = i, names[i], gemmi.Position(*coords_A[i])

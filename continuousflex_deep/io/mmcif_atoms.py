@@ -14,6 +14,7 @@ from continuousflex_deep.io.atom_records import AtomRecords, names_array, number
 SIGMA_TAG = "_cfd_pseudoatoms.sigma_A"
 _TABLE = "_atom_site."
 _UNKNOWN = ("", ".", "?")
+_MOST = 10**9  # gemmi's numbers of residues are smaller
 
 
 def read_mmcif_atoms(text: bytes, file: Path) -> AtomRecords:
@@ -95,10 +96,12 @@ def _numbers(block: Any, count: int, tag: str, file: Path, default: float | None
 
 
 def _whole(text: str) -> int | None:
+    """A number of a residue, None if the text is none."""
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         return None
+    return number if abs(number) < _MOST else None
 
 
 def _models(labels: list[str]) -> list[int]:
@@ -113,8 +116,11 @@ def _remarks(block: Any) -> dict[str, str]:
 
 
 def _copies(block: Any) -> int:
-    """Copies of the coordinates in the first biological assembly; combined operators, (1-60)(X0), are counted by the
-    longest list."""
+    """Copies of the coordinates in the first biological assembly, or by symmetry operators that are to be applied.
+
+    Combined operators, (1-60)(X0), are counted by the longest list.
+    """
+    symmetric = [code for code in block.find_values("_struct_ncs_oper.code") if gemmi.cif.as_string(code) == "generate"]
     expressions = list(block.find_values("_pdbx_struct_assembly_gen.oper_expression"))
     assemblies = list(block.find_values("_pdbx_struct_assembly_gen.assembly_id"))
     counts = [
@@ -122,7 +128,7 @@ def _copies(block: Any) -> int:
         for expression, assembly in zip(expressions, assemblies, strict=False)
         if assembly == assemblies[0]
     ]
-    return max(counts, default=1)
+    return max([*counts, 1 + len(symmetric)])
 
 
 def _count(operators: str) -> int:

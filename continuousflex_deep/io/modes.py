@@ -13,6 +13,7 @@ from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.texts import parse_json, read_text
 
 MODE_FACTS = "modes.json"  # beside the vectors
+_DIGITS = 6  # at most, of the number of a mode
 _ROW, _ROWS = "% .9E % .9E % .9E\n", 10_000  # of an atom, and rows that are formatted at once
 
 
@@ -51,7 +52,8 @@ def parse_mode_list(text: str) -> tuple[int, ...]:
     modes: list[int] = []
     for part in text.replace(",", " ").split():
         first, _, last = part.partition("-")
-        if not first.isdigit() or (last and not last.isdigit()):
+        numbers = [first, last or first]
+        if not all(number.isdecimal() and len(number) <= _DIGITS for number in numbers):
             raise InputError(f"mode list '{text}': cannot read '{part}'; expected numbers and ranges such as 7-9 11")
         modes.extend(range(int(first), int(last or first) + 1))
     if not modes:
@@ -76,7 +78,7 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
     base = Path(folder)
     if not base.is_dir():
         raise InputError(f"normal modes: '{base}' is not a folder; compute modes with the nma command")
-    available = sorted(int(p.suffix[1:]) for p in base.glob("vec.*") if p.suffix[1:].isdigit())
+    available = sorted(int(p.suffix[1:]) for p in base.glob("vec.*") if p.suffix[1:].isdecimal())
     chosen = mode_ids if mode_ids is not None else tuple(m for m in available if m >= 7)
     missing = [m for m in chosen if m not in available]
     if missing or not chosen:
@@ -163,6 +165,7 @@ def _read_facts(path: Path, chosen: tuple[int, ...]) -> dict[str, Any]:
     try:
         rows = {row["mode"]: row for row in parse_json(read_text(path, "list of modes"))}
         keys = ("eigenvalues", "collectivity", "score")
-        return {k: np.array([rows[m][k] for m in chosen]) for k in keys if all(k in rows.get(m, {}) for m in chosen)}
-    except (ValueError, KeyError, TypeError) as error:
+        known = [key for key in keys if all(key in rows.get(m, {}) for m in chosen)]
+        return {key: np.array([float(rows[m][key]) for m in chosen]) for key in known}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"'{path}' is not the list of modes that the nma command writes ({error})") from error

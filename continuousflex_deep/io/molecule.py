@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from continuousflex_deep.arrays import Integers
+from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.alternatives import first_alternatives, with_distinct_chains
 from continuousflex_deep.io.atom_records import AtomRecords, Names, number_in_order
 from continuousflex_deep.io.elements import atomic_numbers, names_of_atoms, polymeric_residues
@@ -16,6 +18,7 @@ from continuousflex_deep.messages import note_once
 PSEUDOATOM = "DENS"  # Xmipp's atom name for pseudoatoms
 Models = Literal["first", "all"]
 _CARBON, _HYDROGEN = 6, 1
+_CLASH_A, _CLASHING = 1.0, 0.05  # atoms that are nearer clash, and the share of them from which on models overlap
 
 
 def the_molecule(
@@ -39,6 +42,8 @@ def the_molecule(
     records, atomic_number = records.select(kept), atomic_number[kept]
     first = first_alternatives(records)
     records, atomic_number = records.select(first), atomic_number[first]
+    if models == "all" and count > 1:
+        _require_apart(records, file)
     if not (records.names == PSEUDOATOM).all():
         records, renamed = with_distinct_chains(records)
         notes += [f"chains are named {', '.join(renamed[:10])}{', …' if len(renamed) > 10 else ''}"] if renamed else []
@@ -46,6 +51,20 @@ def the_molecule(
     if notes:
         note_once(f"'{file}': {'; '.join(notes)}")
     return records, atomic_number
+
+
+def _require_apart(records: AtomRecords, file: Path) -> None:
+    """InputError if models are conformations of one molecule, which occupy the same space, and not copies of it."""
+    mine = records.models == records.models[0]
+    finite = np.isfinite(records.coords_A).all(axis=1)
+    others = cKDTree(records.coords_A[~mine & finite])
+    nearest_A, _ = others.query(records.coords_A[mine & finite])
+    if np.mean(nearest_A < _CLASH_A) > _CLASHING:
+        raise InputError(
+            f"--models all: the models of '{file}' occupy the same space, so they are conformations of one molecule "
+            "and not copies in an assembly; read the first model (--models first), or write the model of your choice to a "
+            "file of its own"
+        )
 
 
 def some_names(names: Names, most: int = 10) -> str:
@@ -74,6 +93,11 @@ def _composition(records: AtomRecords, dummies: int) -> list[str]:
     if others and any(polymeric.values()):
         listed = ", ".join(f"{n} {name}" for name, n in others.most_common(10)) + (", …" if len(others) > 10 else "")
         notes.append(f"besides the polymer, {listed} are part of the structure; --select ';polymer' leaves them out")
+    codes = {name: code for code, name in enumerate(dict.fromkeys(records.names.tolist()))}
+    names = np.array([codes[name] for name in records.names.tolist()], dtype=np.int64)
+    twice = len(records) - len(np.unique(residue * (len(codes) + 1) + names))
+    if twice:
+        notes.append(f"{twice} atoms have the name of another atom of their residue, and are used like the others")
     unseen = records.occupancies == 0
     if unseen.any() and not unseen.all():
         notes.append(f"{int(unseen.sum())} atoms have occupancy 0 and are used like the others")

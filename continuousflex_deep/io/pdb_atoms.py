@@ -137,6 +137,8 @@ def _remarks(text: str) -> dict[str, str]:
 
 
 def _copies(text: str) -> int:
-    """Copies of the coordinates in the first biological assembly (REMARK 350)."""
+    """Copies of the coordinates in the first biological assembly (REMARK 350), or by symmetry operators that are to be
+    applied (MTRIX without a mark that their copies are given)."""
     first = text.split("REMARK 350 BIOMOLECULE: 2", maxsplit=1)[0]
-    return max(1, len(re.findall(r"^REMARK 350 +BIOMT1 ", first, flags=re.MULTILINE)))
+    symmetric = [line for line in re.findall(r"^MTRIX1.*", text, flags=re.MULTILINE) if line[59:60] != "1"]
+    return max(1 + len(symmetric), len(re.findall(r"^REMARK 350 +BIOMT1 ", first, flags=re.MULTILINE)))

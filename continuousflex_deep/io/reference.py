@@ -102,7 +102,7 @@ def _record_of_modes(folder: Path) -> dict[str, Any]:
 def _choice(options: dict[str, Any]) -> AtomChoice:
     """The atoms that recorded options name; records of earlier versions have fewer of them."""
     models: Models = "all" if options.get("models") == "all" else "first"
-    return AtomChoice(str(options.get("select", "")), models, bool(options.get("hydrogens", False)))
+    return AtomChoice(str(options.get("select") or ""), models, bool(options.get("hydrogens", False)))
 
 
 def _chosen(of_modes: AtomChoice, options: AtomOptions | None) -> AtomChoice:

@@ -34,7 +34,7 @@ _NUCLEOTIDES = _names(
 )
 FOUR_LETTERS = frozenset(
     name for name in (*WATER, *_AMINO, *(end + name for end in "NC" for name in _AMINO)) if len(name) == 4
-) | _names("POPC POPE POPG POPS POPA DOPC DOPE DOPS DPPC DPPE DMPC DLPC CHL1 CARD SAPI PSPC DSPC DPPG DOPG")
+) | _names("DENS POPC POPE POPG POPS POPA DOPC DOPE DOPS DPPC DPPE DMPC DLPC CHL1 CARD SAPI PSPC DSPC DPPG DOPG")
 _BACKBONE = frozenset(["N", "CA", "C"])
 _SUGAR = (frozenset(["C1'", "C3'", "C4'"]), frozenset(["C1*", "C3*", "C4*"]))
 

@@ -14,6 +14,7 @@ from continuousflex_deep.io.pdb_atoms import read_pdb_atoms
 MMCIF_SUFFIXES = (".cif", ".mmcif")
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
+_MOST_BYTES = 2**30
 _OTHERS = {  # the first bytes of what is neither PDB nor mmCIF
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
@@ -33,7 +34,7 @@ def read_atom_records(path: str | Path) -> AtomRecords:
     file = require_file(path, "structure")
     data = _plain_bytes(file)
     if _is_mmcif(data, file):
-        return read_mmcif_atoms(data, file)
+        return read_mmcif_atoms(_as_utf8(data), file)
     return read_pdb_atoms(data.decode("latin-1"), file)  # one byte is one column, whatever the remarks are written in
 
 
@@ -47,15 +48,27 @@ def _plain_bytes(file: Path) -> bytes:
     data = file.read_bytes()
     if data.startswith(_GZIP):
         try:
-            data = gzip.decompress(data)
+            with gzip.open(file) as content:
+                data = content.read(_MOST_BYTES + 1)
         except (OSError, EOFError, zlib.error) as error:
             raise FormatError(f"'{file}' is damaged: {error}; copy it again") from error
+    if len(data) > _MOST_BYTES:
+        raise FormatError(f"'{file}' has more than {_MOST_BYTES / 1e9:.1f} GB of text, more than any structure needs")
     kind = next((text for start, text in _OTHERS.items() if data.startswith(start)), None)
     if kind or b"\0" in data:
         raise FormatError(f"'{file}' is not a PDB or mmCIF file: it is {kind or 'binary'}")
     if _BOM in data:  # also within a file that was joined from several
         data = data.replace(_BOM, b"")
     return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in data else data
+
+
+def _as_utf8(data: bytes) -> bytes:
+    """Text in UTF-8; other text is taken for Latin-1, since names of authors are in no column that is read."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1").encode("utf-8")
+    return data
 
 
 def _is_mmcif(data: bytes, file: Path) -> bool:

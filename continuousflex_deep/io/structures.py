@@ -77,8 +77,18 @@ class Structure:
 
     @property
     def residue_index(self) -> Integers:
-        """(N,) number of each atom's residue, from 0, in the order of the file."""
-        return number_in_order(*self.residue_columns)
+        """(N,) number of each atom's residue, from 0, in the order of the residues' first atoms in the file."""
+        runs = number_in_order(*self.residue_columns)
+        if self.is_pseudoatomic:  # their numbers may repeat
+            return runs
+        starts = np.flatnonzero(np.diff(runs, prepend=-1))
+        known: dict[tuple[Any, ...], int] = {}
+        for key in zip(*(column[starts].tolist() for column in self.residue_columns), strict=True):
+            known.setdefault(key, len(known))
+        if len(known) == len(starts):
+            return runs
+        keys = zip(*(column[starts].tolist() for column in self.residue_columns), strict=True)
+        return np.array([known[key] for key in keys], dtype=np.int64)[runs]
 
     @property
     def residue_columns(self) -> tuple[NDArray[Any], ...]:
@@ -94,7 +104,7 @@ class Structure:
     def representative_atoms(self) -> Integers:
         """Index of one atom per residue, in order: its Cα or P if it has one, otherwise its first atom."""
         residue = self.residue_index
-        chosen = np.flatnonzero(np.concatenate([[True], residue[1:] != residue[:-1]]))
+        chosen = np.unique(residue, return_index=True)[1]
         alpha = (self.atom_names == "CA") & (self.atomic_number == _CARBON)  # and not calcium
         main = np.flatnonzero(alpha | (self.atom_names == "P"))[::-1]  # the first of several counts
         chosen[residue[main]] = main
@@ -256,10 +266,10 @@ def _gemmi_model(structure: Structure, coords_A: Floats, number: int) -> gemmi.M
 
 
 def _with_short_chain_names(structure: Structure) -> tuple[Structure, dict[str, str]]:
-    """The structure with chain names of one or two letters, the most that a PDB file can hold; and old → new names,
-    empty where the names are short already."""
+    """The structure with chain names of one or two letters of ASCII, the most that a PDB file can hold; and old → new
+    names, empty where the names are short already."""
     names = list(dict.fromkeys(structure.chain_ids.tolist()))
-    if all(len(name) <= 2 for name in names):
+    if all(len(name) <= 2 and name.isascii() for name in names):
         return structure, {}
     short = [*_LETTERS, *(a + b for a in _LETTERS for b in _LETTERS)][: len(names)]
     renamed = dict(zip(names, short, strict=True))

@@ -54,7 +54,7 @@ def match_atoms(structure: Structure, other: Structure, name: str = "structure",
     chains = pair_equal_chains(structure, other, named)
     first, second = _match(structure, other, chains)
     residue = structure.residue_index
-    found, total = len(np.unique(residue[first])), int(residue[-1]) + 1
+    found, total = len(np.unique(residue[first])), int(residue.max()) + 1
     if found < LEAST_SHARE * total:
         raise InputError(
             f"'{other_name}' has {found} of the {total} residues of '{name}' (matched by chain, residue number and "

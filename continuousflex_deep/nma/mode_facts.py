@@ -110,8 +110,8 @@ def residue_displacements(inputs: Inputs, transition: Transition | None, swing_r
 
 
 def _rms_by_residue(residue: Integers, atoms: Integers, displacement: Floats) -> Floats:
-    total = np.bincount(residue[atoms], np.square(displacement).sum(axis=1), minlength=residue[-1] + 1)
-    count = np.bincount(residue[atoms], minlength=residue[-1] + 1)
+    total = np.bincount(residue[atoms], np.square(displacement).sum(axis=1), minlength=residue.max() + 1)
+    count = np.bincount(residue[atoms], minlength=residue.max() + 1)
     return np.asarray(np.sqrt(np.where(count > 0, total / np.maximum(count, 1), np.nan)))
 
 

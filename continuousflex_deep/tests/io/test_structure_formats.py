@@ -122,6 +122,30 @@ def test_five_digits_reach_into_the_insertion_code(tmp_path: Path) -> None:
     assert s.insertion_codes is None
 
 
+@pytest.mark.parametrize("writer", WRITERS)
+def test_residues_in_several_pieces_are_one(
+    tmp_path: Path, protein: Structure, lines: list[Line], writer: Callable[..., str]
+) -> None:
+    """Side chains after all backbones, as programs append what they add."""
+    backbone = [line for line in lines if line.name in ("N", "CA", "C", "O")]
+    s = read(tmp_path, writer([*backbone, *(line for line in lines if line not in backbone)]), "s" + SUFFIX[writer])
+    assert len(s) == len(protein)
+    assert set(s.chain_ids) == {"A"}
+    np.testing.assert_array_equal(np.bincount(s.residue_index), np.bincount(protein.residue_index))
+    assert (s.atom_names[s.representative_atoms] == "CA").all()
+    assert s.residue_numbers[s.representative_atoms].tolist() == sorted(set(protein.residue_numbers.tolist()))
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_names_that_a_residue_has_twice_are_mentioned(
+    tmp_path: Path, lines: list[Line], writer: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alternatives whose labels were lost."""
+    s = read(tmp_path, writer([*lines[:5], replace(lines[4], xyz=(0.0, 0.0, 0.0))]), "s" + SUFFIX[writer])
+    assert len(s) == 6
+    assert "1 atoms have the name of another atom of their residue" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------------------------- chains, models
 
 
@@ -169,9 +193,18 @@ def test_models(tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture
     assert len(read(tmp_path, frames)) == len(lines)
 
 
+def test_conformations_are_no_assembly(tmp_path: Path, lines: list[Line]) -> None:
+    moved = [replace(line, xyz=(line.xyz[0] + 0.5, *line.xyz[1:])) for line in lines]
+    bodies = [pdb(each).removesuffix("END\n") for each in (lines, moved)]
+    text = "".join(MODEL.format(k, body) for k, body in enumerate(bodies, start=1))
+    with pytest.raises(InputError, match="occupy the same space, so they are conformations of one molecule"):
+        read(tmp_path, text, models="all")
+    assert len(read(tmp_path, text, models="first")) == len(lines)  # as the message advises
+
+
 def test_models_of_mmcif(tmp_path: Path, lines: list[Line]) -> None:
-    text = mmcif(lines[:5])
-    rows = [row.removesuffix(" 1") + " 2" for row in text.splitlines() if row.startswith("ATOM")]
+    text, moved = mmcif(lines[:5]), [replace(line, xyz=(90.0 + k, 0.0, 0.0)) for k, line in enumerate(lines[:5])]
+    rows = [row.removesuffix(" 1") + " 2" for row in mmcif(moved).splitlines() if row.startswith("ATOM")]
     s = text + "\n".join(rows) + "\n"
     assert len(read(tmp_path, s, "s.cif")) == 5
     assert read(tmp_path, s, "s.cif", models="all").chain_ids.tolist() == ["A"] * 5 + ["A2"] * 5
@@ -182,6 +215,8 @@ def test_models_of_mmcif(tmp_path: Path, lines: list[Line]) -> None:
     [
         ("s.pdb", "REMARK 350 BIOMOLECULE: 1\nREMARK 350   BIOMT1   1  1.0 0.0 0.0 0.0\n"
                   "REMARK 350   BIOMT1   2  1.0 0.0 0.0 0.0\nREMARK 350 BIOMOLECULE: 2\nREMARK 350   BIOMT1   1\n"),
+        ("s.pdb", f"{'MTRIX1   1  1.0 0.0 0.0':<59s}1\nMTRIX1   2  0.0 1.0 0.0\n"),
+        ("s.cif", "_struct_ncs_oper.code generate\n_struct_ncs_oper.id 1\n"),
         ("s.cif", "loop_\n_pdbx_struct_assembly_gen.assembly_id\n_pdbx_struct_assembly_gen.oper_expression\n"
                   "1 (1-2)(P)\n2 '(1,2,3)'\n"),
     ],
