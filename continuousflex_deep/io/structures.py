@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.atom_records import AtomRecords, describe_atoms, number_in_order
+from continuousflex_deep.io.atom_records import AtomRecords, describe_atoms, number_residues
 from continuousflex_deep.io.atom_selection import selected_atoms
 from continuousflex_deep.io.elements import UNKNOWN, polymeric_residues
 from continuousflex_deep.io.files import atomic_path
@@ -78,17 +78,7 @@ class Structure:
     @property
     def residue_index(self) -> Integers:
         """(N,) number of each atom's residue, from 0, in the order of the residues' first atoms in the file."""
-        runs = number_in_order(*self.residue_columns)
-        if self.is_pseudoatomic:  # their numbers may repeat
-            return runs
-        starts = np.flatnonzero(np.diff(runs, prepend=-1))
-        known: dict[tuple[Any, ...], int] = {}
-        for key in zip(*(column[starts].tolist() for column in self.residue_columns), strict=True):
-            known.setdefault(key, len(known))
-        if len(known) == len(starts):
-            return runs
-        keys = zip(*(column[starts].tolist() for column in self.residue_columns), strict=True)
-        return np.array([known[key] for key in keys], dtype=np.int64)[runs]
+        return number_residues(self.residue_columns, self.atom_names)
 
     @property
     def residue_columns(self) -> tuple[NDArray[Any], ...]:
