@@ -62,8 +62,8 @@ def _require_apart(records: AtomRecords, file: Path) -> None:
     if np.mean(nearest_A < _CLASH_A) > _CLASHING:
         raise InputError(
             f"--models all: the models of '{file}' occupy the same space, so they are conformations of one molecule "
-            "and not copies in an assembly; read the first model (--models first), or write the model that you want to a "
-            "file of its own"
+            "and not copies in an assembly; read the first model (--models first), or write one model to a file of its "
+            "own"
         )
 
 
