@@ -90,6 +90,17 @@ class TestCfdModes(ProjectTest):
                 errors = protocol.validate()
                 self.assertTrue(any(message in error for error in errors), errors)
 
+    def test_4_modes_of_selected_atoms(self) -> None:
+        """What follows reads the same atoms, of the whole structure or of the atoms beside the modes."""
+        structure = self.nma.inputStructure.get()
+        some = self.driver.run(
+            "selected", cfd.CfdProtNma, inputStructure=structure, n_modes=9, cutoff_A=12.0, block_size=2,
+            select="not A/101-214",
+        )  # fmt: skip
+        for given in ({}, {"inputStructure": structure}):
+            run = self.driver.run("choice", cfd.CfdProtModes, inputModes=some.outputModes, **given)
+            self.assertEqual(json.loads((Path(run._outputFolder()) / "record.json").read_text())["n_atoms"], 100)
+
     def check_viewer(self, protocol: Any) -> None:
         """Scipion finds our viewer for the protocol, and it has a window to show."""
         found = [v for v in pwem.Domain.findViewers(protocol, DESKTOP_TKINTER) if v.getName() == "normal modes"]
