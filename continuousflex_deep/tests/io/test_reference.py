@@ -1,5 +1,6 @@
 """Structures with their modes: which atoms the modes have, and what is said where these do not fit."""
 
+import ast
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from continuousflex_deep import cli
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.structures import read_structure, write_structure
-from continuousflex_deep.options import DeformOptions
+from continuousflex_deep.options import DeformOptions, options_of
+from continuousflex_deep.tests.helpers.imports import PACKAGE
 from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, pdb
 
 
@@ -60,6 +62,28 @@ def test_other_atoms_are_refused(folder: Path, tmp_path: Path, lines: list[Line]
     (tmp_path / "moved.pdb").write_text(pdb(moved))
     with pytest.raises(InputError, match="were computed from atoms in another order"):
         read_reference(tmp_path / "moved.pdb", folder / "modes")
+
+
+def test_rigid_structures_are_selected(folder: Path) -> None:
+    structure, modes = read_rigid_reference(folder / "s.pdb", options(select="B"))
+    assert set(structure.chain_ids) == {"B"}
+    assert modes.vectors.shape == (0, len(structure), 3)
+
+
+def test_all_commands_that_read_a_structure_select_its_atoms() -> None:
+    """They have the options, and what reads structures gets them."""
+    for name, options_class in cli.COMMANDS.items():
+        known = set(options_of(options_class))
+        assert ("structure" in known) == ({"select", "models"} <= known), name
+    callers = [path for folder in ("commands", "imaging", "nn", "report") for path in (PACKAGE / folder).glob("*.py")]
+    calls = [
+        (path.name, ast.unparse(call))
+        for path in callers
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("read_reference", "read_rigid_reference")
+    ]
+    assert len(calls) >= 12
+    assert [call for call in calls if not call[1].endswith(("options)", "options=options)"))] == []
 
 
 def test_modes_of_all_models(folder: Path, tmp_path: Path, lines: list[Line]) -> None:
