@@ -87,6 +87,34 @@ def test_remarks_in_any_encoding_change_nothing(tmp_path: Path, protein: Structu
         assert_same(read(tmp_path, b"# " + remark + mmcif(lines).encode(), "s.cif"), protein)
 
 
+def test_other_records_change_nothing(tmp_path: Path, protein: Structure, lines: list[Line]) -> None:
+    """Serial numbers, charges, anisotropy, cell, matrices, sequence, secondary structure, bonds and ends of chains."""
+    rows = []
+    for number, row in enumerate(pdb(lines).splitlines()[:-1]):
+        rows.append(f"{row[:6]}{7 * number % 1000:5d}{row[11:78]}1+")
+        rows.append(f"ANISOU{row[6:27]}     1000   1000   1000      0      0      0")
+    head = [
+        "CRYST1   50.000   60.000   70.000  90.00  90.00  90.00 P 21 21 21    4",
+        "ORIGX1      0.000000  1.000000  0.000000       10.00000",
+        "SCALE1      0.100000  0.000000  0.000000        0.50000",
+        "SEQRES   1 A    2  MET ARG", "HELIX    1   1 MET A    1  ALA A   10  1",
+    ]  # fmt: skip
+    tail = ["TER", "CONECT    1    2", "MASTER", "END"]
+    assert_same(read(tmp_path, "\n".join([*head, *rows, *tail])), protein)
+    cell = "_cell.length_a 50\n_symmetry.space_group_name_H-M 'P 21 21 21'\n_database_PDB_matrix.origx_vector[1] 10\n"
+    assert_same(read(tmp_path, mmcif(lines) + cell, "s.cif"), protein)
+
+
+def test_mmcif_with_few_columns(tmp_path: Path, protein: Structure, lines: list[Line]) -> None:
+    """Without the author's names those of the PDB are taken; upper case, and tables of other kinds before."""
+    text = mmcif(lines)
+    for author in ("auth_seq_id", "auth_comp_id", "auth_asym_id", "auth_atom_id"):
+        text = text.replace(f"_atom_site.{author}", f"_atom_site.unknown_{author}")
+    assert_same(read(tmp_path, text, "s.cif"), protein)
+    shouted = text.replace("data_test", "DATA_test").replace("loop_", "LOOP_").replace("_atom_site", "_ATOM_SITE")
+    assert_same(read(tmp_path, "data_ligand\n_chem_comp.id LIG\n" + shouted, "s.cif"), protein)
+
+
 @pytest.mark.parametrize("writer", WRITERS)
 def test_atoms_keep_the_order_of_the_file(tmp_path: Path, lines: list[Line], writer: Callable[..., str]) -> None:
     """Ligands after all chains, which libraries move to their chains."""

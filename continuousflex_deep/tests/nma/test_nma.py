@@ -1,5 +1,6 @@
 """Normal modes: against elNemo and ProDy, and what physics says of them."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from continuousflex_deep import cli
+from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import random_rotations
 from continuousflex_deep.io.modes import NormalModes, read_modes
@@ -21,6 +23,7 @@ from continuousflex_deep.nma.network import (
 )
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.tests.helpers import needs
+from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, pdb
 from continuousflex_deep.tests.helpers.structures import helix
 
 
@@ -53,6 +56,25 @@ def test_prody_agrees(block_size: int) -> None:
     np.testing.assert_allclose(ours.eigenvalues, peer.getEigvals(), rtol=1e-6)
     theirs = NormalModes(ours.mode_ids, peer.getEigvecs().T.reshape(6, -1, 3))
     np.testing.assert_allclose(np.diag(overlap(ours, theirs)), 1, atol=1e-6)
+
+
+def test_modes_of_others_follow_the_file(tmp_path: Path) -> None:
+    """ProDy's modes of a file whose ligands come after all chains, applied to the structure as it is read here."""
+    prody = needs.library("prody", "ProDy")
+    whole = read_structure(ADENYLATE_KINASE)
+    part = lines_of(whole.select(whole.residue_index < 40))
+    second = [dataclasses.replace(line, chain="B", xyz=(line.xyz[0] + 14.0, *line.xyz[1:])) for line in part]
+    x, y, z = part[100].xyz
+    ligand = [Line(f"C{k}", "LIG", "A", 300, (x + 0.4 * k, y + 1.1, z - 1.3), "C") for k in range(4)]
+    (tmp_path / "s.pdb").write_text(pdb([*part, *second, *ligand]))
+    structure = read_structure(tmp_path / "s.pdb")
+    ours = compute_modes(structure, options(cutoff_A=8.0, block_size=0, n_modes=9))
+    prody.confProDy(verbosity="none")
+    peer = prody.ANM("peer")
+    peer.buildHessian(prody.parsePDB(str(tmp_path / "s.pdb")).getCoords(), cutoff=8.0)
+    peer.calcModes(3)
+    theirs = NormalModes(ours.mode_ids, peer.getEigvecs().T.reshape(3, -1, 3))
+    np.testing.assert_allclose(np.diag(overlap(ours, theirs)), 1, atol=1e-4)
 
 
 @pytest.mark.parametrize("block_size", [0, 1, 7])
