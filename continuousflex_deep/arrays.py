@@ -1,5 +1,7 @@
 """Types of arrays, by their content. Docstrings give the shapes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,3 +16,10 @@ Table = dict[str, Column]  # columns by name
 Images = NDArray[np.float32]  # (n, d, d), yx
 Map = NDArray[np.float32]  # (d, d, d), zyx
 Mask = NDArray[np.bool_]  # (d, d, d), zyx
+
+
+def as_column(values: Sequence[str]) -> Column:
+    """Texts as a column."""
+    column = np.empty(len(values), dtype=object)
+    column[:] = list(values)
+    return column

@@ -169,7 +169,8 @@ class Columns:
 def texts(values: NDArray[Any]) -> Column:
     """Numbers as text: integers, or with 9 significant digits."""
     out = np.empty(len(values), dtype=object)
-    out[:] = [str(v) for v in values] if values.dtype.kind in "iu" else [f"{v:.9g}" for v in values]
+    numbers = values.tolist()  # Python's, which are written several times faster than numpy's
+    out[:] = [str(v) for v in numbers] if values.dtype.kind in "iu" else [f"{v:.9g}" for v in numbers]
     return out
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.arrays import Column, Integers
+from continuousflex_deep.arrays import Column, Integers, as_column
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.particles import Particles
@@ -19,9 +19,13 @@ CALLED_MAPS = {".mrc", ".map", ".st"}  # suffixes of MRC files that RELION and S
 
 @dataclass(frozen=True, eq=False)
 class ImageNames:
-    """Names (n,) of images, with the absolute paths of their stacks and their zero-based indices in these (n,)."""
+    """Names (n,) of images, with the absolute paths of their stacks and their zero-based indices in these (n,).
+
+    files (n,): the stacks as the names have them, without a format such as :mrcs.
+    """
 
     names: Column
+    files: Column
     stacks: NDArray[np.object_]
     indices: Integers
 
@@ -31,10 +35,9 @@ class ImageNames:
         if len(set(self.stacks)) == 1:
             return self.indices + 1
         # in RELION's form, however the file writes them: 1@s.mrcs, 000001@s.mrcs:mrcs
-        stacks = (plain_stack(name.partition("@")[2] or name) for name in self.names)
-        names = (f"{index + 1:06d}@{stack}" for index, stack in zip(self.indices.tolist(), stacks, strict=True))
-        digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
-        return np.array([int.from_bytes(digest, "big") >> 2 for digest in digests], dtype=np.int64)
+        names = (f"{i + 1:06d}@{stack}" for i, stack in zip(self.indices.tolist(), self.files.tolist(), strict=True))
+        digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
+        return (np.frombuffer(digests, dtype=">u8") >> np.uint64(2)).astype(np.int64)
 
 
 def resolve_stack(file: Path, stack: str) -> str:
@@ -53,8 +56,9 @@ def locate_images(path: Path, names: Column) -> ImageNames:
     """The images of names (n,) in the particle file `path`. FormatError if there are none, or one is malformed."""
     if len(names) == 0:
         raise FormatError(f"'{path}' has no particles: its table is empty")
-    stacks, indices = np.empty(len(names), dtype=object), np.zeros(len(names), dtype=np.int64)
-    known: dict[str, str] = {}
+    indices = np.zeros(len(names), dtype=np.int64)
+    files, stacks = [""] * len(names), [""] * len(names)
+    known: dict[str, tuple[str, str]] = {}
     for row, name in enumerate(names):
         index, stack = _parsed(name)
         if index < 0 or not stack:
@@ -63,9 +67,9 @@ def locate_images(path: Path, names: Column) -> ImageNames:
             )
         indices[row] = index
         if stack not in known:
-            known[stack] = resolve_stack(path, plain_stack(stack))
-        stacks[row] = known[stack]
-    return ImageNames(names, stacks, indices)
+            known[stack] = plain_stack(stack), resolve_stack(path, plain_stack(stack))
+        files[row], stacks[row] = known[stack]
+    return ImageNames(names, as_column(files), as_column(stacks), indices)
 
 
 def _parsed(name: str) -> tuple[int, str]:

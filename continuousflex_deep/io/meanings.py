@@ -49,7 +49,9 @@ class Field:
         if self.neutral is None:
             return any(str(value) not in _NONE for value in set(values.reshape(-1).tolist()))
         numbers = values.reshape(-1)
-        if numbers.dtype == object:
+        try:
+            numbers = numbers.astype(np.float64)
+        except ValueError:  # several numbers in one text: [0.1,-0.2]
             numbers = np.array([float(x) for text in set(numbers.tolist()) for x in _NUMBER.findall(str(text))])
         with np.errstate(invalid="ignore"):  # a NaN that signals
             return bool((~np.isclose(numbers.astype(np.float64), self.neutral, atol=1e-9)).any())

@@ -5,11 +5,12 @@ from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_letters
 
-from continuousflex_deep.arrays import Column, Table
+from continuousflex_deep.arrays import Column, Table, as_column
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
-from continuousflex_deep.io.star_rows import RowReader, as_column, tokens
+from continuousflex_deep.io.star_rows import RowReader, tokens
 
 IsNumber = Callable[[str], bool]
 # a line that is one of these alone begins something; as a value among others it is an ordinary word
@@ -20,6 +21,7 @@ _BLANKS = " \t\r\n\v\f"  # others are parts of names: a blank of a script other 
 _RESERVED = ("data_", "loop_", "save_", "stop_", "global_")
 _FIRST, _INSIDE = "_#$'\"[];", " \t\v\f"  # what needs quotation marks: at the beginning of a value, and anywhere in it
 _MARKS = (*_INSIDE, "\n\n", *(f"\n{character}" for character in _FIRST))
+_HARMLESS = b"0123456789+-.,:/@\n" + ascii_letters.encode()  # as in numbers, and in most names
 _STRUCTURAL = frozenset("dDlL_#")  # first characters of lines that may be no row
 _BYTE_ORDER_MARKS = {b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
 
@@ -182,19 +184,25 @@ def table_lines(name: str, table: Table) -> Iterator[str]:
 
 def _quoted(tag: str, column: Column) -> list[str]:
     """The values as they are written; whole columns are searched at once for those that need quotation marks."""
-    texts = [str(v) for v in column]
-    joined = "\n".join(["", *texts, ""])
+    texts = column.tolist()
+    try:
+        joined = "\n".join(["", *texts, ""])
+    except TypeError:  # numbers among them
+        texts = [str(v) for v in texts]
+        joined = "\n".join(["", *texts, ""])
     if joined.count("\n") != len(texts) + 1 or "\r" in joined or "\0" in joined:
         raise FormatError(f"column {tag}: a value contains a line end, which a STAR file cannot hold; rename it")
-    if not joined.isascii():
-        try:
-            joined.encode()
-        except UnicodeEncodeError as error:
-            raise FormatError(
-                f"column {tag}: {error.object[max(error.start - 20, 0) : error.end]!a} is not UTF-8, which a STAR file "
-                "needs; rename the file"
-            ) from error
-    if not any(mark in joined for mark in _MARKS) and not any(f"\n{word}" in joined.lower() for word in _RESERVED):
+    try:
+        encoded = joined.encode()
+    except UnicodeEncodeError as error:
+        raise FormatError(
+            f"column {tag}: {error.object[max(error.start - 20, 0) : error.end]!a} is not UTF-8, which a STAR file "
+            "needs; rename the file"
+        ) from error
+    if not encoded.translate(None, _HARMLESS) and "\n\n" not in joined:
+        return texts
+    lower = joined.lower() if "_" in joined else ""
+    if not any(mark in joined for mark in _MARKS) and not any(f"\n{word}" in lower for word in _RESERVED):
         return texts
     return [_with_marks(tag, text) if _needs_marks(text) else text for text in texts]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.arrays import Column, Table
+from continuousflex_deep.arrays import Table
 from continuousflex_deep.errors import FormatError
 
 _ROWS_A_PART = 20_000  # read at a time: bounds the memory, and costs nothing
@@ -141,10 +141,3 @@ def _hint(line: str) -> str:
 
 def _shown(line: str) -> str:
     return f"'{line[:60]}…'" if len(line) > 60 else f"'{line}'"
-
-
-def as_column(values: Sequence[str]) -> Column:
-    """Texts as a column."""
-    column = np.empty(len(values), dtype=object)
-    column[:] = list(values)
-    return column

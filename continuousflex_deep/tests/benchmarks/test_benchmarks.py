@@ -20,7 +20,7 @@ from continuousflex_deep.tests.helpers.report_browser import browser_missing
 
 ON_ONE_CORE = ("--device", "cpu", "--threads", "1")
 # those whose subject is the engine or the network import torch before they read the command line
-LIGHT = ("assessment", "landscape_window", "network", "reduction", "report", "scale", "unbent_maps")
+LIGHT = ("assessment", "landscape_window", "network", "particle_tables", "reduction", "report", "scale", "unbent_maps")
 
 Smallest = Callable[..., str]
 
@@ -210,6 +210,14 @@ def test_reduction(smallest: Smallest) -> None:
         assert particles == 200
         assert order > 0.9
         assert back_A < 20
+
+
+def test_particle_tables(smallest: Smallest) -> None:
+    printed = smallest("particle_tables")
+    for row in ("this program", "its tables"):
+        read_s, write_s, memory_GiB = figures_of(printed, row)
+        assert min(read_s, write_s) > 0
+        assert 0 < memory_GiB < 2
 
 
 def test_report(smallest: Smallest) -> None:
