@@ -41,9 +41,9 @@ _HEADINGS = {
     "energy": "energy",
     "collectivity": "collectivity",
     "score": "score",
-    "largest_displacement_A": "largest (Å)",
+    "largest_displacement_A": "largest [Å]",
     "overlap": "overlap",
-    "amplitude_A": "amplitude (Å)",
+    "amplitude_A": "amplitude [Å]",
     "cumulative_overlap": "cumulative",
 }
 

@@ -18,6 +18,12 @@ from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.particles import Particles, find_rows
 
 LANDSCAPE_NPZ = "landscape.npz"
+# of columns other than coordinates and amplitudes, in the order in which they are offered
+COLUMN_LABELS = {
+    "score": "score", "ambiguous": "ambiguous", "angle_sd": "angle deviation [°]", "shift_sd": "shift deviation [Å]",
+    "defocus": "defocus [Å]", "rot": "rot [°]", "tilt": "tilt [°]", "psi": "psi [°]", "shift_x": "shift x [Å]",
+    "shift_y": "shift y [Å]", "outlier": "outlier", "distance": "Mahalanobis distance", "source": "source",
+}  # fmt: skip
 _DAMAGED = (zipfile.BadZipFile, zlib.error)
 # kinds of numpy's types that a column may have, and its shape after the rows: a number, or what has as many values
 _KINDS = {
@@ -108,6 +114,15 @@ class LandscapeTable:
     def coordinate_names(self) -> list[str]:
         """The coordinates' names in conditions: pc1, … for principal components, otherwise dim1, …."""
         return [f"{'pc' if self.principal else 'dim'}{i + 1}" for i in range(self.coordinates.shape[1])]
+
+    def label(self, name: str) -> str:
+        """A column's name with its unit, as axes, scales and pages show it."""
+        names = self.coordinate_names()
+        if name in names:
+            return f"{self.labels[names.index(name)]} [{self.unit}]" if self.unit else self.labels[names.index(name)]
+        if name in COLUMN_LABELS:
+            return COLUMN_LABELS[name]
+        return f"{name.removesuffix('_sd')} deviation [Å]" if name.endswith("_sd") else f"{name} [Å]"
 
     def image(self, row: int) -> Particles:
         """The particle of one row, for reading its image."""

@@ -17,9 +17,9 @@ MODE_COLUMNS = {
     "energy": "energy",
     "collectivity": "collectivity",
     "score": "score",
-    "largest_displacement_A": "largest displacement (Å)",
+    "largest_displacement_A": "largest displacement [Å]",
     "overlap": "overlap",
-    "amplitude_A": "amplitude (Å)",
+    "amplitude_A": "amplitude [Å]",
     "cumulative_overlap": "cumulative overlap",
 }
 

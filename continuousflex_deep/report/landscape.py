@@ -26,11 +26,6 @@ from continuousflex_deep.report.packing import Pack
 
 _ID_BYTES, _COLUMN_BYTES = 9, 4  # of a particle: its id and outlier mark, and its value in a column
 _CATEGORIES = ("source", "ambiguous")
-_LABELS = {
-    "score": "score", "ambiguous": "ambiguous", "angle_sd": "angle deviation [°]", "shift_sd": "shift deviation [Å]",
-    "rot": "rot [°]", "tilt": "tilt [°]", "psi": "psi [°]", "shift_x": "shift x [Å]", "shift_y": "shift y [Å]",
-    "defocus": "defocus [Å]", "distance": "Mahalanobis distance", "source": "source",
-}  # fmt: skip
 
 
 def landscape_content(
@@ -51,7 +46,7 @@ def landscape_content(
         whole = shown is None or name in complete
         packed_values = pack.array(values[kept if whole else drawn].astype(np.float32))
         told.append({
-            "name": name, "label": column_label(name, table), "complete": whole, "values": packed_values,
+            "name": name, "label": table.label(name), "complete": whole, "values": packed_values,
             "axis": name in axes, "categories": _categories(name, table),
         })  # fmt: skip
     return {
@@ -92,16 +87,6 @@ def complete_columns(table: LandscapeTable, names: list[str], n_drawn: int, most
         if len(table) * (_ID_BYTES + _COLUMN_BYTES * len(chosen)) <= most_megabytes * 1e6:
             return set(chosen)
     return set()
-
-
-def column_label(name: str, table: LandscapeTable) -> str:
-    """What a column is called on the page, with its unit."""
-    if name in table.coordinate_names():
-        label = table.labels[table.coordinate_names().index(name)]
-        return f"{label} [{table.unit}]" if table.unit else label
-    if name in _LABELS:
-        return _LABELS[name]
-    return f"{name.removesuffix('_sd')} deviation [Å]" if name.endswith("_sd") else f"{name} [Å]"
 
 
 def read_report_groups(paths: Sequence[str], table: LandscapeTable) -> list[NamedGroup]:

@@ -11,14 +11,8 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table
+from continuousflex_deep.io.landscape_table import COLUMN_LABELS, LandscapeTable, read_landscape_table
 
-_TOLD = {
-    "score": "score", "ambiguous": "ambiguous", "angle_sd": "deviation of the angle (°)",
-    "shift_sd": "deviation of the shift (Å)", "defocus": "defocus (Å)", "rot": "rot (°)", "tilt": "tilt (°)",
-    "psi": "psi (°)", "shift_x": "shift x (Å)", "shift_y": "shift y (Å)", "outlier": "outlier",
-    "distance": "Mahalanobis distance", "source": "set of origin",
-}  # fmt: skip
 _MARKS = ("source", "outlier", "ambiguous")
 
 
@@ -46,7 +40,7 @@ class LandscapeData:
         """Names of the columns that particles can be coloured by."""
         main = [*self.table.coordinate_names(), *(f"q{mode}" for mode in self.table.mode_ids)]
         sd = [name for name in (f"{axis}_sd" for axis in main) if name in self.named]
-        return [*main, *sd, *(name for name in _TOLD if name in self.named)]
+        return [*main, *sd, *(name for name in COLUMN_LABELS if name in self.named)]
 
     def column(self, name: str) -> Floats:
         """A column as numbers (n,). InputError where the landscape has none of that name."""
@@ -90,13 +84,7 @@ class LandscapeData:
 
     def label(self, name: str) -> str:
         """A column's name with its unit, as axes and scales show it."""
-        if name in _TOLD:
-            return _TOLD[name]
-        if name in self.table.coordinate_names():
-            told = self.table.labels[self.table.coordinate_names().index(name)]
-            return f"{told} ({self.table.unit})" if self.table.unit else told
-        mode = name.removesuffix("_sd").removeprefix("q")
-        return f"deviation of q{mode} (Å)" if name.endswith("_sd") else f"amplitude of mode {mode} (Å)"
+        return self.table.label(name)
 
     def rows_of(self, ids: Integers) -> Integers:
         """Rows of particles by their ids. InputError where one is not in this landscape."""

@@ -37,7 +37,7 @@ class MotionFigure:
         self._moving = Trace(self.axes, data.bonds)
         self._colours = ScalarMappable(cmap=COLOURS)
         bar = figure.add_axes((0.9, 0.15, 0.02, 0.7))
-        figure.colorbar(self._colours, cax=bar, label="displacement at the ends (Å)")
+        figure.colorbar(self._colours, cax=bar, label="displacement at the ends [Å]")
         self.zoom(1.0)
         self.show_mode(mode)
 

@@ -85,7 +85,7 @@ class ModesWindow:
             ("tick", "use", 40),
             ("mode", "mode", 52),
             *(
-                (n, "q (Å)" if n == "amplitude_A" else MODE_COLUMNS[n], 96 if n == "collectivity" else 68)
+                (n, "q [Å]" if n == "amplitude_A" else MODE_COLUMNS[n], 96 if n == "collectivity" else 68)
                 for n in known
             ),
         ):

@@ -1,4 +1,4 @@
-"""Names of files, folders and groups in any script and with any marks, through every command; nothing lands elsewhere."""
+"""Names of files, folders and groups in any script and with any marks, through every command."""
 
 from pathlib import Path
 
@@ -13,7 +13,9 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.tests.helpers.report_inputs import write_inputs
 
 AWKWARD = "データ d'Arc \"q\" $HOME #1 [x] & <b>;user@host 100% {a} `id` (1) data_"
-NAMES = ("../../climbs", "/etc/passwd", "a/b", "$(id)", "`id`", "<script>", "開いた", "q'\"", "x" * 300, "~", "..", "%s {}")
+NAMES = (
+    "../../climbs", "/etc/passwd", "a/b", "$(id)", "`id`", "<script>", "開いた", "q'\"", "x" * 300, "~", "..", "%s {}",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -107,8 +107,8 @@ def test_columns_are_named_as_conditions_name_them(data: LandscapeData) -> None:
     assert {"score", "q7_sd", "defocus"} <= set(data.axes)
     assert not {"source", "outlier", "ambiguous"} & set(data.axes)
     assert {"score", "defocus", "source", "q7_sd", "angle_sd", "outlier"} <= set(data.colours)
-    assert data.label("pc2") == "PC2 (Å)"
-    assert data.label("q8_sd") == "deviation of q8 (Å)"
+    assert data.label("pc2") == "PC2 [Å]"
+    assert data.label("q8_sd") == "q8 deviation [Å]"
     found = data.classes("source")
     assert found is not None
     names, places = found
@@ -133,7 +133,7 @@ def test_few_particles_are_points_at_their_places(data: LandscapeData, monkeypat
     assert view._points.get_visible()
     assert not view._image.get_visible()
     assert view._scale_axes.get_ylabel() == "score"
-    assert view.axes.get_xlabel() == "PC1 (Å)"
+    assert view.axes.get_xlabel() == "PC1 [Å]"
 
 
 @pytest.mark.parametrize("colour", [LOG_DENSITY, DENSITY, PLAIN, "score", "q7_sd", "source", "ambiguous"])
@@ -207,7 +207,7 @@ def test_three_axes_are_turned_as_a_body(data: LandscapeData) -> None:
     np.testing.assert_allclose([low, high], [[-1] * 3, [1] * 3], atol=1e-5)
     view.redraw()
     view.figure.canvas.draw()
-    assert [text.get_text()[:7] for text in view._names] == ["PC1 (Å)", "PC2 (Å)", "PC3 (Å)"]
+    assert [text.get_text()[:7] for text in view._names] == ["PC1 [Å]", "PC2 [Å]", "PC3 [Å]"]
     for axis, text in enumerate(view._names):  # in the middle of an edge along its axis, a little outside
         other = [i for i in range(3) if i != axis]
         middles = [sum(s * view.rotation[:2, i] for s, i in zip(signs, other, strict=True))
