@@ -22,7 +22,7 @@ from continuousflex_deep.io.mode_table import (
 )
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.reference import atoms_of_modes, read_reference
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.choice import Transition, match_atoms
@@ -84,7 +84,8 @@ def read_inputs(options: ModesOptions) -> Inputs:
     modes.select(asked)
     if not options.target:
         return Inputs(structure, modes, asked, None)
-    target = read_structure(options.target, hydrogens=bool((structure.atomic_number == 1).any()))
+    hydrogens, models = bool((structure.atomic_number == 1).any()), atoms_of_modes(options.modes, options).models
+    target = read_structure(options.target, hydrogens=hydrogens, models=models)
     matched = match_atoms(structure, target, options.structure, options.target)
     return Inputs(structure, modes, asked, Compared(structure, matched, target.coords_A[matched.second]))
 

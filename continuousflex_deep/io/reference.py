@@ -14,6 +14,8 @@ from continuousflex_deep.io.molecule import Models
 from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.structures import Structure, read_structure
 
+_TRACE = ("CA", "P")
+
 
 class AtomOptions(Protocol):
     """Options of a command that reads a structure: which atoms of it."""
@@ -52,6 +54,7 @@ def read_reference(
     of_modes = _choice(record.get("options", {}))
     choice = _chosen(of_modes, options)
     structure = _read(structure_path, choice, of_modes, modes.vectors.shape[1], bool(record))
+    _require_no_trace(modes, structure, structure_path, modes_folder)
     require_same_atoms(modes, len(structure), structure_path, modes_folder, of_modes.select)
     if record.get("elements", element_digest(structure)) != element_digest(structure):
         raise InputError(
@@ -59,6 +62,11 @@ def read_reference(
             f"'{structure_path}' has; give the structure that the modes were computed from"
         )
     return structure, modes
+
+
+def atoms_of_modes(modes_folder: str | Path, options: AtomOptions | None = None) -> AtomChoice:
+    """The atoms that options name, and otherwise those that the record of the modes names."""
+    return _chosen(_choice(_record_of_modes(Path(modes_folder)).get("options", {})), options)
 
 
 def read_rigid_reference(
@@ -91,6 +99,18 @@ def _read(path: str | Path, choice: AtomChoice, of_modes: AtomChoice, n_atoms: i
         more = replace(choice, hydrogens=True).read(path)
         return more if len(more) == n_atoms else structure
     return structure
+
+
+def _require_no_trace(
+    modes: NormalModes, structure: Structure, structure_path: str | Path, modes_folder: str | Path
+) -> None:
+    """InputError where modes have as many atoms as the structure has Cα and P atoms, and it has others."""
+    traced = int(np.isin(structure.atom_names[structure.representative_atoms], _TRACE).sum())
+    if traced == modes.vectors.shape[1] < len(structure):
+        raise InputError(
+            f"modes '{modes_folder}' have {traced} atoms, as many as structure '{structure_path}' has Cα and P atoms; "
+            f"if they move these, read these alone by --select '//*//{','.join(_TRACE)}'"
+        )
 
 
 def _record_of_modes(folder: Path) -> dict[str, Any]:

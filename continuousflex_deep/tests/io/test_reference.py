@@ -1,6 +1,7 @@
 """Structures with their modes: which atoms the modes have, and what is said where these do not fit."""
 
 import ast
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from continuousflex_deep import cli
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.options import DeformOptions, options_of
@@ -64,6 +66,18 @@ def test_other_atoms_are_refused(folder: Path, tmp_path: Path, lines: list[Line]
         read_reference(tmp_path / "moved.pdb", folder / "modes")
 
 
+def test_modes_of_a_trace_say_how_to_read_it(folder: Path, tmp_path: Path) -> None:
+    """Those of other programs, which have no record."""
+    atoms = read_structure(folder / "s.pdb", select="A and //*//CA and ;polymer")
+    modes = np.linalg.qr(np.random.default_rng(0).normal(size=(3 * len(atoms), 2)))[0].T.reshape(2, -1, 3)
+    write_modes(tmp_path / "trace", NormalModes((7, 8), modes))
+    write_structure(tmp_path / "a.pdb", read_structure(folder / "s.pdb", select="A and ;polymer"))
+    with pytest.raises(InputError, match=r"as many as structure .* has Cα and P atoms; .*--select '//\*//CA,P'"):
+        read_reference(tmp_path / "a.pdb", tmp_path / "trace")
+    found, _ = read_reference(tmp_path / "a.pdb", tmp_path / "trace", options=options(select="//*//CA,P"))
+    np.testing.assert_allclose(found.coords_A, atoms.coords_A, atol=1e-3)
+
+
 def test_rigid_structures_are_selected(folder: Path) -> None:
     structure, modes = read_rigid_reference(folder / "s.pdb", options(select="B"))
     assert set(structure.chain_ids) == {"B"}
@@ -96,6 +110,13 @@ def test_modes_of_all_models(folder: Path, tmp_path: Path, lines: list[Line]) ->
     structure, modes = read_reference(tmp_path / "dimer.pdb1", tmp_path / "modes")
     assert len(structure) == 2 * len(parts[0]) == modes.vectors.shape[1]
     assert set(structure.chain_ids) == {"A", "A2"}
+    parts[1] = [replace(line, xyz=(line.xyz[0], line.xyz[1] + 3.0, line.xyz[2])) for line in parts[1]]
+    text = "".join(f"MODEL     {k:4d}\n{pdb(part)[:-4]}ENDMDL\n" for k, part in enumerate(parts, start=1))
+    (tmp_path / "moved.pdb1").write_text(text)
+    words = ["modes", "--structure", tmp_path / "dimer.pdb1", "--modes", tmp_path / "modes", "--output", tmp_path / "c"]
+    assert cli.main([*map(str, words), "--target", str(tmp_path / "moved.pdb1")]) == 0
+    matched = json.loads((tmp_path / "c" / "record.json").read_text())["matched"]
+    assert matched.startswith(f"{len(structure)} of {len(structure)} atoms")
 
 
 @pytest.mark.parametrize("command", ["deform", "modes"])
