@@ -32,7 +32,7 @@ def gemmi_model(
         if chain is None or chain.name != chain_names[start]:
             chain = model.add_chain(gemmi.Chain(chain_names[start]))
         residue = gemmi.Residue()
-        residue.name, residue.seqid = residue_names[start], gemmi.SeqId(numbers[start], codes[start][:1] or " ")
+        residue.name, residue.seqid = residue_names[start], gemmi.SeqId(numbers[start], _one_letter(codes[start]))
         for i in range(start, end):
             atom = gemmi.Atom()
             atom.serial, atom.name, atom.pos = i, names[i], gemmi.Position(*coords_A[i])
@@ -40,3 +40,8 @@ def gemmi_model(
             residue.add_atom(atom)
         chain.add_residue(residue)
     return model
+
+
+def _one_letter(code: str) -> str:
+    """An insertion code as gemmi takes it: one letter of ASCII, or a blank."""
+    return (code[0] if code[0].isascii() else "?") if code else " "

@@ -16,8 +16,7 @@ from continuousflex_deep.io.residue_kinds import FOUR_LETTERS
 
 _WIDTH = 80
 _SHORTEST = 54  # coordinates end in this column
-_UPPER, _LOWER = 10 * 36**3, 16 * 36**3  # hybrid-36: A000 is 10000, a000 follows ZZZZ
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_HYBRID_WIDTH, _FIRST_HYBRID, _CAPITALS = 4, 10 * 36**3, 26 * 36**3  # hybrid-36: A000 is 10000, a000 follows ZZZZ
 
 
 def read_pdb_atoms(text: str, file: Path) -> AtomRecords:
@@ -104,7 +103,7 @@ def _chains(lines: list[str], residues: list[str]) -> list[str]:
 def _sequence_number(line: str) -> tuple[int | None, str]:
     """Number and insertion code of a residue; the number is None if it is missing or illegible."""
     field, code = line[22:26], line[26].strip()
-    if field.isdigit() and code.isdigit():  # a number of five digits
+    if field.isdecimal() and code.isdecimal():  # a number of five digits
         return int(line[22:27]), ""
     try:
         return int(field), code
@@ -114,12 +113,10 @@ def _sequence_number(line: str) -> tuple[int | None, str]:
 
 def _hybrid_36(field: str) -> int | None:
     """Numbers from 10000 on in four columns: A000 to ZZZZ, then a000 to zzzz."""
-    if not (len(field) == 4 and field.isalnum() and field[0].isalpha() and (field.isupper() or field.islower())):
+    plain = field.isascii() and field.isalnum() and len(field) == _HYBRID_WIDTH
+    if not (plain and field[0].isalpha() and (field.isupper() or field.islower())):
         return None
-    value = 0
-    for letter in field.lower():
-        value = 36 * value + _DIGITS.index(letter)
-    return value - _UPPER + 10_000 + (26 * 36**3 if field[0].islower() else 0)
+    return int(field, 36) - _FIRST_HYBRID + 10_000 + (_CAPITALS if field.islower() else 0)
 
 
 def _number(field: str, default: float) -> float:
