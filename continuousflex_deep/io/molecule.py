@@ -85,20 +85,20 @@ def _not_of_the_molecule(records: AtomRecords) -> tuple[np.ndarray, int]:
 
 def _composition(records: AtomRecords, dummies: int) -> list[str]:
     """What a user may not expect: dummies, residues besides the polymer, and atoms that are not observed."""
-    notes = [f"{dummies} dummy atoms are left out"] if dummies else []
+    notes = [f"dummy atoms left out: {dummies}"] if dummies else []
     polymeric = polymeric_residues(records)
     residue = number_in_order(*records.residue_columns)
     first = np.flatnonzero(np.diff(residue, prepend=-1))
     others = Counter(name for name in records.residue_names[first].tolist() if not polymeric[name])
     if others and any(polymeric.values()):
         listed = ", ".join(f"{n} {name}" for name, n in others.most_common(10)) + (", …" if len(others) > 10 else "")
-        notes.append(f"besides the polymer, {listed} are part of the structure; --select ';polymer' leaves them out")
+        notes.append(f"part of the structure besides the polymer: {listed} (--select ';polymer' leaves them out)")
     codes = {name: code for code, name in enumerate(dict.fromkeys(records.names.tolist()))}
     names = np.array([codes[name] for name in records.names.tolist()], dtype=np.int64)
     twice = len(records) - len(np.unique(residue * (len(codes) + 1) + names))
     if twice:
-        notes.append(f"{twice} atoms have the name of another atom of their residue, and are used like the others")
+        notes.append(f"atoms with the name of another atom of their residue, used like the others: {twice}")
     unseen = records.occupancies == 0
     if unseen.any() and not unseen.all():
-        notes.append(f"{int(unseen.sum())} atoms have occupancy 0 and are used like the others")
+        notes.append(f"atoms of occupancy 0, used like the others: {int(unseen.sum())}")
     return notes

@@ -171,7 +171,7 @@ def test_names_that_a_residue_has_twice_are_mentioned(
     """Alternatives whose labels were lost."""
     s = read(tmp_path, writer([*lines[:5], replace(lines[4], xyz=(0.0, 0.0, 0.0))]), "s" + SUFFIX[writer])
     assert len(s) == 6
-    assert "1 atoms have the name of another atom of their residue" in capsys.readouterr().err
+    assert "atoms with the name of another atom of their residue, used like the others: 1" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------- chains, models
@@ -285,7 +285,7 @@ def test_water_of_any_name_is_left_out(tmp_path: Path, lines: list[Line]) -> Non
 def test_dummies_are_left_out(tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]) -> None:
     membrane = [atom(name, "DUM", 900 + k, 4.0 * k, name, record="HETATM") for k, name in enumerate("NONO")]
     assert len(read(tmp_path, pdb([*lines[:9], *membrane]))) == 9
-    assert "4 dummy atoms are left out" in capsys.readouterr().err
+    assert "dummy atoms left out: 4" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("writer", WRITERS)
@@ -304,7 +304,7 @@ def test_ions_and_ligands_are_kept_and_mentioned(
     ligands = [atom("CA", "CA", 901, 3.0, "CA"), atom("MG", "MG", 902, 6.0, "MG"), atom("MG", "MG", 903, 9.0, "MG")]
     s = read(tmp_path, pdb([*lines[:9], *ligands]))
     assert s.atomic_number.tolist()[9:] == [20, 12, 12]
-    assert "besides the polymer, 2 MG, 1 CA are part of the structure" in capsys.readouterr().err
+    assert "part of the structure besides the polymer: 2 MG, 1 CA (--select" in capsys.readouterr().err
     assert len(read(tmp_path, pdb([*lines[:9], *ligands]), select=";polymer")) == 9
 
 
@@ -314,7 +314,7 @@ def test_occupancy_0_is_mentioned(
     s = read(tmp_path, pdb([replace(lines[0], occupancy=0.0), *lines[1:9]]))
     assert len(s) == 9
     assert s.weights[0] == 7
-    assert "1 atoms have occupancy 0 and are used like the others" in capsys.readouterr().err
+    assert "atoms of occupancy 0, used like the others: 1" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------------------- refused
