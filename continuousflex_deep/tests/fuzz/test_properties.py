@@ -51,8 +51,9 @@ def test_tables_come_back(table: dict[str, list[str]]) -> None:
 
 
 @given(
-    tables(words), st.sampled_from([" ", "\t", "   \t"]), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(), st.data()
-)
+    tables(words), st.sampled_from([" ", "\t", "   \t"]), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans(),
+    st.data(),
+)  # fmt: skip
 def test_layout_does_not_count(
     table: dict[str, list[str]], blank: str, end: str, marked: bool, data: st.DataObject
 ) -> None:
