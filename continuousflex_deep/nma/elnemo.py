@@ -110,8 +110,8 @@ def _blocks(structure: Structure, options: NmaOptions) -> Integers:
         return blocks
     if np.any(np.diff(blocks) < 0):
         raise InputError(
-            "elNemo's blocks are consecutive atoms of the file, and blocks of pseudoatoms are not, nor those of residues "
-            "whose atoms are apart; use --block-size 0 or --engine embedded"
+            "elNemo's blocks are consecutive atoms of the file, and blocks of pseudoatoms are not, nor those of "
+            "residues whose atoms are apart; use --block-size 0 or --engine embedded"
         )
     smallest = int(np.bincount(blocks).min())
     if smallest < _SMALLEST_BLOCK:
