@@ -90,11 +90,16 @@ def element_digest(structure: Structure) -> str:
 def _read(path: str | Path, choice: AtomChoice, of_modes: AtomChoice, n_atoms: int, is_known: bool) -> Structure:
     """The chosen atoms; all atoms of a file that has only those of the modes; with hydrogens where only then their
     number is that of modes of which no more is known."""
-    if choice.select and choice.select == of_modes.select:
+    remembered = choice.select == of_modes.select != ""
+    try:
+        structure = choice.read(path)
+    except InputError:
+        if not remembered:
+            raise
+        return replace(choice, select="").read(path)
+    if remembered and len(structure) != n_atoms:
         whole = replace(choice, select="").read(path)
-        if len(whole) == n_atoms:
-            return whole
-    structure = choice.read(path)
+        return whole if len(whole) == n_atoms else structure
     if len(structure) < n_atoms and not is_known:
         more = replace(choice, hydrogens=True).read(path)
         return more if len(more) == n_atoms else structure

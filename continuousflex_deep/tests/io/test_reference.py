@@ -56,6 +56,17 @@ def test_a_file_of_these_atoms_alone_is_read(folder: Path, tmp_path: Path) -> No
     np.testing.assert_allclose(found.coords_A, structure.coords_A, atol=1e-3)
 
 
+def test_atoms_left_out_need_no_elements(tmp_path: Path, lines: list[Line]) -> None:
+    """What the modes leave out may be what cannot be read."""
+    ligand = Line("CA", "LIG", "A", 901, (0.0, 0.0, 0.0), "")
+    part = [replace(line, element="") for line in lines if line.chain == "A" and line.name != "ZN"]
+    (tmp_path / "s.pdb").write_text(pdb([*part, ligand], left=True))
+    words = ["nma", "--structure", tmp_path / "s.pdb", "--output", tmp_path / "m", "--select", "not A/901"]
+    assert cli.main([*map(str, words), "--n-modes", "8"]) == 0
+    structure, _ = read_reference(tmp_path / "s.pdb", tmp_path / "m")
+    assert len(structure) == len(part)
+
+
 def test_other_atoms_are_refused(folder: Path, tmp_path: Path, lines: list[Line]) -> None:
     with pytest.raises(InputError, match=r"selected by 'A and not \(ZN\)'\), structure .* their atoms by --select"):
         read_reference(folder / "s.pdb", folder / "modes", options=options(select="A,B and not (ZN)"))
