@@ -17,9 +17,10 @@ if scipion_missing():
     raise unittest.SkipTest(scipion_missing())
 
 import numpy as np
+import psutil
 import pwem
 from pwem.protocols import ProtSubSet
-from pyworkflow.protocol import HostConfig
+from pyworkflow.protocol import MODE_RESUME, HostConfig
 from pyworkflow.template import LocalTemplate
 from pyworkflow.utils.process import buildRunCommand
 from pyworkflow.viewer import DESKTOP_TKINTER
@@ -32,6 +33,7 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.training_curves import read_curves
 from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.helpers.processes import until
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.tests.helpers.windows import button, messages, run_for, run_until, virtual_screen
 from continuousflex_deep.viewers.landscape_data import read_landscape_data
@@ -169,6 +171,34 @@ class TestCfdWorkflow(ProjectTest):
         run = next(r for r in self.proj.getRuns(refresh=True) if r.getObjId() not in before)
         self.wait_for(run)
         return run
+
+    def test_a_killed_run_continues_where_it_was(self) -> None:
+        """kill -9 of Scipion's process and its command in the midst of an alignment; then Continue in the form."""
+        first = {"inputParticles": self.particles, "inputModes": self.modes, "mode_list": "7 8", "batch": 4}
+        asked = first | {"n_hypotheses": 2, "angular_step_deg": 25.0}
+        whole = particles_from_set(self.driver.run("whole", cfd.CfdProtAlign, **asked).outputParticles)
+
+        run = self.driver.make(cfd.CfdProtAlign, **asked)
+        run.setObjLabel("killed")
+        self.proj.launchProtocol(run, wait=False)
+        parts = Path(run.getPath())
+        until(lambda: len(list(parts.rglob("*.parts/*.npz"))) >= 2, every_s=0.05)
+        process = psutil.Process(int(self.has_said(run, "_pid") or 0))
+        family = [*process.children(recursive=True), process]
+        for member in family:
+            member.kill()
+        psutil.wait_procs(family, timeout=60)
+        self.assertLess(len(list(parts.rglob("*.parts/*.npz"))), IMAGES // 4)  # it was not done
+
+        self.proj._updateProtocol(run)
+        self.assertTrue(run.isFailed())
+        run.runMode.set(MODE_RESUME)
+        self.proj.launchProtocol(run, wait=True)
+        self.assertTrue(run.isFinished(), run.getErrorMessage())
+        continued = particles_from_set(run.outputParticles)
+        self.assertEqual(continued.ids.tolist(), whole.ids.tolist())
+        np.testing.assert_array_equal(continued.euler_deg, whole.euler_deg)
+        np.testing.assert_array_equal(continued.amplitudes, whole.amplitudes)
 
     def test_motion_undone(self) -> None:
         """Of the true poses and amplitudes; a set without amplitudes is refused in the form."""
