@@ -72,7 +72,8 @@ def replay(arguments: list[str], recordings: dict[str, str], known_file: str) ->
     in the middle of one, and REPLAY_DIES_AT makes it fail at the image of this number."""
     import os
 
-    from continuousflex_deep.io.maps import read_volume
+    import mrcfile
+
     from continuousflex_deep.io.star import read_star
 
     if "--help" in arguments:
@@ -101,7 +102,7 @@ def replay(arguments: list[str], recordings: dict[str, str], known_file: str) ->
     finished = {w for line in done.read_text().splitlines() if "@" in line for w in line.split() if "@" in w}
     table = read_star(given["-i"])["noname"]
     stack = table["image"][0].partition("@")[2]
-    images = read_volume(stack)[0]
+    images = np.array(mrcfile.read(stack))
     ground = np.concatenate([images[:, :2].reshape(len(images), -1), images[:, -2:].reshape(len(images), -1)], axis=1)
     if (np.abs(ground.mean(axis=1)) > 0.5).any() or (np.abs(images.std(axis=(1, 2)) - 1) > 0.01).any():
         print("XMIPP_ERROR: images with a constant in them are not aligned well", file=sys.stderr)
