@@ -11,14 +11,16 @@ from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.stacks import StackWriter, check_images, read_images
+from continuousflex_deep.io.stacks import check_images, read_images, stack_writer
 from continuousflex_deep.options import PreprocessOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.runs.sole_writer import sole_writer
 
 _BATCH_PIXELS = 2**23  # 32 MiB
 
 
+@sole_writer
 def run(options: PreprocessOptions) -> None:
     """Write particles.mrcs, particles.star (same ids, poses and other columns) and record.json to options.output."""
     particles = read_particles(options.particles, pixel_size_A=options.pixel_size_A or None)
@@ -44,7 +46,7 @@ def write_preprocessed(
     """
     batch = max(1, batch_pixels // particles.box_px**2)
     with (
-        StackWriter(Path(done.stacks[0]), len(particles), done.box_px, done.pixel_size_A) as writer,
+        stack_writer(Path(done.stacks[0]), len(particles), done.box_px, done.pixel_size_A) as writer,
         progress_bar("preprocess", len(particles)) as bar,
     ):
         for start in range(0, len(particles), batch):

@@ -12,11 +12,13 @@ from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON, TRUTH
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.records import write_record
-from continuousflex_deep.io.stacks import StackWriter
+from continuousflex_deep.io.stacks import stack_writer
 from continuousflex_deep.options import SimulateOptions
 from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.runs.sole_writer import sole_writer
 
 
+@sole_writer
 def run(options: SimulateOptions) -> None:
     """Write particles.mrcs, particles.star (optics only), truth.star (with poses and amplitudes) and record.json."""
     require_writable_folder(options.output)
@@ -25,7 +27,7 @@ def run(options: SimulateOptions) -> None:
     truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"))
     with (
         _one_thread_per_image(),
-        StackWriter(folder / "particles.mrcs", options.count, truth.box_px, truth.pixel_size_A) as writer,
+        stack_writer(folder / "particles.mrcs", options.count, truth.box_px, truth.pixel_size_A) as writer,
         progress_bar("simulate", options.count, unit="image") as bar,
     ):
         level = noise_level(simulator, options)

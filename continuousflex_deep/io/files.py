@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from continuousflex_deep.errors import DiskFullError, FormatError, InputError
+from continuousflex_deep.io.identity import host_identity, start_of_process
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_ABANDONED_S = 7 * 24 * 3600.0
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
@@ -19,12 +22,14 @@ _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 def atomic_path(path: str | Path, make_folder: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces `path` when the block succeeds and is removed when it fails.
 
-    Raises DiskFullError when the disk is full, and FileNotFoundError without make_folder where there is no folder.
+    Temporary files of the same path whose process was killed are removed. Raises DiskFullError when the disk is full,
+    and FileNotFoundError without make_folder where there is no folder.
     """
     target = Path(path)
     with disk_full_explained(target):
         temporary = _beside(target, make_folder)
         try:
+            _remove_left(target, temporary)
             yield temporary
             _as_umask_says(temporary)
             os.replace(temporary, target)
@@ -33,17 +38,46 @@ def atomic_path(path: str | Path, make_folder: bool = True) -> Iterator[Path]:
 
 
 def _beside(target: Path, make_folder: bool) -> Path:
-    """A new empty file in the target's folder."""
+    """A new empty file in the target's folder, whose name says for which file and by which process it is written."""
+    process = os.getpid()
+    writer = f"{_short_digest(host_identity())}-{process}-{start_of_process(process) or 0}-"
     try:
         if make_folder:
             target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+        handle, name = tempfile.mkstemp(prefix=_mark_of(target) + writer, suffix=target.suffix, dir=target.parent)
     except OSError as error:
         if error.errno in _NO_SPACE or (isinstance(error, FileNotFoundError) and not make_folder):
             raise
         raise InputError(f"cannot write {target}: {error.strerror}; select a folder that you can write to") from error
     os.close(handle)
     return Path(name)
+
+
+def _remove_left(target: Path, ours: Path) -> None:
+    """Remove temporary files of a target whose writers are dead: on this host by the process; on another host (or
+    before a reboot) those that nobody has written to for a week, by the clock of the file system."""
+    mark, here = _mark_of(target), _short_digest(host_identity())
+    for name in os.listdir(target.parent):
+        if not name.startswith(mark) or name == ours.name:
+            continue
+        left = target.parent / name
+        host, process, started = name[len(mark) :].split("-")[:3]
+        with suppress(FileNotFoundError):  # it was finished just now
+            if host == here:
+                dead = start_of_process(int(process)) != started
+            else:
+                dead = ours.stat().st_mtime - left.stat().st_mtime > _ABANDONED_S
+            if dead:
+                left.unlink()
+
+
+def _mark_of(target: Path) -> str:
+    """The beginning of the names of a target's temporary files; of one length, however long the target's name is."""
+    return f".writing-{_short_digest(target.name)}-"
+
+
+def _short_digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:12]
 
 
 @contextmanager

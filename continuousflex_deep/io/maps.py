@@ -7,6 +7,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.image_files import open_image_file
 from continuousflex_deep.io.image_layout import Contents, ImageLayout
 from continuousflex_deep.messages import note_once
@@ -85,14 +86,11 @@ def write_volume(
     path: str | Path, volume: Map, voxel_size_A: float, origin_A: Floats | None = None
 ) -> None:
     """Write a map (z, y, x) as .mrc with its voxel size and, if given, the position (xyz) of its first voxel."""
-    part = Path(path).with_suffix(".part.mrc")
-    part.parent.mkdir(parents=True, exist_ok=True)
-    with mrcfile.new(part, overwrite=True) as mrc:
+    with atomic_path(path) as temporary, mrcfile.new(temporary, overwrite=True) as mrc:
         mrc.set_data(np.asarray(volume, dtype=np.float32))
         mrc.voxel_size = voxel_size_A
         if origin_A is not None:
             mrc.header.origin = tuple(origin_A)
-    part.replace(path)
 
 
 def _open_map(path: str | Path) -> ImageLayout:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from continuousflex_deep.io.stacks import StackWriter, read_images, stack_info
+from continuousflex_deep.io.stacks import read_images, stack_info, stack_writer
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Particles
 
@@ -25,7 +25,7 @@ def with_plain_stacks(particles: Particles, path: str | Path) -> Particles:
         f"image stack '{unusual[0]}'{f' and {len(unusual) - 1} others' if len(unusual) > 1 else ''}: other programs "
         "read such a file in another way; they are given a copy"
     )
-    with StackWriter(path, len(rows), particles.box_px, particles.pixel_size_A) as writer:
+    with stack_writer(path, len(rows), particles.box_px, particles.pixel_size_A) as writer:
         for start in range(0, len(rows), _AT_ONCE):
             writer.write(read_images(particles, rows[start : start + _AT_ONCE]))
     stacks, indices = particles.stacks.copy(), particles.indices.copy()

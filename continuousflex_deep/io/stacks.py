@@ -3,11 +3,11 @@
 import errno
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 
 import mrcfile
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from continuousflex_deep.arrays import Images, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import disk_full_explained
+from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.image_files import open_image_file
 from continuousflex_deep.io.image_layout import Contents, ImageLayout
 from continuousflex_deep.messages import note_once
@@ -208,52 +208,44 @@ def _read_sections(layout: ImageLayout, indices: Integers) -> tuple[Images, NDAr
 
 
 class StackWriter:
-    """Write images to an .mrcs file batch by batch; the file gets its name only when all images are written."""
+    """Appends images to a stack; see `stack_writer`."""
 
-    def __init__(self, path: str | Path, n: int, box_px: int, pixel_size_A: float) -> None:
-        self.path, self._part = Path(path), Path(path).with_suffix(".part.mrcs")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._mrc = mrcfile.new_mmap(self._part, shape=(n, box_px, box_px), mrc_mode=2, overwrite=True)
-        self._mrc.set_image_stack()
-        self._mrc.voxel_size = (pixel_size_A, pixel_size_A, pixel_size_A)
-        self._count, self._next = n, 0
-        self._take_space()
-
-    def _take_space(self) -> None:
-        """Reserve the disk space of the file: on a full disk, writing to a mapped file would kill the process later."""
-        try:
-            with disk_full_explained(self.path), open(self._part, "rb+") as file:
-                os.posix_fallocate(file.fileno(), 0, self._part.stat().st_size)
-        except BaseException:
-            self._mrc.close()
-            self._part.unlink(missing_ok=True)
-            raise
+    def __init__(self, images: Images) -> None:
+        self._images, self.written = images, 0
 
     def write(self, images: Images) -> None:
         """Append images (k, d, d)."""
-        self._mrc.data[self._next : self._next + len(images)] = images
-        self._next += len(images)
+        self._images[self.written : self.written + len(images)] = images
+        self.written += len(images)
 
-    def __enter__(self) -> "StackWriter":
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        complete = kind is None and self._next == len(self._mrc.data)
-        self._mrc.close()
-        if complete:
-            self._part.replace(self.path)
-            _open_stack.cache_clear()
-        else:
-            self._part.unlink(missing_ok=True)
-            if kind is None:
-                raise InputError(f"'{self.path}': {self._next} images were written, expected {self._count}")
+@contextmanager
+def stack_writer(path: str | Path, n: int, box_px: int, pixel_size_A: float) -> Iterator[StackWriter]:
+    """Write n images to an .mrcs file batch by batch; the file gets its name only when all images are written.
+
+    Raises InputError if fewer are written, and DiskFullError before the first if there is no space for all.
+    """
+    with atomic_path(path) as temporary:
+        with mrcfile.new_mmap(temporary, shape=(n, box_px, box_px), mrc_mode=2, overwrite=True) as mrc:
+            mrc.set_image_stack()
+            mrc.voxel_size = (pixel_size_A, pixel_size_A, pixel_size_A)
+            _take_space(temporary)
+            writer = StackWriter(mrc.data)
+            yield writer
+        if writer.written != n:
+            raise InputError(f"'{path}': {writer.written} images were written, expected {n}")
+    _open_stack.cache_clear()
+
+
+def _take_space(path: Path) -> None:
+    """Reserve the disk space of a file: on a full disk, writing to a mapped file would kill the process later."""
+    with open(path, "rb+") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def write_stack(path: str | Path, images: Images, pixel_size_A: float) -> None:
     """Write images (n, d, d) as an .mrcs stack."""
-    with StackWriter(path, len(images), images.shape[1], pixel_size_A) as writer:
+    with stack_writer(path, len(images), images.shape[1], pixel_size_A) as writer:
         writer.write(images)
 
 

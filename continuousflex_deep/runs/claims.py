@@ -12,12 +12,14 @@ import secrets
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from continuousflex_deep.io.files import create_exclusively
+from continuousflex_deep.io.identity import host_identity, start_of_process
 
 BEAT_S = 5.0
 # a worker that has not renewed its file for this time counts as dead, by the clock of the file system that both use
@@ -86,7 +88,7 @@ class Worker:
         except FileNotFoundError:  # the piece was finished just now
             return ""
         if not name:  # not yet written, or cut off by a full disk
-            return "another worker" if _age_s(claim, self._now()) < STALE_S else ""
+            return "another worker" if is_recent(claim, self._now()) else ""
         worker = self.folder / name
         return _in_words(worker) if lives(worker, self._now()) else ""
 
@@ -108,29 +110,53 @@ def pieces_claimed(listing: Iterable[str]) -> dict[str, int]:
 
 def living_workers(folder: Path) -> list[str]:
     """Descriptions of the living workers of a folder."""
-    with tempfile.TemporaryFile(dir=folder) as clock:
-        now = os.fstat(clock.fileno()).st_mtime
+    now = file_system_time(folder)
     return [_in_words(path) for path in folder.glob(_WORKER + "*") if lives(path, now)]
+
+
+def file_system_time(folder: Path) -> float:
+    """Current time by the clock of a folder's file system, by which the ages of its files are measured."""
+    with tempfile.TemporaryFile(dir=folder) as clock:
+        return os.fstat(clock.fileno()).st_mtime
 
 
 def lives(worker: Path, now: float) -> bool:
     """Whether the worker that wrote this file is alive: on this host by its process, on another one by the age of the
-    file at the time `now` of the file system's clock."""
+    file at the time `now` of the file system's clock.
+
+    A process of this host whose file is not of the present is given the time to renew it: the clock may have jumped,
+    or the process may be suspended, which counts as dead.
+    """
     try:
         stated = json.loads(worker.read_text() or "{}")
-        if _age_s(worker, now) > STALE_S:
-            return False
+        renewed = is_recent(worker, now)
     except (FileNotFoundError, ValueError):
         return False
     seen = _identity(int(stated.get("process", 0)))
     if stated.get("host") != seen["host"]:
-        return True
-    return seen["started"] is not None and seen["started"] == stated.get("started")
+        return renewed
+    exists = seen["started"] is not None and seen["started"] == stated.get("started")
+    return exists and (renewed or _beats(worker))
 
 
-def _age_s(path: Path, now: float) -> float:
+def _beats(worker: Path) -> bool:
+    """Whether a worker renews its file within the next seconds, by a clock that never jumps."""
+    try:
+        before, end = worker.stat().st_mtime_ns, time.monotonic() + 2 * BEAT_S
+        while time.monotonic() < end:
+            if worker.stat().st_mtime_ns != before:
+                return True
+            time.sleep(min(BEAT_S, 0.1))
+    except FileNotFoundError:  # it has just ended
+        pass
+    return False
+
+
+def is_recent(path: Path, now: float, seconds: float = STALE_S) -> bool:
+    """Whether a file was written within some seconds of `now`. A time that lies further ahead is none of the present,
+    either: it is from before the clock was set back."""
     with open(path) as file:  # opening makes a network file system fetch the current modification time
-        return now - os.fstat(file.fileno()).st_mtime
+        return abs(now - os.fstat(file.fileno()).st_mtime) < seconds
 
 
 def _in_words(worker: Path) -> str:
@@ -139,25 +165,5 @@ def _in_words(worker: Path) -> str:
 
 
 def _identity(process: int) -> dict[str, Any]:
-    """What identifies a process: its host (one boot and one namespace of process numbers), its number, and its start
-    time (None if there is no such process)."""
-    boot, namespace = _text("/proc/sys/kernel/random/boot_id"), _link("/proc/self/ns/pid")
-    # the 22nd field; only the second, in brackets, may contain blanks
-    fields = _text(f"/proc/{process}/stat").rpartition(")")[2].split()
-    dead = not fields or fields[0] in ("Z", "X")
-    host = f"{socket.gethostname()} {boot} {namespace}"
-    return {"host": host, "process": process, "started": None if dead else fields[19]}
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text().strip()
-    except OSError:
-        return ""
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path)
-    except OSError:
-        return ""
+    """What identifies a process: its host, its number, and its start (None if there is no such process)."""
+    return {"host": host_identity(), "process": process, "started": start_of_process(process)}

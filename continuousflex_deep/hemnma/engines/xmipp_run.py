@@ -13,7 +13,7 @@ from continuousflex_deep.errors import DeepError, FormatError
 from continuousflex_deep.io.columns import Columns
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.modes import NormalModes, write_modes
-from continuousflex_deep.io.stacks import StackWriter
+from continuousflex_deep.io.stacks import stack_writer
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.io.xmipp import NMA_DISPLACEMENTS, modes_table, write_xmd
@@ -49,7 +49,7 @@ class XmippRun:
         self.folder.mkdir(parents=True, exist_ok=True)
         if (self.folder / _IMAGES).is_file():
             return
-        with StackWriter(self.folder / _STACK, len(images), images.shape[-1], pixel_size_A) as writer:
+        with stack_writer(self.folder / _STACK, len(images), images.shape[-1], pixel_size_A) as writer:
             writer.write(images)
         write_structure(self.folder / _ATOMS, structure)
         if structure.is_pseudoatomic:

@@ -146,7 +146,7 @@ def test_bad_images_end_without_a_half_written_stack(tmp_path: Path) -> None:
     write_stack(tmp_path / "raw.mrcs", images, PIXEL)
     with pytest.raises(InputError, match=r"1 of \d+ images.*not finite \(NaN"):
         run(tmp_path, p, box=20)
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
     write_stack(tmp_path / "raw.mrcs", images[:4], PIXEL)
     with pytest.raises(InputError, match="has 4 images, but the particle file refers to image 7"):
         run(tmp_path, p, box=20)

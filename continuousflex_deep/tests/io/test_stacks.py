@@ -10,11 +10,11 @@ import pytest
 
 from continuousflex_deep.errors import DiskFullError, FormatError, InputError
 from continuousflex_deep.io.stacks import (
-    StackWriter,
     check_images,
     read_images,
     read_images_with_reasons,
     stack_info,
+    stack_writer,
     write_stack,
 )
 from continuousflex_deep.particles import Particles
@@ -162,12 +162,12 @@ def test_a_failing_disk_costs_its_images_and_a_missing_one_the_run(tmp_path: Pat
 def test_writer_leaves_nothing_unfinished(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="images were written, expected"),
-        StackWriter(tmp_path / "s.mrcs", 5, 9, 1.5) as writer,
+        stack_writer(tmp_path / "s.mrcs", 5, 9, 1.5) as writer,
     ):
         writer.write(images(3))
 
     def fail() -> None:
-        with StackWriter(tmp_path / "s.mrcs", 5, 9, 1.5) as writer:
+        with stack_writer(tmp_path / "s.mrcs", 5, 9, 1.5) as writer:
             writer.write(images(3))
             raise KeyboardInterrupt
 
@@ -181,8 +181,11 @@ def test_a_full_disk_is_met_before_images_are_written(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(DiskFullError, match=r"s\.mrcs' cannot be written: No space left"):
-        StackWriter(tmp_path / "s.mrcs", 5, 9, 1.5)
+    with (
+        pytest.raises(DiskFullError, match=r"s\.mrcs' cannot be written: No space left"),
+        stack_writer(tmp_path / "s.mrcs", 5, 9, 1.5),
+    ):
+        pass
     assert list(tmp_path.iterdir()) == []
 
 
