@@ -1,6 +1,7 @@
 """Finished parts of a long run, kept in a folder that any number of workers fill together. A run that was killed
 continues from it."""
 
+import glob
 import hashlib
 import json
 import os
@@ -20,7 +21,7 @@ from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import atomic_path, create_exclusively, disk_full_explained
 from continuousflex_deep.particles import Particles
-from continuousflex_deep.runs.claims import Worker, living_workers, pieces_claimed
+from continuousflex_deep.runs.claims import Worker, file_system_time, is_recent, living_workers, pieces_claimed
 
 Arrays = dict[str, np.ndarray]
 _LABEL, _EVICTED, _OLD, _PART = "run.json", "evicted", ".old-", ".npz"
@@ -96,13 +97,13 @@ class PartStore:
 
         Raises InputError if the folder has parts of a run with other options or particles: they may be days of work.
         """
-        for old in self.folder.parent.glob(self.folder.name + _OLD + "*"):
-            shutil.rmtree(old, ignore_errors=True)
-        self._worker = self._at_work()
+        self._remove_discarded()
         try:
+            self._worker = self._at_work()
             yield
         finally:
-            self._worker.stop()
+            if self._worker is not None:
+                self._worker.stop()
             self._worker = None
             self._leave_no_empty_folder()
 
@@ -181,6 +182,7 @@ class PartStore:
 
     def remove_if_left(self) -> None:
         """Remove parts of this run that remained although its output is written: the run was killed just then."""
+        self._remove_discarded()
         if self._label() == self._own_label() and not living_workers(self.folder):
             self._discard()
 
@@ -254,7 +256,7 @@ class PartStore:
                 "another --output"
             )
         if not create_exclusively(self.folder / _EVICTED, ""):
-            if time.time() - (self.folder / _EVICTED).stat().st_mtime < 10:
+            if is_recent(self.folder / _EVICTED, file_system_time(self.folder), seconds=10):
                 time.sleep(0.1)
                 return
         elif self._label() == ours:  # by another worker, since we looked
@@ -270,12 +272,17 @@ class PartStore:
             return
         shutil.rmtree(aside, ignore_errors=True)
 
+    def _remove_discarded(self) -> None:
+        """Remove what a run left that was killed while it discarded its folder."""
+        for old in self.folder.parent.glob(glob.escape(self.folder.name) + _OLD + "*"):
+            shutil.rmtree(old, ignore_errors=True)
+
     def _leave_no_empty_folder(self) -> None:
-        """Without parts and other workers there is nothing to continue from."""
+        """Without parts and other workers that live there is nothing to continue from."""
         try:
-            if not any(_is_work(path) or path.name.startswith("worker-") for path in self.folder.iterdir()):
+            if not any(map(_is_work, self.folder.iterdir())) and not living_workers(self.folder):
                 self._discard()
-        except FileNotFoundError:
+        except OSError:  # it is gone, or the disk is full; a later run removes it
             return
 
 

@@ -67,6 +67,20 @@ def test_parts_left_beside_a_written_output_go(tmp_path: Path) -> None:
     assert not (tmp_path / "p").exists()
 
 
+def test_a_folder_that_was_half_removed_goes(tmp_path: Path) -> None:
+    """Left by a worker that was killed while it removed the parts."""
+    leave_part(tmp_path)
+    (tmp_path / "p").rename(tmp_path / "p.old-0a1b")
+    store(tmp_path).remove_if_left()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_that_was_killed_keeps_no_empty_folder(tmp_path: Path) -> None:
+    with store(tmp_path).joined():
+        (tmp_path / "p" / "worker-gone-1-ab").write_text(json.dumps({"host": claims.host_identity(), "process": 0}))
+    assert not list(tmp_path.iterdir())
+
+
 def test_files_that_changed_during_the_run_are_told(tmp_path: Path) -> None:
     stack = tmp_path / "s.mrcs"
     stack.write_bytes(b"images")
@@ -192,6 +206,45 @@ def test_clocks_of_hosts_do_not_matter(tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr(time, "time", lambda: 1e12)
         with mine.claimed(["x"]) as name:
             assert name is None
+
+
+@pytest.mark.parametrize("ahead_s", [-86400.0, 86400.0])
+def test_a_clock_that_jumped_does_not_end_a_worker_of_this_host(tmp_path: Path, monkeypatch, ahead_s: float) -> None:
+    """Its file is a day off until it is renewed for the next time."""
+    monkeypatch.setattr(claims, "BEAT_S", 0.2)
+    one, two = store(tmp_path), store(tmp_path)
+    with one.joined(), one.claimed(["x"]) as mine, two.joined():
+        [worker] = [path for path in (tmp_path / "p").glob("worker-*") if path != two._worker.path]
+        os.utime(worker, (time.time() + ahead_s,) * 2)
+        with two.claimed(["x"]) as theirs:
+            assert (mine, theirs) == ("x", None)
+
+
+def test_a_suspended_worker_of_this_host_counts_as_dead(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(claims, "BEAT_S", 0.05)
+    monkeypatch.setattr(claims.Worker, "_beat", lambda self: None)
+    one, two = store(tmp_path), store(tmp_path)
+    with one.joined(), one.claimed(["x"]), two.joined():
+        [worker] = [path for path in (tmp_path / "p").glob("worker-*") if path != two._worker.path]
+        os.utime(worker, (time.time() - 2 * claims.STALE_S,) * 2)
+        with two.claimed(["x"]) as theirs:
+            assert theirs == "x"
+
+
+def test_a_dead_worker_elsewhere_whose_clock_was_ahead_is_not_waited_for(tmp_path: Path) -> None:
+    with (mine := store(tmp_path)).joined():
+        foreign_worker(tmp_path / "p", age_s=-86400)
+        with mine.claimed(["x"]) as name:
+            assert name == "x"
+
+
+def test_an_eviction_that_was_killed_is_completed_by_any_clock(tmp_path: Path) -> None:
+    leave_part(tmp_path)
+    (tmp_path / "p" / "part-0.npz").unlink()
+    (tmp_path / "p" / "evicted").write_text("")
+    os.utime(tmp_path / "p" / "evicted", (time.time() + 86400,) * 2)
+    with (other := store(tmp_path, "other")).joined():
+        assert other.finished() == set()
 
 
 def test_a_heart_beats(tmp_path: Path, monkeypatch) -> None:
