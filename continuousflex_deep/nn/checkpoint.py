@@ -3,7 +3,8 @@
 import pickle
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -88,8 +89,20 @@ def save_checkpoint(path: str | Path, checkpoint: Checkpoint) -> None:
         "preprocess": checkpoint.preprocess.to_dict(),
         "coder": checkpoint.coder.to_dict(),
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
+    with atomic_path(path) as temporary, open(temporary, "wb") as file, _errors_of_the_disk():
+        torch.save(content, file)
+
+
+@contextmanager
+def _errors_of_the_disk() -> Iterator[None]:
+    """Raise what the disk reported, a full one for example, where torch raises errors of its archive because of it."""
+    try:
+        yield
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, OSError):
+            cause = cause.__context__
+        raise cause or error from None
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:

@@ -40,8 +40,9 @@ class Keeper:
             self._board.show(history[-1])
         if final or time.monotonic() - self._written >= self.seconds:
             self.write_best()
-            save_checkpoint(self.folder / LAST, describe(history, True))
             save_training(self.folder / PICTURE, curves_of(history))
+            # the last of the files: a training that is resumed after its final epoch writes none of them again
+            save_checkpoint(self.folder / LAST, describe(history, True))
             self._written = time.monotonic()
 
     def write_best(self) -> None:
