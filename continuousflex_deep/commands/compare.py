@@ -25,6 +25,7 @@ from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions, CompareOptions, options_of
 from continuousflex_deep.particles import Particles, evenly_spread
 from continuousflex_deep.runs.parts import parts_folder
+from continuousflex_deep.runs.sole_writer import sole_writer
 
 ENGINES = options_of(AlignOptions)["engine"].choices
 
@@ -37,6 +38,7 @@ class Spent:
     cpu_s: float
 
 
+@sole_writer
 def run(options: CompareOptions) -> None:
     """Write embedded.star, xmipp.star and record.json into options.output and print the tables. A comparison that was
     killed continues."""

@@ -18,11 +18,13 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import DeformOptions
+from continuousflex_deep.runs.sole_writer import sole_writer
 from continuousflex_deep.trajectories.frames import path_frames, swing_frames, swing_phases
 
 _FIRST_MODE = (7,)
 
 
+@sole_writer
 def run(options: DeformOptions) -> None:
     """Write frames.pdb, frames.csv, record.json and, with a map, frame_001.mrc … to options.output."""
     folder = require_writable_folder(options.output)

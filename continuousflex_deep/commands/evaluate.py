@@ -7,6 +7,7 @@ the files of an earlier run.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions, EvaluateOptions
 from continuousflex_deep.particles import Particles, join
+from continuousflex_deep.runs.sole_writer import writing_alone
 from continuousflex_deep.symmetry import point_group
 
 if TYPE_CHECKING:
@@ -48,12 +50,13 @@ def run(options: EvaluateOptions) -> None:
     _print_results(assessment)
     if options.output:
         facts = assessment.facts()
-        if folder is not None:
-            remove_earlier(folder)
-            write_assessment(folder, assessment)
-            facts["files"] = assessment.files()
-        record = Path(options.output) if folder is None else folder / RECORD_JSON
-        write_record(record, COMMAND, options, **facts)
+        with nullcontext() if folder is None else writing_alone(folder):
+            if folder is not None:
+                remove_earlier(folder)
+                write_assessment(folder, assessment)
+                facts["files"] = assessment.files()
+            record = Path(options.output) if folder is None else folder / RECORD_JSON
+            write_record(record, COMMAND, options, **facts)
         print(f"written: {options.output}")
 
 

@@ -17,6 +17,7 @@ from continuousflex_deep.landscape.landscape import read_landscape
 from continuousflex_deep.landscape.named_groups import format_groups, group_facts, select_named
 from continuousflex_deep.landscape.selection import Criteria, centroid, group_particles, read_ids, select_group
 from continuousflex_deep.options import GroupOptions
+from continuousflex_deep.runs.sole_writer import writing_alone
 
 
 def run(options: GroupOptions) -> None:
@@ -63,11 +64,12 @@ def _write_named(options: GroupOptions) -> None:
         for s in selected:
             images.rows_of(s.group.ids)
     facts = [group_facts(landscape, s) for s in selected]
-    _remove_earlier(folder)
-    for s, of_it, name in zip(selected, facts, file_names(groups), strict=True):
-        write_particles(group_particles(landscape, s.rows, images), folder / f"{name}.star")
-        write_record(folder / f"{name}.json", "group", options, **of_it)
-    write_groups(folder / GROUPS_JSON, [s.group for s in selected])
+    with writing_alone(folder):
+        _remove_earlier(folder)
+        for s, of_it, name in zip(selected, facts, file_names(groups), strict=True):
+            write_particles(group_particles(landscape, s.rows, images), folder / f"{name}.star")
+            write_record(folder / f"{name}.json", "group", options, **of_it)
+        write_groups(folder / GROUPS_JSON, [s.group for s in selected])
     print(format_groups(facts, len(landscape.particles)))
     print(f"written: {folder}")
 

@@ -17,8 +17,10 @@ from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.landscape.reduction import LABELS, Embedding, reduction_facts
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import LandscapeOptions
+from continuousflex_deep.runs.sole_writer import sole_writer
 
 
+@sole_writer
 def run(options: LandscapeOptions) -> None:
     """The `landscape` command."""
     sets = [read_particles(path) for path in options.particles]

@@ -35,6 +35,7 @@ from continuousflex_deep.nma.mode_facts import (
 )
 from continuousflex_deep.options import ModesOptions
 from continuousflex_deep.progress import progress_bar
+from continuousflex_deep.runs.sole_writer import sole_writer
 from continuousflex_deep.trajectories.frames import swing_frames
 
 _HEADINGS = {
@@ -48,6 +49,7 @@ _HEADINGS = {
 }
 
 
+@sole_writer
 def run(options: ModesOptions) -> None:
     """Write modes.csv, displacements.csv, modes.png, mode_7.pdb … and record.json; print table and selection."""
     folder = _output_folder(options)

@@ -12,8 +12,10 @@ from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.programs import ELNEMO
+from continuousflex_deep.runs.sole_writer import sole_writer
 
 
+@sole_writer
 def run(options: NmaOptions) -> None:
     """Write `vec.7`, `vec.8`, …, modes.json and record.json to options.output, and print a table of the modes."""
     require_writable_folder(options.output)

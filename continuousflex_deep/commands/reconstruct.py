@@ -24,8 +24,10 @@ from continuousflex_deep.reconstruction.reconstruct import (
     write_reconstruction,
 )
 from continuousflex_deep.reconstruction.series import Member, finish_series
+from continuousflex_deep.runs.sole_writer import sole_writer
 
 
+@sole_writer
 def run(options: ReconstructOptions) -> None:
     """The `reconstruct` command."""
     require_writable_folder(options.output)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from continuousflex_deep.nn.distributed import training_together
 from continuousflex_deep.nn.preparation import networks_to_train, prepare, read_labelled
 from continuousflex_deep.nn.training_loop import train_network
 from continuousflex_deep.options import TrainOptions
+from continuousflex_deep.runs.sole_writer import writing_alone
 
 
 def run(options: TrainOptions) -> None:
@@ -24,7 +25,11 @@ def run(options: TrainOptions) -> None:
     networks = networks_to_train(options)
     require_writable_folder(options.output)
     labelled = read_labelled(options)
-    with training_together(device) as team, _reproducible(options.deterministic):
+    with (
+        training_together(device) as team,
+        _reproducible(options.deterministic),
+        writing_alone(options.output) if team.leads else nullcontext(),
+    ):
         # all are prepared before the first is trained, so that errors in any are reported at once
         trainings = [prepare(labelled, options, *network, team.device) for network in networks]
         for training in trainings:

@@ -19,10 +19,12 @@ from continuousflex_deep.landscape.landscape import Landscape, read_landscape
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import TrajectoryOptions
+from continuousflex_deep.runs.sole_writer import sole_writer
 from continuousflex_deep.trajectories.paths import density_of, make_trajectory
 from continuousflex_deep.trajectories.scripts import shown_map, write_scripts
 
 
+@sole_writer
 def run(options: TrajectoryOptions) -> None:
     """Write trajectory.json and .csv, frames.pdb, scripts, movies, record.json and, with a map, frame_001.mrc …"""
     folder = require_writable_folder(options.output)

@@ -25,8 +25,10 @@ from continuousflex_deep.reconstruction.reconstruct import (
     format_reconstruction,
     write_reconstruction,
 )
+from continuousflex_deep.runs.sole_writer import sole_writer
 
 
+@sole_writer
 def run(options: UnbendOptions) -> None:
     """The `unbend` command."""
     folder = require_writable_folder(options.output)
