@@ -6,7 +6,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from continuousflex_deep import cli
 
@@ -17,7 +16,7 @@ class Running:
     """A command as a process of its own, forked from the tests' so that it need not import everything again."""
 
     def __init__(self, arguments: list[str], environ: dict[str, str]) -> None:
-        self._log = tempfile.NamedTemporaryFile()  # noqa: SIM115
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         arguments_of_run = (arguments, environ, self._log.fileno())
         self._process = multiprocessing.get_context("fork").Process(target=_run, args=arguments_of_run)
         self._process.start()
@@ -35,7 +34,7 @@ class Running:
 
     def said(self) -> str:
         """What it has written to stderr."""
-        return Path(self._log.name).read_text()
+        return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode()
 
 
 def _run(arguments: list[str], environ: dict[str, str], log: int) -> None:
