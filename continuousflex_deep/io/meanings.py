@@ -48,13 +48,14 @@ class Field:
         """Whether one of the values (n, …) means something."""
         if self.neutral is None:
             return any(str(value) not in _NONE for value in set(values.reshape(-1).tolist()))
-        numbers = values.reshape(-1)
-        try:
-            numbers = numbers.astype(np.float64)
-        except ValueError:  # several numbers in one text: [0.1,-0.2]
-            numbers = np.array([float(x) for text in set(numbers.tolist()) for x in _NUMBER.findall(str(text))])
+        flat = values.reshape(-1)
         with np.errstate(invalid="ignore"):  # a NaN that signals
-            return bool((~np.isclose(numbers.astype(np.float64), self.neutral, atol=1e-9)).any())
+            try:
+                numbers = flat.astype(np.float64)
+            except ValueError:  # several numbers in one text: [0.1,-0.2]
+                found = (x for text in set(flat.tolist()) for x in _NUMBER.findall(str(text)))
+                numbers = np.array([float(x) for x in found])
+            return bool((~np.isclose(numbers, self.neutral, atol=1e-9)).any())
 
 
 Fields = Mapping[str, Field]

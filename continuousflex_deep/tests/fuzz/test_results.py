@@ -79,7 +79,7 @@ def landscape_table(path: Path) -> None:
 def whole_landscape(path: Path) -> None:
     landscape = read_landscape(path.parent)
     amplitudes = landscape.particles.require_amplitudes("the test")[:2]
-    with np.errstate(over="ignore"):  # of components as large as numbers get
+    with np.errstate(over="ignore", invalid="ignore"):  # of components as large as numbers get
         coordinates = landscape.reduction.transform(amplitudes)
         assert landscape.reduction.inverse_transform(coordinates).shape == amplitudes.shape
 
