@@ -180,7 +180,8 @@ RESULTS = (
 _ROW_ARRAYS = ("ids", "stacks", "indices", *RESULTS)
 _HALVES = (0, 1, 2)
 _MICROGRAPH = "rlnMicrographName"
-_REFINED_A, _MOST_REFINED = 2000, 0.1  # a defocus changed by more in more particles is not the same one refined
+_REFINED_A, _MOST_REFINED = 2000, 0.5  # a defocus changed by more in more particles is not the same one refined
+_MOST_POSITIONS = 2**32
 
 
 def concatenate(parts: Sequence[Particles]) -> Particles:
@@ -243,17 +244,20 @@ def with_images(particles: Particles, images: Particles) -> Particles:
 
 
 def _require_same_particles(one: Particles, other: Particles) -> None:
-    """InputError if rows with the same ids are of different particles: ids may be mere positions in a stack.
+    """InputError if rows with the same ids are of different particles, where the ids may be mere positions in a stack.
 
-    Refinement changes the defocus of a particle little, and its micrograph not at all.
+    Ids that are hashes of names are those of one image. Refinement changes the defocus of most particles little.
     """
+    if len(one) == 0 or one.ids.max() > _MOST_POSITIONS:
+        return
     witnesses: dict[str, Booleans] = {}
     if one.ctf is not None and other.ctf is not None:
         apart_A = np.abs(one.ctf.defocus_u_A + one.ctf.defocus_v_A - other.ctf.defocus_u_A - other.ctf.defocus_v_A) / 2
         witnesses["defocus"] = apart_A > _REFINED_A
     if _MICROGRAPH in one.extra and _MICROGRAPH in other.extra:
-        names = [[PurePath(str(name)).name for name in p.extra[_MICROGRAPH]] for p in (one, other)]
-        witnesses["micrograph"] = np.array([a != b for a, b in zip(*names, strict=True)], dtype=bool)
+        stems = [[PurePath(str(name)).stem for name in p.extra[_MICROGRAPH]] for p in (one, other)]
+        same = [a.startswith(b) or b.startswith(a) for a, b in zip(*stems, strict=True)]  # m1, m1_DW
+        witnesses["micrograph"] = ~np.array(same, dtype=bool)
     for name, differ in witnesses.items():
         if differ.mean() > _MOST_REFINED:
             raise InputError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Column, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.image_names import ImageNames, locate_images
+from continuousflex_deep.io.meanings import MISSING
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Ctf
 from continuousflex_deep.sampling import same_pixel_size
@@ -95,8 +96,13 @@ class Columns:
         return str(values[0])
 
     def flag(self, name: str) -> bool:
-        """Whether a column is not 0, the same in all rows; False if there is no such column."""
-        return self.constant(name, "0") not in ("0", "0.0")
+        """Whether a column is not 0, the same in all rows; False if there is no such column, or no value in it."""
+        values = {_truth(str(value)) for value in set(self.table.get(name, np.array(["0"])).tolist())}
+        if None in values:
+            raise FormatError(f"'{self.path}', column {name}: expected 0 or 1; correct it")
+        if len(values) > 1:
+            raise InputError(f"'{self.path}': {name} differs between particles; process the groups separately")
+        return bool(values.pop())
 
     def ctf(self, columns: CtfColumns) -> Ctf | None:
         """The CTF; None if the first of its columns is absent."""
@@ -140,6 +146,11 @@ class Columns:
         if len(values) < len(ids):
             example = int(first[counts > 1][0])
             same = np.flatnonzero(ids == ids[example])
+            if not any("@" in name for name in images.names):
+                raise InputError(
+                    f"'{self.path}': the rows name the whole stack '{images.names[example]}', not the place of each "
+                    "image in it; expected NUMBER@STACK"
+                )
             if len({(images.stacks[row], images.indices[row]) for row in same}) == 1:
                 raise InputError(
                     f"'{self.path}': rows {', '.join(str(row + 1) for row in same[:4])} are all of the image "
@@ -164,6 +175,18 @@ class Columns:
         if given and in_file and not same_pixel_size(given, in_file):
             note_once(f"'{self.path}': the given pixel size {given:g} Å is used, not that of the file, {in_file:g} Å")
         return known[0]
+
+
+def _truth(text: str) -> bool | None:
+    """What a flag's text means; None for another text."""
+    if text.lower() in MISSING | {"false", "no"}:
+        return False
+    if text.lower() in ("true", "yes"):
+        return True
+    try:
+        return float(text) != 0
+    except ValueError:
+        return None
 
 
 def texts(values: NDArray[Any]) -> Column:

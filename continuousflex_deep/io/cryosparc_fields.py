@@ -47,11 +47,8 @@ CRYOSPARC_FIELDS: Fields = {
     "ctf/bfactor": not_applied("envelope of the CTF", 0),
     **_all(not_applied("scale of the CTF", 1), "ctf/scale"),
     "ctf/scale_const": not_applied("constant of the CTF", 0),
-    "alignments3D/alpha": not_applied("scale of the image", 1),
-    **_all(
-        not_applied("segments of filaments, whose helical symmetry is not used", None),
-        "filament/filament_uid filament/filament_pose",
-    ),
+    "alignments3D/alpha": unused("scale of the image; the contrast of each image is estimated"),
+    "filament/filament_uid": not_applied("segments of filaments, whose helical symmetry is not used", 0),
     "sym_expand/idx": not_applied("copies of a symmetry expansion", 0),
     # ------------------------------------------------------------------------------------------------- not needed
     **_all(
@@ -60,7 +57,8 @@ CRYOSPARC_FIELDS: Fields = {
     ),
     **_all(
         unused("symmetry expansion and filaments: where a record comes from"),
-        "sym_expand/src_uid sym_expand/helical sym_expand/symmetry filament/position_A filament/sinuosity "
+        "sym_expand/src_uid sym_expand/helical sym_expand/symmetry "
+        "filament/filament_pose filament/position_A filament/sinuosity "
         "filament/arc_length_A filament/curvature filament/inter_box_dist_A filament/helical_params",
     ),
 }  # fmt: skip

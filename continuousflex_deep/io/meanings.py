@@ -18,7 +18,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.messages import note_once
 
 _NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?|[-+]?\.\d+")
-_NONE = {"", "None", "none", "null", "<NA>", "."}
+MISSING = {"", "none", "null", "<na>", "nan", "."}  # how programs write that there is no value, in lower case
 
 
 class Verdict(Enum):
@@ -47,7 +47,7 @@ class Field:
     def speaks(self, values: NDArray[Any]) -> bool:
         """Whether one of the values (n, …) means something."""
         if self.neutral is None:
-            return any(str(value) not in _NONE for value in set(values.reshape(-1).tolist()))
+            return any(str(value).lower() not in MISSING for value in set(values.reshape(-1).tolist()))
         flat = values.reshape(-1)
         with np.errstate(invalid="ignore"):  # a NaN that signals
             try:
@@ -55,7 +55,7 @@ class Field:
             except ValueError:  # several numbers in one text: [0.1,-0.2]
                 found = (x for text in set(flat.tolist()) for x in _NUMBER.findall(str(text)))
                 numbers = np.array([float(x) for x in found])
-            return bool((~np.isclose(numbers, self.neutral, atol=1e-9)).any())
+            return bool((~np.isclose(numbers[~np.isnan(numbers)], self.neutral, atol=1e-9)).any())
 
 
 Fields = Mapping[str, Field]

@@ -35,8 +35,8 @@ HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)(Sd)?")
 # columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
-    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "cfdParticleId", AMBIGUOUS, HALF_SET, *_CTF,
-    *_NUMBERS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
+    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "rlnPixelSize", "cfdParticleId", AMBIGUOUS, HALF_SET,
+    *_CTF, *_NUMBERS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
 }  # fmt: skip
 _OPTICS_WRITTEN = {
     OPTICS_GROUP, "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnImagePixelSize",
@@ -131,7 +131,7 @@ def _spread_optics(origin: str, optics: Table, groups: Column) -> Table:
     place: dict[str, int] = {}
     for i, group in enumerate(optics[OPTICS_GROUP]):
         first = place.setdefault(group, i)
-        differ = [name for name, column in optics.items() if column[i] != column[first]]
+        differ = [name for name, column in optics.items() if not _same(column[i], column[first])]
         if differ:
             raise FormatError(
                 f"'{origin}': the optics table has two rows for group {group}, which differ in {', '.join(differ)}; "
@@ -144,6 +144,14 @@ def _spread_optics(origin: str, optics: Table, groups: Column) -> Table:
         )
     rows = np.array([place[g] for g in groups], dtype=np.int64)
     return {name: column[rows] for name, column in optics.items()}
+
+
+def _same(one: object, other: object) -> bool:
+    """Whether two values are equal, as numbers where both are: 4.0 and 4.000."""
+    try:
+        return one == other or float(str(one)) == float(str(other))
+    except ValueError:
+        return False
 
 
 def _own_sampling(optics: Table, given_A: float | None) -> Table:
@@ -174,6 +182,8 @@ def _pixel_sizes_A(columns: Columns) -> Floats | None:
     elif columns.has("rlnDetectorPixelSize", "rlnMagnification"):
         # RELION 3.0: µm at the detector over magnification
         values = columns.number("rlnDetectorPixelSize") * 1e4 / columns.number("rlnMagnification")
+    elif "rlnPixelSize" in columns:  # of files of other programs
+        values = columns.number("rlnPixelSize")
     else:
         return None
     if values.min() < values.max() and not same_pixel_size(values.min(), values.max()):

@@ -23,6 +23,7 @@ RELION_FIELDS: Fields = {
     ),
     **_all(applied("pixel size and box"), "rlnImagePixelSize rlnImageSize"),
     **_all(applied("pixel size (3.0)"), "rlnDetectorPixelSize rlnMagnification"),
+    "rlnPixelSize": applied("pixel size, where none of these is there"),
     "rlnCtfDataArePhaseFlipped": applied("whether the phases of the images are flipped"),
     **_all(applied("optics groups"), "rlnOpticsGroup rlnOpticsGroupName"),
     "rlnRandomSubset": applied("half set"),
@@ -60,7 +61,7 @@ RELION_FIELDS: Fields = {
         "rlnMicrographTiltAxisDirection rlnMicrographTiltAxisOutOfPlane rlnMicrographPreExposure "
         "rlnMicrographFrameNumber rlnMicrographIceThickness rlnMicrographGainName rlnMicrographDefectFile "
         "rlnCoordinateX rlnCoordinateY rlnCoordinateZ rlnImageOriginalName rlnOriginalImageSize rlnImageId "
-        "rlnParticleName rlnOriginalParticleName rlnParticleId rlnSamplingRate rlnPixelSize rlnReconstructImageName "
+        "rlnParticleName rlnOriginalParticleName rlnParticleId rlnSamplingRate rlnReconstructImageName "
         "rlnAreaId rlnAreaName rlnSortedIndex rlnEnabled rlnComment rlnMovieFrameNumber rlnNrOfFrames "
         "rlnAverageNrOfFrames rlnMovieFramesRunningAverage",
     ),

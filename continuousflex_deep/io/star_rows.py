@@ -16,6 +16,7 @@ from continuousflex_deep.errors import FormatError
 
 _ROWS_A_PART = 20_000  # read at a time: bounds the memory, and costs nothing
 _TOKEN = re.compile(r"""(?:(?P<mark>['"])(?P<quoted>.*?)(?P=mark)(?=[ \t]|$))|(?P<comment>\#.*)|(?P<plain>[^ \t]+)""")
+_ODD = re.compile(r"[^\S \t]|['\"#]")
 _SPECIAL = ("'", '"', "#")
 _REPEATED = 0.5  # share of different values, below which equal values of a column share their memory
 
@@ -120,7 +121,9 @@ class RowReader:
 def _is_plain(line: str) -> bool:
     """Whether numpy divides a line at blanks and tabs alone, and sees no marks in it; it divides at control characters,
     too, and at the blanks of other scripts."""
-    return line.isascii() and line.replace("\t", "").isprintable() and not any(mark in line for mark in _SPECIAL)
+    if not line.isascii():
+        return _ODD.search(line) is None
+    return line.replace("\t", "").isprintable() and not any(mark in line for mark in _SPECIAL)
 
 
 def _plain(line: str) -> str:

@@ -61,7 +61,7 @@ def read_xmipp(
     """Particles of an xmd file's tables; mode_ids: the modes of its amplitudes, if the file does not contain them."""
     columns = Columns(path, next(t for t in blocks.values() if "image" in t))
     if "enabled" in columns:  # Xmipp marks excluded images by -1
-        columns = columns.select(columns["enabled"] != "-1")
+        columns = columns.select(columns.number("enabled") >= 0)
     check_fields(path, columns.table, XMIPP_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
     images = columns.images("image")
     info = stack_info(images.stacks[0])

@@ -25,7 +25,8 @@ def landscape_option() -> Any:
 
 
 def pixel_size_option(level: Literal["normal", "hidden"] = "hidden") -> Any:
-    return option(0.0, "Pixel size of the images, if their file does not give it.", "Å", low=0.0, level=level)
+    shown = "Pixel size of the images, if their file does not give it, or a wrong one: it comes before the file."
+    return option(0.0, shown, "Å", low=0.0, level=level)
 
 
 def voxel_size_option() -> Any:

@@ -133,13 +133,13 @@ def test_poses_are_not_given_to_images_of_other_particles(
     folder: Path, capsys: pytest.CaptureFixture[str], witness: str
 ) -> None:
     """Ids that are mere positions in a stack are the same in every set."""
-    p = predicted(folder, [0, 1, 2, 3])
-    other = p
+    p = predicted(folder, [0, 1, 2, 3]).replace(ids=np.arange(1, 5))
+    write_particles(p, folder / "predicted.star")
     if witness == "defocus":
         ctf = p.require_ctf("the test")
         other = p.replace(ctf=dataclasses.replace(ctf, defocus_u_A=ctf.defocus_u_A + 5000))
     else:
-        other = p.replace(extra=p.extra | {"rlnMicrographName": p.extra["rlnMicrographName"] + "_other"})
+        other = p.replace(extra=p.extra | {"rlnMicrographName": "other_" + p.extra["rlnMicrographName"]})
     write_particles(other, folder / "other.star")
     assert convert(folder / "predicted.star", folder / "out.star", "--images", str(folder / "other.star")) == 2
     assert f"the same ids to different particles: the {witness} differs for 4 of 4" in capsys.readouterr().err

@@ -158,7 +158,60 @@ def test_rows_of_one_optics_group(folder: Path) -> None:
         read_particles(written(folder, relion_text({"rlnOpticsGroup": ["1", "1"]}, [OPTICS, other])))
 
 
+def test_digits_of_two_rows_of_one_group_do_not_count(folder: Path) -> None:
+    rows = [OPTICS, OPTICS | {"rlnImagePixelSize": "2.000", "rlnImageSize": "8.0"}]
+    assert read_particles(written(folder, relion_text({"rlnOpticsGroup": ["1", "1"]}, rows))).pixel_size_A == 2.0
+
+
+@pytest.mark.parametrize(
+    ("value", "flipped"),
+    [("0", False), ("0.000000", False), ("False", False), ("nan", False), ("<NA>", False), ("None", False),
+     ("1", True), ("1.000000", True), ("True", True)],
+)  # fmt: skip
+def test_flags_in_any_form(folder: Path, value: str, flipped: bool) -> None:
+    optics = OPTICS | {"rlnCtfDataArePhaseFlipped": value}
+    assert read_particles(written(folder, relion_text({}, [optics]))).phase_flipped is flipped
+    text = f"data_noname\nloop_\n _image\n _samplingRate\n _ctfPhaseFlipped\n 1@s.mrcs 2.0 {value}\n"
+    assert read_particles(written(folder, text, "p.xmd")).phase_flipped is flipped
+
+
+def test_flags_that_are_none(folder: Path) -> None:
+    with pytest.raises(FormatError, match="column rlnCtfDataArePhaseFlipped: expected 0 or 1"):
+        read_particles(written(folder, relion_text({}, [OPTICS | {"rlnCtfDataArePhaseFlipped": "perhaps"}])))
+    label = "rlnCtfDataArePhaseFlipped"
+    mixed = [OPTICS | {label: "0"}, OPTICS | {"rlnOpticsGroup": "2", label: "1"}]
+    with pytest.raises(InputError, match="rlnCtfDataArePhaseFlipped differs between particles"):
+        read_particles(written(folder, relion_text({"rlnOpticsGroup": ["1", "2"]}, mixed)))
+
+
+@pytest.mark.parametrize("label", ["rlnTomoName", "rlnOriginZAngst", "rlnCtfDataAreCtfCorrected", "rlnHelicalTubeID"])
+@pytest.mark.parametrize("nothing", ["nan", "NaN", "<NA>", "None", "null", '""'])
+def test_missing_values_mean_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], label: str, nothing: str
+) -> None:
+    assert len(read_particles(written(folder, relion_text({label: [nothing, nothing]})))) == 2
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("off", ["-1", "-1.000000"])
+def test_disabled_images_of_xmipp(folder: Path, off: str) -> None:
+    rows = f" 1@s.mrcs 2.0 1\n 2@s.mrcs 2.0 {off}\n 3@s.mrcs 2.0 1\n"
+    text = f"data_noname\nloop_\n _image\n _samplingRate\n _enabled\n{rows}"
+    assert read_particles(written(folder, text, "p.xmd")).indices.tolist() == [0, 2]
+
+
+def test_pixel_size_by_its_other_name(folder: Path) -> None:
+    columns = {"rlnImageName": ["1@s.mrcs", "2@s.mrcs"], "rlnPixelSize": ["2.5"] * 2}
+    rows = [[column[i] for column in columns.values()] for i in range(2)]
+    assert read_particles(written(folder, block("", list(columns), rows))).pixel_size_A == 2.5
+
+
 # ----------------------------------------------------------------------------------------------------- images
+def test_names_without_numbers(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"the rows name the whole stack 's\.mrcs'.* expected NUMBER@STACK"):
+        read_particles(written(folder, relion_text({"rlnImageName": ["s.mrcs", "s.mrcs"]})))
+
+
 def test_one_image_written_in_many_ways_has_one_id(folder: Path) -> None:
     """Also where ids are made of the names, since there are several stacks."""
     write_stack(folder / "t.mrcs", np.random.default_rng(1).normal(size=(2, BOX, BOX)).astype(np.float32), PIXEL)
