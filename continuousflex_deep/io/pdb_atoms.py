@@ -12,7 +12,7 @@ import numpy as np
 
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.atom_records import AtomRecords, names_array, number_missing_residues
-from continuousflex_deep.io.residue_kinds import FOUR_LETTERS
+from continuousflex_deep.io.residue_kinds import FOUR_LETTERS, WATER, is_standard
 
 _WIDTH = 80
 _SHORTEST = 54  # coordinates end in this column
@@ -25,8 +25,7 @@ def read_pdb_atoms(text: str, file: Path) -> AtomRecords:
     coords = [_coordinates(line, number, file) for line, number in zip(lines, numbers, strict=True)]
     names = [line[12:16].strip() for line in lines]
     alternatives = [line[16].strip() for line in lines]
-    residues = [_residue_name(line) for line in lines]
-    chains = _chains(lines, residues)
+    residues, chains = _residues_and_chains(lines)
     sequence = [_sequence_number(line) for line in lines]
     residue_numbers = number_missing_residues([n for n, _ in sequence], chains, residues, names, alternatives, models)
     return AtomRecords(
@@ -82,22 +81,32 @@ def _coordinates(line: str, number: int, file: Path) -> tuple[float, float, floa
         ) from None
 
 
-def _residue_name(line: str) -> str:
-    """Columns 18 to 20. Force fields write names of four letters, where a chain name of two characters would begin."""
-    longer = line[17:21].strip()
-    return longer if line[21] == " " or longer.upper() in FOUR_LETTERS else line[17:20].strip()
+def _residues_and_chains(lines: list[str]) -> tuple[list[str], list[str]]:
+    """Names of residues and chains, which share column 21: it begins a chain name of two characters, or ends a residue
+    name of four, as force fields write.
 
-
-def _chains(lines: list[str], residues: list[str]) -> list[str]:
-    """Column 22, or 21 and 22; where a file has no chains, its segments (columns 73 to 76), if they differ."""
-    chains = [
-        line[21].strip() if line[17:21].strip() == residue else line[20:22].strip()
-        for line, residue in zip(lines, residues, strict=True)
-    ]
+    The file as a whole decides, since histidine of chain AA and HISA of chain A are written alike: a chain has two
+    characters where a residue that is known by three letters says so. Where a file has no chain names, its segments
+    (columns 73 to 76) name the chains, if they differ.
+    """
+    two = {line[20:22] for line in lines if _is_known_by_three_letters(line)}
+    short = [line[20:22] in two or (bool(two) and _may_have_two(line)) for line in lines]
+    residues = [line[17 : 20 if is_short else 21].strip() for line, is_short in zip(lines, short, strict=True)]
+    chains = [line[20 if is_short else 21 : 22].strip() for line, is_short in zip(lines, short, strict=True)]
     if any(chains):
-        return chains
+        return residues, chains
     segments = [line[72:76].strip() for line in lines]
-    return segments if len(set(segments)) > 1 and all(segments) else chains
+    return residues, segments if len(set(segments)) > 1 and all(segments) else chains
+
+
+def _is_known_by_three_letters(line: str) -> bool:
+    name = line[17:20].strip()
+    return _may_have_two(line) and (is_standard(name) or name.upper() in WATER)
+
+
+def _may_have_two(line: str) -> bool:
+    """Whether columns 21 and 22 may be a chain name of two characters: 18 to 21 are no known name of four letters."""
+    return " " not in line[20:22] and line[17:21].strip().upper() not in FOUR_LETTERS
 
 
 def _sequence_number(line: str) -> tuple[int | None, str]:

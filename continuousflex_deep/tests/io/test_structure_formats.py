@@ -204,6 +204,33 @@ def test_names_of_two_and_four_letters(tmp_path: Path) -> None:
     assert s.residue_names.tolist() == ["ALA", "NALA"]
 
 
+@pytest.mark.parametrize("chain", ["AA", "NA", "DA", "PB", "HZ"])
+def test_chains_of_two_letters_are_no_end_of_a_residue_name(tmp_path: Path, chain: str) -> None:
+    """HISA, ARGN, ASPH and LYSP are names of force fields."""
+    residues = ["HIS", "ARG", "ASP", "LYS", "GLU", "CYS", "TYR", "LIG"]
+    line = "ATOM      1  CA  {}{}{:4d}    {:8.3f}   0.000   0.000  1.00  0.00           C\n"
+    s = read(tmp_path, "".join(line.format(name, chain, k, 3.8 * k) for k, name in enumerate(residues)))
+    assert s.residue_names.tolist() == residues
+    assert set(s.chain_ids) == {chain}
+
+
+def test_names_of_four_letters_in_chains_of_one_letter(tmp_path: Path) -> None:
+    """Beside chain AB; and LIGX, which is in no list, in a file whose chains have one letter."""
+    line = "ATOM      1  CA  {}   1    {:8.3f}   0.000   0.000  1.00  0.00           C\n"
+    names = ["ALA A", "HISAA", "ARGNA", "NALAA", "ALAAB", "HISAB"]
+    s = read(tmp_path, "".join(line.format(name, 3.8 * k) for k, name in enumerate(names)))
+    assert s.residue_names.tolist() == ["ALA", "HISA", "ARGN", "NALA", "ALA", "HIS"]
+    assert s.chain_ids.tolist() == ["A", "A", "A", "A", "AB", "AB"]
+    s = read(tmp_path, line.format("ALA A", 0.0) + line.format("LIGXA", 3.8))
+    assert s.residue_names.tolist() == ["ALA", "LIGX"]
+    assert s.chain_ids.tolist() == ["A", "A"]
+
+
+def test_water_of_a_chain_of_two_letters_is_left_out(tmp_path: Path, lines: list[Line]) -> None:
+    line = "HETATM  900  O   HOHSA 900       3.000   0.000   0.000  1.00  0.00           O\n"
+    assert len(read(tmp_path, pdb(lines[:9]).replace("END\n", line))) == 9
+
+
 MODEL = "MODEL        {}\n{}ENDMDL\n"
 
 
@@ -397,3 +424,18 @@ def test_long_names_of_chains_are_written_short_in_pdb_files(tmp_path: Path, pro
     assert set(read_structure(tmp_path / "s.pdb").chain_ids) == {"A"}
     write_structure(tmp_path / "s.cif", long)
     assert set(read_structure(tmp_path / "s.cif").chain_ids) == {"AAA-2"}
+
+
+def test_many_chains_with_long_names_come_back(tmp_path: Path) -> None:
+    """Chains after the 62nd have two letters in a PDB file: AA, AB, AC …"""
+    residues = ["HIS", "ARG", "LYS", "ASP"]
+    many = [
+        atom("CA", name, number, 3.8 * (4 * k + number), "C", chain=f"long{k}")
+        for k in range(70)
+        for number, name in enumerate(residues)
+    ]
+    whole = read(tmp_path, mmcif(many), "s.cif")
+    write_structure(tmp_path / "s.pdb", whole)
+    back = read_structure(tmp_path / "s.pdb")
+    assert back.residue_names.tolist() == residues * 70
+    assert list(dict.fromkeys(back.chain_ids))[60:] == ["8", "9", "AA", "AB", "AC", "AD", "AE", "AF", "AG", "AH"]
