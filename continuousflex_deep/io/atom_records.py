@@ -111,7 +111,14 @@ def describe_atoms(residue_columns: tuple[NDArray[Any], ...], names: Names, whic
 def residue_text(key: tuple[str, int, str, str]) -> str:
     """Chain, number with insertion code, and name of a residue, as --select takes them: A/52.B(SER)."""
     chain, number, code, name = key
-    return f"{'' if chain else '//'}{chain}/{number}{'.' if code else ''}{code}({name})"
+    return f"{chain_text(chain)}/{number}{'.' if code else ''}{code}({name})"
+
+
+def chain_text(chain: str) -> str:
+    """A chain as --select takes it: A, but //8, //A-2 and //and, which would be something else without the slashes, and
+    // for a chain without a name."""
+    plain = chain[:1].isalpha() and chain.isalnum() and chain not in ("and", "or", "not")
+    return chain if plain else f"//{chain}"
 
 
 def number_missing_residues(

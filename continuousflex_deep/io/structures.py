@@ -17,6 +17,7 @@ from continuousflex_deep.io.atom_selection import selected_atoms
 from continuousflex_deep.io.elements import UNKNOWN, polymeric_residues
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.gemmi_models import gemmi_model
+from continuousflex_deep.io.leaving_out import leave_out
 from continuousflex_deep.io.mmcif_atoms import SIGMA_TAG
 from continuousflex_deep.io.molecule import PSEUDOATOM, Models, some_names, the_molecule
 from continuousflex_deep.io.structure_files import MMCIF_SUFFIXES, read_atom_records, suffix_of
@@ -90,6 +91,10 @@ class Structure:
         """Some atoms as text, by their indices; the first few of them."""
         return describe_atoms(self.residue_columns, self.atom_names, atoms)
 
+    def leave_out(self, atoms: Integers) -> str:
+        """What leaves some atoms out, by their indices: the option --select, in general (see leaving_out)."""
+        return leave_out(self.residue_columns, self.atom_names, atoms)
+
     @property
     def representative_atoms(self) -> Integers:
         """Index of one atom per residue, in order: its Cα or P if it has one, otherwise its first atom."""
@@ -136,7 +141,7 @@ def structure_of(
                 f"{some_names(records.chain_ids)}"
             )
         records, atomic_number = records.select(chosen), atomic_number[chosen]
-    _require_sound(records, atomic_number, file)
+    _require_sound(records, atomic_number, file, select)
     pseudo = records.names == PSEUDOATOM
     structure = Structure(
         coords_A=records.coords_A,
@@ -163,8 +168,9 @@ def _model_of(records: AtomRecords, atomic_number: Integers) -> gemmi.Model:
     return model
 
 
-def _require_sound(records: AtomRecords, atomic_number: Integers, file: Path) -> None:
+def _require_sound(records: AtomRecords, atomic_number: Integers, file: Path, select: str) -> None:
     """FormatError unless all coordinates are finite and all elements known."""
+    columns = records.residue_columns
     for wrong, what in (
         (~np.isfinite(records.coords_A).all(axis=1), "coordinates that are not finite; correct the file"),
         (
@@ -175,8 +181,9 @@ def _require_sound(records: AtomRecords, atomic_number: Integers, file: Path) ->
     ):
         if wrong.any():
             raise FormatError(
-                f"'{file}': {int(wrong.sum())} atoms have {what}, or leave the atoms out by --select: "
-                f"{describe_atoms(records.residue_columns, records.names, np.flatnonzero(wrong))}"
+                f"'{file}': {int(wrong.sum())} atoms have {what}, or leave the atoms out by "
+                f"{leave_out(columns, records.names, np.flatnonzero(wrong), select)}: "
+                f"{describe_atoms(columns, records.names, np.flatnonzero(wrong))}"
             )
 
 

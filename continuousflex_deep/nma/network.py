@@ -19,7 +19,6 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.nma.blocks import block_numbers
-from continuousflex_deep.nma.leaving_out import leave_out
 from continuousflex_deep.nma.rigid_blocks import make_rigid_blocks, rigid_motions
 from continuousflex_deep.options import (
     ATOMS_BLOCK_SIZE,
@@ -156,7 +155,7 @@ def network_springs(structure: Structure, cutoff_A: float, blocks: bool) -> Inte
     if len(twice):
         raise InputError(
             f"normal modes: two atoms have the same position, {structure.describe(twice[0])}; leave one of them out by "
-            "--select"
+            f"{structure.leave_out(np.unique(twice[:, 1]))}"
         )
     pairs = np.asarray(tree.query_pairs(cutoff_A, output_type="ndarray"), dtype=np.int64)
     near = np.asarray(tree.query_pairs(cutoff_A / 2, output_type="ndarray"), dtype=np.int64)
@@ -170,7 +169,7 @@ def network_springs(structure: Structure, cutoff_A: float, blocks: bool) -> Inte
             f"normal modes: with a cutoff of {cutoff_A:.3g} Å the network falls into {n_parts} parts that are not "
             f"connected; the largest has {sizes.max()} of {len(coords_A)} atoms. Not connected to it: "
             f"{structure.describe(apart)}; use a larger cutoff, or leave these atoms out by "
-            f"{leave_out(structure, apart)}"
+            f"{structure.leave_out(apart)}"
         )
     return pairs
 
@@ -234,7 +233,7 @@ def require_six_zeros(
     raise InputError(
         f"normal modes: the network has {zeros} motions without energy, expected the {N_RIGID} of a rigid body: with "
         f"a cutoff of {cutoff_A:.3g} Å parts of it move freely, such as {structure.describe(loose)}; use a larger "
-        f"cutoff or larger blocks, or leave these atoms out by {leave_out(structure, loose)}"
+        f"cutoff or larger blocks, or leave these atoms out by {structure.leave_out(loose)}"
     )
 
 
