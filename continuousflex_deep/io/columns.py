@@ -169,8 +169,8 @@ class Columns:
         known = [v for v in (given, in_file, in_header) if v is not None and v > 0]
         if not known:
             raise InputError(
-                f"'{self.path}': there is no pixel size in the file or in its stack's header; give it to preprocess, "
-                "align, train or infer by --pixel-size-A, which write it into their output"
+                f"'{self.path}': there is no pixel size in the file or in its stack's header; give it by "
+                "--pixel-size-A to train, or to convert, preprocess, align or infer, which write it into their output"
             )
         if given and in_file and not same_pixel_size(given, in_file):
             note_once(f"'{self.path}': the given pixel size {given:g} Å is used, not that of the file, {in_file:g} Å")

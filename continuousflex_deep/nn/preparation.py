@@ -16,7 +16,7 @@ from continuousflex_deep.io.stacks import check_images, read_images, read_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.landscape.outliers import is_outlier
 from continuousflex_deep.messages import note, say
-from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, load_checkpoint, model_files, require_same_modes
+from continuousflex_deep.nn.checkpoint import LAST, Checkpoint, load_checkpoint, model_files
 from continuousflex_deep.nn.data import Preprocess, split_halves, split_particles
 from continuousflex_deep.nn.labels import TARGETS, Labels, labels_of
 from continuousflex_deep.nn.recipes import Recipe, recipe_of
@@ -242,7 +242,12 @@ def _particles_of_half(everything: Particles, options: TrainOptions, targets: st
 def _require_same_shape(start: Checkpoint, options: TrainOptions, particles: Particles) -> None:
     """InputError if a starting network is for other images or modes, or has another architecture."""
     start.preprocess.require_same_images(particles, options.start_from)
-    require_same_modes(start, options.start_from, particles, ())
+    learned, labelled = start.coder.mode_ids, particles.mode_ids
+    if learned and labelled and learned != labelled:
+        raise InputError(
+            f"option --start-from: '{options.start_from}' was trained for modes {list(learned)}, the labels are of "
+            f"modes {list(labelled)}; give labels for the same modes, or train without --start-from"
+        )
     recipe = recipe_of(options)
     same: dict[str, tuple[object, object]] = {
         "--backbone": (start.backbone, options.backbone),

@@ -333,7 +333,7 @@ def test_pixel_size_given_found_or_missing(folder: Path, capsys: pytest.CaptureF
     images = np.random.default_rng(0).normal(size=(2, 8, 8)).astype(np.float32)
     write_stack(folder / "none.mrcs", images, 0.0)
     (folder / "p.xmd").write_text("data_noname\nloop_\n _image\n 1@none.mrcs\n 2@none.mrcs\n")
-    with pytest.raises(InputError, match="align, train or infer by --pixel-size-A"):
+    with pytest.raises(InputError, match="by --pixel-size-A to train, or to convert"):
         read_particles(folder / "p.xmd")
     assert read_particles(folder / "p.xmd", pixel_size_A=3.0).pixel_size_A == 3.0
     (folder / "p.star").write_text(RELION_31)

@@ -1,0 +1,104 @@
+"""Inputs of all commands in one folder, small and of every kind that errors ask for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+
+from continuousflex_deep.cli import main
+from continuousflex_deep.io.maps import write_volume
+from continuousflex_deep.io.modes import read_modes, write_modes
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.stacks import read_images, write_stack
+from continuousflex_deep.io.structures import read_structure, write_structure
+from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
+from continuousflex_deep.tests.helpers.gaussian_particles import true_map
+from continuousflex_deep.tests.helpers.landscape_data import make_particles
+from continuousflex_deep.tests.helpers.nn_toy import toy_model_files, toy_particles
+from continuousflex_deep.tests.helpers.report_inputs import write_helix
+
+N = 40
+
+
+def write_inputs(folder: Path) -> None:
+    """Write them, by the commands where they make them. Networks should be narrow (tests.helpers.quick_trainings)."""
+    _particles(folder)
+    _structures_and_maps(folder)
+
+    def run(line: str) -> None:
+        assert main([word.replace("@", f"{folder}/") for word in line.split()]) == 0, line
+
+    run("nma --structure @helix.pdb --output @helix_modes --cutoff-A 12 --block-size 0 --n-modes 9")
+    run("landscape --particles @line.star --output @pca")
+    run("landscape --particles @toy.star --output @plane")
+    run("group --landscape @plane --expression pc1>0 --output @group.star")
+    run("clusters --landscape @pca --output @groups.json --n-clusters 2")
+    train = "train --backbone resnet18 --epochs 1 --batch 10 --workers 1 --threads 1 --device cpu --output"
+    run(f"{train} @network --particles @toy.star --box 32")
+    run(f"{train} @angles --particles @toy.star --targets angles")
+    run(f"{train} @rest --particles @toy.star --recipe paper --targets separate")
+    run(f"{train} @halves --particles @toy.star --half-sets")
+    _particles_of_results(folder)
+    (folder / "a.html").mkdir()
+    (folder / "named").mkdir()
+    (folder / "named" / "groups.json").write_bytes((folder / "groups.json").read_bytes())
+
+
+def _particles(folder: Path) -> None:
+    _, toy = toy_particles(folder, n=N, noise=0.3, box_px=64)
+    changed = {
+        "other": toy.replace(amplitudes=toy.amplitudes + 1),
+        "rigid": toy.replace(amplitudes=None, mode_ids=()),
+        "bare": toy.replace(amplitudes=None, mode_ids=(), euler_deg=None, shift_A=None),
+        "modes_8_9": toy.replace(mode_ids=(8, 9)),
+        "few": toy.select(np.arange(11)),
+        "three": toy.select(np.arange(3)),
+    }
+    for name, particles in changed.items():
+        write_particles(particles, folder / f"{name}.star")
+    write_particles(toy.replace(ids=toy.ids + 10_000), folder / "new.star")
+    apart = toy.amplitudes + np.where(np.arange(N) % 2, 1e5, 0)[:, None]
+    write_particles(toy.replace(amplitudes=apart), folder / "apart.star")
+    five = np.random.default_rng(0).normal(size=(N, 5))
+    write_particles(toy.replace(mode_ids=(7, 8, 9, 10, 11), amplitudes=five), folder / "five.star")
+    small = folder / "small.mrcs"
+    write_stack(small, read_images(toy)[:, 16:48, 16:48], toy.pixel_size_A)
+    stacks = np.full(N, str(small), dtype=object)
+    write_particles(toy.replace(stacks=stacks, box_px=32), folder / "small.star")
+    write_stack(folder / "no_pixel_size.mrcs", read_images(toy), 0.0)
+    rows = "".join(f"{i + 1}@no_pixel_size.mrcs {q7} {q8}\n" for i, (q7, q8) in enumerate(toy.amplitudes))
+    columns = "_rlnImageName #1\n_cfdAmplitude7 #2\n_cfdAmplitude8 #3\n"
+    (folder / "no_pixel_size.star").write_text(f"data_\n\nloop_\n{columns}{rows}")
+    (folder / "expanded.star").write_text(f"data_\n\nloop_\n{columns}{rows}{rows}")
+    write_particles(make_particles(folder, n=200), folder / "line.star")
+
+
+def _particles_of_results(folder: Path) -> None:
+    """The particles that a network has been trained on."""
+    toy, network = read_particles(folder / "toy.star"), load_checkpoint(folder / "network" / BEST)
+    write_particles(toy.select(toy.rows_of(network.training_ids.numpy())), folder / "seen.star")
+
+
+def _structures_and_maps(folder: Path) -> None:
+    toy_model_files(folder)
+    modes = read_modes(folder / "modes")
+    write_modes(folder / "modes_8_9", modes.__class__((8, 9), modes.vectors))
+    write_helix(folder / "helix.pdb")
+    longer = read_structure(folder / "helix.pdb")
+    atoms = np.r_[np.arange(len(longer)), len(longer) - 1]
+    for name, moved_A in (("twice", 0.0), ("longer", 3.8)):
+        numbers = np.r_[longer.residue_numbers, len(longer) + 1]
+        coords_A = longer.coords_A[atoms] + np.where(numbers > len(longer), moved_A, 0)[:, None]
+        changed = replace(longer.select(atoms), coords_A=coords_A, residue_numbers=numbers)
+        write_structure(folder / f"{name}.pdb", changed)
+    for name, apart_A in (("ensemble", 0.1), ("assembly", 25.0)):
+        write_structure(folder / f"{name}.pdb", longer, [longer.coords_A, longer.coords_A + apart_A])
+    volume = true_map(24, 4.0).astype(np.float32)
+    write_volume(folder / "density.mrc", volume, 4.0)
+    write_volume(folder / "dark.mrc", -volume, 4.0)
+    write_volume(folder / "no_voxel_size.mrc", volume, 0.0)
+    write_volume(folder / "stretched.mrc", volume, 4.0)
+    with mrcfile.open(folder / "stretched.mrc", "r+") as mrc:
+        mrc.voxel_size = (4.0, 4.0, 6.0)
+    assert len(read_particles(folder / "toy.star")) == N

@@ -1,0 +1,267 @@
+"""Advice in errors, followed: what raises each error, and the same with its advice."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A piece of an advice, a command line that raises it, and the same with the advice followed. @ stands for the
+    folder of the inputs, ^ for a new path."""
+
+    piece: str
+    wrong: str
+    followed: str
+
+
+def scenario(piece: str, common: str, wrong: str = "", followed: str = "") -> Scenario:
+    """common: the beginning of both command lines."""
+    return Scenario(piece, f"{common} {wrong}", f"{common} {followed}")
+
+
+_TOY = "--structure @toy.pdb --modes @modes"
+_CPU = "--threads 1 --device cpu"
+_EVALUATE = f"evaluate {_TOY}"
+_ALIGN = f"align --particles @toy.star --structure @toy.pdb --output ^.star {_CPU} --modes @modes --mode-list 7-8"
+_TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --workers 1 {_CPU}"
+_INFER = f"infer --particles @toy.star --output ^.star {_CPU}"
+_LANDSCAPE = "landscape --output ^"
+_MAPS = f"reconstruct --output ^ {_CPU}"
+_PATH = "trajectory --landscape @plane --structure @toy.pdb --modes @modes --output ^ --movie none"
+
+SCENARIOS = [
+    # ------------------------------------------------------------------------------------------------------ evaluate
+    scenario("one particle file alone cannot be compared", f"{_EVALUATE} --particles @toy.star",
+             followed="--truth @other.star"),
+    scenario("one particle file alone cannot be compared", f"{_EVALUATE} --particles @toy.star",
+             followed="--particles @other.star"),
+    scenario("the Cramér-Rao bound needs the true parameters",
+             f"{_EVALUATE} --particles @toy.star --particles @other.star --bound", followed="--truth @toy.star"),
+    scenario("--bound: option --modes is required",
+             "evaluate --structure @toy.pdb --particles @rigid.star --truth @toy.star --bound",
+             followed="--modes @modes"),
+    scenario("only particles without amplitudes are compared without modes",
+             "evaluate --structure @toy.pdb --particles @toy.star --truth @other.star", followed="--modes @modes"),
+    scenario("is given twice; give different results", f"{_EVALUATE} --particles @toy.star",
+             "--particles @toy.star", "--particles @other.star"),
+    scenario("select those to compare by --mode-list",
+             f"{_EVALUATE} --particles @toy.star --particles @modes_8_9.star", followed="--mode-list 8"),
+    # ------------------------------------------------------------------------------------- files of the wrong kind
+    scenario("is an input file; give another name", "convert --particles @toy.star",
+             "--output @toy.star", "--output ^.star"),
+    scenario("expected a .json file for the groups", "clusters --landscape @pca", "--output ^", "--output ^.json"),
+    scenario("expected a file name that ends in .pdb or .cif", "pseudoatoms --map @density.mrc",
+             "--output ^", "--output ^.pdb"),
+    scenario("expected the name of an HTML file", "report --landscape @pca", "--output ^", "--output ^.html"),
+    scenario("is a folder; give the name of a file", "report --landscape @pca", "--output @a.html",
+             "--output @a.html/report.html"),
+    scenario("is the folder of the modes, whose record would be overwritten", f"modes {_TOY}",
+             "--output @modes", "--output ^"),
+    scenario("expected at least 2, or 0 to keep", "preprocess --particles @toy.star --output ^", "--box 1", "--box 32"),
+    # -------------------------------------------------------------------------------------------------------- deform
+    scenario("both define the motion; give one of them", f"deform {_TOY} --output ^ --mode-list 7-8",
+             "--particles @toy.star --amplitudes '5 5'", "--amplitudes '5 5'"),
+    scenario("an oscillation needs one; give one mode, or --amplitudes", f"deform {_TOY} --output ^",
+             "--mode-list 7-8", "--mode-list 7"),
+    scenario("an oscillation needs one; give one mode, or --amplitudes", f"deform {_TOY} --output ^ --mode-list 7-8",
+             followed="--amplitudes '5 5'"),
+    scenario("the particles have amplitudes along different modes",
+             f"deform {_TOY} --output ^ --particles @toy.star --particles @modes_8_9.star",
+             followed="--mode-list 8"),
+    scenario("numbers in Å, one for each of the modes", f"deform {_TOY} --output ^ --mode-list 7-8",
+             "--amplitudes 5", "--amplitudes '5 5'"),
+    # --------------------------------------------------------------------------------------------------------- group
+    scenario("already names the particles; give either --groups or", "group --landscape @pca --groups @groups.json",
+             "--output ^ --expression pc1>0", "--output ^"),
+    scenario("expected a folder for the particle files of --groups", "group --landscape @pca --groups @groups.json",
+             "--output ^.star", "--output ^"),
+    scenario("contains the file of groups itself", "group --landscape @pca --groups @named/groups.json",
+             "--output @named", "--output ^"),
+    # -------------------------------------------------------------------------------------------------------- report
+    scenario("belong together: the structure is shown moving along its modes",
+             "report --landscape @plane --output ^.html --structure @toy.pdb", followed="--modes @modes"),
+    scenario("groups are shown in their landscape", f"report --group @group.star --output ^.html {_TOY}",
+             followed="--landscape @plane"),
+    # ----------------------------------------------------------------------------------------------------- landscape
+    scenario("modes; give", f"{_LANDSCAPE} --particles @toy.star", "--n-components 3", "--n-components 2"),
+    scenario("a Mahalanobis distance of", f"{_LANDSCAPE} --particles @toy.star", "--outlier-distance 1e-9",
+             "--outlier-distance 3"),
+    scenario("distinct particles are fitted; give", f"{_LANDSCAPE} --particles @toy.star --method isomap",
+             "--n-neighbors 60", "--n-neighbors 20"),
+    scenario("give more neighbours or fewer dimensions",
+             f"{_LANDSCAPE} --particles @toy.star --method hessian-lle --n-components 2",
+             "--n-neighbors 4", "--n-neighbors 8"),
+    scenario("groups that are not connected", f"{_LANDSCAPE} --particles @apart.star --method isomap",
+             "--n-neighbors 3 --outlier-distance 0", "--n-neighbors 30 --outlier-distance 0"),
+    scenario("but t-SNE has at most", f"{_LANDSCAPE} --particles @five.star --method tsne",
+             "--n-components 4", "--n-components 2"),
+    scenario("--perplexity: got", f"{_LANDSCAPE} --particles @few.star --method tsne --n-components 2",
+             "--perplexity 60", "--perplexity 3"),
+    scenario("distinct particles to fit, expected at least", f"{_LANDSCAPE} --particles @three.star",
+             "--method isomap --outlier-distance 0", "--method pca --outlier-distance 0"),
+    # ------------------------------------------------------------------------------------------------------ clusters
+    scenario("k-means has no probabilities; use --method gmm", "clusters --landscape @pca --output ^.json",
+             "--method kmeans --min-probability 0.5", "--method gmm --min-probability 0.5"),
+    scenario("give a smaller number", "clusters --landscape @plane --output ^.json", "--n-clusters 30",
+             "--n-clusters 2"),
+    # ----------------------------------------------------------------------------------------------------------- nma
+    scenario("are two cutoffs; give one", "nma --structure @helix.pdb --output ^ --block-size 0",
+             "--cutoff-A 12 --cutoff-percent 5", "--cutoff-A 12"),
+    scenario("or 0 for the default of atoms or pseudoatoms", "nma --structure @toy.pdb --output ^ --n-modes 7",
+             "--cutoff-A 1", "--cutoff-A 0"),
+    scenario("two atoms have the same position", "nma --structure @twice.pdb --output ^ --cutoff-A 12 --block-size 0",
+             followed="--select 'not A/40'"),
+    scenario("--models all takes all of them as one molecule", "nma --structure @assembly.pdb --output ^ "
+             "--block-size 0", "--cutoff-A 12", "--cutoff-A 60 --models all"),
+    scenario("read the first model (--models first)", "nma --structure @ensemble.pdb --output ^ --block-size 0 "
+             "--cutoff-A 12", "--models all", "--models first"),
+    scenario("has the same conformation as", "modes --structure @helix.pdb --modes @helix_modes --output ^",
+             "--target @helix.pdb"),
+    scenario("lower --collectivity-threshold", "modes --structure @helix.pdb --modes @helix_modes --output ^",
+             "--collectivity-threshold 1", "--collectivity-threshold 0.1"),
+    scenario("--select '…': cannot read '…'; …", "nma --structure @helix.pdb --output ^ --cutoff-A 12 --block-size 0",
+             "--select 'A and'", "--select A"),
+    scenario("is selected; its chains are", "nma --structure @helix.pdb --output ^ --cutoff-A 12 --block-size 0",
+             "--select B", "--select A"),
+    scenario("compute the modes from exactly this structure", "deform --structure @longer.pdb --modes @helix_modes "
+             "--output ^", followed="--select 'not A/41'"),
+    # --------------------------------------------------------------------------------------------------- pseudoatoms
+    scenario("resample the map for other values", "pseudoatoms --map @density.mrc --output ^.pdb",
+             "--sigma-A 500", "--sigma-A 6"),
+    scenario("expected a density or auto", "pseudoatoms --map @density.mrc --output ^.pdb --sigma-A 6",
+             "--threshold high", "--threshold 0.1"),
+    scenario("its density appears to be", "pseudoatoms --map @dark.mrc --output ^.pdb --sigma-A 6",
+             followed="--invert"),
+    scenario("its header has no voxel size; give it by --voxel-size-A",
+             "pseudoatoms --map @no_voxel_size.mrc --output ^.pdb --sigma-A 6", followed="--voxel-size-A 4"),
+    scenario("if only the header is wrong, give the voxel size by --voxel-size-A",
+             "pseudoatoms --map @stretched.mrc --output ^.pdb --sigma-A 6", followed="--voxel-size-A 4"),
+    # --------------------------------------------------------------------------------------------------- reconstruct
+    scenario("give particle files by --particles or a landscape by --landscape", f"{_MAPS} --no-ctf",
+             "--particles @toy.star --landscape @pca", "--particles @toy.star"),
+    scenario("give all groups the same images by --images", f"{_MAPS} --no-ctf --particles @toy.star",
+             "--particles @small.star", "--particles @small.star --images @toy.star"),
+    scenario("fewer --groups or --split numbers", f"{_MAPS} --landscape @plane --no-ctf --split widths", "--groups 30",
+             "--groups 2"),
+    scenario("--no-ctf turns it off", f"{_MAPS} --particles @toy.star", followed="--no-ctf"),
+    scenario("the box is only", f"{_MAPS} --particles @toy.star --no-ctf", "--mask-diameter-A 500",
+             "--mask-diameter-A 100"),
+    scenario("--local-window-A: got", f"{_MAPS} --particles @toy.star --no-ctf --local-filter",
+             "--local-window-A 1000", "--local-window-A 40"),
+    scenario("--axis: got '…', but this landscape has", f"{_MAPS} --landscape @pca --groups 2", "--axis pc9",
+             "--axis pc1"),
+    # ---------------------------------------------------------------------------------------------------- trajectory
+    scenario("as many as the landscape has coordinates", f"{_PATH}", "--axis 5", "--axis 1"),
+    scenario("expected two increasing numbers from 0 to 100", f"{_PATH}", "--percentiles 90 10",
+             "--percentiles 10 90"),
+    scenario("give points either by --points or by --points-file", f"{_PATH} --kind points",
+             followed="--points '-10 0;10 0'"),
+    scenario("give a smaller --min-prominence-kT or --bandwidth, or another --kind", f"{_PATH}",
+             "--kind density --min-prominence-kT 50", "--kind axis"),
+    scenario("the density has one maximum only", f"{_PATH} --kind mep", "--min-prominence-kT 50",
+             "--points '-10 0;10 0' --dimensions 2"),
+    scenario("a minimum-energy path needs", f"{_PATH} --kind mep --points '-10 0;10 0'", "--dimensions 1",
+             "--dimensions 2"),
+    # --------------------------------------------------------------------------------------------------------- align
+    scenario("without modes only poses can be found (--fit pose)",
+             f"align --particles @rigid.star --structure @toy.pdb --output ^.star {_CPU}", followed="--fit pose"),
+    scenario("without modes only poses can be found (--fit pose)",
+             f"align --particles @toy.star --structure @toy.pdb --output ^.star {_CPU}",
+             followed="--modes @modes --mode-list 7-8"),
+    scenario("so that equivalent poses of the structure are no longer equivalent; leave it out", _ALIGN,
+             "--symmetry c2"),
+    scenario("a start from known poses (--init local or --fit conformation)",
+             _ALIGN.replace("@toy.star", "@bare.star"), "--init local", "--init global"),
+    scenario("to align each in its own conformation", "align --particles @toy.star --structure @toy.pdb --output "
+             f"^.star {_CPU} --fit pose", followed="--modes @modes --mode-list '7 8'"),
+    scenario("there is no pixel size in the file or in its stack's header",
+             _ALIGN.replace("@toy.star", "@no_pixel_size.star"), followed="--pixel-size-A 4"),
+    scenario("there is no pixel size in the file or in its stack's header",
+             "preprocess --particles @no_pixel_size.star --output ^ --box 16", followed="--pixel-size-A 4"),
+    scenario("use the particles before the expansion, each image in one row",
+             _ALIGN.replace("@toy.star", "@expanded.star"), "--pixel-size-A 4", "--particles @toy.star"),
+    scenario("belongs to an active run", _ALIGN.replace("^.star", "@busy.star"), followed="--output ^.star"),
+    scenario("finished or begun parts of a run", _ALIGN.replace("^.star", "@begun.star"), followed="--output ^.star"),
+    scenario("is being written by", f"{_LANDSCAPE.replace('^', '@busy')} --particles @toy.star",
+             followed="--output ^"),
+    scenario("does not support", _ALIGN, "--engine xmipp --init local", "--engine embedded --init local"),
+    # --------------------------------------------------------------------------------------------------------- train
+    scenario("already contains a training; continue it by --resume",
+             f"train --output @network --particles @toy.star --box 32 --backbone resnet18 --epochs 1 --batch 10 {_CPU}",
+             followed="--resume"),
+    scenario("simulated images need both the structure", f"{_TRAIN} --particles @toy.star --structure @toy.pdb",
+             followed="--modes @modes"),
+    scenario("simulated images need the structure and its modes: give", f"{_TRAIN} --particles @toy.star "
+             "--simulated-images 20", followed=_TOY),
+    scenario("leave whiten=true, or --simulated-images 0", f"{_TRAIN} --particles @toy.star --change whiten=false "
+             f"{_TOY}", "--simulated-images 20", "--simulated-images 0"),
+    scenario("expected 2 or more; batch normalisation", f"{_TRAIN} --particles @toy.star", "--batch 1", "--batch 2"),
+    scenario("expected NAME=VALUE with NAME of", f"{_TRAIN} --particles @toy.star", "--change drop=0.1",
+             "--change dropout=0.1"),
+    scenario("option --change: got …=…, expected … or less", f"{_TRAIN} --particles @toy.star",
+             "--change dropout=2", "--change dropout=0.5"),
+    scenario("option --change: got …=…, expected … or more", f"{_TRAIN} --particles @toy.star",
+             "--change weight_decay=-1", "--change weight_decay=0"),
+    scenario("the network's box can only be smaller", f"{_TRAIN} --particles @toy.star", "--box 128", "--box 32"),
+    scenario("from which the networks on halves would have to start", f"{_TRAIN} --particles @other.star "
+             "--start-from @network", "--half-sets"),
+    scenario("give --targets …, or train without --start-from", f"{_TRAIN} --particles @other.star "
+             "--start-from @angles", "--targets shifts", "--targets angles"),
+    scenario("leave that option out or train from the beginning", f"{_TRAIN} --particles @new.star "
+             "--start-from @network", "--box 48", "--box 32"),
+    scenario("and none is left to validate it", f"{_TRAIN} --particles @seen.star", "--start-from @network"),
+    scenario("give labels for the same modes, or train without --start-from", f"{_TRAIN} --particles @modes_8_9.star",
+             "--start-from @network"),
+    scenario("fine-tuning uses no simulated images unless", f"{_TRAIN} --particles @new.star --start-from @network "
+             f"{_TOY}", followed="--simulated-images 20"),
+    scenario("learns only from labelled images", f"{_TRAIN} --particles @toy.star", followed=_TOY),
+    # --------------------------------------------------------------------------------------------------------- infer
+    scenario("--polish needs the structure and its modes", f"{_INFER} --model @network --polish",
+             "--structure @toy.pdb", _TOY),
+    scenario("are neither predicted nor in the particle file: add a --model",
+             f"{_INFER.replace('@toy.star', '@bare.star')} --model @angles --polish {_TOY}",
+             followed="--model @rest/amplitudes --model @rest/shifts"),
+    scenario("to replace the particles' amplitudes", f"{_INFER.replace('@toy.star', '@modes_8_9.star')} "
+             "--model @network", followed="--mode-list '7 8'"),
+    scenario("bring them to the same size (preprocess --box", "", f"{_INFER.replace('@toy.star', '@small.star')} "
+             "--model @network", "preprocess --particles @small.star --box 64 --output ^"),
+    scenario("train with --half-sets, and give the folder of that training", f"{_INFER} --half-sets",
+             "--model @network", "--model @halves"),
+]  # fmt: skip
+
+# advice that no scenario follows, by what keeps one from it
+NOT_FOLLOWED = {
+    "needs Xmipp's or elNemo's programs": (
+        "Xmipp's engine needs normal modes", "Xmipp's wavelets need a box", "Xmipp's HEMNMA halves the images",
+        "Xmipp's program does not start on", "elNemo's blocks are consecutive", "elNemo's blocks must have",
+        "and one mode for every two unknowns", "it could not reduce the error further", "that do not reproduce the map",
+        "found no pseudoatoms; see its log",
+    ),
+    "needs another program to fail, a package to be absent, or more memory than there is": (
+        "ffmpeg could not write", "--method umap needs umap-learn", "memory is not sufficient for",
+        "blocks (--block-size 10) or a smaller cutoff",
+    ),
+    "needs several processes or GPUs": (
+        "workers were started without a connection", "workers on this host for", "batches of … images leave",
+    ),
+    "describes and advises nothing": (
+        "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",
+        "the same with --xmipp-processes", "selections in the page cover only",
+    ),
+    "comes after long work": (
+        "training diverged", "rings of images", "these networks predict no uncertainties of angles",
+        "the map has finer details than Gaussians",
+    ),
+    "needs inputs that are not made here yet": (
+        "the true centroid of", "select modes that it has by --mode-list", "this folder has another comparison",
+        "no electron scattering factors", "cannot read '…' (…)",
+        "use the particles before the expansion, each image once",
+        "part of the structure besides the polymer", "if they move these, read these alone",
+        "or leave the atoms out by --select", "kernel-pca: the particles have fewer", "locally linear embedding",
+        "this landscape has no principal components", "are outliers; add --keep-outliers to include them",
+        "select another axis", "the structure may be placed by any of", "are outside the map with the placement",
+        "preprocess these with --phase-flip", "holds no comparison of results or maps",
+        "leave --structure and --modes away", "a density needs 1 to", "use fewer --dimensions",
+        "a trajectory needs a map from coordinates back", "so that orientations are no longer equivalent; omit",
+        "but the highest probability of a particle is", "label more particles, or leave out --half-sets",
+    ),
+}  # fmt: skip
