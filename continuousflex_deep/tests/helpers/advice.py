@@ -19,7 +19,7 @@ GAP = "…"
 
 @dataclass(frozen=True)
 class Advice:
-    """A sentence of a module that names options; a gap stands for each value in it."""
+    """A sentence of a module, which may name options; a gap stands for each value in it."""
 
     module: str
     text: str
@@ -29,15 +29,19 @@ class Advice:
         return set(FLAG.findall(self.text))
 
 
-@cache
-def all_advice() -> tuple[Advice, ...]:
+def all_advice() -> list[Advice]:
     """Every text in the code of the commands and of what they use that names an option in a sentence."""
+    return [said for said in all_sentences() if said.flags]
+
+
+@cache
+def all_sentences() -> tuple[Advice, ...]:
+    """The same with the texts that name no option, or a function adds it to them."""
     return tuple(
         Advice(module, text)
         for module, path in project_modules().items()
         if module.split(".")[0] not in _ELSEWHERE or module == "options.validation"
         for text in sentences(path.read_text(encoding="utf-8"))
-        if FLAG.search(text)
     )
 
 

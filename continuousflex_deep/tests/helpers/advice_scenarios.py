@@ -159,7 +159,7 @@ SCENARIOS = [
              "--kind density --min-prominence-kT 50", "--kind axis"),
     scenario("the density has one maximum only", f"{_PATH} --kind mep", "--min-prominence-kT 50",
              "--points '-10 0;10 0' --dimensions 2"),
-    scenario("a minimum-energy path needs", f"{_PATH} --kind mep --points '-10 0;10 0'", "--dimensions 1",
+    scenario("a minimum-energy path needs 2 points in", f"{_PATH} --kind mep --points '-10 0;10 0'", "--dimensions 1",
              "--dimensions 2"),
     # --------------------------------------------------------------------------------------------------------- align
     scenario("without modes only poses can be found (--fit pose)",
@@ -245,7 +245,7 @@ NOT_FOLLOWED = {
     ),
     "describes and advises nothing": (
         "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",
-        "the same with --xmipp-processes", "selections in the page cover only",
+        "the same with --xmipp-processes", "selections in the page cover only", "since --select cannot name them apart",
     ),
     "comes after long work": (
         "training diverged", "rings of images", "these networks predict no uncertainties of angles",
@@ -256,7 +256,7 @@ NOT_FOLLOWED = {
         "no electron scattering factors", "cannot read '…' (…)",
         "use the particles before the expansion, each image once",
         "part of the structure besides the polymer", "if they move these, read these alone",
-        "or leave the atoms out by --select", "kernel-pca: the particles have fewer", "locally linear embedding",
+        "or leave the atoms out by", "kernel-pca: the particles have fewer", "locally linear embedding",
         "this landscape has no principal components", "are outliers; add --keep-outliers to include them",
         "select another axis", "the structure may be placed by any of", "are outside the map with the placement",
         "preprocess these with --phase-flip", "holds no comparison of results or maps",
