@@ -14,25 +14,33 @@ from continuousflex_deep.io.atom_records import AtomRecords, names_array, number
 SIGMA_TAG = "_cfd_pseudoatoms.sigma_A"
 _TABLE = "_atom_site."
 _UNKNOWN = ("", ".", "?")
+_MOST_BLOCKS = 10  # that a message lists
 _MOST = 10**9  # gemmi's numbers of residues are smaller
 
 
 def read_mmcif_atoms(text: bytes, file: Path) -> AtomRecords:
     """The atoms of all models of an mmCIF file, by the author's names of chains, residues and atoms where it has them.
 
-    FormatError if the file is not CIF, or has no table of atoms with Cartesian coordinates.
+    FormatError if the file is not CIF, or has no table of atoms with Cartesian coordinates, or several of them.
     """
     try:
         document = gemmi.cif.read_string(text)
     except (ValueError, RuntimeError) as error:
         raise FormatError(f"'{file}' is not a readable PDB or mmCIF file: {error}") from error
-    block = next((b for b in document if len(b.find_values(_TABLE + "Cartn_x"))), None)
-    if block is None:
+    blocks = [block for block in document if len(block.find_values(_TABLE + "Cartn_x"))]
+    if not blocks:
         raise FormatError(
             f"'{file}' has no atoms with Cartesian coordinates: expected ATOM records of a PDB file, or the columns "
             "_atom_site.Cartn_x, Cartn_y and Cartn_z of an mmCIF file"
         )
-    return _records(block, file)
+    if len(blocks) > 1:
+        listed = ", ".join(f"data_{block.name}" for block in blocks[:_MOST_BLOCKS])
+        raise FormatError(
+            f"'{file}' has atoms in {len(blocks)} data blocks, expected them in one: {listed}"
+            f"{', …' if len(blocks) > _MOST_BLOCKS else ''}; write the molecule that you need to a file of its own, "
+            "with one data block (PyMOL writes one for each object: save one object)"
+        )
+    return _records(blocks[0], file)
 
 
 def _records(block: Any, file: Path) -> AtomRecords:

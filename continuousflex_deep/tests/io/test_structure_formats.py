@@ -371,6 +371,15 @@ def test_fractional_coordinates_are_refused(tmp_path: Path) -> None:
         read(tmp_path, mmcif([atom("CA", "ALA", 1, 0.0, "C")]).replace("0.000", "?", 1), "s.cif")
 
 
+def test_atoms_in_several_data_blocks_are_refused(tmp_path: Path) -> None:
+    """As PyMOL writes its objects."""
+    text = mmcif([atom("CA", "ALA", 1, 0.0, "C")])
+    first, second = (text.replace("data_test", f"data_{name}") for name in "ab")
+    with pytest.raises(FormatError, match=r"atoms in 2 data blocks, expected them in one: data_a, data_b; write the"):
+        read(tmp_path, first + second, "s.cif")
+    assert len(read(tmp_path, "data_ligand\n_chem_comp.id LIG\n" + second, "s.cif")) == 1
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
