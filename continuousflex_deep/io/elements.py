@@ -7,7 +7,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.io.atom_records import AtomRecords
-from continuousflex_deep.io.residue_kinds import IONS, is_polymeric, is_standard
+from continuousflex_deep.io.residue_kinds import IONS, is_standard, resembles_polymer
 
 _Key = tuple[str, str, str, str]  # name of a residue, name of an atom, the same with blanks, element in the file
 UNKNOWN = 0  # instead of an atomic number
@@ -26,7 +26,8 @@ def atomic_numbers(records: AtomRecords) -> Integers:
     O, P, S and Se, which their names begin with; a lone ion has the name of its residue; of other residues the element
     is in the first two columns of a PDB file's name, unless names of the file are aligned to the left.
     """
-    atoms, polymeric = names_of_atoms(records), polymeric_residues(records)
+    atoms = names_of_atoms(records)
+    polymeric = {residue: resembles_polymer(residue, names) for residue, names in atoms.items()}
     lone = {residue for residue, names in atoms.items() if len(names) == 1}
     columns = (records.residue_names, records.names, records.padded_names, records.elements)
     keys: list[_Key] = list(zip(*(c.tolist() for c in columns), strict=True))
@@ -41,11 +42,6 @@ def names_of_atoms(records: AtomRecords) -> dict[str, set[str]]:
     for residue, name in dict.fromkeys(zip(records.residue_names.tolist(), records.names.tolist(), strict=True)):
         atoms.setdefault(residue, set()).add(name)
     return atoms
-
-
-def polymeric_residues(records: AtomRecords) -> dict[str, bool]:
-    """Whether residues of each name are amino acids or nucleotides."""
-    return {residue: is_polymeric(residue, names) for residue, names in names_of_atoms(records).items()}
 
 
 def _symbol(key: _Key, polymeric: bool, lone: bool, aligned: bool) -> str:

@@ -11,7 +11,8 @@ from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.alternatives import first_alternatives, with_distinct_chains
 from continuousflex_deep.io.atom_records import AtomRecords, Names, number_in_order
-from continuousflex_deep.io.elements import atomic_numbers, names_of_atoms, polymeric_residues
+from continuousflex_deep.io.elements import atomic_numbers, names_of_atoms
+from continuousflex_deep.io.polymers import polymer_atoms
 from continuousflex_deep.io.residue_kinds import is_dummy, is_water
 from continuousflex_deep.messages import note_once
 
@@ -86,11 +87,11 @@ def _not_of_the_molecule(records: AtomRecords) -> tuple[np.ndarray, int]:
 def _composition(records: AtomRecords, dummies: int) -> list[str]:
     """What a user may not expect: dummies, residues besides the polymer, and atoms that are not observed."""
     notes = [f"dummy atoms left out: {dummies}"] if dummies else []
-    polymeric = polymeric_residues(records)
+    polymeric = polymer_atoms(records)
     residue = number_in_order(*records.residue_columns)
     first = np.flatnonzero(np.diff(residue, prepend=-1))
-    others = Counter(name for name in records.residue_names[first].tolist() if not polymeric[name])
-    if others and any(polymeric.values()):
+    others = Counter(records.residue_names[first[~polymeric[first]]].tolist())
+    if others and polymeric.any():
         listed = ", ".join(f"{n} {name}" for name, n in others.most_common(10)) + (", …" if len(others) > 10 else "")
         notes.append(f"part of the structure besides the polymer: {listed} (--select ';polymer' leaves them out)")
     codes = {name: code for code, name in enumerate(dict.fromkeys(records.names.tolist()))}

@@ -35,6 +35,7 @@ _NUCLEOTIDES = _names(
 FOUR_LETTERS = frozenset(
     name for name in (*WATER, *_AMINO, *(end + name for end in "NC" for name in _AMINO)) if len(name) == 4
 ) | _names("DENS POPC POPE POPG POPS POPA DOPC DOPE DOPS DPPC DPPE DMPC DLPC CHL1 CARD SAPI PSPC DSPC DPPG DOPG")
+_CAPS = _names("ACE FOR NH2 NHE NMA NME")
 _BACKBONE = frozenset(["N", "CA", "C"])
 _SUGAR = (frozenset(["C1'", "C3'", "C4'"]), frozenset(["C1*", "C3*", "C4*"]))
 
@@ -45,12 +46,19 @@ def is_standard(residue: str) -> bool:
     return name in _AMINO or name in _NUCLEOTIDES or (name[1:] in _AMINO and name[0] in "NC" and len(name) == 4)
 
 
-def is_polymeric(residue: str, atoms: Set[str]) -> bool:
-    """Whether a residue is an amino acid or a nucleotide, by its name or by its atoms."""
-    if is_standard(residue) or atoms >= _BACKBONE or any(atoms >= sugar for sugar in _SUGAR):
+def is_tabulated_polymer(residue: str) -> bool | None:
+    """Whether a residue is part of a polymer by its name: an amino acid, a nucleotide or a cap of an end; None if no
+    table has the name."""
+    if is_standard(residue) or residue.upper() in _CAPS:
         return True
     known = gemmi.find_tabulated_residue(residue)
-    return bool(known.is_amino_acid() or known.is_nucleic_acid())
+    return bool(known.is_amino_acid() or known.is_nucleic_acid()) if known.found() else None
+
+
+def resembles_polymer(residue: str, atoms: Set[str]) -> bool:
+    """Whether a residue has the elements, and names of atoms, of amino acids or nucleotides: by its name, or by its
+    backbone, which ligands such as ATP have too."""
+    return bool(is_tabulated_polymer(residue)) or atoms >= _BACKBONE or any(atoms >= sugar for sugar in _SUGAR)
 
 
 def is_water(residue: str, atoms: Set[str]) -> bool:

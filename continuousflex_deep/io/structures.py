@@ -14,12 +14,13 @@ from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.atom_records import AtomRecords, describe_atoms, number_residues
 from continuousflex_deep.io.atom_selection import selected_atoms
-from continuousflex_deep.io.elements import UNKNOWN, polymeric_residues
+from continuousflex_deep.io.elements import UNKNOWN
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.gemmi_models import gemmi_model
 from continuousflex_deep.io.leaving_out import leave_out
 from continuousflex_deep.io.mmcif_atoms import SIGMA_TAG
 from continuousflex_deep.io.molecule import PSEUDOATOM, Models, some_names, the_molecule
+from continuousflex_deep.io.polymers import polymer_atoms
 from continuousflex_deep.io.structure_files import MMCIF_SUFFIXES, read_atom_records, suffix_of
 
 _CARBON = 6
@@ -160,10 +161,10 @@ def _model_of(records: AtomRecords, atomic_number: Integers) -> gemmi.Model:
     """The records as a model in which atoms can be selected, also by occupancy, B-factor and kind of residue."""
     columns = (records.names, atomic_number, records.residue_columns, records.occupancies, records.b_factors)
     model = gemmi_model(1, records.coords_A, *columns)
-    polymeric = polymeric_residues(records)
+    polymeric = polymer_atoms(records)
     for chain in model:
         for residue in chain:
-            kind = gemmi.EntityType.Polymer if polymeric[residue.name] else gemmi.EntityType.NonPolymer
+            kind = gemmi.EntityType.Polymer if polymeric[residue[0].serial] else gemmi.EntityType.NonPolymer
             residue.entity_type = kind
     return model
 

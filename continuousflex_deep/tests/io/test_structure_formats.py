@@ -335,6 +335,43 @@ def test_ions_and_ligands_are_kept_and_mentioned(
     assert len(read(tmp_path, pdb([*lines[:9], *ligands]), select=";polymer")) == 9
 
 
+PEPTIDE = {"N": (0.0, 0.0, 0.0), "CA": (1.5, 0.0, 0.0), "C": (3.0, 0.0, 0.0), "O": (3.6, 1.0, 0.0)}
+SUGAR = {"P": (0.0, 0.0, 0.0), "C1'": (3.0, 0.0, 0.0), "C3'": (4.0, 1.0, 0.0), "C4'": (5.0, 1.0, 0.0),
+         "O3'": (6.0, 0.0, 0.0)}  # fmt: skip
+
+
+Places = dict[str, tuple[float, float, float]]
+
+
+def placed(atoms: Places, residue: str, number: int, x: float) -> list[Line]:
+    return [Line(name, residue, "A", number, (x + at[0], *at[1:]), name[0]) for name, at in atoms.items()]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    ("atoms", "residue", "x", "polymer"),
+    [
+        (SUGAR, "ATP", 60.0, False), (SUGAR, "GDP", 60.0, False), (SUGAR, "NAD", 60.0, False),
+        (SUGAR, "GTP", 60.0, False), (PEPTIDE, "SAM", 60.0, False), (PEPTIDE, "XYZ", 60.0, False),
+        (PEPTIDE, "XYZ", 4.3, True), (SUGAR, "XYZ", 107.6, True), (PEPTIDE, "MSE", 60.0, True),
+        ({"C": (0.0, 0.0, 0.0), "O": (1.2, 0.0, 0.0)}, "ACE", 60.0, True), ({"N": (0.0, 0.0, 0.0)}, "NH2", 60.0, True),
+        ({"N": (0.0, 0.0, 0.0), "C": (1.4, 0.0, 0.0)}, "NME", 60.0, True), (SUGAR, "PSU", 60.0, True),
+    ],
+)  # fmt: skip
+def test_what_is_of_a_polymer(
+    tmp_path: Path, atoms: Places, residue: str, x: float, polymer: bool, writer: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """By tables of names; or, of other names, by a backbone that is bonded to another residue."""
+    base = [*placed(PEPTIDE, "ALA", 1, 0.0), *placed(SUGAR, "DA", 2, 100.0)]
+    more = [replace(line, record="HETATM") for line in placed(atoms, residue, 3, x)]
+    text = writer([*base, *more])
+    read(tmp_path, text, "s" + SUFFIX[writer])
+    assert ("besides the polymer" in capsys.readouterr().err) == (not polymer)
+    s = read(tmp_path, text, "s" + SUFFIX[writer], select=";polymer")
+    assert len(s) == len(base) + polymer * len(more)
+
+
 def test_occupancy_0_is_mentioned(
     tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]
 ) -> None:
