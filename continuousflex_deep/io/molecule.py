@@ -13,7 +13,7 @@ from continuousflex_deep.io.alternatives import first_alternatives, with_distinc
 from continuousflex_deep.io.atom_records import AtomRecords, Names, number_in_order
 from continuousflex_deep.io.elements import atomic_numbers, names_of_atoms
 from continuousflex_deep.io.polymers import polymer_atoms
-from continuousflex_deep.io.residue_kinds import is_dummy, is_water
+from continuousflex_deep.io.residue_kinds import is_dummy, is_water, is_water_bead
 from continuousflex_deep.messages import note_once
 
 PSEUDOATOM = "DENS"  # Xmipp's atom name for pseudoatoms
@@ -81,7 +81,9 @@ def _not_of_the_molecule(records: AtomRecords) -> tuple[np.ndarray, int]:
     keys = list(columns)
     kinds = {key: is_dummy(*key) for key in dict.fromkeys(keys)}
     dummy = np.array([kinds[key] for key in keys], dtype=bool)
-    return ~(dummy | np.isin(records.residue_names, list(water))), int(dummy.sum())
+    beads = {key for key in kinds if is_water_bead(*key)}
+    bead = np.array([key in beads for key in keys], dtype=bool)
+    return ~(dummy | bead | np.isin(records.residue_names, list(water))), int(dummy.sum())
 
 
 def _composition(records: AtomRecords, dummies: int) -> list[str]:

@@ -6,6 +6,7 @@ of two characters, residue names of four, hybrid-36 numbers, and files without c
 """
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,18 @@ def _remarks(text: str) -> dict[str, str]:
 
 def _copies(text: str) -> int:
     """Copies of the coordinates in the first biological assembly (REMARK 350), or by symmetry operators that are to be
-    applied (MTRIX without a mark that their copies are given)."""
+    applied (MTRIX without a mark that their copies are given).
+
+    Each group of chains of an assembly has its own operators, so the chain with most of them counts.
+    """
     first = text.split("REMARK 350 BIOMOLECULE: 2", maxsplit=1)[0]
     symmetric = [line for line in re.findall(r"^MTRIX1.*", text, flags=re.MULTILINE) if line[59:60] != "1"]
-    return max(1 + len(symmetric), len(re.findall(r"^REMARK 350 +BIOMT1 ", first, flags=re.MULTILINE)))
+    operators: Counter[str] = Counter()
+    chains = [""]
+    for line in re.findall(r"^REMARK 350 (.*)", first, flags=re.MULTILINE):
+        if applied := re.search(r"(APPLY THE FOLLOWING TO|AND) CHAINS:(.*)", line):
+            named = [name.strip() for name in applied[2].split(",") if name.strip()]
+            chains = named if applied[1] != "AND" else chains + named
+        elif line.split()[:1] == ["BIOMT1"]:
+            operators.update(chains)
+    return max([1 + len(symmetric), *operators.values()])

@@ -18,6 +18,7 @@ DUMMIES = frozenset(["DUM", "UNX", "MEMB", "DUMM"])  # membrane planes of OPM an
 _VIRTUAL = frozenset(["EP", "EP1", "EP2", "EPW", "LP", "LP1", "LP2", "LPA", "LPB", "MW", "MW1", "MW2"])
 _WATER_OXYGEN = frozenset(["O", "OW", "OH2", "OW1", "OW0", "O1", "OT", "OWT", "OWT3", "OWT4", "OHH"])
 _WATER_HYDROGENS = 2
+_WATER_BEADS = {"W": ("W",), "WF": ("WF",), "PW": ("W", "WP", "WM")}  # of Martini, also antifreeze and polarizable ones
 # single ions in force fields -> element
 IONS = {
     "SOD": "Na", "CLA": "Cl", "POT": "K", "CAL": "Ca", "CES": "Cs", "RUB": "Rb", "LIT": "Li", "BAR": "Ba", "CIO": "Cs",
@@ -68,6 +69,11 @@ def is_water(residue: str, atoms: Set[str]) -> bool:
     others = {name for name in atoms if name not in _VIRTUAL}
     hydrogens = {name for name in others if name.lstrip("0123456789")[:1] in ("H", "D")}
     return len(hydrogens) == _WATER_HYDROGENS and len(others - hydrogens) == 1 and others - hydrogens <= _WATER_OXYGEN
+
+
+def is_water_bead(residue: str, name: str, element: str) -> bool:
+    """Whether an atom without an element is a bead of Martini's water, not tungsten."""
+    return not element and residue in _WATER_BEADS and name in _WATER_BEADS[residue]
 
 
 def is_dummy(residue: str, name: str, element: str) -> bool:

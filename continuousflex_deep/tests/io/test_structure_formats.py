@@ -284,6 +284,21 @@ def test_assemblies_are_mentioned(
     assert "describes an assembly of 2 copies of its atoms, which are read once" in capsys.readouterr().err
 
 
+def test_operators_are_counted_for_each_chain(
+    tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One operator for chain A, and one for B and C, are no copies."""
+    group = "REMARK 350 APPLY THE FOLLOWING TO CHAINS: {}\nREMARK 350                    AND CHAINS: {}\n"
+    operator = "REMARK 350   BIOMT1   {}  1.000000  0.000000  0.000000        0.00000\n"
+    start = "REMARK 350 BIOMOLECULE: 1\n"
+    read(tmp_path, start + group.format("A,", "D") + operator.format(1) + group.format("B,", "C") + operator.format(1)
+         + pdb(lines[:8]), "a.pdb")  # fmt: skip
+    assert "assembly" not in capsys.readouterr().err
+    read(tmp_path, start + group.format("A,", "D") + operator.format(1) + group.format("B,", "D") + operator.format(2)
+         + pdb(lines[:8]), "b.pdb")  # fmt: skip
+    assert "an assembly of 2 copies" in capsys.readouterr().err
+
+
 # ----------------------------------------------------------------------------------------------------- what is left out
 
 
@@ -300,6 +315,15 @@ def test_water_is_left_out(
 def test_water_of_four_letters_is_left_out(tmp_path: Path, lines: list[Line], name: str) -> None:
     line = f"ATOM    900  OH2 {name}W 900       3.000   0.000   0.000  1.00  0.00      WAT  O\n"
     assert len(read(tmp_path, pdb(lines[:9]).replace("END\n", line))) == 9
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_water_beads_of_martini_are_no_tungsten(tmp_path: Path, lines: list[Line], writer: Callable[..., str]) -> None:
+    """Beads have no element; tungsten has one."""
+    bead = atom("W", "W", 900, 30.0, "W")
+    text = writer([*lines[:9], bead], elements=False)
+    assert len(read(tmp_path, text, "s" + SUFFIX[writer])) == 9
+    assert read(tmp_path, writer([*lines[:9], bead]), "s" + SUFFIX[writer]).atomic_number.tolist()[9:] == [74]
 
 
 def test_water_of_any_name_is_left_out(tmp_path: Path, lines: list[Line]) -> None:
