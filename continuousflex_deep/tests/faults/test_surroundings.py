@@ -65,7 +65,7 @@ def names_in(folder: Path) -> list[str]:
     return [path.name for path in folder.rglob("*")] if folder.exists() else []
 
 
-@pytest.mark.parametrize("make", ALL)
+@pytest.mark.parametrize("make", [make for make in ALL if make is not infer])  # which writes as align does
 def test_full_disk_and_run_again(make: Make, prepared: Prepared, tmp_path: Path) -> None:
     """Full at once, and after the first files; with space, the same command writes what it writes elsewhere."""
     (command, whole), disk = prepared(make), tmp_path / "disk"
@@ -118,7 +118,7 @@ def unplugged_after(reads: int, stack: Path) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("make", [align, infer, train, reconstruct])
+@pytest.mark.parametrize("make", [align, infer, train])
 def test_images_that_vanish_during_the_run(make: Make, prepared: Prepared, tmp_path: Path) -> None:
     """The run ends with an error and without an output; when they are there again, it gives the same result."""
     command, whole = prepared(make)

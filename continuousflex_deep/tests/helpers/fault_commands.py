@@ -38,7 +38,7 @@ def infer(folder: Path) -> Command:
 
 def reconstruct(folder: Path) -> Command:
     """Of two groups, whose maps are brought to one scale when all are there."""
-    groups = [toy_particles(folder, n=20, seed=seed, name=f"group{seed}")[0] for seed in (1, 2)]
+    groups = [toy_particles(folder, n=12, seed=seed, name=f"group{seed}")[0] for seed in (1, 2)]
     particles = [word for path in groups for word in ("--particles", path)]
     return Command(["reconstruct", *particles, "--no-ctf", *_SMALL], folder / "out" / "maps")
 
