@@ -181,9 +181,10 @@ def _require_sound(records: AtomRecords, atomic_number: Integers, file: Path, se
         ),
     ):
         if wrong.any():
+            advice = leave_out(columns, records.names, np.flatnonzero(wrong), select)
             raise FormatError(
-                f"'{file}': {int(wrong.sum())} atoms have {what}, or leave the atoms out by "
-                f"{leave_out(columns, records.names, np.flatnonzero(wrong), select)}: "
+                f"'{file}': {int(wrong.sum())} atoms have {what}"
+                f"{'' if wrong.all() else f', or leave the atoms out by {advice}'}: "
                 f"{describe_atoms(columns, records.names, np.flatnonzero(wrong))}"
             )
 

@@ -101,6 +101,10 @@ def test_advice_for_atoms_that_cannot_be_used(
         read_structure(tmp_path / "s.cif", select="B or A/1")
     select = selection_of(str(caught.value))
     assert len(read_structure(tmp_path / "s.cif", select=select)) == 5
+    (tmp_path / "s.cif").write_text(mmcif([ligand[0], more[0]]))
+    with pytest.raises(FormatError, match=f"2 atoms have .*{message}") as caught:
+        read_structure(tmp_path / "s.cif")
+    assert "--select" not in str(caught.value)  # which would leave nothing
 
 
 def test_long_advice_ends_with_dots(tmp_path: Path) -> None:
