@@ -17,7 +17,8 @@ STAMP := $(VENV)/.installed
 
 # two workers of one thread each: more threads per worker slow each other down
 test: $(STAMP)
-	$(RUN) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --max-worker-restart 0
+	$(RUN) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder \
+	  --max-worker-restart 0
 
 demo: $(STAMP)
 	$(RUN) $(VENV)/bin/python -m continuousflex_deep.demo

@@ -37,7 +37,7 @@ from measuring import machine, option_words, write_figures
 from continuousflex_deep.devices import choose_device, mixed_precision
 from continuousflex_deep.geometry import matrix_to_euler, random_rotations
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.stacks import StackWriter
+from continuousflex_deep.io.stacks import stack_writer
 from continuousflex_deep.nn.checkpoint import BEST, Checkpoint, new_network, save_checkpoint
 from continuousflex_deep.nn.checkpointing import copied
 from continuousflex_deep.nn.data import ImageReader, Preprocess, in_batches
@@ -97,7 +97,7 @@ class Case:
         self.folder, self.device, self.given = folder, device, given
         box, network_box = given.box, given.network_box
         rng, chunks = np.random.default_rng(0), in_batches(np.arange(given.images), BATCH)
-        with StackWriter(folder / "noise.mrcs", given.images, box, PIXEL_A) as writer:
+        with stack_writer(folder / "noise.mrcs", given.images, box, PIXEL_A) as writer:
             for chunk in chunks:
                 writer.write(rng.standard_normal((len(chunk), box, box), dtype=np.float32))
         self.preprocess = Preprocess(box, PIXEL_A, False, network_box, tuple([1.0] * ((network_box - 1) // 2 + 1)))

@@ -13,6 +13,8 @@ from continuousflex_deep.tests.helpers.skipped import table_of_skipped
 REPOSITORY = Path(__file__).resolve().parents[2]
 _SCIPION_TESTS = f"{__package__}.protocols."  # they run without pytest, by Scipion, too
 _SLOW_S = 3 * 3600
+# folders and files whose tests take longest for their number
+_LONG = ("demo", "benchmarks", "faults", "protocols", "fuzz", "test_report_browser.py", "test_engine_contract.py")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # pyworkflow reads its home when it is imported, which test modules do; the folder goes when the tests end
@@ -55,6 +57,8 @@ def _scipion_for_its_own_tests(request: pytest.FixtureRequest) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # a long file that comes last keeps one of two workers busy while the other waits; the order within files stays
+    items.sort(key=lambda item: not any(name in item.path.parts[:-1] or name == item.path.name for name in _LONG))
     for item in items:
         if isinstance(item, pytest.Function) and item.module.__name__.startswith(_SCIPION_TESTS):
             item.add_marker("scipion")

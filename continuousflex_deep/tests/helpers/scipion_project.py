@@ -5,8 +5,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import numpy as np
+import pyworkflow
 from pwem.protocols import ProtImportPdb
 from pyworkflow.protocol import STATUS_ABORTED, STATUS_FAILED, STATUS_FINISHED
 from pyworkflow.tests import BaseTest, setupTestProject
@@ -21,9 +23,10 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.protocols import CfdProtImport
 from continuousflex_deep.scipion_env import ProjectDriver
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images
-from continuousflex_deep.tests.helpers.processes import until
-from continuousflex_deep.tests.helpers.quick_runs import quick_runs
+from continuousflex_deep.tests.helpers.processes import HANG_S, until
 
+# scheduled runs look for their inputs every few seconds
+_SCHEDULER = f"{pyworkflow.getScheduleScript()} --sleep_time 1"
 _ENDS = {STATUS_ABORTED, STATUS_FAILED, STATUS_FINISHED}
 
 
@@ -37,13 +40,10 @@ class ProjectTest(BaseTest):
     """Each class has a project of its own, in whose folder its tests run."""
 
     driver: ClassVar[ProjectDriver]
-    #: whether runs are forked from this process; otherwise Scipion starts them, as it does for a user
-    QUICK: ClassVar[bool] = True
 
     @classmethod
     def setUpClass(cls) -> None:
-        if cls.QUICK:
-            cls.enterClassContext(quick_runs())
+        cls.enterClassContext(mock.patch.object(pyworkflow, "getScheduleScript", return_value=_SCHEDULER))
         cls.started_in = os.getcwd()
         setupTestProject(cls)
         cls.driver = ProjectDriver(cls.proj)
@@ -59,7 +59,7 @@ class ProjectTest(BaseTest):
         Its own database tells. Scipion's look takes a scheduled run for dead while one process hands it over to the
         next, writes that down, and leaves a database open that the run then waits for.
         """
-        until(lambda: self.has_said(run, "status") in _ENDS, every_s=0.5)
+        until(lambda: self.has_said(run, "status") in _ENDS, 2 * HANG_S, every_s=0.5)
         self.proj._updateProtocol(run)
         assert run.isFinished(), run.getErrorMessage()
 

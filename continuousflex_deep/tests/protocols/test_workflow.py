@@ -43,9 +43,8 @@ IMAGES, PIXEL_SIZE_A, BOX_PX = 48, 3.0, 32
 
 
 class TestCfdWorkflow(ProjectTest):
-    """Steps share one project, in the order in which a user would take them; Scipion starts each."""
+    """Steps share one project, in the order in which a user would take them."""
 
-    QUICK = False
     structure: ClassVar[Any]
     modes: ClassVar[Any]
     particles: ClassVar[Any]
