@@ -61,6 +61,11 @@ class Field:
 Fields = Mapping[str, Field]
 
 
+def each(field: Field, names: str) -> dict[str, Field]:
+    """The same for several fields, whose names stand between blanks."""
+    return dict.fromkeys(names.split(), field)
+
+
 def applied(meaning: str) -> Field:
     """A field that the commands use."""
     return Field(Verdict.APPLIED, meaning)

@@ -3,29 +3,25 @@
 After the list of labels of RELION 3.0 to 5.0 (its metadata_label.h), of which a particle file may have these.
 """
 
-from continuousflex_deep.io.meanings import Field, Fields, applied, carried, not_applied, refused
+from continuousflex_deep.io.meanings import Fields, applied, carried, each, not_applied, refused
 
 _TOMOGRAPHY = "use particles of single-particle analysis: this program aligns single images, not tilt series or volumes"
 
 
-def _all(field: Field, names: str) -> dict[str, Field]:
-    return dict.fromkeys(names.split(), field)
-
-
 RELION_FIELDS: Fields = {
     "rlnImageName": applied("number and stack of the image"),
-    **_all(applied("pose"), "rlnAngleRot rlnAngleTilt rlnAnglePsi"),
-    **_all(applied("shift, Å"), "rlnOriginXAngst rlnOriginYAngst"),
-    **_all(applied("shift, px (3.0)"), "rlnOriginX rlnOriginY"),
-    **_all(
+    **each(applied("pose"), "rlnAngleRot rlnAngleTilt rlnAnglePsi"),
+    **each(applied("shift, Å"), "rlnOriginXAngst rlnOriginYAngst"),
+    **each(applied("shift, px (3.0)"), "rlnOriginX rlnOriginY"),
+    **each(
         applied("CTF"),
         "rlnDefocusU rlnDefocusV rlnDefocusAngle rlnPhaseShift rlnVoltage rlnSphericalAberration rlnAmplitudeContrast",
     ),
-    **_all(applied("pixel size and box"), "rlnImagePixelSize rlnImageSize"),
-    **_all(applied("pixel size (3.0)"), "rlnDetectorPixelSize rlnMagnification"),
+    **each(applied("pixel size and box"), "rlnImagePixelSize rlnImageSize"),
+    **each(applied("pixel size (3.0)"), "rlnDetectorPixelSize rlnMagnification"),
     "rlnPixelSize": applied("pixel size, where none of these is there"),
     "rlnCtfDataArePhaseFlipped": applied("whether the phases of the images are flipped"),
-    **_all(applied("optics groups"), "rlnOpticsGroup rlnOpticsGroupName"),
+    **each(applied("optics groups"), "rlnOpticsGroup rlnOpticsGroupName"),
     "rlnRandomSubset": applied("half set"),
     # ------------------------------------------------------------------------------------------------- refused
     "rlnIsFlip": refused("mirrored images", 0, "mirror these images in the stack, and remove the column"),
@@ -36,25 +32,25 @@ RELION_FIELDS: Fields = {
         "the images are corrected for their CTF already", 0, "use the images before this correction"
     ),
     "rlnImageDimensionality": refused("records that are volumes, not images", 2, _TOMOGRAPHY),
-    **_all(refused("shifts along the beam, of subtomograms", 0, _TOMOGRAPHY), "rlnOriginZ rlnOriginZAngst"),
-    **_all(
+    **each(refused("shifts along the beam, of subtomograms", 0, _TOMOGRAPHY), "rlnOriginZ rlnOriginZAngst"),
+    **each(
         refused("records of a tilt series, not single images", None, _TOMOGRAPHY),
         "rlnTomoName rlnTomoParticleName rlnTomoParticleId rlnTomoVisibleFrames rlnTomoSubtomogramRot "
         "rlnTomoSubtomogramTilt rlnTomoSubtomogramPsi rlnTomoSubtomogramBinning rlnTomoTiltSeriesName "
         "rlnTomoSubTomosAre2DStacks rlnTomoTiltSeriesPixelSize rlnCtfImage",
     ),
     # --------------------------------------------------------------------------------------------- not applied
-    **_all(not_applied("beam tilt", 0), "rlnBeamTiltX rlnBeamTiltY"),
-    **_all(not_applied("aberrations of higher order", 0), "rlnOddZernike rlnEvenZernike"),
-    **_all(not_applied("anisotropic magnification", 1), "rlnMagMat00 rlnMagMat11"),
-    **_all(not_applied("anisotropic magnification", 0), "rlnMagMat01 rlnMagMat10"),
+    **each(not_applied("beam tilt", 0), "rlnBeamTiltX rlnBeamTiltY"),
+    **each(not_applied("aberrations of higher order", 0), "rlnOddZernike rlnEvenZernike"),
+    **each(not_applied("anisotropic magnification", 1), "rlnMagMat00 rlnMagMat11"),
+    **each(not_applied("anisotropic magnification", 0), "rlnMagMat01 rlnMagMat10"),
     "rlnMagnificationCorrection": not_applied("magnification of the particle", 1),
     "rlnCtfBfactor": not_applied("envelope of the CTF", 0),
     "rlnCtfScalefactor": not_applied("scale of the CTF", 1),
     "rlnImageWeight": not_applied("weight of the image", 1),
     "rlnHelicalTubeID": not_applied("segments of filaments, whose helical symmetry is not used", None),
     # ------------------------------------------------------------------------------------------------- carried
-    **_all(
+    **each(
         carried("origin of the image"),
         "rlnMicrographName rlnMicrographNameNoDW rlnMicrographId rlnMicrographMovieName rlnMicrographMetadata "
         "rlnMicrographPixelSize rlnMicrographOriginalPixelSize rlnMicrographBinning rlnMicrographTiltAngle "
@@ -65,43 +61,43 @@ RELION_FIELDS: Fields = {
         "rlnAreaId rlnAreaName rlnSortedIndex rlnEnabled rlnComment rlnMovieFrameNumber rlnNrOfFrames "
         "rlnAverageNrOfFrames rlnMovieFramesRunningAverage",
     ),
-    **_all(
+    **each(
         carried("picking and selection"),
         "rlnAutopickFigureOfMerit rlnParticleSelectionType rlnParticleFigureOfMerit rlnParticleSelectZScore "
         "rlnSelected rlnParticleDiameter",
     ),
-    **_all(
+    **each(
         carried("classification and its statistics"),
         "rlnClassNumber rlnLogLikeliContribution rlnMaxValueProbDistribution rlnNrOfSignificantSamples "
         "rlnKullbackLeiblerDivergence rlnKullbackLeibnerDivergence",
     ),
-    **_all(
+    **each(
         carried("normalisation; the contrast of each image is estimated"),
         "rlnNormCorrection rlnGroupName rlnGroupNumber rlnGroupNrParticles rlnGroupScaleCorrection",
     ),
-    **_all(
+    **each(
         carried("prior of a search"),
         "rlnAngleRotPrior rlnAngleTiltPrior rlnAnglePsiPrior rlnAngleRotFlipRatio rlnAnglePsiFlipRatio rlnAnglePsiFlip "
         "rlnOriginXPrior rlnOriginYPrior rlnOriginZPrior rlnOriginXPriorAngst rlnOriginYPriorAngst "
         "rlnOriginZPriorAngst rlnHelicalTrackLength rlnHelicalTrackLengthAngst rlnHelicalTubePitch",
     ),
-    **_all(
+    **each(
         carried("quality of the CTF's estimation"),
         "rlnCtfMaxResolution rlnCtfFigureOfMerit rlnCtfAstigmatism rlnCtfValidationScore rlnCtfIceRingDensity "
         "rlnCtfPowerSpectrum",
     ),
-    **_all(
+    **each(
         carried("of the microscope and the optics group"),
         "rlnMtfFileName rlnBeamTiltClass rlnChromaticAberration rlnEnergyLoss rlnLensStability rlnConvergenceCone "
         "rlnLongitudinalDisplacement rlnTransversalDisplacement rlnOpticsGroupNumber rlnOpticsGroupNrParticles "
         "rlnOpticsStarFile",
     ),
-    **_all(
+    **each(
         carried("statistics of the image"),
         "rlnMinimumValue rlnMaximumValue rlnAverageValue rlnStandardDeviationValue rlnSkewnessValue "
         "rlnKurtosisExcessValue",
     ),
-    **_all(
+    **each(
         carried("motion of the particle"),
         "rlnAccumMotionTotal rlnAccumMotionEarly rlnAccumMotionLate rlnPerFrameCumulativeWeight "
         "rlnPerFrameRelativeWeight",

@@ -1,22 +1,17 @@
 """What each column of Xmipp's particle tables means here, after Xmipp's list of metadata labels."""
 
-from continuousflex_deep.io.meanings import Field, Fields, applied, carried, not_applied, refused
-
-
-def _all(field: Field, names: str) -> dict[str, Field]:
-    return dict.fromkeys(names.split(), field)
-
+from continuousflex_deep.io.meanings import Fields, applied, carried, each, not_applied, refused
 
 XMIPP_FIELDS: Fields = {
     "image": applied("number and stack of the image"),
     "itemId": applied("particle id"),
     "enabled": applied("particles marked -1 are left out"),
-    **_all(applied("pose"), "angleRot angleTilt anglePsi"),
-    **_all(applied("shift, px"), "shiftX shiftY"),
+    **each(applied("pose"), "angleRot angleTilt anglePsi"),
+    **each(applied("shift, px"), "shiftX shiftY"),
     "flip": applied("the image is mirrored in x: read as the pose from the opposite side"),
     "nmaDisplacements": applied("amplitudes"),
     "cost": applied("1 - score"),
-    **_all(
+    **each(
         applied("CTF"),
         "ctfDefocusU ctfDefocusV ctfDefocusAngle ctfVoltage ctfSphericalAberration ctfQ0 ctfPhaseShift",
     ),
@@ -27,32 +22,32 @@ XMIPP_FIELDS: Fields = {
     "ctfCorrected": refused("the images are corrected for their CTF already", 0, "use the images before it"),
     # --------------------------------------------------------------------------------------------- not applied
     "scale": not_applied("scale of the image", 1),
-    **_all(not_applied("scale of the image", 0), "continuousScaleX continuousScaleY scaleFactor"),
-    **_all(not_applied("weight of the image", 1), "weight wRobust weightContinuous2 weightJumper weightSignificant"),
-    **_all(not_applied("intensity of the image", 1), "continuousA"),
-    **_all(not_applied("intensity of the image", 0), "continuousB"),
-    **_all(not_applied("file with the CTF", None), "ctfModel"),
-    **_all(not_applied("beam tilt", 0), "beamTiltX beamTiltY"),
+    **each(not_applied("scale of the image", 0), "continuousScaleX continuousScaleY scaleFactor"),
+    **each(not_applied("weight of the image", 1), "weight wRobust weightContinuous2 weightJumper weightSignificant"),
+    **each(not_applied("intensity of the image", 1), "continuousA"),
+    **each(not_applied("intensity of the image", 0), "continuousB"),
+    **each(not_applied("file with the CTF", None), "ctfModel"),
+    **each(not_applied("beam tilt", 0), "beamTiltX beamTiltY"),
     "ctfK": not_applied("scale of the CTF", 1),
-    **_all(
+    **each(
         not_applied("envelope of the CTF", 0),
         "ctfChromaticAberration ctfEnergyLoss ctfLensStability ctfConvergenceCone ctfLongitudinalDisplacement "
         "ctfTransversalDisplacement ctfEnvR0 ctfEnvR1 ctfEnvR2 ctfVPPRadius",
     ),
     # ------------------------------------------------------------------------------------------------- carried
-    **_all(
+    **each(
         carried("origin of the image"),
         "micrograph micrographId xcoor ycoor zcoor coordinates imageOriginal image1 image2 imageRef imageResidual "
         "imageCovariance particleId tomogramParticle particleIdOriginal comment reference referenceProjection",
     ),
-    **_all(
+    **each(
         carried("classification, alignment and their statistics"),
         "ref ref3d classCount class refId maxCC maxCCPerc corrDenoisedProjection corrDenoisedNoisyVolume LL pMax "
         "angleDiff angleDiff0 angleDiff2 angleRot2 angleTilt2 anglePsi2 shiftX2 shiftY2 shiftDiff shiftDiff0 zScore "
         "zScoreShape1 zScoreShape2 zScoreSNR1 zScoreSNR2 zScoreHistogram score scoreByVariance scoreByGiniCoeff "
         "cumulativeSSNR neighbors numberOfNeighbors imageIdx randomSeed halfId",
     ),
-    **_all(
+    **each(
         carried("background, noise and quality of the CTF's estimation"),
         "ctfBgBaseline ctfBgGaussianK ctfBgGaussianSigmaU ctfBgGaussianSigmaV ctfBgGaussianCU ctfBgGaussianCV "
         "ctfBgGaussianAngle ctfBgSqrtK ctfBgSqrtU ctfBgSqrtV ctfBgSqrtAngle ctfBgGaussian2K ctfBgGaussian2SigmaU "
