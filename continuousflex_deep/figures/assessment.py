@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.figures.literal import legend_name, literal
 from continuousflex_deep.figures.saving import save_png
 from continuousflex_deep.io.error_table import AMPLITUDES, error_label, is_amplitude_of_one_mode
 from continuousflex_deep.io.fsc_table import ALLOWED, CENTROID, LEAST_ALLOWED, OTHER, REST, THRESHOLDS, TRUE_CENTROID
@@ -57,7 +58,7 @@ def draw_errors(errors: Mapping[str, Mapping[str, Floats]], figure: Figure) -> N
             if name in known:
                 values = np.maximum(known[name], edges[0])
                 share = np.full(len(values), 100 / len(values))
-                ax.hist(values, bins=edges, weights=share, histtype="step", label=name, **_line(i))
+                ax.hist(values, bins=edges, weights=share, histtype="step", label=legend_name(name), **_line(i))
         ax.set_xlabel(label)
         ax.set_ylabel("particles [%]")
         ax.set_xscale("log")
@@ -99,7 +100,7 @@ def draw_groups(groups: Mapping[str, Curves], figure: Figure) -> None:
     for ax, (curve, title) in zip(_grid(figure, len(panels)), panels.items(), strict=False):
         for i, (name, curves) in enumerate(groups.items()):
             if curve in curves:
-                ax.plot(*curves[curve], label=name, **_line(i))
+                ax.plot(*curves[curve], label=legend_name(name), **_line(i))
         for i, curves in enumerate(groups.values()) if curve == CENTROID else ():
             frequency, allowed = curves[ALLOWED]
             end = int(np.argmax(np.append(allowed, 0.0) < LEAST_ALLOWED))
@@ -144,7 +145,7 @@ def text_size(text: str) -> tuple[float, float]:
 def draw_text(text: str, figure: Figure) -> None:
     """Tables of plain text in a font of fixed width."""
     width, height = text_size(text)
-    figure.text(0.2 / width, 1 - 0.2 / height, text, family="monospace", fontsize=9, va="top", ha="left")
+    figure.text(0.2 / width, 1 - 0.2 / height, literal(text), family="monospace", fontsize=9, va="top", ha="left")
 
 
 def _size(panels: int) -> tuple[float, float]:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.figures.literal import legend_name, literal
 from continuousflex_deep.figures.saving import save_png
 from continuousflex_deep.io.landscape_table import LandscapeTable
 
@@ -29,11 +30,11 @@ def save_landscape(path: str | Path, table: LandscapeTable, explained: Floats | 
     names = [_with_share(label, share) for label, share in zip(labels, shares, strict=True)]
     for ax, (i, j) in zip(axes, planes, strict=False):
         _draw_plane(ax, table, i, j)
-        ax.set_xlabel(names[i])
-        ax.set_ylabel(names[j])
+        ax.set_xlabel(literal(names[i]))
+        ax.set_ylabel(literal(names[j]))
     if not planes:
         axes[0].hist(table.coordinates[~table.outlier, 0], bins="auto", color="tab:blue")
-        axes[0].set_xlabel(labels[0])
+        axes[0].set_xlabel(literal(labels[0]))
         axes[0].set_ylabel("particles")
     if explained is not None:
         _draw_variance(axes[-1], explained)
@@ -56,7 +57,7 @@ def _draw_plane(ax: Any, table: LandscapeTable, i: int, j: int) -> None:
     else:
         for number, name in enumerate(table.source_names, start=1):
             mine = points[~outlier & (table.source == number)]
-            ax.scatter(mine[:, 0], mine[:, 1], s=8, alpha=0.6, linewidths=0, label=name)
+            ax.scatter(mine[:, 0], mine[:, 1], s=8, alpha=0.6, linewidths=0, label=legend_name(name))
     if outlier.any():
         ax.scatter(*points[outlier].T, s=14, marker="x", color="0.5", linewidths=0.8, label="outliers")
     if len(ax.get_legend_handles_labels()[1]) > 1:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from continuousflex_deep.arrays import Floats, Map, Singles
+from continuousflex_deep.figures.literal import legend_name, literal
 from continuousflex_deep.figures.saving import png_bytes, rendered, save_png
 from continuousflex_deep.io.fsc_table import THRESHOLDS
 
@@ -28,7 +29,7 @@ def draw_fsc(curves: Curves, figure: Figure) -> None:
     figure.set_layout_engine("constrained")
     ax: Any = figure.subplots()
     for name, (frequency, correlation) in curves.items():
-        ax.plot(frequency, correlation, label=name)
+        ax.plot(frequency, correlation, label=legend_name(name))
     for threshold in THRESHOLDS:
         ax.axhline(threshold, color="0.6", linewidth=0.8, linestyle="--")
     last = max(float(frequency[-1]) for frequency, _ in curves.values())
@@ -64,7 +65,7 @@ def draw_slices(maps: Mapping[str, Map], voxel_A: float, figure: Figure) -> None
             _show_plane(ax, plane, voxel_A, limits)
             ax.set_xlabel(f"{across} [Å]")
             ax.set_ylabel(f"{up} [Å]")
-        axes[0].set_title(name, loc="left", fontsize=9)
+        axes[0].set_title(literal(name), loc="left", fontsize=9)
 
 
 def save_slices(path: str | Path, maps: Mapping[str, Map], voxel_A: float) -> None:
@@ -98,7 +99,7 @@ def series_pictures(maps: Iterable[Map], titles: Sequence[str], voxel_A: float) 
                 _show_plane(ax, plane, voxel_A, limits)
                 ax.set_title(f"{kind} {across}{up}", fontsize=8)
                 ax.tick_params(labelsize=6)
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(literal(title), fontsize=9)
         pictures.append(rendered(figure).convert("L"))
     return pictures
 

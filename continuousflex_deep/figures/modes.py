@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.figures.literal import literal
 from continuousflex_deep.figures.saving import save_png
 from continuousflex_deep.io.mode_table import ModeTable
 from continuousflex_deep.io.structures import Structure
@@ -51,8 +52,8 @@ def label_residues(ax: Any, structure: Structure) -> None:
     for start, end in zip([0, *ends], ends, strict=False):
         ax.axvline(end + 0.5, color="0.8", linewidth=0.6)
         ax.text(
-            (start + end) / 2, 0.99, str(chains[start]), transform=ax.get_xaxis_transform(), fontsize=7, va="top",
-            ha="center", color="0.5", clip_on=True,
+            (start + end) / 2, 0.99, literal(str(chains[start])), transform=ax.get_xaxis_transform(), fontsize=7,
+            va="top", ha="center", color="0.5", clip_on=True,
         )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from continuousflex_deep.arrays import Floats
+from continuousflex_deep.figures.literal import literal
 from continuousflex_deep.figures.saving import rendered
 from continuousflex_deep.figures.trace import Trace, chain_bonds
 from continuousflex_deep.io.structures import Structure
@@ -106,7 +107,7 @@ def _draw_plane(ax: Any, trajectory: Trajectory, plane: LandscapePlane) -> ShowF
     else:
         ax.scatter(x, y, s=5, color="tab:blue", alpha=0.35, linewidths=0)
     ax.plot(*trajectory.points[:, [i, j]].T, "-", color=_PATH, linewidth=1.5)
-    ax.set(xlabel=plane.labels[i], ylabel=plane.labels[j])
+    ax.set(xlabel=literal(plane.labels[i]), ylabel=literal(plane.labels[j]))
     (mark,) = ax.plot([], [], "o", color=_PATH, markeredgecolor=_HERE, markersize=9)
     return lambda number: mark.set_data(trajectory.points[[number], i], trajectory.points[[number], j])
 

@@ -60,8 +60,8 @@ FOR_SCIPION = {
     "io.particle_files", "io.records", "io.reference", "io.relion", "io.stacks", "io.structures", "io.training_curves",
     "io.trajectories", "io.xmipp",
     # what viewers show
-    "figures.assessment", "figures.maps", "figures.modes", "figures.trace", "figures.training", "landscape.expressions",
-    "trajectories.frames",
+    "figures.assessment", "figures.literal", "figures.maps", "figures.modes", "figures.trace", "figures.training",
+    "landscape.expressions", "trajectories.frames",
 }  # fmt: skip
 SCIPION = {"pwem", "pyworkflow", "scipion", "xmipp3", "xmippLib", "continuousflex"}
 SCIPIONS_LIBRARIES = {"PIL", "matplotlib", "mrcfile", "numpy", "scipy"}  # that pwem and pyworkflow bring

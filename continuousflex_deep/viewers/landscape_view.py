@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from continuousflex_deep.arrays import Floats, Integers, Mask, Singles
+from continuousflex_deep.figures.literal import literal
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.raster import Raster, Window
@@ -110,7 +111,7 @@ class LandscapeView:
         self.axes.tick_params(bottom=not self.is_3d, left=not self.is_3d,
                               labelbottom=not self.is_3d, labelleft=not self.is_3d)  # fmt: skip
         labels = ["", ""] if self.is_3d else [self.data.label(name) for name in self.shown]
-        self.axes.set(xlabel=labels[0], ylabel=labels[1])
+        self.axes.set(xlabel=literal(labels[0]), ylabel=literal(labels[1]))
 
     @property
     def is_3d(self) -> bool:
@@ -267,13 +268,14 @@ class LandscapeView:
         bar = self.figure.colorbar(colours, cax=axes)
         classes = self.data.classes(self.colour) if self.colour not in FIXED_COLOURS else None
         if classes is None:
-            bar.set_label("particles in a cell" if self.colour in FIXED_COLOURS else self.data.label(self.colour))
+            fixed = self.colour in FIXED_COLOURS
+            bar.set_label("particles in a cell" if fixed else literal(self.data.label(self.colour)))
             if self.colour == LOG_DENSITY:
                 powers = np.arange(int(colours.norm.vmax or 0) + 1)
                 bar.set_ticks(powers.tolist(), labels=[f"{10 ** int(p):,}" for p in powers])
         else:
             names = [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in classes[0]]
-            bar.set_ticks(list(range(len(names))), labels=names)
+            bar.set_ticks(list(range(len(names))), labels=[literal(name) for name in names])
             axes.tick_params(length=0, labelsize=8 if len(names) < 30 else 5)
 
     def _draw_layers(self, raster: Raster, few: bool) -> None:
@@ -321,7 +323,7 @@ class LandscapeView:
             outermost = middles[np.argmax(np.linalg.norm(middles, axis=1) - 0.1 * middles[:, 1])]
             text.set_position(tuple(1.1 * outermost))
             low, high = self._ranges[axis]
-            text.set_text(f"{self.data.label(self.shown[axis])}: {low:.3g} … {high:.3g}")
+            text.set_text(literal(f"{self.data.label(self.shown[axis])}: {low:.3g} … {high:.3g}"))
 
     def _drawn_rows(self, rows: Integers) -> Integers:
         """Rows in the order of drawing: of a cloud, what is nearer is drawn later."""

@@ -6,6 +6,7 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Floats, Singles
 from continuousflex_deep.errors import DeepError
+from continuousflex_deep.figures.literal import literal
 from continuousflex_deep.figures.trace import Trace, principal_axes
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.landscape_table import LandscapeTable
@@ -95,7 +96,7 @@ class ParticleView:
         except DeepError as error:
             told = str(error)
         self._image.set_visible(not told)
-        self._told.set_text(told)
+        self._told.set_text(literal(told))
         if not told:
             shown = self._centred(images[0], row)
             self._image.set_data(shown)

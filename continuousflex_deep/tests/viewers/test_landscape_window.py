@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -696,6 +697,37 @@ def test_within_another_programs_window(data: LandscapeData, tmp_path: Path, scr
     assert faults == []
     assert parent.winfo_exists()
     parent.destroy()
+
+
+AWKWARD = (
+    r"$x^{2$", "<b>bold</b>", r"\frac{1}{2}", "%s %d", "[exit]", "{", "a; destroy .", "_", "-x", "007", "\"q", "開く",
+)  # fmt: skip
+
+
+def test_names_are_shown_as_they_are(data: LandscapeData, tmp_path: Path, asked: Asked, screen: None) -> None:
+    """Groups, files of origin, columns and images: no signs are formulas of matplotlib or commands of Tk."""
+    stacks = (f"{AWKWARD[0]}/%s [exit].mrcs",)
+    data = LandscapeData(replace(data.table, source_names=AWKWARD[:2], stack_names=stacks, labels=AWKWARD[:3]))
+    window = open_window(data, tmp_path, asked)
+    for number, name in enumerate(AWKWARD):
+        window.selection.choose(np.arange(len(data)) % len(AWKWARD) == number)
+        window.groups.name.set(name)
+        button(window.root, "Add selected").invoke()
+    rows = window.groups.list.get_children()
+    assert [window.groups.list.set(row, "name") for row in rows] == list(AWKWARD)
+    for row, name in zip(rows, AWKWARD, strict=True):
+        window.groups.list.selection_set(row)
+        assert window.groups.picked() == name
+        window.groups.choose()
+        assert window.selection.chosen.sum() == len(data) / len(AWKWARD)
+    pick(window, window.colour, "source")
+    window.motion.show_particle(0)
+    for canvas in (window.canvas, window.motion.canvas):
+        canvas.draw()
+    assert "%s [exit].mrcs" in window.motion.particle._told.get_text()
+    assert asked.told == []
+    window.close()
+    assert [group.name for group in read_groups(tmp_path / GROUPS_JSON)] == list(AWKWARD)
 
 
 def test_half_a_window_is_not_left_behind(
