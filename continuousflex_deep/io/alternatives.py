@@ -1,11 +1,15 @@
 """Which of several alternatives in a file is the molecule: locations of atoms, residues at one place, equal chains."""
 
+from collections import Counter
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from continuousflex_deep.arrays import Booleans
-from continuousflex_deep.io.atom_records import AtomRecords, number_in_order
+from continuousflex_deep.io.atom_records import AtomRecords, pieces
 
-Place = tuple[str, int, str]  # chain, residue number, insertion code
+_Place = tuple[str, int, str]  # chain, residue number, insertion code
+_Residue = tuple[int, str, str]  # number, insertion code, name
 
 
 def first_alternatives(records: AtomRecords) -> Booleans:
@@ -15,7 +19,7 @@ def first_alternatives(records: AtomRecords) -> Booleans:
     a label. Atoms that this alternative lacks are taken from the next one of the same residue.
     """
     keep = np.ones(len(records), dtype=bool)
-    places: dict[Place, list[int]] = {}
+    places: dict[_Place, list[int]] = {}
     keys = records.residue_keys
     for i in np.flatnonzero(records.alternatives != "").tolist():
         places.setdefault(keys[i][:3], [])
@@ -38,42 +42,50 @@ def first_alternatives(records: AtomRecords) -> Booleans:
     return keep
 
 
+@dataclass
+class _Chain:
+    """A chain of the result: its name, its model, and the names of atoms in each of its residues, as first met."""
+
+    name: str
+    model: int
+    residues: dict[_Residue, set[str]] = field(default_factory=dict)
+
+    def has(self, residue: _Residue, atom: str) -> bool:
+        return atom in self.residues.get(residue, ())
+
+
 def with_distinct_chains(records: AtomRecords) -> tuple[AtomRecords, list[str]]:
     """The records with a name of its own for each chain, and the names that are new, as "A2 (second A)".
 
     A chain of a further model, or one that repeats residues of an earlier chain of the same name, gets a number.
     """
-    chains, known = records.chain_ids.copy(), set(records.chain_ids.tolist())
+    chain_ids, taken = records.chain_ids.copy(), set(records.chain_ids.tolist())
+    current: dict[str, _Chain] = {}  # by the chain's name in the file
+    counts: Counter[str] = Counter()
     renamed: list[str] = []
-    seen: dict[str, dict[tuple[int, str, str], slice]] = {}  # of a new chain, its residues' first atoms
-    current: dict[str, tuple[int, str]] = {}  # chain of the file -> model and name that its atoms have now
-    counts: dict[str, int] = {}
-    starts = np.flatnonzero(np.diff(number_in_order(records.models, *records.residue_columns), prepend=-1))
-    for start, end in zip(starts.tolist(), [*starts[1:].tolist(), len(records)], strict=True):
-        chain, model = records.chain_ids[start], int(records.models[start])
-        residue = (int(records.residue_numbers[start]), records.insertion_codes[start], records.residue_names[start])
-        if chain not in current:
-            current[chain], counts[chain] = (model, chain), 1
-        before = seen.get(current[chain][1], {}).get(residue)
-        repeats = before is not None and records.names[start] in records.names[before].tolist()
-        if current[chain][0] != model or repeats:
-            counts[chain] += 1
-            current[chain] = (model, _free_name(chain, counts[chain], known))
-            renamed.append(f"{current[chain][1]} ({_ordinal(counts[chain])} {chain or 'without a name'})")
-        chains[start:end] = current[chain][1]
-        seen.setdefault(current[chain][1], {}).setdefault(residue, slice(start, end))
-    return (records.with_chains(chains) if renamed else records), renamed
+    for start, end in pieces(records.models, *records.residue_columns):
+        given, number, code, name = (column[start] for column in records.residue_columns)
+        residue, model = (int(number), code, name), int(records.models[start])
+        chain = current.get(given)
+        if chain is None or chain.model != model or chain.has(residue, records.names[start]):
+            counts[given] += 1
+            chain = current[given] = _Chain(_name_of(given, counts[given], taken), model)
+            if counts[given] > 1:
+                renamed.append(f"{chain.name} ({_ordinal(counts[given])} {given or 'without a name'})")
+        chain_ids[start:end] = chain.name
+        chain.residues.setdefault(residue, set(records.names[start:end].tolist()))
+    return (records.with_chains(chain_ids) if renamed else records), renamed
 
 
-def _free_name(chain: str, count: int, known: set[str]) -> str:
-    name = f"{chain}{count}"
-    if name in known:
-        name = f"{chain}-{count}"
-    known.add(name)
+def _name_of(given: str, count: int, taken: set[str]) -> str:
+    """A name for the chain that is the `count`-th with a name of the file, which is added to the names taken."""
+    name, mark = given if count == 1 else f"{given}{count}", ""
+    while count > 1 and name in taken:
+        mark += "-"
+        name = f"{given}{mark}{count}"
+    taken.add(name)
     return name
 
 
 def _ordinal(count: int) -> str:
     return {2: "second", 3: "third"}.get(count, f"{count}th")
-
-

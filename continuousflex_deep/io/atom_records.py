@@ -75,27 +75,32 @@ def number_in_order(*columns: NDArray[Any]) -> Integers:
     return np.cumsum(changes, dtype=np.int64)
 
 
+def pieces(*columns: NDArray[Any]) -> list[tuple[int, int]]:
+    """First row, and the row after the last one, of each run of rows in which no column (N,) changes."""
+    starts = np.flatnonzero(np.diff(number_in_order(*columns), prepend=-1)).tolist()
+    return list(zip(starts, [*starts[1:], len(columns[0])], strict=True))
+
+
 def number_residues(residue_columns: tuple[NDArray[Any], ...], names: Names) -> Integers:
     """(N,) number of each atom's residue, from 0, in the order of their first atoms.
 
     residue_columns: chain, number, insertion code and name of the residues (N,). Atoms of one residue that are apart
     belong together, unless they have the same names (N,): then they are residues of chains with one name.
     """
-    pieces = number_in_order(*residue_columns)
-    starts = np.flatnonzero(np.diff(pieces, prepend=-1))
+    piece_of_atom, places = number_in_order(*residue_columns), pieces(*residue_columns)
+    starts = [start for start, _ in places]
     keys = list(zip(*(column[starts].tolist() for column in residue_columns), strict=True))
     if len(set(keys)) == len(keys):
-        return pieces
-    ends = [*starts[1:].tolist(), len(names)]
+        return piece_of_atom
     last: dict[tuple[Any, ...], tuple[int, set[str]]] = {}
     result, count = np.empty(len(keys), dtype=np.int64), 0
-    for piece, (key, start, end) in enumerate(zip(keys, starts.tolist(), ends, strict=True)):
+    for piece, (key, (start, end)) in enumerate(zip(keys, places, strict=True)):
         found = set(names[start:end].tolist())
         residue, known = last.get(key, (-1, found))
         if known & found:
             residue, known, count = count, set(), count + 1
         last[key], result[piece] = (residue, known | found), residue
-    return result[pieces]
+    return result[piece_of_atom]
 
 
 def describe_atoms(residue_columns: tuple[NDArray[Any], ...], names: Names, which: Integers, most: int = 5) -> str:

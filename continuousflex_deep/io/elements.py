@@ -1,6 +1,8 @@
 """Elements of atoms, from the file or, where it has none, from the residue and the atom's name."""
 
 import re
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import gemmi
 import numpy as np
@@ -9,13 +11,30 @@ from continuousflex_deep.arrays import Integers
 from continuousflex_deep.io.atom_records import AtomRecords
 from continuousflex_deep.io.residue_kinds import IONS, is_standard, resembles_polymer
 
-_Key = tuple[str, str, str, str]  # name of a residue, name of an atom, the same with blanks, element in the file
 UNKNOWN = 0  # instead of an atomic number
 _ORGANIC = frozenset(["H", "D", "C", "N", "O", "P", "S", "SE"])
 _SINGLE = frozenset("HDCNOPSFBIKVW")  # elements of one letter; D is deuterium
 _HALOGENS = ("CL", "BR")  # no other names of atoms begin so
 _BACKBONE = {"N": "N", "CA": "C", "C": "C", "O": "O", "OXT": "O"}
 _FULL = 4  # columns of a name
+
+
+class _Atom(NamedTuple):
+    """What of an atom determines its element: names of its residue and of the atom, the latter also with the blanks of
+    a PDB file, and the element that the file gives."""
+
+    residue: str
+    name: str
+    padded: str
+    given: str
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What residues of a name are: with names of atoms as in a polymer, and of one atom each."""
+
+    polymeric: bool
+    lone: bool
 
 
 def atomic_numbers(records: AtomRecords) -> Integers:
@@ -26,14 +45,14 @@ def atomic_numbers(records: AtomRecords) -> Integers:
     O, P, S and Se, which their names begin with; a lone ion has the name of its residue; of other residues the element
     is in the first two columns of a PDB file's name, unless names of the file are aligned to the left.
     """
-    atoms = names_of_atoms(records)
-    polymeric = {residue: resembles_polymer(residue, names) for residue, names in atoms.items()}
-    lone = {residue for residue, names in atoms.items() if len(names) == 1}
+    names = names_of_atoms(records)
+    kinds = {residue: _Kind(resembles_polymer(residue, atoms), len(atoms) == 1) for residue, atoms in names.items()}
     columns = (records.residue_names, records.names, records.padded_names, records.elements)
-    keys: list[_Key] = list(zip(*(c.tolist() for c in columns), strict=True))
-    aligned = _is_aligned(keys, polymeric)
-    found = {key: _number(_symbol(key, polymeric[key[0]], key[0] in lone, aligned)) for key in dict.fromkeys(keys)}
-    return np.array([found[key] for key in keys], dtype=np.int64)
+    rows = list(zip(*(c.tolist() for c in columns), strict=True))
+    atoms = [_Atom(*row) for row in dict.fromkeys(rows)]
+    aligned = _is_aligned(atoms, kinds)
+    found: dict[tuple[str, ...], int] = {a: _number(_symbol(a, kinds[a.residue], aligned)) for a in atoms}
+    return np.array([found[row] for row in rows], dtype=np.int64)
 
 
 def names_of_atoms(records: AtomRecords) -> dict[str, set[str]]:
@@ -44,39 +63,41 @@ def names_of_atoms(records: AtomRecords) -> dict[str, set[str]]:
     return atoms
 
 
-def _symbol(key: _Key, polymeric: bool, lone: bool, aligned: bool) -> str:
-    residue, name, padded, given = key
-    known = given if given and _number(given) else ""
-    if polymeric and name in _BACKBONE:
-        return _BACKBONE[name]
-    if known and not (is_standard(residue) and known.upper() not in _ORGANIC):
-        return known
-    if polymeric:
-        return _of_polymer(residue, name)
-    if lone and (symbol := _of_ion(residue, name)):
-        return symbol
-    letters = re.match(r"[0-9]*([A-Za-z]*)", name)
+def _symbol(atom: _Atom, kind: _Kind, aligned: bool) -> str:
+    """The element's symbol, "" where nothing determines it."""
+    if kind.polymeric and atom.name in _BACKBONE:
+        return _BACKBONE[atom.name]
+    if _number(atom.given) and not (is_standard(atom.residue) and atom.given.upper() not in _ORGANIC):
+        return atom.given
+    if kind.polymeric:
+        return _of_polymer(atom)
+    return (_of_ion(atom) if kind.lone else "") or _of_ligand(atom, aligned)
+
+
+def _of_polymer(atom: _Atom) -> str:
+    stem, standard = atom.name.lstrip("0123456789").upper(), is_standard(atom.residue)
+    if stem[:2] == "SE" or (stem[:2] in _HALOGENS and not standard):
+        return stem[:2]
+    return stem[:1] if stem[:1] in _ORGANIC or (stem[:1] in _SINGLE and not standard) else ""
+
+
+def _of_ion(atom: _Atom) -> str:
+    """The element of a residue of one atom that has the residue's name, but for charge and digits."""
+    residue, name = (re.sub(r"[^A-Z]", "", text.upper()) for text in (atom.residue, atom.name))
+    if atom.residue.upper() in IONS:
+        return IONS[atom.residue.upper()]
+    return residue if residue == name and _number(residue) else ""
+
+
+def _of_ligand(atom: _Atom, aligned: bool) -> str:
+    """The first letters of the name, where they are those of one element only; else the alignment of the name."""
+    letters = re.match(r"[0-9]*([A-Za-z]*)", atom.name)
     stem = letters.group(1).upper() if letters else ""
     if stem[:2] in _HALOGENS:
         return stem[:2]
     if stem[:1] in _SINGLE and (len(stem) == 1 or not _number(stem[:2])):
         return stem[:1]
-    return _by_alignment(padded.upper()) if aligned else ""
-
-
-def _of_polymer(residue: str, name: str) -> str:
-    stem = name.lstrip("0123456789").upper()
-    if stem[:2] == "SE" or (stem[:2] in _HALOGENS and not is_standard(residue)):
-        return stem[:2]
-    return stem[:1] if stem[:1] in _ORGANIC or (stem[:1] in _SINGLE and not is_standard(residue)) else ""
-
-
-def _of_ion(residue: str, name: str) -> str:
-    """The element of a residue of one atom that has the residue's name, but for charge and digits."""
-    both = [re.sub(r"[^A-Z]", "", text.upper()) for text in (residue, name)]
-    if residue.upper() in IONS:
-        return IONS[residue.upper()]
-    return both[0] if both[0] == both[1] and _number(both[0]) else ""
+    return _by_alignment(atom.padded.upper()) if aligned else ""
 
 
 def _by_alignment(padded: str) -> str:
@@ -87,14 +108,14 @@ def _by_alignment(padded: str) -> str:
     return first if _number(first) else first[:1] if first[:1] in _SINGLE else ""
 
 
-def _is_aligned(keys: list[_Key], polymeric: dict[str, bool]) -> bool:
+def _is_aligned(atoms: list[_Atom], kinds: dict[str, _Kind]) -> bool:
     """Whether names of PDB files follow the PDB's alignment: those of one-letter elements begin in the second
     column."""
-    known = [padded for residue, _, padded, _ in dict.fromkeys(keys) if polymeric[residue] and len(padded) == _FULL]
+    known = [atom.padded for atom in atoms if kinds[atom.residue].polymeric and len(atom.padded) == _FULL]
     known = [padded for padded in known if len(padded.strip()) < _FULL and not padded.lstrip()[:1].isdigit()]
     if known:
         return sum(padded[0] == " " for padded in known) > len(known) / 2
-    return any(padded[:1] == " " for _, _, padded, _ in keys)
+    return any(atom.padded[:1] == " " for atom in atoms)
 
 
 def _number(symbol: str) -> int:

@@ -3,11 +3,10 @@
 from typing import Any
 
 import gemmi
-import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Floats, Integers
-from continuousflex_deep.io.atom_records import Names, number_in_order
+from continuousflex_deep.io.atom_records import Names, pieces
 
 
 def gemmi_model(
@@ -26,9 +25,8 @@ def gemmi_model(
     model = gemmi.Model(number)
     chain_names, numbers, codes, residue_names = (c.tolist() for c in residue_columns)
     elements = [gemmi.Element(int(z)) for z in atomic_number]
-    starts = np.flatnonzero(np.diff(number_in_order(*residue_columns), prepend=-1)).tolist()
     chain: Any = None
-    for start, end in zip(starts, [*starts[1:], len(names)], strict=True):
+    for start, end in pieces(*residue_columns):
         if chain is None or chain.name != chain_names[start]:
             chain = model.add_chain(gemmi.Chain(chain_names[start]))
         residue = gemmi.Residue()

@@ -1,5 +1,7 @@
 """Atoms of mmCIF files: the table atom_site, which gemmi parses, in its own order."""
 
+import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -126,22 +128,28 @@ def _remarks(block: Any) -> dict[str, str]:
 def _copies(block: Any) -> int:
     """Copies of the coordinates in the first biological assembly, or by symmetry operators that are to be applied.
 
-    Combined operators, (1-60)(X0), are counted by the longest list.
+    Each row of the table gives operators for some chains, so the chain with most of them in all rows counts.
     """
     symmetric = [code for code in block.find_values("_struct_ncs_oper.code") if gemmi.cif.as_string(code) == "generate"]
-    expressions = list(block.find_values("_pdbx_struct_assembly_gen.oper_expression"))
-    assemblies = list(block.find_values("_pdbx_struct_assembly_gen.assembly_id"))
-    counts = [
-        max(_count(part) for part in gemmi.cif.as_string(expression).strip("()").split(")("))
-        for expression, assembly in zip(expressions, assemblies, strict=False)
-        if assembly == assemblies[0]
-    ]
-    return max([*counts, 1 + len(symmetric)])
+    table = block.find("_pdbx_struct_assembly_gen.", ["assembly_id", "oper_expression", "?asym_id_list"])
+    operators: Counter[str] = Counter()
+    for row in table:
+        if row.str(0) == table[0].str(0):
+            count = _operators(row.str(1))
+            chains = row.str(2) if row.has(2) else ""
+            operators.update({chain.strip(): count for chain in chains.split(",")})
+    return max([1 + len(symmetric), *operators.values()])
 
 
-def _count(operators: str) -> int:
+def _operators(expression: str) -> int:
+    """The number of operators of an expression such as 1, (1,2) or (1-60)(61-62), whose lists are combined."""
+    return math.prod(_length(operators) for operators in expression.strip("() ").split(")("))
+
+
+def _length(operators: str) -> int:
+    """The number of operators in a list such as 1,3-5."""
     total = 0
     for part in operators.split(","):
         first, _, last = part.strip().partition("-")
-        total += int(last) - int(first) + 1 if first.isdigit() and last.isdigit() else 1
+        total += int(last) - int(first) + 1 if first.isdecimal() and last.isdecimal() else 1
     return total

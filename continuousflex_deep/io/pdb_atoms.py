@@ -16,6 +16,15 @@ from continuousflex_deep.io.atom_records import AtomRecords, names_array, number
 from continuousflex_deep.io.residue_kinds import FOUR_LETTERS, WATER, is_standard
 
 _WIDTH = 80
+# columns, from 0
+_NAME, _LABEL, _RESIDUE_OF_3, _RESIDUE_OF_4 = slice(12, 16), slice(16, 17), slice(17, 20), slice(17, 21)
+_CHAIN_OF_1, _CHAIN_OF_2, _NUMBER, _FIVE_DIGITS, _CODE = (
+    slice(21, 22), slice(20, 22), slice(22, 26), slice(22, 27), slice(26, 27),
+)  # fmt: skip
+_X, _Y, _Z, _XYZ, _OCCUPANCY, _B_FACTOR = (
+    slice(30, 38), slice(38, 46), slice(46, 54), slice(30, 54), slice(54, 60), slice(60, 66),
+)  # fmt: skip
+_SEGMENT, _ELEMENT, _CHARGE = slice(72, 76), slice(76, 78), slice(78, 80)
 _SHORTEST = 54  # coordinates end in this column
 _HYBRID_WIDTH, _FIRST_HYBRID, _CAPITALS = 4, 10 * 36**3, 26 * 36**3  # hybrid-36: A000 is 10000, a000 follows ZZZZ
 
@@ -24,8 +33,8 @@ def read_pdb_atoms(text: str, file: Path) -> AtomRecords:
     """The atoms of all models of a PDB file. FormatError for lines whose coordinates are no numbers."""
     lines, numbers, models = _atom_lines(text)
     coords = [_coordinates(line, number, file) for line, number in zip(lines, numbers, strict=True)]
-    names = [line[12:16].strip() for line in lines]
-    alternatives = [line[16].strip() for line in lines]
+    names = [line[_NAME].strip() for line in lines]
+    alternatives = [line[_LABEL].strip() for line in lines]
     residues, chains = _residues_and_chains(lines)
     sequence = [_sequence_number(line) for line in lines]
     residue_numbers = number_missing_residues([n for n, _ in sequence], chains, residues, names, alternatives, models)
@@ -33,15 +42,15 @@ def read_pdb_atoms(text: str, file: Path) -> AtomRecords:
         coords_A=np.array(coords, dtype=np.float64).reshape(-1, 3),
         models=np.array(models, dtype=np.int64),
         names=names_array(names),
-        padded_names=names_array([line[12:16] for line in lines]),
+        padded_names=names_array([line[_NAME] for line in lines]),
         alternatives=names_array(alternatives),
         residue_names=names_array(residues),
         chain_ids=names_array(chains),
         residue_numbers=np.array(residue_numbers, dtype=np.int64),
         insertion_codes=names_array([code for _, code in sequence]),
-        elements=names_array([symbol if (symbol := line[76:78].strip()).isalpha() else "" for line in lines]),
-        occupancies=np.array([_number(line[54:60], 1.0) for line in lines]),
-        b_factors=np.array([_number(line[60:66], 0.0) for line in lines]),
+        elements=names_array([_element(line) for line in lines]),
+        occupancies=np.array([_number(line[_OCCUPANCY], 1.0) for line in lines]),
+        b_factors=np.array([_number(line[_B_FACTOR], 0.0) for line in lines]),
         remarks=_remarks(text),
         copies=_copies(text),
     )
@@ -74,10 +83,10 @@ def _coordinates(line: str, number: int, file: Path) -> tuple[float, float, floa
     try:
         if len(line.rstrip()) < _SHORTEST - 2:
             raise ValueError
-        return float(line[30:38]), float(line[38:46]), float(line[46:54])
+        return float(line[_X]), float(line[_Y]), float(line[_Z])
     except ValueError:
         raise FormatError(
-            f"'{file}' line {number}: got '{line[30:54].rstrip()}' in columns 31 to 54, expected three coordinates in "
+            f"'{file}' line {number}: got '{line[_XYZ].rstrip()}' in columns 31 to 54, expected three coordinates in "
             "Å of eight columns each; the line is damaged, or the file is not in the PDB format"
         ) from None
 
@@ -90,31 +99,31 @@ def _residues_and_chains(lines: list[str]) -> tuple[list[str], list[str]]:
     characters where a residue that is known by three letters says so. Where a file has no chain names, its segments
     (columns 73 to 76) name the chains, if they differ.
     """
-    two = {line[20:22] for line in lines if _is_known_by_three_letters(line)}
-    short = [line[20:22] in two or (bool(two) and _may_have_two(line)) for line in lines]
-    residues = [line[17 : 20 if is_short else 21].strip() for line, is_short in zip(lines, short, strict=True)]
-    chains = [line[20 if is_short else 21 : 22].strip() for line, is_short in zip(lines, short, strict=True)]
+    two = {line[_CHAIN_OF_2] for line in lines if _is_known_by_three_letters(line)}
+    short = [line[_CHAIN_OF_2] in two or (bool(two) and _may_have_two(line)) for line in lines]
+    residues = [line[_RESIDUE_OF_3 if s else _RESIDUE_OF_4].strip() for line, s in zip(lines, short, strict=True)]
+    chains = [line[_CHAIN_OF_2 if s else _CHAIN_OF_1].strip() for line, s in zip(lines, short, strict=True)]
     if any(chains):
         return residues, chains
-    segments = [line[72:76].strip() for line in lines]
+    segments = [line[_SEGMENT].strip() for line in lines]
     return residues, segments if len(set(segments)) > 1 and all(segments) else chains
 
 
 def _is_known_by_three_letters(line: str) -> bool:
-    name = line[17:20].strip()
+    name = line[_RESIDUE_OF_3].strip()
     return _may_have_two(line) and (is_standard(name) or name.upper() in WATER)
 
 
 def _may_have_two(line: str) -> bool:
     """Whether columns 21 and 22 may be a chain name of two characters: 18 to 21 are no known name of four letters."""
-    return " " not in line[20:22] and line[17:21].strip().upper() not in FOUR_LETTERS
+    return " " not in line[_CHAIN_OF_2] and line[_RESIDUE_OF_4].strip().upper() not in FOUR_LETTERS
 
 
 def _sequence_number(line: str) -> tuple[int | None, str]:
     """Number and insertion code of a residue; the number is None if it is missing or illegible."""
-    field, code = line[22:26], line[26].strip()
+    field, code = line[_NUMBER], line[_CODE].strip()
     if field.isdecimal() and code.isdecimal():  # a number of five digits
-        return int(line[22:27]), ""
+        return int(line[_FIVE_DIGITS]), ""
     try:
         return int(field), code
     except ValueError:
@@ -127,6 +136,13 @@ def _hybrid_36(field: str) -> int | None:
     if not (plain and field[0].isalpha() and (field.isupper() or field.islower())):
         return None
     return int(field, 36) - _FIRST_HYBRID + 10_000 + (_CAPITALS if field.islower() else 0)
+
+
+def _element(line: str) -> str:
+    """The symbol of an element, "" if there is none. Types of atoms that end one column farther, as AutoDock's PDBQT
+    has them, are no elements."""
+    symbol = line[_ELEMENT].strip()
+    return symbol if symbol.isalpha() and not line[_CHARGE][:1].isalpha() else ""
 
 
 def _number(field: str, default: float) -> float:

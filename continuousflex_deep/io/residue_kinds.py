@@ -1,5 +1,6 @@
 """What residues are, by their names and atoms: water, dummies, amino acids, nucleotides, ions."""
 
+import re
 from collections.abc import Set
 
 import gemmi
@@ -19,6 +20,9 @@ _VIRTUAL = frozenset(["EP", "EP1", "EP2", "EPW", "LP", "LP1", "LP2", "LPA", "LPB
 _WATER_OXYGEN = frozenset(["O", "OW", "OH2", "OW1", "OW0", "O1", "OT", "OWT", "OWT3", "OWT4", "OHH"])
 _WATER_HYDROGENS = 2
 _WATER_BEADS = {"W": ("W",), "WF": ("WF",), "PW": ("W", "WP", "WM")}  # of Martini, also antifreeze and polarizable ones
+# residues that Rosetta adds for its own use
+_OF_ROSETTA = {"VRT": ("ORIG", "X", "Y"), "MEM": ("THKN", "CNTR", "NORM"), "EMB": ("THKN", "CNTR", "NORM")}
+_BEAD = re.compile(r"BB\d?|SC\d|CEN")  # of Martini's backbones and side chains, and of Rosetta's centroids
 # single ions in force fields -> element
 IONS = {
     "SOD": "Na", "CLA": "Cl", "POT": "K", "CAL": "Ca", "CES": "Cs", "RUB": "Rb", "LIT": "Li", "BAR": "Ba", "CIO": "Cs",
@@ -78,4 +82,12 @@ def is_water_bead(residue: str, name: str, element: str) -> bool:
 
 def is_dummy(residue: str, name: str, element: str) -> bool:
     """Whether an atom has a place but no density: a membrane plane, an unknown atom, a lone pair or virtual site."""
-    return residue.upper() in DUMMIES or (name.upper() in _VIRTUAL and element.upper() in ("", "X", "EP", "LP"))
+    if residue.upper() in DUMMIES:
+        return True
+    virtual = name.upper() in _VIRTUAL or name.upper() in _OF_ROSETTA.get(residue.upper(), ())
+    return virtual and element.upper() in ("", "X", "EP", "LP")
+
+
+def is_bead(residue: str, name: str) -> bool:
+    """Whether an atom of a residue that is known stands for several atoms, as in coarse-grained models."""
+    return is_standard(residue) and _BEAD.fullmatch(name.upper()) is not None

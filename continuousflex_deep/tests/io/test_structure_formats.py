@@ -284,6 +284,28 @@ def test_assemblies_are_mentioned(
     assert "describes an assembly of 2 copies of its atoms, which are read once" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("rows", "copies"),
+    [
+        ([("1", "1", "A,B"), ("1", "2", "C")], 1),
+        ([("1", "1,2", "A"), ("1", "3", "A")], 3),
+        ([("1", "(1-60)(X0)", "A")], 60),
+        ([("1", "(1,2)(3-5)", "A")], 6),
+        ([("1", "1", "A"), ("2", "(1-60)", "A")], 1),
+    ],
+)
+def test_operators_of_mmcif_are_counted_for_each_chain(
+    tmp_path: Path, lines: list[Line], rows: list[tuple[str, str, str]], copies: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of all rows of the first assembly; lists in brackets one after the other are combined."""
+    tags = ("assembly_id", "oper_expression", "asym_id_list")
+    head = "\n".join(["loop_", *(f"_pdbx_struct_assembly_gen.{tag}" for tag in tags)])
+    table = "\n".join(f"{assembly} '{operators}' {chains}" for assembly, operators, chains in rows)
+    read(tmp_path, f"{mmcif(lines[:8])}{head}\n{table}\n", "s.cif")
+    said = capsys.readouterr().err
+    assert (f"an assembly of {copies} copies" in said) == (copies > 1)
+
+
 def test_operators_are_counted_for_each_chain(
     tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -331,6 +353,46 @@ def test_water_of_any_name_is_left_out(tmp_path: Path, lines: list[Line]) -> Non
     names = {"OW": "O", "HW1": "H", "HW2": "H", "MW": ""}
     water = [atom(name, "XYZ", 900, 3.0, element) for name, element in names.items()]
     assert len(read(tmp_path, pdb([*lines[:9], *water]), hydrogens=True)) == 9
+
+
+@pytest.mark.parametrize("beads", [("BB", "SC1"), ("BB", "SC1", "SC2"), ("N", "CA", "C", "O", "CB", "CEN")])
+@pytest.mark.parametrize("elements", [True, False])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_beads_of_coarse_grained_models_are_no_atoms(
+    tmp_path: Path, beads: tuple[str, ...], elements: bool, writer: Callable[..., str]
+) -> None:
+    """BB would be boron, SC1 sulphur, and a centroid carbon."""
+    model = [atom(name, "TRP", 1 + k, 4.0 * k, name[0]) for k, name in enumerate(beads)]
+    with pytest.raises(FormatError, match=f"coarse-grained model.*{beads[-1]} of TRP.*with all atoms"):
+        read(tmp_path, writer(model, elements=elements), "s" + SUFFIX[writer])
+
+
+def test_residues_of_rosetta_s_own_are_dummies(tmp_path: Path, lines: list[Line]) -> None:
+    virtual = [atom(name, "VRT", 900, 3.0 * k, "X", record="HETATM") for k, name in enumerate(("X", "Y", "ORIG"))]
+    membrane = [atom(name, "MEM", 901, 3.0 * k, "X") for k, name in enumerate(("THKN", "CNTR", "NORM"))]
+    for elements in (True, False):
+        assert len(read(tmp_path, pdb([*lines[:9], *virtual, *membrane], elements=elements))) == 9
+
+
+def test_types_of_autodock_are_no_elements(tmp_path: Path, lines: list[Line]) -> None:
+    """PDBQT files have them one column farther: NA is a nitrogen that accepts hydrogen bonds, and Cl chlorine."""
+    types = {"C1": "C ", "N1": "NA", "CL1": "Cl", "O1": "OA", "C2": "A "}
+    ligand = [atom(name, "LIG", 900, 3.0 * k, "") for k, name in enumerate(types)]
+    rows = pdb([*lines[:9], *ligand]).splitlines()[:-1]
+    of_lines = [line.element.ljust(2) for line in lines[:9]]
+    text = "".join(f"{row[:70]:<77s}{kind}\n" for row, kind in zip(rows, [*of_lines, *types.values()], strict=True))
+    assert read(tmp_path, text).atomic_number.tolist()[9:] == [6, 7, 17, 8, 6]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_residues_at_one_place_without_labels_are_reported(
+    tmp_path: Path, lines: list[Line], writer: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Alternatives whose labels were lost."""
+    both = [replace(line, residue="SER", xyz=(line.xyz[0] + 0.5, *line.xyz[1:])) for line in lines[:4]]
+    number = [replace(line, number=lines[0].number) for line in both]
+    assert len(read(tmp_path, writer([*lines[:4], *number]), "s" + SUFFIX[writer])) == 8
+    assert "residues with the number of the one before, used like the others: 1" in capsys.readouterr().err
 
 
 def test_dummies_are_left_out(tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]) -> None:
