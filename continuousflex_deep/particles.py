@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.sampling import same_pixel_size
+from continuousflex_deep.sampling import same_pixel_size, size_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +179,7 @@ RESULTS = (
 )  # fmt: skip
 _ROW_ARRAYS = ("ids", "stacks", "indices", *RESULTS)
 _HALVES = (0, 1, 2)
+SAMPLING = ("rlnImageSize", "rlnImagePixelSize")  # columns of optics groups whose images differ in it
 _MICROGRAPH = "rlnMicrographName"
 _REFINED_A, _MOST_REFINED = 2000, 0.5  # a defocus changed by more in more particles is not the same one refined
 _MOST_POSITIONS = 2**32
@@ -187,7 +188,8 @@ _MOST_POSITIONS = 2**32
 def concatenate(parts: Sequence[Particles]) -> Particles:
     """One set from several sets with the same image size and modes. Ids must not overlap.
 
-    Arrays and columns that only some of the sets have (error bars, for example) are dropped.
+    Arrays and columns that only some of the sets have (error bars, for example) are dropped. Each set keeps its boxes
+    and the digits of its pixel size.
     """
     if not parts:
         raise InputError("nothing to merge: got no particle sets, expected at least one")
@@ -207,8 +209,7 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
         changes[name] = None if any(c is None for c in columns) else np.concatenate(columns)
     if changes["amplitudes"] is None:
         changes["mode_ids"] = ()
-    for name in ("extra", "optics_extra"):
-        tables = [getattr(p, name) for p in parts]
+    for name, tables in (("extra", [p.extra for p in parts]), ("optics_extra", _optics_with_sampling(parts))):
         shared = [k for k in tables[0] if all(k in t for t in tables)]
         changes[name] = {k: np.concatenate([t[k] for t in tables]) for k in shared}
     changes["ctf"] = None
@@ -216,6 +217,17 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
         names = [f.name for f in dataclasses.fields(Ctf)]
         changes["ctf"] = Ctf(**{name: np.concatenate([getattr(p.ctf, name) for p in parts]) for name in names})
     return dataclasses.replace(first, **changes)
+
+
+def _optics_with_sampling(parts: Sequence[Particles]) -> list[dict[str, NDArray[np.object_]]]:
+    """The optics columns of each set, with boxes and pixel sizes where one of the sets has several, or the sets
+    differ."""
+    own = [dict(zip(SAMPLING, (str(p.box_px), size_text(p.pixel_size_A)), strict=True)) for p in parts]
+    told = [name for name in SAMPLING if any(name in p.optics_extra for p in parts) or len({o[name] for o in own}) > 1]
+    return [
+        {name: np.full(len(p), sizes[name], dtype=object) for name in told} | p.optics_extra
+        for p, sizes in zip(parts, own, strict=True)
+    ]
 
 
 def join(base: Particles, results: Particles) -> Particles:

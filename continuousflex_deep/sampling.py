@@ -11,6 +11,12 @@ def same_pixel_size(first_A: float, second_A: float) -> bool:
     return low > 0 and high <= (1 + _TOLERANCE) * low
 
 
+def size_text(size_A: float) -> str:
+    """A pixel size with the six decimals of RELION, or with all that it has."""
+    text = f"{size_A:.6f}"
+    return text if float(text) == size_A else repr(size_A)
+
+
 def same_width(first_box_px: int, first_A: float, second_box_px: int, second_A: float) -> bool:
     """Whether images or maps of these boxes in pixels and pixel sizes in Å are equally wide, to 1%."""
     return same_pixel_size(first_box_px * first_A, second_box_px * second_A)

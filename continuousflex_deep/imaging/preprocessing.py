@@ -10,9 +10,8 @@ from continuousflex_deep.arrays import Images
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.fourier import filter_images, resize
-from continuousflex_deep.io.relion import SAMPLING
 from continuousflex_deep.options import PreprocessOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import SAMPLING, Particles
 
 _BACKGROUND_RADIUS = 0.45  # of the box; pixels farther from the centre are background
 

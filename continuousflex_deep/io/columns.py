@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Column, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.image_names import ImageNames, locate_images
+from continuousflex_deep.io.image_names import ImageNames, locate_images, require_one_row_per_image
 from continuousflex_deep.io.meanings import MISSING
+from continuousflex_deep.io.stacks import n_sections
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Ctf
 from continuousflex_deep.sampling import same_pixel_size
@@ -23,6 +24,7 @@ AMBIGUOUS, CRYOSPARC_UID = "cfdAmbiguous", "cfdCryosparcUid"
 AMPLITUDES_SD = "cfdAmplitudesSd"  # one vector; RELION's files have a column per mode
 # file column -> (Ctf field, default when the file leaves it out)
 CtfColumns = Mapping[str, tuple[str, float | None]]
+_MOST_OPENED = 100  # files of single images that are looked into: those of a set are alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,36 +131,51 @@ class Columns:
         return ctf
 
     def images(self, name: str) -> ImageNames:
-        """The images of a column of names like 000012@folder/stack.mrcs."""
-        return locate_images(self.path, self.table[name])
+        """The images of a column of names like 000012@folder/stack.mrcs.
+
+        InputError where rows name whole files of several images or sections, such as subtomograms, without a number.
+        """
+        images = locate_images(self.path, self.table[name])
+        whole = [row for row, text in enumerate(images.names) if "@" not in text]
+        repeated = len({images.stacks[row] for row in whole}) < len(whole)
+        if repeated or any(n_sections(images.stacks[row]) > 1 for row in whole[:_MOST_OPENED]):
+            raise InputError(
+                f"'{self.path}': the rows name whole files, such as '{images.names[whole[0]]}', not the place of each "
+                "image in it; expected NUMBER@STACK. Volumes, such as subtomograms, are no images"
+            )
+        return images
 
     def ids(self, name: str, images: ImageNames) -> Integers:
         """Particle ids (rows,): those of the column if there is one, else those of the images.
 
-        InputError where several rows without ids of their own are of one image, as after a symmetry expansion: copies
-        of a particle would stand on both sides of a half set or a validation.
+        InputError where several rows without ids of their own are of one image (see `require_one_row_per_image`).
         """
         try:
             ids = self.table[name].astype(np.int64) if name in self else images.ids()
         except (ValueError, OverflowError) as error:
             raise FormatError(f"'{self.path}', {name}: particle ids must be whole numbers ({error})") from error
-        values, first, counts = np.unique(ids, return_index=True, return_counts=True)
-        if len(values) < len(ids):
-            example = int(first[counts > 1][0])
-            same = np.flatnonzero(ids == ids[example])
-            if not any("@" in name for name in images.names):
-                raise InputError(
-                    f"'{self.path}': the rows name the whole stack '{images.names[example]}', not the place of each "
-                    "image in it; expected NUMBER@STACK"
-                )
-            if len({(images.stacks[row], images.indices[row]) for row in same}) == 1:
-                raise InputError(
-                    f"'{self.path}': rows {', '.join(str(row + 1) for row in same[:4])} are all of the image "
-                    f"'{images.names[example]}', and so for {int((counts > 1).sum())} of {len(values)} images, as "
-                    "after a symmetry expansion; use the particles before the expansion, each image in one row. Poses "
-                    "of symmetric particles are compared by --symmetry"
-                )
+        if len(np.unique(ids)) < len(ids):
+            require_one_row_per_image(self.path, images)
         return ids
+
+    def pixel_sizes_A(self, *names: str) -> Floats | None:
+        """Pixel sizes (rows,) in Å of the first of some columns; None if there is none of them. InputError if they
+        differ."""
+        name = next((name for name in names if name in self), None)
+        if name is None:
+            return None
+        values = self.number(name)
+        self.require_one_pixel_size(values)
+        return values
+
+    def require_one_pixel_size(self, sizes_A: Floats) -> None:
+        """InputError if the pixel sizes (rows,) of the images differ."""
+        low, high = sizes_A.min(), sizes_A.max()
+        if low < high and not same_pixel_size(low, high):
+            raise InputError(
+                f"'{self.path}': images have different pixel sizes ({low:g} to {high:g} Å); rescale them to one size "
+                "first"
+            )
 
     def agreed_pixel_size(self, given: float | None, in_file: float | None, in_header: float | None) -> float:
         """The pixel size in Å: the given one, else that of the particle file, else that of the stack's header.

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.arrays import Floats, Integers, as_column
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import matrix_to_euler
 from continuousflex_deep.io.columns import CRYOSPARC_UID, Columns, CtfColumns, texts
 from continuousflex_deep.io.cryosparc_fields import CRYOSPARC_FIELDS, is_internal
 from continuousflex_deep.io.files import require_file
-from continuousflex_deep.io.image_names import resolve_stack
+from continuousflex_deep.io.image_names import ImageNames, require_one_row_per_image, resolve_stack
 from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.passthrough import Fields, Wanted, complete_by_uid
 from continuousflex_deep.io.relion import HALF_SET, OPTICS_GROUP
@@ -72,17 +72,17 @@ def read_cryosparc(path: Path, pixel_size_A: float | None) -> Particles:
     columns = Columns(path, fields)
     check_fields(path, fields, CRYOSPARC_FIELDS, is_internal, carried_along=False)
     _require_one_sign(columns)
-    stacks, indices = _images(columns)
-    box_px, in_file, in_header = _image_facts(columns, str(stacks[0]))
+    images = _images(columns)
+    box_px, in_file, in_header = _image_facts(columns, str(images.stacks[0]))
     pixel = columns.agreed_pixel_size(pixel_size_A, in_file, in_header)
     euler_deg, shift_A = _poses(columns, pixel)
-    _require_one_row_per_image(path, stacks, indices)
-    groups = fields.get("ctf/exp_group_id", np.zeros(len(stacks), dtype=np.int64)).astype(np.int64)
+    require_one_row_per_image(path, images)
+    groups = fields.get("ctf/exp_group_id", np.zeros(len(columns), dtype=np.int64)).astype(np.int64)
     extra = {CRYOSPARC_UID: texts(fields["uid"]), OPTICS_GROUP: texts(groups + 1)} | _micrographs(columns)
     return Particles(
         ids=_ids(path, fields["uid"]),
-        stacks=stacks,
-        indices=indices,
+        stacks=images.stacks,
+        indices=images.indices,
         pixel_size_A=pixel,
         box_px=box_px,
         ctf=_ctf(columns),
@@ -158,22 +158,21 @@ def _ids(path: Path, uids: NDArray[np.uint64]) -> Integers:
     return ids
 
 
-def _images(columns: Columns) -> tuple[NDArray[np.object_], Integers]:
-    """Absolute stack paths and zero-based indices."""
+def _images(columns: Columns) -> ImageNames:
+    """The images, by absolute paths of their stacks."""
     if not columns.has("blob/path", "blob/idx"):
         raise InputError(
             f"'{columns.path}' has no images: there are no fields blob/path and blob/idx in it or in a passthrough "
             "file of its job beside it; give the file that has them, or copy JOB_passthrough_particles.cs into its "
             "folder"
         )
-    names = _paths(columns, "blob/path")
-    known = {name: resolve_stack(columns.path, name) for name in set(names)}
-    stacks = np.empty(len(names), dtype=object)
-    stacks[:] = [known[name] for name in names]
+    files = _paths(columns, "blob/path")
+    known = {file: resolve_stack(columns.path, file) for file in set(files)}
     indices = columns["blob/idx"].astype(np.int64)
     if (indices < 0).any():
         raise FormatError(f"'{columns.path}', field blob/idx: got {int(indices.min())}, expected positions from 0")
-    return stacks, indices
+    names = [f"{index + 1}@{file}" for index, file in zip(indices.tolist(), files.tolist(), strict=True)]
+    return ImageNames(as_column(names), files, as_column([known[file] for file in files]), indices)
 
 
 def _require_one_sign(columns: Columns) -> None:
@@ -185,18 +184,6 @@ def _require_one_sign(columns: Columns) -> None:
             "sign. "
             "Divide the particles by this field, in cryosparc-tools by query({'blob/sign': 1}), or import the images "
             "of one sign again with the other sign"
-        )
-
-
-def _require_one_row_per_image(path: Path, stacks: NDArray[np.object_], indices: Integers) -> None:
-    """Copies of an image, as after a symmetry expansion, would stand on both sides of a half set or a validation."""
-    number = {stack: i for i, stack in enumerate(dict.fromkeys(stacks.tolist()))}
-    places = np.stack([np.array([number[s] for s in stacks.tolist()], dtype=np.int64), indices])
-    count = np.unique(places, axis=1).shape[1]
-    if count < len(indices):
-        raise InputError(
-            f"'{path}': {len(indices)} particles are of {count} images, as after a symmetry expansion; use the "
-            "particles before the expansion, each image once. Poses of symmetric particles are compared by --symmetry"
         )
 
 
@@ -270,6 +257,8 @@ def _poses(columns: Columns, pixel_size_A: float) -> tuple[Floats | None, Floats
     if pose is None or shift is None:
         note(f"'{columns.path.name}': poses are not read, {_why_no_poses(columns)}")
         return None, None
+    if size is None and "blob/psize_A" in columns:
+        note(f"'{columns.path.name}' has no alignments3D/psize_A; shifts are taken for pixels of the images")
     if pose.shape[1:] != (3,) or shift.shape[1:] != (2,):
         raise FormatError(
             f"'{columns.path}': alignments3D/pose and shift have shapes {pose.shape} and {shift.shape}, expected "

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Column, Integers, as_column
-from continuousflex_deep.errors import FormatError
+from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.particles import Particles
 
@@ -28,6 +28,12 @@ class ImageNames:
     files: Column
     stacks: NDArray[np.object_]
     indices: Integers
+
+    def places(self) -> Integers:
+        """(n,) number of each row's image, from 0 in their order; rows of one image have one number."""
+        number: dict[tuple[str, int], int] = {}
+        images = zip(self.stacks.tolist(), self.indices.tolist(), strict=True)
+        return np.array([number.setdefault(image, len(number)) for image in images], dtype=np.int64)
 
     def ids(self) -> Integers:
         """Ids (n,) for particles that have none: positions in the stack if there is only one, else hashes of the names,
@@ -70,6 +76,22 @@ def locate_images(path: Path, names: Column) -> ImageNames:
             known[stack] = plain_stack(stack), resolve_stack(path, plain_stack(stack))
         files[row], stacks[row] = known[stack]
     return ImageNames(names, as_column(files), as_column(stacks), indices)
+
+
+def require_one_row_per_image(path: Path, images: ImageNames) -> None:
+    """InputError where several rows of the particle file `path` are of one image, as after a symmetry expansion: copies
+    of a particle would stand on both sides of a half set or a validation."""
+    places = images.places()
+    counts = np.bincount(places)
+    if counts.max() == 1:
+        return
+    same = np.flatnonzero(places == int(counts.argmax()))
+    raise InputError(
+        f"'{path}': rows {', '.join(str(row + 1) for row in same[:4])} are all of the image "
+        f"'{images.names[same[0]]}', and so for {int((counts > 1).sum())} of {len(counts)} images, as after a symmetry "
+        "expansion; use the particles before the expansion, each image in one row. Poses of symmetric particles are "
+        "compared by --symmetry"
+    )
 
 
 def _parsed(name: str) -> tuple[int, str]:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io import relion, xmipp
 from continuousflex_deep.io.cryosparc import read_cryosparc
 from continuousflex_deep.io.star import read_star, write_star
+from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Particles
 
 
@@ -21,12 +24,23 @@ def read_particles(
     Stack paths are resolved against the file's folder, then its parents, as RELION's project-relative names require.
     Raises InputError or FormatError with the file, the column and the expected value.
     """
-    if Path(path).suffix.lower() == ".cs":
-        return read_cryosparc(Path(path), pixel_size_A)
+    particles = _read(Path(path), pixel_size_A, mode_ids)
+    euler_deg = particles.euler_deg
+    if euler_deg is not None and not euler_deg[:, :2].any() and np.ptp(euler_deg[:, 2]) > 0:
+        note_once(
+            f"'{Path(path).name}': rot and tilt are 0 for all particles, as after a two-dimensional classification; "
+            "such angles are no poses of a 3D structure"
+        )
+    return particles
+
+
+def _read(path: Path, pixel_size_A: float | None, mode_ids: tuple[int, ...] | None) -> Particles:
+    if path.suffix.lower() == ".cs":
+        return read_cryosparc(path, pixel_size_A)
     blocks = read_star(path, lambda column: relion.is_number(column) or xmipp.is_number(column))
     if any("image" in table for table in blocks.values()):
-        return xmipp.read_xmipp(Path(path), blocks, pixel_size_A, mode_ids)
-    return relion.read_relion(Path(path), blocks, pixel_size_A)
+        return xmipp.read_xmipp(path, blocks, pixel_size_A, mode_ids)
+    return relion.read_relion(path, blocks, pixel_size_A)
 
 
 def require_particle_suffix(path: str | Path) -> Path:

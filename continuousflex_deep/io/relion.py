@@ -8,13 +8,14 @@ import numpy as np
 from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import AMBIGUOUS, NUMBERS, Columns, CtfColumns, texts
-from continuousflex_deep.io.image_names import written_names
+from continuousflex_deep.io.image_names import ImageNames, written_names
 from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.relion_fields import RELION_FIELDS
 from continuousflex_deep.io.stacks import stack_info
-from continuousflex_deep.io.star import parse_star, table_lines
-from continuousflex_deep.particles import Particles
-from continuousflex_deep.sampling import same_pixel_size
+from continuousflex_deep.io.star import parse_star, table_lines, the_table
+from continuousflex_deep.messages import note_once
+from continuousflex_deep.particles import SAMPLING, Particles
+from continuousflex_deep.sampling import size_text
 
 _CTF: CtfColumns = {
     "rlnDefocusU": ("defocus_u_A", None),
@@ -25,7 +26,6 @@ _CTF: CtfColumns = {
     "rlnAmplitudeContrast": ("amplitude_contrast", None),
     "rlnPhaseShift": ("phase_shift_deg", 0.0),
 }
-SAMPLING = ("rlnImageSize", "rlnImagePixelSize")
 _OPTICS_CTF = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _NUMBERS = NUMBERS | {"cfdScore": "score"}
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
@@ -52,23 +52,25 @@ def is_number(column: str) -> bool:
 
 def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None) -> Particles:
     """Particles of a RELION file's tables. Raises InputError or FormatError with the file and the column."""
-    main = next((t for t in blocks.values() if "rlnImageName" in t), None)
-    if main is None:
+    if not any("rlnImageName" in table for table in blocks.values()):
         raise FormatError(
             f"'{path}': no table with a rlnImageName or image column; got blocks {list(blocks)}; is it a particle file?"
         )
+    main = the_table(path, blocks, "rlnImageName")
     main = {**main, OPTICS_GROUP: _group_names(main[OPTICS_GROUP])} if OPTICS_GROUP in main else main
     optics = _relion_optics(path, blocks, main)
     columns = Columns(path, {**optics, **main})
-    check_fields(path, columns.table, RELION_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
+    everything = {**blocks.get("general", {}), **columns.table}
+    check_fields(path, everything, RELION_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
     images = columns.images("rlnImageName")
-    box_px, header_pixel = _image_facts(columns, images.stacks[0])
+    box_px, header_pixel = _image_facts(columns, images)
     in_file_A = _pixel_sizes_A(columns)
     pixel = columns.agreed_pixel_size(pixel_size_A, None if in_file_A is None else float(in_file_A[0]), header_pixel)
     modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, columns.table) if m and not m[2]))
     amplitudes, deviations = [f"cfdAmplitude{m}" for m in modes], [f"cfdAmplitude{m}Sd" for m in modes]
     # what the optics table is to hold, too, where the particles have it: a copy would outlive a change of the images
     used = _INTERPRETED | ((set(optics) | _OPTICS_WRITTEN) - {OPTICS_GROUP}) | {*amplitudes, *deviations}
+    used -= set(_incomplete(columns))
     return Particles(
         ids=columns.ids("cfdParticleId", images),
         stacks=images.stacks,
@@ -84,19 +86,32 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         amplitudes_sd=columns.numbers(*deviations) if modes and columns.has(*deviations) else None,
         ambiguous=columns.number(AMBIGUOUS) > 0.5 if AMBIGUOUS in columns else None,
         half=_half_sets(columns),
-        extra={k: v for k, v in main.items() if k not in used},
+        extra={k: v if v.dtype == object else texts(v) for k, v in main.items() if k not in used},
         column_order=tuple(k for k in main if k not in used or k == HALF_SET),
         optics_extra=_uninterpreted_optics(optics) | _own_sampling(optics, pixel_size_A),
         **{name: columns.number(column) for column, name in _NUMBERS.items() if column in columns},
     )
 
 
-def _image_facts(columns: Columns, stack: str) -> tuple[int, float | None]:
-    """Box in px, and the pixel size in Å in the first stack's header, if there is one."""
-    if columns.has("rlnImageSize", "rlnImagePixelSize") and not Path(stack).is_file():
+def _image_facts(columns: Columns, images: ImageNames) -> tuple[int, float | None]:
+    """Box in px, and the pixel size in Å in the first stack's header, if there is one.
+
+    InputError if the first images of the optics groups have other boxes than the file says: then its pixel size may be
+    that of other images, too.
+    """
+    if columns.has(*SAMPLING) and not Path(images.stacks[0]).is_file():
         # poses and amplitudes can be analysed without images; missing images are an error only where they are read
         return int(columns.number("rlnImageSize")[0]), None
-    info = stack_info(stack)
+    info = stack_info(images.stacks[0])
+    boxes = columns.number("rlnImageSize") if "rlnImageSize" in columns else np.full(len(columns), info.box_px)
+    groups = columns.table.get(OPTICS_GROUP, np.zeros(len(columns)))
+    for row in np.unique(groups.astype(str), return_index=True)[1]:
+        stack = images.stacks[row]
+        if Path(stack).is_file() and (found := stack_info(stack).box_px) != boxes[row]:
+            raise InputError(
+                f"'{columns.path}': rlnImageSize is {boxes[row]:g} px, but images of '{stack}' have {found} px; if the "
+                "images were rescaled or cropped, correct rlnImageSize and rlnImagePixelSize"
+            )
     return info.box_px, info.pixel_size_A
 
 
@@ -177,21 +192,26 @@ def _default_names(groups: Column) -> Column:
 
 def _pixel_sizes_A(columns: Columns) -> Floats | None:
     """The pixel size (n,) in Å of each image in the file; None if there is none. InputError if they differ."""
-    if "rlnImagePixelSize" in columns:
-        values = columns.number("rlnImagePixelSize")
-    elif columns.has("rlnDetectorPixelSize", "rlnMagnification"):
+    if "rlnImagePixelSize" not in columns and columns.has("rlnDetectorPixelSize", "rlnMagnification"):
         # RELION 3.0: µm at the detector over magnification
         values = columns.number("rlnDetectorPixelSize") * 1e4 / columns.number("rlnMagnification")
-    elif "rlnPixelSize" in columns:  # of files of other programs
-        values = columns.number("rlnPixelSize")
-    else:
-        return None
-    if values.min() < values.max() and not same_pixel_size(values.min(), values.max()):
-        raise InputError(
-            f"'{columns.path}': images have different pixel sizes ({values.min():g} to {values.max():g} Å); rescale "
-            "them to one size first"
-        )
-    return values
+        columns.require_one_pixel_size(values)
+        return values
+    return columns.pixel_sizes_A("rlnImagePixelSize", "rlnPixelSize")  # the second one is of other programs
+
+
+def _incomplete(columns: Columns) -> list[str]:
+    """Angles and shifts of which others are missing, as of two-dimensional alignments: they are kept as they are."""
+    found = []
+    for names in (_ANGLES, _SHIFTS_A, _SHIFTS_PX):
+        here, missing = ([name for name in names if (name in columns) == there] for there in (True, False))
+        if here and missing:
+            note_once(
+                f"'{columns.path.name}': there is {' and '.join(here)}, but no {' and '.join(missing)}: not used, and "
+                "carried along"
+            )
+            found += here
+    return found
 
 
 def _shifts_A(columns: Columns, pixel_size_A: Floats | float) -> Floats | None:
@@ -231,7 +251,7 @@ def optics_table(p: Particles) -> Table:
         for column in _OPTICS_CTF:
             optics[column] = texts(getattr(p.ctf, _CTF[column][0])[first])
     constants = {
-        "rlnImagePixelSize": _decimals(p.pixel_size_A),
+        "rlnImagePixelSize": size_text(p.pixel_size_A),
         "rlnImageSize": str(p.box_px),
         "rlnImageDimensionality": "2",
         "rlnCtfDataArePhaseFlipped": str(int(p.phase_flipped)),
@@ -242,12 +262,6 @@ def optics_table(p: Particles) -> Table:
     if len(set(names)) < n_groups:  # groups of several files; RELION distinguishes them by their names
         names = np.array([f"{name}_{g}" for name, g in zip(names, optics[OPTICS_GROUP], strict=True)], dtype=object)
     return optics | {_NAME: names}
-
-
-def _decimals(number: float) -> str:
-    """A number with the six decimals of RELION, or with all that it has."""
-    text = f"{number:.6f}"
-    return text if float(text) == number else repr(number)
 
 
 def optics_text(p: Particles) -> str:

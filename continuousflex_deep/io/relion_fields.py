@@ -48,6 +48,7 @@ RELION_FIELDS: Fields = {
     "rlnCtfBfactor": not_applied("envelope of the CTF", 0),
     "rlnCtfScalefactor": not_applied("scale of the CTF", 1),
     "rlnImageWeight": not_applied("weight of the image", 1),
+    **each(not_applied("marks of particles to leave out", 1), "rlnEnabled rlnSelected"),
     "rlnHelicalTubeID": not_applied("segments of filaments, whose helical symmetry is not used", None),
     # ------------------------------------------------------------------------------------------------- carried
     **each(
@@ -58,13 +59,13 @@ RELION_FIELDS: Fields = {
         "rlnMicrographFrameNumber rlnMicrographIceThickness rlnMicrographGainName rlnMicrographDefectFile "
         "rlnCoordinateX rlnCoordinateY rlnCoordinateZ rlnImageOriginalName rlnOriginalImageSize rlnImageId "
         "rlnParticleName rlnOriginalParticleName rlnParticleId rlnSamplingRate rlnReconstructImageName "
-        "rlnAreaId rlnAreaName rlnSortedIndex rlnEnabled rlnComment rlnMovieFrameNumber rlnNrOfFrames "
+        "rlnAreaId rlnAreaName rlnSortedIndex rlnComment rlnMovieFrameNumber rlnNrOfFrames "
         "rlnAverageNrOfFrames rlnMovieFramesRunningAverage",
     ),
     **each(
         carried("picking and selection"),
         "rlnAutopickFigureOfMerit rlnParticleSelectionType rlnParticleFigureOfMerit rlnParticleSelectZScore "
-        "rlnSelected rlnParticleDiameter",
+        "rlnParticleDiameter",
     ),
     **each(
         carried("classification and its statistics"),

@@ -60,6 +60,11 @@ def stack_info(path: str | Path) -> StackInfo:
     )
 
 
+def n_sections(path: str | Path) -> int:
+    """Images of a stack, or sections of a volume, from its header; 0 if there is no such file."""
+    return _open_stack(str(path)).shape[0] if Path(path).is_file() else 0
+
+
 def check_images(particles: Particles) -> None:
     """Check, before long work, that every image of the particles exists and has their box.
 
@@ -85,6 +90,11 @@ def check_images(particles: Particles) -> None:
         raise InputError(
             f"'{names[0]}' is a map of {particles.box_px} voxels a side; expected two-dimensional images: subtomograms "
             "and other volumes cannot be analysed"
+        )
+    called_maps = [stack for stack, info in stacks.items() if info.is_map]
+    if called_maps:
+        note_once(
+            f"{_counted(called_maps, stacks)}: the header says that it is a map; its sections are read as images"
         )
     _note_pixel_sizes(stacks, particles.pixel_size_A)
     _note_remarks(stacks)

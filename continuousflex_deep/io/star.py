@@ -51,6 +51,18 @@ def read_star(path: str | Path, is_number: IsNumber = _text_only) -> dict[str, T
         raise InputError(f"'{file}' cannot be read: {error.strerror or error}; check its permissions") from error
 
 
+def the_table(path: Path, blocks: dict[str, Table], column: str) -> Table:
+    """The only table of a file that has this column. InputError if several have it, as those of classes do."""
+    names = [name for name, table in blocks.items() if column in table]
+    if len(names) > 1:
+        shown = ", ".join(f"data_{name}" for name in names[:5]) + (", …" if len(names) > 5 else "")
+        raise InputError(
+            f"'{path}' has {len(names)} tables of images, expected one: {shown}; write the particles that you need to "
+            "a file of their own"
+        )
+    return blocks[names[0]]
+
+
 def parse_star(text: str, origin: str) -> dict[str, Table]:
     """The same for a text; origin: its name in errors."""
     return _tables(text.split("\n"), origin, _text_only)

@@ -13,10 +13,10 @@ import numpy as np
 from continuousflex_deep.arrays import Booleans, Floats, Table
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, NUMBERS, Columns, CtfColumns, texts, vector_texts
-from continuousflex_deep.io.image_names import written_names
+from continuousflex_deep.io.image_names import require_one_row_per_image, written_names
 from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.stacks import stack_info
-from continuousflex_deep.io.star import read_star, write_star
+from continuousflex_deep.io.star import read_star, the_table, write_star
 from continuousflex_deep.io.xmipp_fields import XMIPP_FIELDS
 from continuousflex_deep.particles import Particles
 
@@ -59,14 +59,15 @@ def read_xmipp(
     path: Path, blocks: dict[str, Table], pixel_size_A: float | None, mode_ids: tuple[int, ...] | None
 ) -> Particles:
     """Particles of an xmd file's tables; mode_ids: the modes of its amplitudes, if the file does not contain them."""
-    columns = Columns(path, next(t for t in blocks.values() if "image" in t))
+    columns = Columns(path, the_table(path, blocks, "image"))
     if "enabled" in columns:  # Xmipp marks excluded images by -1
         columns = columns.select(columns.number("enabled") >= 0)
     check_fields(path, columns.table, XMIPP_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
     images = columns.images("image")
+    require_one_row_per_image(path, images)  # Xmipp gives copies ids of their own
     info = stack_info(images.stacks[0])
-    in_file = columns.number("samplingRate")[0] if "samplingRate" in columns else None
-    pixel = columns.agreed_pixel_size(pixel_size_A, in_file, info.pixel_size_A)
+    in_file_A = columns.pixel_sizes_A("samplingRate")
+    pixel = columns.agreed_pixel_size(pixel_size_A, None if in_file_A is None else in_file_A[0], info.pixel_size_A)
     modes, amplitudes = _amplitudes(columns, mode_ids)
     score, ambiguous = None, columns.number(AMBIGUOUS) > 0.5 if AMBIGUOUS in columns else None
     if "cost" in columns:

@@ -12,10 +12,12 @@ from continuousflex_deep.io.cryosparc_fields import CRYOSPARC_FIELDS
 from continuousflex_deep.io.meanings import Fields, Verdict
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.relion_fields import RELION_FIELDS
-from continuousflex_deep.io.stacks import write_stack
+from continuousflex_deep.io.stacks import check_images, write_stack
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.io.xmipp_fields import XMIPP_FIELDS
+from continuousflex_deep.landscape.merging import merge_sets
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images
+from continuousflex_deep.tests.helpers.image_dialects import write_mrc
 
 BOX, PIXEL = 8, 2.0
 OPTICS = {"rlnOpticsGroup": "1", "rlnImagePixelSize": "2.0", "rlnImageSize": "8", "rlnImageDimensionality": "2"}
@@ -119,14 +121,45 @@ def test_refused_fields_tell_what_to_do(fields: Fields) -> None:
 
 # ------------------------------------------------------------------------------------------------ optics groups
 def test_boxes_of_optics_groups_are_kept(folder: Path) -> None:
+    write_stack(folder / "t.mrcs", np.random.default_rng(1).normal(size=(1, 10, 10)).astype(np.float32), PIXEL)
     second = OPTICS | {"rlnOpticsGroup": "2", "rlnImageSize": "10", "rlnImagePixelSize": "2.003"}
-    path = written(folder, relion_text({"rlnOpticsGroup": ["1", "2"]}, [OPTICS, second]))
+    columns = {"rlnImageName": ["1@s.mrcs", "1@t.mrcs"], "rlnOpticsGroup": ["1", "2"]}
+    path = written(folder, relion_text(columns, [OPTICS, second]))
     write_particles(read_particles(path), folder / "out.star")
     optics = read_star(folder / "out.star")["optics"]
     assert optics["rlnImageSize"].tolist() == ["8", "10"]
     assert [float(v) for v in optics["rlnImagePixelSize"]] == [2.0, 2.003]
     write_particles(read_particles(path, pixel_size_A=3.0), folder / "out.star")
     assert set(read_star(folder / "out.star")["optics"]["rlnImagePixelSize"]) == {"3.000000"}
+
+
+def test_merged_sets_keep_their_boxes_and_pixel_sizes(folder: Path) -> None:
+    write_stack(folder / "t.mrcs", np.random.default_rng(1).normal(size=(1, 10, 10)).astype(np.float32), PIXEL)
+    second = OPTICS | {"rlnOpticsGroup": "2", "rlnImageSize": "10"}
+    columns = {"rlnImageName": ["1@s.mrcs", "1@t.mrcs"], "rlnOpticsGroup": ["1", "2"]}
+    several = read_particles(written(folder, relion_text(columns, [OPTICS, second])))
+    one = relion_text({"rlnImageName": ["3@s.mrcs", "4@s.mrcs"]}, [OPTICS | {"rlnImagePixelSize": "2.003"}])
+    one_box = read_particles(written(folder, one, "one.star"))
+    for sets in ([several, one_box], [one_box, several]):
+        write_particles(merge_sets(sets, ["a", "b"])[0], folder / "out.star")
+        tables = read_star(folder / "out.star")
+        place = {group: i for i, group in enumerate(tables["optics"]["rlnOpticsGroup"])}
+        found = {}
+        for name, group in zip(tables["particles"]["rlnImageName"], tables["particles"]["rlnOpticsGroup"], strict=True):
+            sizes = (tables["optics"][column][place[group]] for column in ("rlnImageSize", "rlnImagePixelSize"))
+            found[name] = tuple(map(float, sizes))
+        assert found == {
+            "000001@s.mrcs": (8, 2.0), "000001@t.mrcs": (10, 2.0), "000003@s.mrcs": (8, 2.003),
+            "000004@s.mrcs": (8, 2.003),
+        }  # fmt: skip
+
+
+def test_boxes_that_contradict_the_images_are_refused(folder: Path) -> None:
+    """Whoever rescales images and keeps the table leaves a wrong pixel size."""
+    other = [OPTICS, OPTICS | {"rlnOpticsGroup": "2", "rlnImageSize": "16"}]
+    for groups, optics in ((["1", "1"], [OPTICS | {"rlnImageSize": "16"}]), (["1", "2"], other)):
+        with pytest.raises(InputError, match=r"rlnImageSize is 16 px, but images of '.*s\.mrcs' have 8 px"):
+            read_particles(written(folder, relion_text({"rlnOpticsGroup": groups}, optics)))
 
 
 def test_pixel_sizes_keep_their_digits(folder: Path) -> None:
@@ -141,6 +174,7 @@ def test_sampling_beside_the_particles_does_not_outlive_the_images(folder: Path)
     rows = [[column[i] for column in columns.values()] for i in range(2)]
     particles = read_particles(written(folder, block("", list(columns), rows)))
     assert particles.pixel_size_A == 2.5
+    write_stack(folder / "s.mrcs", np.ones((4, 4, 4), dtype=np.float32), 5.0)
     write_particles(particles.replace(pixel_size_A=5.0, box_px=4), folder / "out.star")
     assert read_particles(folder / "out.star").pixel_size_A == 5.0
 
@@ -208,8 +242,23 @@ def test_pixel_size_by_its_other_name(folder: Path) -> None:
 
 # ----------------------------------------------------------------------------------------------------- images
 def test_names_without_numbers(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"the rows name the whole stack 's\.mrcs'.* expected NUMBER@STACK"):
+    """A whole stack in each row; and files of several sections, as of subtomograms, whatever their headers say."""
+    with pytest.raises(InputError, match=r"the rows name whole files, such as 's\.mrcs'.* expected NUMBER@STACK"):
         read_particles(written(folder, relion_text({"rlnImageName": ["s.mrcs", "s.mrcs"]})))
+    for name in ("a", "b"):
+        write_mrc(folder / f"{name}.mrc", np.ones((BOX, BOX, BOX), dtype=np.float32), ispg=0)
+        write_mrc(folder / f"single_{name}.mrc", np.ones((1, BOX, BOX), dtype=np.float32))
+    with pytest.raises(InputError, match=r"such as 'a\.mrc'.*Volumes, such as subtomograms"):
+        read_particles(written(folder, relion_text({"rlnImageName": ["a.mrc", "b.mrc"]})))
+    single = read_particles(written(folder, relion_text({"rlnImageName": ["single_a.mrc", "single_b.mrc"]})))
+    assert single.indices.tolist() == [0, 0]
+
+
+def test_maps_named_section_by_section_are_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Many programs write stacks with the header of a map, so they are read; and by chance one may be a map."""
+    write_mrc(folder / "map.mrc", np.random.default_rng(0).normal(size=(BOX, BOX, BOX)).astype(np.float32))
+    check_images(read_particles(written(folder, relion_text({"rlnImageName": ["1@map.mrc", "2@map.mrc"]}))))
+    assert "the header says that it is a map; its sections are read as images" in capsys.readouterr().err
 
 
 def test_one_image_written_in_many_ways_has_one_id(folder: Path) -> None:
@@ -245,7 +294,52 @@ def test_copies_of_an_image_are_refused(folder: Path) -> None:
     assert len(read_particles(written(folder, relion_text({"rlnImageName": names, **ids})))) == 4
 
 
+@pytest.mark.parametrize(("suffix", "label"), [("star", "rlnImageName"), ("xmd", "image")])
+def test_several_tables_of_images_are_refused(folder: Path, suffix: str, label: str) -> None:
+    """As classifications write them: the averages, and a table for each class."""
+    tables = [block(name, [label], [[f"{i}@s.mrcs"]]) for i, name in enumerate(("classes", "class000001_images"), 1)]
+    with pytest.raises(InputError, match="2 tables of images, expected one: data_classes, data_class000001_images"):
+        read_particles(written(folder, "".join(tables), f"p.{suffix}"))
+
+
+def test_records_of_tilt_series_by_the_general_table(folder: Path) -> None:
+    general = block("general", ["rlnTomoSubTomosAre2DStacks"], [["1"]])
+    with pytest.raises(InputError, match="records of a tilt series"):
+        read_particles(written(folder, general + relion_text({})))
+
+
+# ------------------------------------------------------------------------------------------------------- poses
+def test_two_dimensional_alignments_are_no_poses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Angles without others are carried along; rot and tilt that are all 0 are reported."""
+    columns = {"rlnAnglePsi": ["10.500", "20"], "rlnOriginXAngst": ["1", "2"]}
+    particles = read_particles(written(folder, relion_text(columns)))
+    assert (particles.euler_deg, particles.shift_A) == (None, None)
+    said = capsys.readouterr().err
+    assert "there is rlnAnglePsi, but no rlnAngleRot and rlnAngleTilt: not used, and carried along" in said
+    assert "there is rlnOriginXAngst, but no rlnOriginYAngst: not used" in said
+    write_particles(particles, folder / "out.star")
+    table = read_star(folder / "out.star")["particles"]
+    assert {name: [float(v) for v in table[name]] for name in columns} == {
+        "rlnAnglePsi": [10.5, 20.0], "rlnOriginXAngst": [1.0, 2.0],
+    }  # fmt: skip
+    angles = {"rlnAngleRot": ["0", "0"], "rlnAngleTilt": ["0", "0"], "rlnAnglePsi": ["10", "20"]}
+    assert read_particles(written(folder, relion_text(angles), "planar.star")).euler_deg is not None
+    assert "rot and tilt are 0 for all particles, as after a two-dimensional" in capsys.readouterr().err
+
+
 # ------------------------------------------------------------------------------------------------------- Xmipp
+def test_copies_of_an_image_have_ids_of_their_own_in_xmipp_and_are_refused(folder: Path) -> None:
+    text = "data_noname\nloop_\n _image\n _itemId\n 1@s.mrcs 1\n 2@s.mrcs 2\n 1@s.mrcs 3\n"
+    with pytest.raises(InputError, match=r"rows 1, 3 are all of the image '1@s\.mrcs', and so for 1 of 2 images"):
+        read_particles(written(folder, text, "p.xmd"))
+
+
+def test_different_pixel_sizes_of_xmipp_are_refused(folder: Path) -> None:
+    text = "data_noname\nloop_\n _image\n _samplingRate\n 1@s.mrcs 2.0\n 2@s.mrcs 4.0\n"
+    with pytest.raises(InputError, match=r"different pixel sizes \(2 to 4 Å\)"):
+        read_particles(written(folder, text, "p.xmd"))
+
+
 def test_mirrored_images_of_xmipp_are_views_from_the_opposite_side(tmp_path: Path) -> None:
     """Images mirrored in x with flip = 1, and the same images as they are without: one pose."""
     euler_deg, shift_A = np.array([[30.0, 50.0, 70.0], [-100.0, 120.0, 10.0]]), np.array([[4.0, -2.0], [6.0, 2.0]])
