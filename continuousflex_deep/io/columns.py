@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Column, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.ctf_units import check_units
 from continuousflex_deep.io.image_names import ImageNames, locate_images, require_one_row_per_image
-from continuousflex_deep.io.meanings import MISSING
+from continuousflex_deep.io.meanings import MISSING, TRUTHS
 from continuousflex_deep.io.stacks import n_sections
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Ctf
@@ -122,12 +123,7 @@ class Columns:
                     "columns"
                 )
         ctf = Ctf(**values)
-        if (ctf.voltage_kV <= 0).any() or (np.abs(ctf.amplitude_contrast) > 1).any():
-            raise FormatError(
-                f"'{self.path}': got voltages from {ctf.voltage_kV.min():g} kV and amplitude contrasts from "
-                f"{ctf.amplitude_contrast.min():g} to {ctf.amplitude_contrast.max():g}; expected voltages above 0 and "
-                "contrasts between -1 and 1"
-            )
+        check_units(self.path, ctf)
         return ctf
 
     def images(self, name: str) -> ImageNames:
@@ -196,10 +192,10 @@ class Columns:
 
 def _truth(text: str) -> bool | None:
     """What a flag's text means; None for another text."""
-    if text.lower() in MISSING | {"false", "no"}:
+    if text.lower() in MISSING:
         return False
-    if text.lower() in ("true", "yes"):
-        return True
+    if text.lower() in TRUTHS:
+        return TRUTHS[text.lower()] != 0
     try:
         return float(text) != 0
     except ValueError:

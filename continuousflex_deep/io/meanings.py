@@ -19,6 +19,7 @@ from continuousflex_deep.messages import note_once
 
 _NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?|[-+]?\.\d+")
 MISSING = {"", "none", "null", "<na>", "nan", "."}  # how programs write that there is no value, in lower case
+TRUTHS = {"true": 1.0, "yes": 1.0, "t": 1.0, "false": 0.0, "no": 0.0, "f": 0.0}  # how they write flags, in lower case
 
 
 class Verdict(Enum):
@@ -52,10 +53,15 @@ class Field:
         with np.errstate(invalid="ignore"):  # a NaN that signals
             try:
                 numbers = flat.astype(np.float64)
-            except ValueError:  # several numbers in one text: [0.1,-0.2]
-                found = (x for text in set(flat.tolist()) for x in _NUMBER.findall(str(text)))
-                numbers = np.array([float(x) for x in found])
+            except ValueError:
+                numbers = np.array([x for text in set(flat.tolist()) for x in _numbers_in(str(text))])
             return bool((~np.isclose(numbers[~np.isnan(numbers)], self.neutral, atol=1e-9)).any())
+
+
+def _numbers_in(text: str) -> list[float]:
+    """The numbers of a text, of which there may be several, [0.1,-0.2]; 1 or 0 for a word."""
+    word = text.strip().lower()
+    return [TRUTHS[word]] if word in TRUTHS else [float(found) for found in _NUMBER.findall(text)]
 
 
 Fields = Mapping[str, Field]

@@ -19,6 +19,7 @@ from continuousflex_deep.messages import note_once
 PSEUDOATOM = "DENS"  # Xmipp's atom name for pseudoatoms
 Models = Literal["first", "all"]
 _CARBON, _HYDROGEN = 6, 1
+_LEAST_TYPICAL_A, _MOST_MEASURED = 0.6, 2000  # bonds have 1 Å and more; atoms among which distances are measured
 _CLASH_A, _CLASHING = 1.0, 0.05  # atoms that are nearer clash, and the share of them from which on models overlap
 
 
@@ -123,10 +124,20 @@ def _notes_on_composition(records: AtomRecords, dummies: int) -> list[str]:
     twice = len(records) - _count_different(number_in_order(*records.residue_columns), records.names)
     if twice:
         notes.append(f"atoms with the name of another atom of their residue, used like the others: {twice}")
-    unseen = records.occupancies == 0
+    unseen = records.occupancies <= 0
     if unseen.any() and not unseen.all():
         notes.append(f"atoms of occupancy 0, used like the others: {int(unseen.sum())}")
+    apart_A = _typical_distance_A(records)
+    if apart_A < _LEAST_TYPICAL_A:
+        notes.append(f"atoms are {apart_A:.2g} Å from their nearest ones (median); are the coordinates in nm?")
     return notes
+
+
+def _typical_distance_A(records: AtomRecords) -> float:
+    """Median distance of atoms, among the first ones, from the nearest of them; inf of a single atom."""
+    coords_A = records.coords_A[:_MOST_MEASURED]
+    coords_A = coords_A[np.isfinite(coords_A).all(axis=1)]
+    return float(np.median(cKDTree(coords_A).query(coords_A, k=2)[0][:, 1])) if len(coords_A) > 1 else np.inf
 
 
 def _count_different(residues: Integers, names: Names) -> int:

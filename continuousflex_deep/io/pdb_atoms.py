@@ -26,6 +26,7 @@ _X, _Y, _Z, _XYZ, _OCCUPANCY, _B_FACTOR = (
 )  # fmt: skip
 _SEGMENT, _ELEMENT, _CHARGE = slice(72, 76), slice(76, 78), slice(78, 80)
 _SHORTEST = 54  # coordinates end in this column
+_DECIMALS = 4  # of coordinates, with the point
 _HYBRID_WIDTH, _FIRST_HYBRID, _CAPITALS = 4, 10 * 36**3, 26 * 36**3  # hybrid-36: A000 is 10000, a000 follows ZZZZ
 
 
@@ -81,7 +82,7 @@ def _atom_lines(text: str) -> tuple[list[str], list[int], list[int]]:
 
 def _coordinates(line: str, number: int, file: Path) -> tuple[float, float, float]:
     try:
-        if len(line.rstrip()) < _SHORTEST - 2:
+        if len(line.rstrip()) < _SHORTEST - 2 or any(_is_shifted(line, field) for field in (_X, _Y, _Z)):
             raise ValueError
         return float(line[_X]), float(line[_Y]), float(line[_Z])
     except ValueError:
@@ -89,6 +90,13 @@ def _coordinates(line: str, number: int, file: Path) -> tuple[float, float, floa
             f"'{file}' line {number}: got '{line[_XYZ].rstrip()}' in columns 31 to 54, expected three coordinates in "
             "Å of eight columns each; the line is damaged, or the file is not in the PDB format"
         ) from None
+
+
+def _is_shifted(line: str, field: slice) -> bool:
+    """Whether a coordinate that touches the one before has not three decimals: then this one was too long for its
+    columns, as 12345.678 is."""
+    touches = " " not in line[field.start - 1 : field.start + 1]
+    return touches and line[field][-_DECIMALS] != "."
 
 
 def _residues_and_chains(lines: list[str]) -> tuple[list[str], list[str]]:

@@ -30,6 +30,7 @@ _OPTICS_CTF = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 _NUMBERS = NUMBERS | {"cfdScore": "score"}
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
+_SAME_SHIFT_A = 0.01
 _NAME = "rlnOpticsGroupName"
 HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)(Sd)?")
@@ -215,11 +216,16 @@ def _incomplete(columns: Columns) -> list[str]:
 
 
 def _shifts_A(columns: Columns, pixel_size_A: Floats | float) -> Floats | None:
-    if columns.has(*_SHIFTS_A):
-        return columns.numbers(*_SHIFTS_A)
+    in_A = columns.numbers(*_SHIFTS_A) if columns.has(*_SHIFTS_A) else None
     if not columns.has(*_SHIFTS_PX):
-        return None
-    return columns.numbers(*_SHIFTS_PX) * np.broadcast_to(pixel_size_A, len(columns))[:, None]
+        return in_A
+    of_px = columns.numbers(*_SHIFTS_PX) * np.broadcast_to(pixel_size_A, len(columns))[:, None]
+    if in_A is not None and np.abs(in_A - of_px).max() > _SAME_SHIFT_A:
+        note_once(
+            f"'{columns.path.name}': the shifts in Å ({', '.join(_SHIFTS_A)}) are used; those in pixels "
+            f"({', '.join(_SHIFTS_PX)}) differ from them by up to {np.abs(in_A - of_px).max():.3g} Å"
+        )
+    return of_px if in_A is None else in_A
 
 
 def _half_sets(columns: Columns) -> Integers | None:

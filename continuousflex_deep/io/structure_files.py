@@ -15,6 +15,7 @@ MMCIF_SUFFIXES = (".cif", ".mmcif")
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 2**30
+_PDB_START = rb"\s*(?:HEADER|TITLE |COMPND|SOURCE|EXPDTA|AUTHOR|REMARK|SEQRES|CRYST1|MODEL |ATOM  |HETATM)"
 _OTHERS = {  # the first bytes of what is neither PDB nor mmCIF
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
@@ -72,4 +73,7 @@ def _as_utf8(data: bytes) -> bytes:
 
 
 def _is_mmcif(data: bytes, file: Path) -> bool:
-    return suffix_of(file) in MMCIF_SUFFIXES or bool(re.match(rb"(?:\s|#[^\n]*\n)*data_", data, flags=re.IGNORECASE))
+    """By the first word; the suffix decides where that is of neither format."""
+    if re.match(rb"(?:\s|#[^\n]*\n)*data_", data, flags=re.IGNORECASE):
+        return True
+    return suffix_of(file) in MMCIF_SUFFIXES and re.match(_PDB_START, data) is None

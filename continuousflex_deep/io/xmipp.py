@@ -60,8 +60,8 @@ def read_xmipp(
 ) -> Particles:
     """Particles of an xmd file's tables; mode_ids: the modes of its amplitudes, if the file does not contain them."""
     columns = Columns(path, the_table(path, blocks, "image"))
-    if "enabled" in columns:  # Xmipp marks excluded images by -1
-        columns = columns.select(columns.number("enabled") >= 0)
+    if "enabled" in columns:  # Xmipp leaves out images marked by -1 or 0
+        columns = columns.select(columns.number("enabled") > 0)
     check_fields(path, columns.table, XMIPP_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
     images = columns.images("image")
     require_one_row_per_image(path, images)  # Xmipp gives copies ids of their own

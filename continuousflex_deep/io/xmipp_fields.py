@@ -5,7 +5,7 @@ from continuousflex_deep.io.meanings import Fields, applied, carried, each, not_
 XMIPP_FIELDS: Fields = {
     "image": applied("number and stack of the image"),
     "itemId": applied("particle id"),
-    "enabled": applied("particles marked -1 are left out"),
+    "enabled": applied("particles marked -1 or 0 are left out"),
     **each(applied("pose"), "angleRot angleTilt anglePsi"),
     **each(applied("shift, px"), "shiftX shiftY"),
     "flip": applied("the image is mirrored in x: read as the pose from the opposite side"),

@@ -345,7 +345,7 @@ def changed(field: str, value: Any, row: Any = 1) -> Callable[[NDArray[Any]], ND
         (changed("alignments3D/shift", np.inf), r"alignments3D/shift\[0\]: 1 values are not finite"),
         (changed("alignments3D/psize_A", 0.0), "field alignments3D/psize_A: got 0 Å, expected above 0"),
         (changed("ctf/df1_A", np.nan), "column ctf/df1_A: 1 values are not finite"),
-        (changed("ctf/accel_kv", 0), "expected voltages above 0"),
+        (changed("ctf/accel_kv", 0), "expected 10 to 4000 kV"),
         (lambda t: without(t, "ctf/cs_mm"), "there is a CTF, but its column ctf/cs_mm is missing"),
     ],
 )

@@ -218,6 +218,17 @@ def test_flags_that_are_none(folder: Path) -> None:
         read_particles(written(folder, relion_text({"rlnOpticsGroup": ["1", "2"]}, mixed)))
 
 
+@pytest.mark.parametrize("label", ["rlnCtfDataAreCtfPremultiplied", "rlnIsFlip", "rlnCtfDataAreCtfCorrected"])
+@pytest.mark.parametrize(("word", "is_read"), [("true", False), ("True", False), ("yes", False), ("False", True)])
+def test_words_are_flags(folder: Path, label: str, word: str, is_read: bool) -> None:
+    path = written(folder, relion_text({label: [word, word]}))
+    if is_read:
+        assert len(read_particles(path)) == 2
+    else:
+        with pytest.raises(InputError, match=RELION_FIELDS[label].meaning):
+            read_particles(path)
+
+
 @pytest.mark.parametrize("label", ["rlnTomoName", "rlnOriginZAngst", "rlnCtfDataAreCtfCorrected", "rlnHelicalTubeID"])
 @pytest.mark.parametrize("nothing", ["nan", "NaN", "<NA>", "None", "null", '""'])
 def test_missing_values_mean_nothing(
@@ -227,7 +238,7 @@ def test_missing_values_mean_nothing(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("off", ["-1", "-1.000000"])
+@pytest.mark.parametrize("off", ["-1", "-1.000000", "0"])
 def test_disabled_images_of_xmipp(folder: Path, off: str) -> None:
     rows = f" 1@s.mrcs 2.0 1\n 2@s.mrcs 2.0 {off}\n 3@s.mrcs 2.0 1\n"
     text = f"data_noname\nloop_\n _image\n _samplingRate\n _enabled\n{rows}"
@@ -238,6 +249,50 @@ def test_pixel_size_by_its_other_name(folder: Path) -> None:
     columns = {"rlnImageName": ["1@s.mrcs", "2@s.mrcs"], "rlnPixelSize": ["2.5"] * 2}
     rows = [[column[i] for column in columns.values()] for i in range(2)]
     assert read_particles(written(folder, block("", list(columns), rows))).pixel_size_A == 2.5
+
+
+# ------------------------------------------------------------------------------------------------ units and signs
+CTF = {"rlnVoltage": "300", "rlnSphericalAberration": "2.7", "rlnAmplitudeContrast": "0.1"}
+DEFOCUS = {"rlnDefocusU": ["12000", "9000"], "rlnDefocusV": ["11000", "9000"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "unit"),
+    [
+        ("rlnVoltage", "300000", "kV"), ("rlnVoltage", "0.3", "kV"), ("rlnSphericalAberration", "2.7e7", "mm"),
+        ("rlnAmplitudeContrast", "10", "of all contrast"),
+    ],
+)  # fmt: skip
+def test_other_units_of_the_microscope_are_refused(folder: Path, name: str, value: str, unit: str) -> None:
+    assert read_particles(written(folder, relion_text(DEFOCUS, [OPTICS | CTF]))).ctf is not None
+    with pytest.raises(FormatError, match=rf"from {float(value):g} to .* {unit}; correct their unit".replace("+", ".")):
+        read_particles(written(folder, relion_text(DEFOCUS, [OPTICS | CTF | {name: value}])))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rlnDefocusU": ["1.2", "0.9"], "rlnDefocusV": ["1.1", "0.9"]}, "Are they in µm"),
+        ({"rlnDefocusU": ["-12000", "9000"]}, "negative values of defocus are read as overfocus"),
+        ({"rlnAmplitudeContrast": ["-0.1", "-0.1"]}, "negative amplitude contrasts are used as they are"),
+    ],
+)
+def test_signs_and_units_that_may_be_meant_otherwise(
+    folder: Path, capsys: pytest.CaptureFixture[str], change: dict[str, list[str]], said: str
+) -> None:
+    path = written(folder, relion_text(DEFOCUS | change, [OPTICS | CTF]), f"{next(iter(change.values()))[0]}.star")
+    assert len(read_particles(path)) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_shifts_in_angstroms_come_before_those_in_pixels(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    in_A = {"rlnOriginXAngst": ["4", "2"], "rlnOriginYAngst": ["0", "2"]}
+    same = {"rlnOriginX": ["2", "1"], "rlnOriginY": ["0", "1"]}
+    read_particles(written(folder, relion_text(in_A | same), "same.star"))
+    assert capsys.readouterr().err == ""
+    particles = read_particles(written(folder, relion_text(in_A | same | {"rlnOriginX": ["5", "1"]}), "other.star"))
+    np.testing.assert_allclose(particles.shift_A, [[4, 0], [2, 2]])
+    assert "those in pixels (rlnOriginX, rlnOriginY) differ from them by up to 6 Å" in capsys.readouterr().err
 
 
 # ----------------------------------------------------------------------------------------------------- images

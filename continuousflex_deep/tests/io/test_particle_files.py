@@ -301,7 +301,7 @@ def swap(old: str, new: str) -> Callable[[str], str]:
         (swap("1.5 0.5 2", "1.5 0.5 3"), "column rlnRandomSubset: got values 1 3, expected 1 and 2"),
         (swap("1.5 0.5 2", "1.5 0.5 first"), "column rlnRandomSubset: got 'first', expected a number"),
         (swap("5000 5000 7", "5000 5000 3"), r"optics groups \['3'\], the optics table has \['1', '7'\]"),
-        (swap("first 200", "first 0"), "expected voltages above 0 and contrasts between -1 and 1"),
+        (swap("first 200", "first 0"), "got voltages from 0 to 300, expected 10 to 4000 kV"),
         (swap("_rlnDefocusV", "_rlnOther"), "there is a CTF, but its column rlnDefocusV is missing"),
         (swap("0.07 1.25", "0.07 2.5"), "images have different pixel sizes"),
         (swap("_rlnImageName", "_rlnName"), "no table with a rlnImageName or image column"),

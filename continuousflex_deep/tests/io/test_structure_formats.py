@@ -144,6 +144,31 @@ def test_numbers_of_residues(tmp_path: Path, field: str, number: int) -> None:
     assert read(tmp_path, pdb([atom("CA", "ALA", field, 0.0, "C")])).residue_numbers.tolist() == [number]
 
 
+def test_coordinates_too_long_for_their_columns_are_refused(tmp_path: Path) -> None:
+    """As 12345.678 is, which moves the others: y would begin with its last digit."""
+    line = "ATOM      1  CA  ALA A   1    {}  1.00  0.00           C\n"
+    assert read(tmp_path, line.format("-100.000-200.000-300.000")).coords_A.tolist() == [[-100.0, -200.0, -300.0]]
+    for long in ("12345.67823456.78934567.890", "-1234.567-2345.678-3456.789", " 999.000 1234.56712345.678"):
+        with pytest.raises(FormatError, match=r"line 1: got .* in columns 31 to 54"):
+            read(tmp_path, line.format(long))
+
+
+def test_nanometres_are_reported(tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]) -> None:
+    tenth = [replace(line, xyz=(line.xyz[0] / 10, line.xyz[1] / 10, line.xyz[2] / 10)) for line in lines]
+    read(tmp_path, pdb(tenth), "nm.pdb")
+    assert "Å from their nearest ones (median); are the coordinates in nm?" in capsys.readouterr().err
+    read(tmp_path, pdb(lines), "A.pdb")
+    assert "in nm" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["s.cif", "s.pdb", "s.ent", "s"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_the_content_decides_the_format(
+    tmp_path: Path, protein: Structure, lines: list[Line], name: str, writer: Callable[..., str]
+) -> None:
+    assert_same(read(tmp_path, writer(lines), name), protein)
+
+
 def test_five_digits_reach_into_the_insertion_code(tmp_path: Path) -> None:
     s = read(tmp_path, pdb([atom("CA", "ALA", "1234", 0.0, "C", code="5")]))
     assert s.residue_numbers.tolist() == [12345]
