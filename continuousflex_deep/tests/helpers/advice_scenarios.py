@@ -254,7 +254,6 @@ NOT_FOLLOWED = {
     "needs inputs that are not made here yet": (
         "the true centroid of", "select modes that it has by --mode-list", "this folder has another comparison",
         "no electron scattering factors", "cannot read '…' (…)",
-        "use the particles before the expansion, each image once",
         "part of the structure besides the polymer", "if they move these, read these alone",
         "or leave the atoms out by", "kernel-pca: the particles have fewer", "locally linear embedding",
         "this landscape has no principal components", "are outliers; add --keep-outliers to include them",
