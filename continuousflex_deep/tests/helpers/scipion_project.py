@@ -24,6 +24,7 @@ from continuousflex_deep.protocols import CfdProtImport
 from continuousflex_deep.scipion_env import ProjectDriver
 from continuousflex_deep.tests.helpers.gaussian_particles import true_images
 from continuousflex_deep.tests.helpers.processes import HANG_S, until
+from continuousflex_deep.tests.helpers.warm_python import warm_python
 
 # scheduled runs look for their inputs every few seconds
 _SCHEDULER = f"{pyworkflow.getScheduleScript()} --sleep_time 1"
@@ -44,6 +45,7 @@ class ProjectTest(BaseTest):
     @classmethod
     def setUpClass(cls) -> None:
         cls.enterClassContext(mock.patch.object(pyworkflow, "getScheduleScript", return_value=_SCHEDULER))
+        cls.enterClassContext(mock.patch.object(pyworkflow, "PYTHON", warm_python()))
         cls.started_in = os.getcwd()
         setupTestProject(cls)
         cls.driver = ProjectDriver(cls.proj)

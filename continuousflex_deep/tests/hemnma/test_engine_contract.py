@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from continuousflex_deep.tests.helpers.engine_contract import (
     reference,
     with_images,
 )
+from continuousflex_deep.tests.helpers.warm_python import warm_python
 
 __all__ = ["found_by", "inputs"]
 _SLOW_RANGE = {"local_step_deg": 8.0, "n_hypotheses": 16, "symmetry": "c2", "max_shift_percent": 15.0, "fit": "pose"}
@@ -96,7 +96,7 @@ class TestRecordedXmippEngine(EngineContract):
 
     def test_killed_in_the_middle_of_a_batch(self, tmp_path: Path) -> None:
         """After kill -9 of all while the program writes a row, only what was not finished is done again."""
-        base = [sys.executable, "-m", "continuousflex_deep", "align", "--engine", "xmipp", "--mode-list", "7 8"]
+        base = [warm_python(), "-m", "continuousflex_deep", "align", "--engine", "xmipp", "--mode-list", "7 8"]
         base += ["--particles", str(self.inputs / "images" / "particles.star"), "--structure", str(ADENYLATE_KINASE)]
         base += ["--modes", str(self.inputs / "modes"), "--output", str(tmp_path / "out.star")]
         base += ["--xmipp-home", str(self.home)]
