@@ -12,7 +12,7 @@ from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
@@ -35,6 +35,7 @@ def run(options: DeformOptions) -> None:
     placed = placed_map(structure, options)
     if placed is not None:
         facts |= {"place": placed.place, "voxel_A": placed.voxel_A}
+    begin_results(folder)
     write_swing(folder / FRAMES_PDB, structure, frames)
     _write_amplitudes(folder / "frames.csv", modes, amplitudes, structure, frames)
     write_map_frames(folder, structure, frames, placed)

@@ -21,7 +21,7 @@ from continuousflex_deep.io.mode_table import (
     write_mode_table,
 )
 from continuousflex_deep.io.modes import parse_mode_list
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import atoms_of_modes, read_reference
 from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
@@ -60,6 +60,7 @@ def run(options: ModesOptions) -> None:
     facts = _facts(inputs, transition, table)
     residues = residue_displacements(inputs, transition, options.swing_rmsd_A)
     print(_report(table, facts, options))
+    begin_results(folder)
     for number in stale:
         (folder / f"mode_{number}.pdb").unlink(missing_ok=True)
     write_mode_table(folder / MODES_CSV, table)

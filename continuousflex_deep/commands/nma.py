@@ -5,7 +5,7 @@ from pathlib import Path
 from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, write_modes
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import element_digest
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
@@ -30,6 +30,7 @@ def run(options: NmaOptions) -> None:
         modes = elnemo_modes(structure, used, Path(options.output) / "elnemo.log")
     else:
         modes = compute_modes(structure, used)
+    begin_results(options.output)
     write_modes(options.output, modes)
     facts = {
         "n_atoms": len(structure),

@@ -10,7 +10,7 @@ from continuousflex_deep.imaging.preprocessing import Steps, describe_result, pl
 from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles, write_particles
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.stacks import check_images, read_images, stack_writer
 from continuousflex_deep.options import PreprocessOptions
 from continuousflex_deep.particles import Particles
@@ -31,7 +31,10 @@ def run(options: PreprocessOptions) -> None:
     stack = folder / "particles.mrcs"
     if str(stack) in set(particles.stacks):
         raise InputError(f"'{stack}' is the input stack; select another output folder")
+    if (folder / PARTICLES_STAR).resolve() == Path(options.particles).resolve():
+        raise InputError(f"'{options.particles}' is the input file; select another output folder")
     done = describe_result(particles, steps, str(stack))
+    begin_results(folder, PARTICLES_STAR)
     write_preprocessed(particles, steps, done)
     write_particles(done, folder / PARTICLES_STAR)
     write_record(folder / RECORD_JSON, "preprocess", options, n_particles=len(particles))

@@ -9,7 +9,7 @@ from continuousflex_deep.devices import choose_device
 from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.options import ReconstructOptions
 from continuousflex_deep.reconstruction.external import MapProgram, map_program
 from continuousflex_deep.reconstruction.fsc import cross_power
@@ -39,12 +39,14 @@ def run(options: ReconstructOptions) -> None:
     folder = Path(options.output)
     window_A = options.local_window_A if options.local_filter else None
     several, done = len(groups) > 1, []
+    begin_results(folder)
     for number, group in enumerate(groups, start=1):
         result = reconstruct(
             group.particles, options.ctf, options.symmetry, options.mask_diameter_A, reference, options.batch, device,
             program, window_A,
         )  # fmt: skip
         place = folder / group_folder(number) if several else folder
+        begin_results(place)
         write_reconstruction(place, result, reference)
         write_particles(group.particles, place / PARTICLES_STAR)
         if several:

@@ -11,7 +11,7 @@ from continuousflex_deep.imaging.simulation import draw_truth, images_in_order, 
 from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON, TRUTH_STAR
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import write_particles
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.stacks import stack_writer
 from continuousflex_deep.options import SimulateOptions
 from continuousflex_deep.progress import progress_bar
@@ -25,6 +25,7 @@ def run(options: SimulateOptions) -> None:
     simulator = prepare(options)
     folder = Path(os.path.abspath(options.output))
     truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"))
+    begin_results(folder, PARTICLES_STAR, TRUTH_STAR)
     with (
         _one_thread_per_image(),
         stack_writer(folder / "particles.mrcs", options.count, truth.box_px, truth.pixel_size_A) as writer,

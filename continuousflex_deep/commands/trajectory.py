@@ -11,7 +11,7 @@ from continuousflex_deep.figures.trajectory import LandscapePlane, trajectory_pi
 from continuousflex_deep.io.file_names import FRAMES_PDB, RECORD_JSON, TRAJECTORY_JSON
 from continuousflex_deep.io.files import atomic_path, require_writable_folder
 from continuousflex_deep.io.frames import write_swing
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.trajectories import Trajectory, barrier_text, read_trajectory, write_trajectory
@@ -39,6 +39,7 @@ def run(options: TrajectoryOptions) -> None:
     motion = motion_along(structure, modes)
     frames = [motion.coordinates(amplitudes_A) for amplitudes_A in trajectory.amplitudes_A]
 
+    begin_results(folder)
     write_trajectory(folder / TRAJECTORY_JSON, trajectory)
     write_table(folder / "trajectory.csv", trajectory, landscape, structure, frames)
     write_swing(folder / FRAMES_PDB, structure, frames)

@@ -12,7 +12,7 @@ from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.options import UnbendOptions
@@ -52,6 +52,7 @@ def run(options: UnbendOptions) -> None:
     device = choose_device(options.device, options.threads)
     motion = VoxelMotion(structure, modes, particles.box_px, particles.pixel_size_A, device)
     unbent = unbend(particles, motion, mode_ids, options.ctf, options.mask_diameter_A, reference, options.batch, device)
+    begin_results(folder)
     write_reconstruction(folder, unbent.result, reference)
     write_volume(folder / AVERAGE_MRC, unbent.average, particles.pixel_size_A)
     facts = {

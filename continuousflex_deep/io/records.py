@@ -8,6 +8,7 @@ from typing import Any
 
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.texts import parse_json, read_text
 
@@ -46,6 +47,14 @@ def read_record(path: str | Path) -> dict[str, Any]:
             "give the output of one of its commands"
         )
     return record
+
+
+def begin_results(folder: str | Path, *others: str) -> None:
+    """To be called before the first file of a run is written into a folder: removes the record of an earlier run, and
+    others of its files by which readers know complete results. So files of two runs are never taken for those of one.
+    """
+    for name in (RECORD_JSON, *others):
+        (Path(folder) / name).unlink(missing_ok=True)
 
 
 def write_record(path: str | Path, command: str, options: Any, **facts: Any) -> None:

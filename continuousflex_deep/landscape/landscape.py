@@ -16,8 +16,15 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.file_names import LANDSCAPE_STAR
-from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, table_of, write_landscape_table
+from continuousflex_deep.io.landscape_table import (
+    LANDSCAPE_NPZ,
+    LandscapeTable,
+    read_landscape_table,
+    table_of,
+    write_landscape_table,
+)
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.records import begin_results
 from continuousflex_deep.landscape.embeddings import EmbeddingSettings
 from continuousflex_deep.landscape.outliers import mahalanobis_distance
 from continuousflex_deep.landscape.pca import PCA
@@ -127,13 +134,17 @@ def landscape_columns(landscape: Landscape) -> dict[str, NDArray[np.object_]]:
 
 
 def write_landscape(folder: Path, landscape: Landscape, source_names: tuple[str, ...] = ()) -> None:
-    """Write landscape.star, landscape.npz and the reduction's files. source_names: of the particle files."""
+    """Write landscape.star, the reduction's files and, as the last of what readers need, landscape.npz.
+
+    source_names: of the particle files.
+    """
+    begin_results(folder, LANDSCAPE_NPZ)
     stale = re.compile(r"cfd(PC|Dim)\d+|cfdOutlier|cfdSource")  # columns of an earlier landscape
     kept = {k: v for k, v in landscape.particles.extra.items() if not stale.fullmatch(k)}
     with_columns = landscape.particles.replace(extra=kept | landscape_columns(landscape))
     write_particles(with_columns, folder / LANDSCAPE_STAR)
-    write_landscape_table(folder, landscape.table(source_names))
     write_reduction(folder, landscape.reduction, landscape.particles.mode_ids)
+    write_landscape_table(folder, landscape.table(source_names))
 
 
 def read_landscape(folder: str | Path) -> Landscape:

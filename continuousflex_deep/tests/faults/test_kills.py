@@ -3,11 +3,23 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import numpy as np
 import pytest
 
-from continuousflex_deep.tests.helpers.fault_commands import align, infer, landscape, reconstruct, train
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.file_names import RECORD_JSON
+from continuousflex_deep.landscape.landscape import read_landscape
+from continuousflex_deep.tests.helpers.fault_commands import (
+    align,
+    infer,
+    landscape,
+    preprocess,
+    reconstruct,
+    simulate,
+    train,
+)
 from continuousflex_deep.tests.helpers.faults import (
     Command,
     Whole,
@@ -38,6 +50,49 @@ def test_killed_and_run_again(make: Callable[[Path], Command], tmp_path: Path) -
         assert found.keys() == whole.files.keys(), f"killed {moment}"
         different = [name for name, content in found.items() if content != whole.files[name]]
         assert not different, f"killed {moment}"
+
+
+@pytest.mark.parametrize(
+    ("make", "others"),
+    [
+        (landscape, ["--method", "pca"]), (reconstruct, ["--mask-diameter-A", "80"]), (preprocess, ["--invert"]),
+        (simulate, ["--seed", "5"]),
+    ],
+)  # fmt: skip
+def test_killed_over_an_earlier_result(
+    make: Callable[[Path], Command], others: list[str], tmp_path: Path
+) -> None:
+    """Of the same particles, so that files of the two runs would fit together. Where there is a record, all files are
+    of one run; after the run that follows, of the last."""
+    command = make(tmp_path)
+    command = command.to(tmp_path / "alone" / "out")
+    earlier = Command([*command.words, *others], tmp_path / "earlier" / "out")
+    run_whole(earlier, tmp_path / "count_earlier")
+    before = content_of(earlier.output.parent)
+    whole = run_whole(command, tmp_path / "count")
+    rng = np.random.default_rng(len(make.__name__))
+    for number in range(KILLS):
+        victim = command.to(tmp_path / f"over{number}" / "out")
+        copytree(earlier.output.parent, victim.output.parent)
+        moment = _kill_by_turns(victim, number, whole, rng)
+        require_no_half_files(victim.output.parent)
+        if (victim.output / RECORD_JSON).exists():
+            assert content_of(victim.output.parent, hidden=False) in (before, whole.files), f"killed {moment}"
+        if make is landscape:
+            _require_one_landscape(victim.output, [earlier.output, command.output])
+        victim.run_again()
+        assert content_of(victim.output.parent) == whole.files, f"killed {moment}"
+
+
+def _require_one_landscape(folder: Path, possible: list[Path]) -> None:
+    """What the folder holds is refused, or is one of the landscapes."""
+    try:
+        found = read_landscape(folder)
+    except InputError:
+        return
+    same = [read_landscape(path) for path in possible]
+    kinds = [(type(one.reduction), one.coordinates.tolist()) for one in same]
+    assert (type(found.reduction), found.coordinates.tolist()) in kinds
 
 
 def _kill_by_turns(victim: Command, number: int, whole: Whole, rng: np.random.Generator) -> str:

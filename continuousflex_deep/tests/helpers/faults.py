@@ -111,9 +111,14 @@ def _counted(file: Path, step: Callable[..., Any], *arguments: Any, **named: Any
     return step(*arguments, **named)
 
 
-def content_of(folder: Path) -> dict[str, Any]:
-    """The content of every file of a folder by its name, hidden ones included, without times and the folder's name."""
+def content_of(folder: Path, hidden: bool = True) -> dict[str, Any]:
+    """The content of every file of a folder by its name, without times and the folder's name.
+
+    hidden: those whose names begin with a dot, or are in such a folder, included.
+    """
     names = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    if not hidden:
+        names = {name: path for name, path in names.items() if not any(p.startswith(".") for p in Path(name).parts)}
     files = {name: _content(path) for name, path in names.items() if not any(part in name for part in _NOT_COMPARED)}
     here = os.fsencode(folder)
     return {name: found.replace(here, b"") if isinstance(found, bytes) else found for name, found in files.items()}
