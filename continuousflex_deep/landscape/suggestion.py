@@ -70,7 +70,7 @@ def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestio
         highest = 0.0 if probability is None else probability.max()
         raise InputError(
             f"--min-probability: got {options.min_probability:g}, but the highest probability of a particle is "
-            f"{highest:.3f}; give a lower value"
+            f"{np.floor(highest * 1000) / 1000:.3f}; give this or a lower value"
         )
     uncertain = None if probability is None else int((probability < _SURELY).sum())
     return Suggestion(

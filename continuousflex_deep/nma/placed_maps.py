@@ -77,10 +77,10 @@ def place_in_map(
     apart = [n for n, c in places.items() if np.abs(c - places[best]).max() > voxel_A]
     rivals = [n for n in apart if density[best] < _CLEARLY * density[n]]
     if rivals or density[best] <= 0:
+        possible = [best, *rivals] if density[best] > 0 else list(places)
         raise InputError(
-            f"map '{options.map}': the structure may be placed by any of {' '.join([best, *rivals])} (mean density "
-            f"above the map's mean: {', '.join(f'{n} {density[n]:.3g}' for n in (best, *rivals))}); select one by "
-            "--place"
+            f"map '{options.map}': the structure may be placed by any of {' '.join(possible)} (mean density above the "
+            f"map's mean: {', '.join(f'{n} {density[n]:.3g}' for n in possible)}); select one by --place"
         )
     return places[best], best
 

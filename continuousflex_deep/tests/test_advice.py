@@ -77,30 +77,37 @@ def test_sentences_are_found(source: str, found: list[str]) -> None:
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("advice")
-    with quick_trainings(), pytest.MonkeyPatch.context() as patch:
+    with quick_trainings():
         write_inputs(folder)
-        # past all checks the long work would begin
-        patch.setattr(Alignment, "complete", _past)
-        patch.setattr(Inference, "complete", _past)
-        patch.setattr(train, "train_network", _past)
-        patch.setattr(evaluate, "_bound", _past)
-        patch.setattr(reconstruction, "_EmbeddedSums", _past)
-        patch.setattr(pseudoatoms, "map_to_pseudoatoms", _past)
-        patch.setattr("sklearn.manifold.TSNE.fit_transform", _past)
         with PartStore(folder / "begun.parts", "another run").joined():
             (folder / "begun.parts" / "part-0.npz").touch()
         with PartStore(folder / "busy.parts", "another run").joined(), writing_alone(folder / "busy"):
             yield folder
 
 
-def _past(*_: object) -> None:
-    raise DeepError(PAST)
+def _end_before_long_work(patch: pytest.MonkeyPatch) -> None:
+    """Past all checks the long work would begin."""
+
+    def past(*_: object) -> None:
+        raise DeepError(PAST)
+
+    for place, name in (
+        (Alignment, "complete"), (Inference, "complete"), (train, "train_network"), (evaluate, "_bound"),
+        (reconstruction, "_EmbeddedSums"), (pseudoatoms, "map_to_pseudoatoms"),
+    ):  # fmt: skip
+        patch.setattr(place, name, past)
+    patch.setattr("sklearn.manifold.TSNE.fit_transform", past)
 
 
 @pytest.mark.parametrize("advised", SCENARIOS, ids=lambda s: s.piece[:40])
 def test_who_follows_an_advice_gets_past_the_error(
-    advised: Scenario, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    advised: Scenario, inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    if not advised.to_the_end:
+        _end_before_long_work(monkeypatch)
+    if advised.around is not None:
+        advised.around(monkeypatch)
     [advice] = {found.text for found in all_sentences() if advised.piece in found.text}
     pattern = re.compile(".*".join(map(re.escape, advice.split(GAP))), re.DOTALL)
 

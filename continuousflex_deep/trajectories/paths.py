@@ -1,7 +1,6 @@
 """Trajectories through a landscape: along an axis, through drawn points, through maxima of the density, or along a
 minimum-energy path."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,8 @@ from continuousflex_deep.trajectories.free_energy import Density, density_maxima
 def make_trajectory(landscape: Landscape, options: TrajectoryOptions) -> tuple[Trajectory, Density]:
     """The trajectory that the options describe, and the density of the particles, without outliers, in its coordinates.
 
-    Raises InputError for points outside the particles' range, for fewer than two points, and for a landscape whose
-    coordinates cannot be mapped back to amplitudes.
+    Raises InputError for points outside the particles' range, and for fewer than two points.
     """
-    inverse_of(landscape)
     kept = landscape.coordinates[~landscape.outlier]
     dimensions = _dimensions(options, kept.shape[1])
     density = estimate_density(kept[:, dimensions], options.bandwidth)
@@ -42,17 +39,6 @@ def make_trajectory(landscape: Landscape, options: TrajectoryOptions) -> tuple[T
     if len(steps) < 2:
         raise InputError("the trajectory has no length: all its points are the same; give two that differ")
     return _trajectory(landscape, density, steps, options.kind, dimensions, made), density
-
-
-def inverse_of(landscape: Landscape) -> Callable[[Floats], Floats]:
-    """The map from coordinates (P, k) of the landscape to amplitudes (P, M). InputError where there is none."""
-    inverse: Callable[[Floats], Floats] | None = getattr(landscape.reduction, "inverse_transform", None)
-    if inverse is None:
-        raise InputError(
-            "a trajectory needs a map from coordinates back to amplitudes, which this landscape does not have; run "
-            "the landscape command with --method pca"
-        )
-    return inverse
 
 
 def density_of(landscape: Landscape, trajectory: Trajectory, factor: float = 0.0) -> Density:
@@ -215,7 +201,7 @@ def _trajectory(
         made = made | {"inverse_error_A": landscape.reduction.errors.inverse_A}
     return Trajectory(
         points=points,
-        amplitudes_A=inverse_of(landscape)(points),
+        amplitudes_A=landscape.reduction.inverse_transform(points),
         mode_ids=tuple(landscape.particles.mode_ids),
         kind=kind,
         dimensions=dimensions,

@@ -1,5 +1,7 @@
 """Inputs of all commands in one folder, small and of every kind that errors ask for."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,15 +9,19 @@ import mrcfile
 import numpy as np
 
 from continuousflex_deep.cli import main
+from continuousflex_deep.io.groups import COLOURS, NamedGroup, write_groups
+from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import read_modes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.stacks import read_images, write_stack
-from continuousflex_deep.io.structures import read_structure, write_structure
+from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 from continuousflex_deep.tests.helpers.landscape_data import make_particles
-from continuousflex_deep.tests.helpers.nn_toy import toy_model_files, toy_particles
+from continuousflex_deep.tests.helpers.nn_toy import toy_ctf, toy_model_files, toy_particles
+from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, pdb
 from continuousflex_deep.tests.helpers.report_inputs import write_helix
 
 N = 40
@@ -32,6 +38,12 @@ def write_inputs(folder: Path) -> None:
     run("nma --structure @helix.pdb --output @helix_modes --cutoff-A 12 --block-size 0 --n-modes 9")
     run("landscape --particles @line.star --output @pca")
     run("landscape --particles @toy.star --output @plane")
+    run("landscape --particles @toy.star --output @central --outlier-distance 1")
+    run("landscape --particles @scored.star --output @scored")
+    run("landscape --particles @flat.star --output @flat")
+    run("landscape --particles @five.star --output @five")
+    run("trajectory --landscape @plane --structure @toy.pdb --modes @modes --output @path --movie none")
+    run("reconstruct --particles @small.star --no-ctf --output @maps --threads 1 --device cpu")
     run("group --landscape @plane --expression pc1>0 --output @group.star")
     run("clusters --landscape @pca --output @groups.json --n-clusters 2")
     train = "train --backbone resnet18 --epochs 1 --batch 10 --workers 1 --threads 1 --device cpu --output"
@@ -39,7 +51,8 @@ def write_inputs(folder: Path) -> None:
     run(f"{train} @angles --particles @toy.star --targets angles")
     run(f"{train} @rest --particles @toy.star --recipe paper --targets separate")
     run(f"{train} @halves --particles @toy.star --half-sets")
-    _particles_of_results(folder)
+    run(f"{train} @flipped --particles @flipped.star --box 32")
+    _results_of_results(folder, run)
     (folder / "a.html").mkdir()
     (folder / "named").mkdir()
     (folder / "named" / "groups.json").write_bytes((folder / "groups.json").read_bytes())
@@ -54,6 +67,10 @@ def _particles(folder: Path) -> None:
         "modes_8_9": toy.replace(mode_ids=(8, 9)),
         "few": toy.select(np.arange(11)),
         "three": toy.select(np.arange(3)),
+        "scored": toy.replace(score=np.full(N, 0.5)),
+        "flat": toy.replace(amplitudes=toy.amplitudes * (1, 0)),
+        "seen_through": toy.replace(ctf=toy_ctf(np.full(N, 15000.0))),
+        "flipped": toy.replace(ctf=toy_ctf(np.full(N, 15000.0)), phase_flipped=True),
     }
     for name, particles in changed.items():
         write_particles(particles, folder / f"{name}.star")
@@ -74,18 +91,31 @@ def _particles(folder: Path) -> None:
     write_particles(make_particles(folder, n=200), folder / "line.star")
 
 
-def _particles_of_results(folder: Path) -> None:
-    """The particles that a network has been trained on."""
+def _results_of_results(folder: Path, run: Callable[[str], None]) -> None:
+    """The particles that a network has been trained on, a group of outliers, and an evaluation that compares nothing.
+    """
     toy, network = read_particles(folder / "toy.star"), load_checkpoint(folder / "network" / BEST)
     write_particles(toy.select(toy.rows_of(network.training_ids.numpy())), folder / "seen.star")
+    table = read_landscape_table(folder / "central")
+    write_groups(folder / "far.json", [NamedGroup("far", COLOURS[0], table.ids[table.outlier])])
+    run("evaluate --structure @toy.pdb --modes @modes --particles @toy.star --truth @other.star --output @compared")
+    record = read_record(folder / "compared" / "record.json")
+    (folder / "nothing.json").write_text(json.dumps(record | {"results": {}, "comparisons": {}}))
 
 
 def _structures_and_maps(folder: Path) -> None:
     toy_model_files(folder)
     modes = read_modes(folder / "modes")
     write_modes(folder / "modes_8_9", modes.__class__((8, 9), modes.vectors))
+    write_modes(folder / "modes_7_9", modes.__class__((7, 8, 9), modes.vectors[[0, 1, 0]]))
+    single, turned = read_structure(folder / "toy.pdb"), (-1, -1, 1)  # about z
+    atoms, names = np.tile(np.arange(len(single)), 2), np.repeat(["A", "B"], len(single)).astype(object)
+    coords_A = np.concatenate([single.coords_A, single.coords_A * turned])
+    write_structure(folder / "dimer.pdb", replace(single.select(atoms), coords_A=coords_A, chain_ids=names))
+    write_modes(folder / "dimer_modes", modes.__class__((7, 8), modes.vectors[:, atoms] / np.sqrt(2)))
     write_helix(folder / "helix.pdb")
     longer = read_structure(folder / "helix.pdb")
+    _helices(folder, longer)
     atoms = np.r_[np.arange(len(longer)), len(longer) - 1]
     for name, moved_A in (("twice", 0.0), ("longer", 3.8)):
         numbers = np.r_[longer.residue_numbers, len(longer) + 1]
@@ -95,6 +125,8 @@ def _structures_and_maps(folder: Path) -> None:
     for name, apart_A in (("ensemble", 0.1), ("assembly", 25.0)):
         write_structure(folder / f"{name}.pdb", longer, [longer.coords_A, longer.coords_A + apart_A])
     volume = true_map(24, 4.0).astype(np.float32)
+    write_volume(folder / "even.mrc", np.ones_like(volume), 4.0)
+    write_volume(folder / "moved.mrc", volume, 4.0, np.array([400.0, 0.0, 0.0]))
     write_volume(folder / "density.mrc", volume, 4.0)
     write_volume(folder / "dark.mrc", -volume, 4.0)
     write_volume(folder / "no_voxel_size.mrc", volume, 0.0)
@@ -102,3 +134,20 @@ def _structures_and_maps(folder: Path) -> None:
     with mrcfile.open(folder / "stretched.mrc", "r+") as mrc:
         mrc.voxel_size = (4.0, 4.0, 6.0)
     assert len(read_particles(folder / "toy.star")) == N
+
+
+def _helices(folder: Path, trace: Structure) -> None:
+    """The same helix with Cβ atoms, with a ligand, with an atom of unknown element, and with einsteinium."""
+    lines, beside = lines_of(trace), [
+        Line("CB", "ALA", "A", i + 1, (x + 1.5, y, z), "C") for i, (x, y, z) in enumerate(trace.coords_A.tolist())
+    ]  # fmt: skip
+    x, y, z = trace.coords_A[-1].tolist()
+    at = (x + 3.0, y, z)
+    more = {
+        "both": [line for pair in zip(lines, beside, strict=True) for line in pair],
+        "ligand": [*lines, Line("C1", "LIG", "B", 1, at, "C")],
+        "unknown": [*lines, Line("X1", "UNL", "B", 1, at, "X")],
+        "heavy": [*lines, Line("ES", "ES", "B", 1, at, "ES")],
+    }
+    for name, of_file in more.items():
+        (folder / f"{name}.pdb").write_text(pdb(of_file))

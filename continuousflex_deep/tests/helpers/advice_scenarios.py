@@ -1,21 +1,48 @@
 """Advice in errors, followed: what raises each error, and the same with its advice."""
 
+import os
+import shutil
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import pytest
 
 
 @dataclass(frozen=True)
 class Scenario:
     """A piece of an advice, a command line that raises it, and the same with the advice followed. @ stands for the
-    folder of the inputs, ^ for a new path."""
+    folder of the inputs, ^ for a new path.
+
+    around: what else has to be so, for both. to_the_end: also the long work is done.
+    """
 
     piece: str
     wrong: str
     followed: str
+    around: Callable[[pytest.MonkeyPatch], None] | None = None
+    to_the_end: bool = False
 
 
-def scenario(piece: str, common: str, wrong: str = "", followed: str = "") -> Scenario:
+def scenario(
+    piece: str, common: str, wrong: str = "", followed: str = "",
+    around: Callable[[pytest.MonkeyPatch], None] | None = None, to_the_end: bool = False,
+) -> Scenario:  # fmt: skip
     """common: the beginning of both command lines."""
-    return Scenario(piece, f"{common} {wrong}", f"{common} {followed}")
+    return Scenario(piece, f"{common} {wrong}", f"{common} {followed}", around, to_the_end)
+
+
+def _failing_ffmpeg(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(shutil, "which", lambda name: "/bin/false")
+
+
+def _no_umap(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(sys.modules, "umap", None)
+
+
+def _little_memory(patch: pytest.MonkeyPatch) -> None:
+    known, mega = os.sysconf, 2**20
+    patch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": mega // 2}.get(name) or known(name))
 
 
 _TOY = "--structure @toy.pdb --modes @modes"
@@ -45,6 +72,12 @@ SCENARIOS = [
              "--particles @toy.star", "--particles @other.star"),
     scenario("select those to compare by --mode-list",
              f"{_EVALUATE} --particles @toy.star --particles @modes_8_9.star", followed="--mode-list 8"),
+    scenario("but not …; select modes that it has by --mode-list", f"{_EVALUATE.replace('@modes', '@modes_7_9')} "
+             "--particles @toy.star --truth @other.star", "--mode-list 9", "--mode-list 8"),
+    scenario("the true centroid of", f"{_EVALUATE.replace('@modes', '@modes_7_9')} --particles @toy.star --mode-list 8 "
+             "--reconstruction @maps", "--truth @modes_8_9.star", "--truth @other.star"),
+    scenario("so that orientations are no longer equivalent; omit", "evaluate --structure @dimer.pdb "
+             "--modes @dimer_modes --particles @toy.star --truth @other.star", "--symmetry c2"),
     # ------------------------------------------------------------------------------------- files of the wrong kind
     scenario("is an input file; give another name", "convert --particles @toy.star",
              "--output @toy.star", "--output ^.star"),
@@ -81,7 +114,17 @@ SCENARIOS = [
              "report --landscape @plane --output ^.html --structure @toy.pdb", followed="--modes @modes"),
     scenario("groups are shown in their landscape", f"report --group @group.star --output ^.html {_TOY}",
              followed="--landscape @plane"),
+    scenario("leave --structure and --modes away", "report --trajectory @path --output ^.html",
+             "--structure @toy.pdb --modes @modes_8_9"),
+    scenario("holds no comparison of results or maps", "report --output ^.html", "--evaluation @nothing.json",
+             "--evaluation @compared"),
     # ----------------------------------------------------------------------------------------------------- landscape
+    scenario("--method umap needs umap-learn", f"{_LANDSCAPE} --particles @toy.star", "--method umap",
+             "--method isomap", around=_no_umap),
+    scenario("all … particles that fulfil the condition are outliers", "group --landscape @central "
+             "--expression distance>1 --output ^.star", followed="--keep-outliers"),
+    scenario("group '…': all … particles are outliers", "group --landscape @central --groups @far.json --output ^",
+             followed="--keep-outliers"),
     scenario("modes; give", f"{_LANDSCAPE} --particles @toy.star", "--n-components 3", "--n-components 2"),
     scenario("a Mahalanobis distance of", f"{_LANDSCAPE} --particles @toy.star", "--outlier-distance 1e-9",
              "--outlier-distance 3"),
@@ -103,7 +146,26 @@ SCENARIOS = [
              "--method kmeans --min-probability 0.5", "--method gmm --min-probability 0.5"),
     scenario("give a smaller number", "clusters --landscape @plane --output ^.json", "--n-clusters 30",
              "--n-clusters 2"),
+    scenario("but the highest probability", "clusters --landscape @five --output ^.json --n-clusters 2",
+             "--min-probability 1", "--min-probability 0.5"),
     # ----------------------------------------------------------------------------------------------------------- nma
+    scenario("or leave the atoms out by", "nma --structure @unknown.pdb --output ^ --block-size 0 --cutoff-A 12",
+             followed="--select 'not B'"),
+    scenario("--select '…': cannot read '…' (…); …", "nma --structure @helix.pdb --output ^ --cutoff-A 12 "
+             "--block-size 0", "--select 'A/(('", "--select A"),
+    scenario("part of the structure besides the polymer", "nma --structure @ligand.pdb --output ^ --cutoff-A 12 "
+             "--block-size 0", followed="--select ';polymer'"),
+    scenario("if they move these, read these alone", "deform --structure @both.pdb --modes @helix_modes --output ^",
+             followed="--select '//*//CA,P'"),
+    scenario("blocks (--block-size 10) or a smaller cutoff", "nma --structure @helix.pdb --output ^ --cutoff-A 12",
+             "--block-size 0", "--block-size 10", around=_little_memory),
+    scenario("no electron scattering factors", "align --particles @rigid.star --structure @heavy.pdb "
+             f"--output ^.star --fit pose {_CPU}", followed="--select 'not [Es]'"),
+    # ---------------------------------------------------------------------------------------------------- moved maps
+    scenario("the structure may be placed by any of", "deform --structure @helix.pdb --modes @helix_modes --output ^ "
+             "--n-frames 1 --mode-list 7 --map @even.mrc", followed="--place centre"),
+    scenario("are outside the map with the placement", f"deform {_TOY} --output ^ --n-frames 1 --mode-list 7 "
+             "--map @moved.mrc", "--place header", "--place centre"),
     scenario("are two cutoffs; give one", "nma --structure @helix.pdb --output ^ --block-size 0",
              "--cutoff-A 12 --cutoff-percent 5", "--cutoff-A 12"),
     scenario("or 0 for the default of atoms or pseudoatoms", "nma --structure @toy.pdb --output ^ --n-modes 7",
@@ -135,6 +197,8 @@ SCENARIOS = [
              "pseudoatoms --map @no_voxel_size.mrc --output ^.pdb --sigma-A 6", followed="--voxel-size-A 4"),
     scenario("if only the header is wrong, give the voxel size by --voxel-size-A",
              "pseudoatoms --map @stretched.mrc --output ^.pdb --sigma-A 6", followed="--voxel-size-A 4"),
+    scenario("the map has finer details than Gaussians", "pseudoatoms --map @density.mrc --output ^.pdb "
+             "--target-error-percent 50", "--sigma-A 14", "--sigma-A 6", to_the_end=True),
     # --------------------------------------------------------------------------------------------------- reconstruct
     scenario("give particle files by --particles or a landscape by --landscape", f"{_MAPS} --no-ctf",
              "--particles @toy.star --landscape @pca", "--particles @toy.star"),
@@ -149,7 +213,13 @@ SCENARIOS = [
              "--local-window-A 1000", "--local-window-A 40"),
     scenario("--axis: got '…', but this landscape has", f"{_MAPS} --landscape @pca --groups 2", "--axis pc9",
              "--axis pc1"),
+    scenario("particles have the value …; select another axis", f"{_MAPS} --landscape @scored --groups 2 --no-ctf",
+             "--axis score", "--axis pc1"),
     # ---------------------------------------------------------------------------------------------------- trajectory
+    scenario("are equal along one of", f"{_PATH.replace('@plane', '@flat')} --kind points --points '-5 0;5 0'",
+             "--dimensions 2", "--dimensions 1"),
+    scenario("ffmpeg could not write", f"{_PATH} --n-frames 2", "--movie gif+mp4", "--movie gif",
+             around=_failing_ffmpeg),
     scenario("as many as the landscape has coordinates", f"{_PATH}", "--axis 5", "--axis 1"),
     scenario("expected two increasing numbers from 0 to 100", f"{_PATH}", "--percentiles 90 10",
              "--percentiles 10 90"),
@@ -169,6 +239,8 @@ SCENARIOS = [
              followed="--modes @modes --mode-list 7-8"),
     scenario("so that equivalent poses of the structure are no longer equivalent; leave it out", _ALIGN,
              "--symmetry c2"),
+    scenario("rings of images", _ALIGN.replace("@toy.star", "@three.star"), "--finest-resolution-A 500",
+             "--finest-resolution-A 30", to_the_end=True),
     scenario("a start from known poses (--init local or --fit conformation)",
              _ALIGN.replace("@toy.star", "@bare.star"), "--init local", "--init global"),
     scenario("to align each in its own conformation", "align --particles @toy.star --structure @toy.pdb --output "
@@ -214,7 +286,11 @@ SCENARIOS = [
     scenario("fine-tuning uses no simulated images unless", f"{_TRAIN} --particles @new.star --start-from @network "
              f"{_TOY}", followed="--simulated-images 20"),
     scenario("learns only from labelled images", f"{_TRAIN} --particles @toy.star", followed=_TOY),
+    scenario("training diverged", f"{_TRAIN} --particles @toy.star --batch 10 --box 32", "--learning-rate 1e30",
+             "--learning-rate 1e-4", to_the_end=True),
     # --------------------------------------------------------------------------------------------------------- infer
+    scenario("preprocess these with --phase-flip", "", f"{_INFER.replace('@toy.star', '@seen_through.star')} "
+             "--model @flipped", "preprocess --particles @seen_through.star --phase-flip --output ^"),
     scenario("--polish needs the structure and its modes", f"{_INFER} --model @network --polish",
              "--structure @toy.pdb", _TOY),
     scenario("are neither predicted nor in the particle file: add a --model",
@@ -234,12 +310,9 @@ NOT_FOLLOWED = {
         "Xmipp's engine needs normal modes", "Xmipp's wavelets need a box", "Xmipp's HEMNMA halves the images",
         "Xmipp's program does not start on", "elNemo's blocks are consecutive", "elNemo's blocks must have",
         "and one mode for every two unknowns", "it could not reduce the error further", "that do not reproduce the map",
-        "found no pseudoatoms; see its log",
+        "found no pseudoatoms; see its log", "this folder has another comparison",
     ),
-    "needs another program to fail, a package to be absent, or more memory than there is": (
-        "ffmpeg could not write", "--method umap needs umap-learn", "memory is not sufficient for",
-        "blocks (--block-size 10) or a smaller cutoff",
-    ),
+    "needs memory to end": ("memory is not sufficient for",),
     "needs several processes or GPUs": (
         "workers were started without a connection", "workers on this host for", "batches of … images leave",
     ),
@@ -247,20 +320,9 @@ NOT_FOLLOWED = {
         "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",
         "the same with --xmipp-processes", "selections in the page cover only", "since --select cannot name them apart",
     ),
-    "comes after long work": (
-        "training diverged", "rings of images", "these networks predict no uncertainties of angles",
-        "the map has finer details than Gaussians",
-    ),
-    "needs inputs that are not made here yet": (
-        "the true centroid of", "select modes that it has by --mode-list", "this folder has another comparison",
-        "no electron scattering factors", "cannot read '…' (…)",
-        "part of the structure besides the polymer", "if they move these, read these alone",
-        "or leave the atoms out by", "kernel-pca: the particles have fewer", "locally linear embedding",
-        "this landscape has no principal components", "are outliers; add --keep-outliers to include them",
-        "select another axis", "the structure may be placed by any of", "are outside the map with the placement",
-        "preprocess these with --phase-flip", "holds no comparison of results or maps",
-        "leave --structure and --modes away", "a density needs 1 to", "use fewer --dimensions",
-        "a trajectory needs a map from coordinates back", "so that orientations are no longer equivalent; omit",
-        "but the highest probability of a particle is", "label more particles, or leave out --half-sets",
-    ),
+    "comes after long work": ("these networks predict no uncertainties of angles",),
+    "is of the API: commands do not come here": ("this landscape has no principal components", "a density needs 1 to"),
+    "is of particles that numerics cannot tell apart": ("kernel-pca: the particles have fewer",
+                                                        "locally linear embedding"),
+    "needs particles of one half of earlier networks": ("label more particles, or leave out --half-sets",),
 }  # fmt: skip

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -230,11 +229,6 @@ class TestRefused:
     def test_what_makes_no_path(self, values: dict[str, object], message: str) -> None:
         with pytest.raises(InputError, match=message):
             make_trajectory(landscape_of(double_well(1000, 0)), options(**values))
-
-    def test_landscape_without_a_way_back(self) -> None:
-        landscape = SimpleNamespace(reduction=object())
-        with pytest.raises(InputError, match="needs a map from coordinates back to amplitudes"):
-            make_trajectory(landscape, options())
 
     def test_trajectory_of_another_landscape(self) -> None:
         made, _ = make_trajectory(landscape_of(double_well(500, 0)), options())
