@@ -23,7 +23,7 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import matrix_to_euler
 from continuousflex_deep.io.columns import CRYOSPARC_UID, Columns, CtfColumns, texts
 from continuousflex_deep.io.cryosparc_fields import CRYOSPARC_FIELDS, is_internal
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.files import is_file, require_file
 from continuousflex_deep.io.image_names import ImageNames, require_one_row_per_image, resolve_stack
 from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.passthrough import Fields, Wanted, complete_by_uid
@@ -230,7 +230,7 @@ def _image_facts(columns: Columns, stack: str) -> tuple[int, float | None, float
     if len(shapes) > 1 or shapes.shape[1] != 2 or shapes[0, 0] != shapes[0, 1]:
         raise InputError(f"'{columns.path}', field blob/shape: got {shapes[:3].tolist()}, expected one square box")
     # poses can be analysed without images; missing images are an error only where they are read
-    in_header = stack_info(stack).pixel_size_A if Path(stack).is_file() else None
+    in_header = stack_info(stack).pixel_size_A if is_file(stack) else None
     return int(shapes[0, 0]), pixel, in_header
 
 

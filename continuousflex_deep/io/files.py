@@ -147,11 +147,16 @@ def require_writable_folder(path: str | Path) -> Path:
     return folder
 
 
+def is_file(path: str | Path) -> bool:
+    """Whether there is such a file; False for names that no file can have, such as ones that are too long."""
+    return os.path.isfile(path)
+
+
 def require_file(path: str | Path, what: str) -> Path:
     """The path, if it is a file with content; else an InputError or FormatError that names what was expected there."""
     p = Path(path)
-    if not p.is_file():
-        kind = "it is a folder" if p.is_dir() else "there is no such file"
+    if not is_file(p):
+        kind = "it is a folder" if os.path.isdir(p) else "there is no such file"
         raise InputError(f"{what}: cannot read '{p}': {kind}; check the path")
     if p.stat().st_size == 0:
         raise FormatError(f"{what}: '{p}' is empty; it was probably cut off while being written")

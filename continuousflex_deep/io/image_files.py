@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from continuousflex_deep.errors import FormatError
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.files import is_file, require_file
 from continuousflex_deep.io.image_layout import ImageLayout
 from continuousflex_deep.io.mrc import HEADER_BYTES, mrc_layout
 from continuousflex_deep.io.spider import spider_layout
@@ -35,7 +35,7 @@ def open_image_file(path: str | Path, what: str) -> ImageLayout:
     Raises InputError if there is no file, FormatError if it is truncated, damaged, or of another format.
     """
     name = str(path)
-    file = require_file(name if Path(name).is_file() else plain_stack(name), what)
+    file = require_file(name if is_file(name) else plain_stack(name), what)
     size = file.stat().st_size
     with open(file, "rb") as opened:
         header = opened.read(HEADER_BYTES)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Column, Integers, as_column
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.files import is_file
 from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.particles import Particles
 
@@ -53,7 +54,7 @@ def resolve_stack(file: Path, stack: str) -> str:
         return str(candidate)
     folder = Path(os.path.abspath(file)).parent
     for base in (folder, *folder.parents):
-        if (base / candidate).is_file():
+        if is_file(base / candidate):
             return str(base / candidate)
     return str(folder / candidate)  # the error comes when the image is read
 

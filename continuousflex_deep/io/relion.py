@@ -8,6 +8,7 @@ import numpy as np
 from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import AMBIGUOUS, NUMBERS, Columns, CtfColumns, texts
+from continuousflex_deep.io.files import is_file
 from continuousflex_deep.io.image_names import ImageNames, written_names
 from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.relion_fields import RELION_FIELDS
@@ -100,7 +101,7 @@ def _image_facts(columns: Columns, images: ImageNames) -> tuple[int, float | Non
     InputError if the first images of the optics groups have other boxes than the file says: then its pixel size may be
     that of other images, too.
     """
-    if columns.has(*SAMPLING) and not Path(images.stacks[0]).is_file():
+    if columns.has(*SAMPLING) and not is_file(images.stacks[0]):
         # poses and amplitudes can be analysed without images; missing images are an error only where they are read
         return int(columns.number("rlnImageSize")[0]), None
     info = stack_info(images.stacks[0])
@@ -108,7 +109,7 @@ def _image_facts(columns: Columns, images: ImageNames) -> tuple[int, float | Non
     groups = columns.table.get(OPTICS_GROUP, np.zeros(len(columns)))
     for row in np.unique(groups.astype(str), return_index=True)[1]:
         stack = images.stacks[row]
-        if Path(stack).is_file() and (found := stack_info(stack).box_px) != boxes[row]:
+        if is_file(stack) and (found := stack_info(stack).box_px) != boxes[row]:
             raise InputError(
                 f"'{columns.path}': rlnImageSize is {boxes[row]:g} px, but images of '{stack}' have {found} px; if the "
                 "images were rescaled or cropped, correct rlnImageSize and rlnImagePixelSize"

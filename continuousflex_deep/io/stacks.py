@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from continuousflex_deep.arrays import Images, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.files import atomic_path, is_file
 from continuousflex_deep.io.image_files import open_image_file
 from continuousflex_deep.io.image_layout import Contents, ImageLayout
 from continuousflex_deep.messages import note_once
@@ -62,7 +62,7 @@ def stack_info(path: str | Path) -> StackInfo:
 
 def n_sections(path: str | Path) -> int:
     """Images of a stack, or sections of a volume, from its header; 0 if there is no such file."""
-    return _open_stack(str(path)).shape[0] if Path(path).is_file() else 0
+    return _open_stack(str(path)).shape[0] if is_file(path) else 0
 
 
 def check_images(particles: Particles) -> None:

@@ -309,6 +309,12 @@ def test_names_without_numbers(folder: Path) -> None:
     assert single.indices.tolist() == [0, 0]
 
 
+@pytest.mark.parametrize("stack", [f"{'x' * 300}.mrcs", "a/" * 3000 + "s.mrcs"])
+def test_names_that_no_file_can_have(folder: Path, stack: str) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_particles(written(folder, relion_text({"rlnImageName": [f"1@{stack}"]}, [{"rlnOpticsGroup": "1"}])))
+
+
 def test_maps_named_section_by_section_are_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Many programs write stacks with the header of a map, so they are read; and by chance one may be a map."""
     write_mrc(folder / "map.mrc", np.random.default_rng(0).normal(size=(BOX, BOX, BOX)).astype(np.float32))
