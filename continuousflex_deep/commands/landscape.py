@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from continuousflex_deep.figures.density import save_densities
 from continuousflex_deep.figures.landscape import save_landscape
+from continuousflex_deep.io.density_table import DensityTable, write_densities
 from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
@@ -18,6 +20,9 @@ from continuousflex_deep.landscape.reduction import LABELS, Embedding, reduction
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import LandscapeOptions
 from continuousflex_deep.runs.sole_writer import sole_writer
+from continuousflex_deep.trajectories.deconvolved_density import density_table
+
+_PLANE = 2  # coordinates whose densities are written
 
 
 @sole_writer
@@ -37,7 +42,12 @@ def run(options: LandscapeOptions) -> None:
     write_landscape(folder, landscape, names)
     explained = landscape.reduction.explained if isinstance(landscape.reduction, PCA) else None
     save_landscape(folder / "landscape.png", landscape.table(names), explained)
+    densities = _densities(landscape) if options.density == "deconvolved" else []
+    write_densities(folder, densities)
+    save_densities(folder / "density.png", densities, landscape.table().axis_labels)
     facts: dict[str, Any] = {"particles": len(merged), "outliers": int(landscape.outlier.sum())}
+    if densities:
+        facts["error_sd"] = densities[-1].error_sd.tolist()
     if isinstance(landscape.reduction, Embedding):
         facts["reduction"] = reduction_facts(landscape.reduction)
     else:
@@ -50,7 +60,27 @@ def run(options: LandscapeOptions) -> None:
     if dropped:
         print(f"columns dropped, since not all files have them: {', '.join(dropped)}")
     print(format_landscape(landscape))
+    if densities:
+        print(_format_errors(densities[-1], landscape))
     print(f"written: {folder}")
+
+
+def _densities(landscape: Landscape) -> list[DensityTable]:
+    """Densities along the first coordinate and in the first plane; none for particles without error bars."""
+    number = min(landscape.coordinates.shape[1], _PLANE)
+    note(f"deconvolving the density of the first {number} coordinates with the errors of the particles")
+    tables = [density_table(landscape, tuple(range(d))) for d in range(1, number + 1)]
+    return [table for table in tables if table is not None]
+
+
+def _format_errors(density: DensityTable, landscape: Landscape) -> str:
+    """The errors of the first coordinates, beside their spread."""
+    kept = landscape.coordinates[~landscape.outlier]
+    parts = [
+        f"{label} {error:.3g} of {kept[:, i].std():.3g}"
+        for i, (label, error) in enumerate(zip(landscape.table().axis_labels, density.error_sd, strict=False))
+    ]
+    return f"errors of coordinates, of their standard deviation: {', '.join(parts)}; density.png is without them"
 
 
 def format_landscape(landscape: Landscape) -> str:

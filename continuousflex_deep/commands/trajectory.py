@@ -65,10 +65,14 @@ def format_trajectory(trajectory: Trajectory) -> str:
     ]
     if "barrier_kT" in made:
         saddle = " ".join(f"{x:.4g}" for x in made["saddle"])
-        lines.append(
-            f"{barrier_text(made)}, lowered by smoothing by about {made['barrier_blur_kT']:.2f} and "
-            f"{made['barrier_back_blur_kT']:.2f} kT; saddle at {saddle}"
-        )
+        blur = (
+            f", lowered by smoothing by about {made['barrier_blur_kT']:.2f} and {made['barrier_back_blur_kT']:.2f} kT"
+            if "barrier_blur_kT" in made else ""
+        )  # fmt: skip
+        lines.append(f"{barrier_text(made)}{blur}; saddle at {saddle}")
+    if "error_sd" in made:
+        sd = ", ".join(f"{x:.3g}" for x in made["error_sd"])
+        lines.append(f"the density is deconvolved with the errors of the coordinates, on average {sd}")
     if "maxima" in made:
         places = "; ".join(" ".join(f"{x:.4g}" for x in m["place"]) for m in made["maxima"])
         lines.append(f"{len(made['maxima'])} maxima of the density, in this order: {places}")

@@ -10,6 +10,7 @@ from continuousflex_deep.options.images import ConvertOptions, PreprocessOptions
 from continuousflex_deep.options.installation import DoctorOptions
 from continuousflex_deep.options.landscape import (
     ClustersOptions,
+    DensityKind,
     GroupOptions,
     LandscapeOptions,
     ReductionMethod,
@@ -46,10 +47,10 @@ from continuousflex_deep.options.validation import (
 
 __all__ = [
     "ATOMS_BLOCK_SIZE", "ATOMS_CUTOFF_A", "PSEUDOATOMS_BLOCK_SIZE", "PSEUDOATOMS_CUTOFF_PERCENT", "REQUIRED",
-    "AlignOptions", "ClustersOptions", "CompareOptions", "ConvertOptions", "DeformOptions", "DoctorOptions",
-    "EvaluateOptions", "Fit", "GroupOptions", "InferOptions", "LandscapeOptions", "ModesOptions", "NmaOptions",
-    "Option", "PreprocessOptions", "PseudoatomsOptions", "ReconstructOptions", "ReductionMethod", "ReportOptions",
-    "SimulateOptions", "TrainOptions", "Traits", "TrajectoryOptions", "UnbendOptions", "foreign_options",
-    "from_mapping", "option", "options_of", "read_options_file", "require_own_options", "required", "required_list",
-    "result_options", "value_from_text", "write_options_file",
+    "AlignOptions", "ClustersOptions", "CompareOptions", "ConvertOptions", "DeformOptions", "DensityKind",
+    "DoctorOptions", "EvaluateOptions", "Fit", "GroupOptions", "InferOptions", "LandscapeOptions", "ModesOptions",
+    "NmaOptions", "Option", "PreprocessOptions", "PseudoatomsOptions", "ReconstructOptions", "ReductionMethod",
+    "ReportOptions", "SimulateOptions", "TrainOptions", "Traits", "TrajectoryOptions", "UnbendOptions",
+    "foreign_options", "from_mapping", "option", "options_of", "read_options_file", "require_own_options", "required",
+    "required_list", "result_options", "value_from_text", "write_options_file",
 ]  # fmt: skip

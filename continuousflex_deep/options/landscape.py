@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from continuousflex_deep.options.schema import Paths, Range, option, required, required_list
 from continuousflex_deep.options.shared import (
@@ -20,9 +20,20 @@ from continuousflex_deep.options.shared import (
 ReductionMethod = Literal[
     "pca", "kernel-pca", "lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "tsne", "umap"
 ]  # fmt: skip
+DensityKind = Literal["deconvolved", "raw"]
 _OF_NEIGHBOURS = ("lle", "hessian-lle", "ltsa", "modified-lle", "laplacian", "isomap", "umap")
 _CURVED = ("kernel-pca", *_OF_NEIGHBOURS, "tsne")
 _SEEDS = 2**32 - 1  # the largest that numpy's older generators take
+
+
+def density_option() -> Any:
+    """How densities of particles are estimated."""
+    return option(
+        "deconvolved",
+        "Density of the particles: deconvolved with the error bars of their amplitudes, so that errors do not widen "
+        "states and lower barriers, or raw. Use raw if error bars are not to be trusted.",
+        level="advanced",
+    )
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class LandscapeOptions:
         "Mahalanobis distance above which a particle is left out of the fit and marked as an outlier; 0 keeps all.",
         low=0.0,
     )
+    density: DensityKind = density_option()
     n_neighbors: int = option(
         12,
         "Number of neighbours of a particle. Increase it if amplitudes are noisy (hessian-lle and ltsa: about 60).",
@@ -193,9 +205,10 @@ class TrajectoryOptions(StructureAtoms):
     dimensions: int = option(
         2, "Number of coordinates in which density and energy are computed.", low=1, high=3, level="advanced"
     )
+    density: DensityKind = density_option()
     bandwidth: float = option(
         0.0,
-        "Smoothing of the density, relative to Scott's rule; 0 selects it by cross-validation. Increase it if "
+        "Smoothing of the raw density, relative to Scott's rule; 0 selects it by cross-validation. Increase it if "
         "maxima are spurious.",
         low=0.0,
         high=10.0,

@@ -26,15 +26,15 @@ class EnergyPath:
     saddle above the first and the last point.
 
     barrier_sd_kT: standard deviations of the barriers due to the number of particles. barrier_blur_kT: estimates of how
-    much the smoothing of the density lowers the barriers. A kernel of twice the variance lowers them by as much again,
-    since the bias of a kernel estimate is proportional to the variance.
+    much the smoothing of the density lowers the barriers, None where no kernel smooths it. A kernel of twice the
+    variance lowers them by as much again, since the bias of a kernel estimate is proportional to the variance.
     """
 
     points: Floats
     saddle: Floats
     barriers_kT: tuple[float, float]
     barrier_sd_kT: tuple[float, float]
-    barrier_blur_kT: tuple[float, ...]
+    barrier_blur_kT: tuple[float, float] | None
 
 
 def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyPath:
@@ -66,15 +66,14 @@ def minimum_energy_path(density: Density, start: Floats, end: Floats) -> EnergyP
     fine = equal_steps(string, _BETWEEN * len(string)) * h
     energy = density.energy(fine)
     top = int(energy.argmax())
-    sd = density.energy_sd(fine[[0, top, -1]])
-    blurred = density.blurred().energy(fine[[0, top, -1]])
-    return EnergyPath(
-        string * h,
-        fine[top],
-        (float(energy[top] - energy[0]), float(energy[top] - energy[-1])),
-        (float(np.hypot(sd[1], sd[0])), float(np.hypot(sd[1], sd[2]))),
-        tuple(float(energy[top] - energy[i] - (blurred[1] - blurred[i])) for i in (0, -1)),
-    )
+    ends, saddle = fine[[0, -1]], fine[[top]]
+    forwards, backwards = (float(energy[top] - energy[end]) for end in (0, -1))
+    sd = density.rise_sd(ends, np.repeat(saddle, 2, axis=0))
+    blurred, blur = density.blurred(), None
+    if blurred is not None:
+        first, highest, last = blurred.energy(np.concatenate([ends[:1], saddle, ends[1:]]))
+        blur = (forwards - float(highest - first), backwards - float(highest - last))
+    return EnergyPath(string * h, fine[top], (forwards, backwards), (float(sd[0]), float(sd[1])), blur)
 
 
 def _largest_flux(density: Density, start: Floats, end: Floats) -> Floats:

@@ -11,9 +11,8 @@ import numpy as np
 from scipy import ndimage
 
 from continuousflex_deep.arrays import Floats, Integers
-from continuousflex_deep.errors import InputError
+from continuousflex_deep.landscape.deconvolution import spread_of
 
-MOST_DIMENSIONS = 3
 _BINS = {1: 512, 2: 192, 3: 64}  # of the grid along each axis, by the number of axes
 _FACTORS = (1.0, 0.7, 0.5, 0.35, 0.25, 0.18)  # bandwidths that cross-validation tries, in units of Scott's
 _FINEST = 1.2  # bins: the smallest bandwidth
@@ -39,6 +38,11 @@ class Density:
     def d(self) -> int:
         return self.particles.shape[1]
 
+    @property
+    def step(self) -> Floats:
+        """Length (d,) along each axis of the steps in which places follow the density uphill."""
+        return self.bandwidth
+
     @cached_property
     def energy_grid(self) -> Floats:
         """−ln p on the grid, in kT, relative to its minimum."""
@@ -52,7 +56,8 @@ class Density:
     @cached_property
     def _drift_grids(self) -> list[Floats]:
         slopes = np.gradient(self.energy_grid, *self.spacing)
-        return [-h * s for h, s in zip(self.bandwidth, slopes if self.d > 1 else [slopes], strict=True)]
+        steps = self.step**2 / self.bandwidth
+        return [-h * s for h, s in zip(steps, slopes if self.d > 1 else [slopes], strict=True)]
 
     def energy(self, places: Floats) -> Floats:
         """−ln p (P,) in kT at places (P, d), relative to the minimum of the grid."""
@@ -70,8 +75,12 @@ class Density:
         effective = len(self.particles) * self.bandwidth.prod() * (4 * np.pi) ** (self.d / 2) * p
         return np.asarray(1 / np.sqrt(effective))
 
-    def blurred(self) -> "Density":
-        """The density with a kernel of twice the variance."""
+    def rise_sd(self, low: Floats, high: Floats) -> Floats:
+        """Standard deviation (P,) in kT of the energy at places `high` (P, d) above that at `low` (P, d)."""
+        return np.asarray(np.hypot(self.energy_sd(low), self.energy_sd(high)))
+
+    def blurred(self) -> "Density | None":
+        """The density with a kernel of twice the variance; None where no kernel smooths it."""
         values = ndimage.gaussian_filter(self.values, self.bandwidth / self.spacing, mode="nearest", truncate=_TRUNCATE)
         return Density(self.particles, np.sqrt(2) * self.bandwidth, self.corner, self.spacing, values)
 
@@ -121,21 +130,17 @@ def estimate_density(particles: Floats, factor: float = 0.0) -> Density:
     Estimation). 0 selects the bandwidth by cross-validation: with it the particles are most likely under the density of
     the other particles. This separates maxima that Scott's rule, which assumes one Gaussian, merges.
 
-    Raises InputError for more than three coordinates, and for particles without spread along one of them.
+    Raises InputError as `spread_of` does.
     """
     n, d = particles.shape
-    if not 1 <= d <= MOST_DIMENSIONS:
-        raise InputError(f"a density needs 1 to {MOST_DIMENSIONS} coordinates, got {d}; see --dimensions")
-    if n < 2 or (sd := particles.std(axis=0)).min() <= 1e-9 * np.abs(particles).max():
-        raise InputError(f"density: all {n} particles are equal along one of {d} coordinates; use fewer --dimensions")
-    scott = sd * n ** (-1 / (d + 4))
+    scott = spread_of(particles) * n ** (-1 / (d + 4))
     margin = _MARGIN * scott * max(factor, 1.0)
     corner, bins = particles.min(axis=0) - margin, _BINS[d]
     spacing = (np.ptp(particles, axis=0) + 2 * margin) / (bins - 1)
     cells = np.rint((particles - corner) / spacing).astype(np.int64)
     flat = np.ravel_multi_index(tuple(cells.T), (bins,) * d)
     counts = np.bincount(flat, minlength=bins**d).reshape((bins,) * d).astype(np.float64)
-    background = _gaussian(particles, corner, spacing, bins)
+    background = normal_density(particles, corner, spacing, bins)
 
     def smoothed(bandwidth: Floats) -> Floats:
         return np.asarray(
@@ -158,7 +163,7 @@ def estimate_density(particles: Floats, factor: float = 0.0) -> Density:
     return Density(particles, bandwidth, corner, spacing, values)
 
 
-def _gaussian(particles: Floats, corner: Floats, spacing: Floats, bins: int) -> Floats:
+def normal_density(particles: Floats, corner: Floats, spacing: Floats, bins: int) -> Floats:
     """The normal density with the particles' mean and covariance on the grid."""
     mean = particles.mean(axis=0)
     inverse = np.linalg.inv(np.atleast_2d(np.cov(particles.T)))
@@ -213,7 +218,7 @@ def density_maxima(density: Density, min_prominence_kT: float = 0.5) -> tuple[Fl
     for rank in tops[1:]:
         over = passes.get(rank, last)  # no pass leads from an isolated maximum to a higher one
         prominence = float(energy[over] - energy[rank])
-        noise = float(np.sqrt(np.square(density.energy_sd(places[[rank, over]])).sum()))
+        noise = float(density.rise_sd(places[[rank]], places[[over]])[0])
         if prominence >= max(min_prominence_kT, 2 * noise):
             kept.append(rank)
             prominences.append(prominence)

@@ -13,6 +13,7 @@ from continuousflex_deep.landscape.landscape import Landscape
 from continuousflex_deep.landscape.reduction import Embedding
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import TrajectoryOptions
+from continuousflex_deep.trajectories.deconvolved_density import DeconvolvedDensity, landscape_density
 from continuousflex_deep.trajectories.energy_path import minimum_energy_path
 from continuousflex_deep.trajectories.frames import equal_steps
 from continuousflex_deep.trajectories.free_energy import Density, density_maxima, estimate_density
@@ -25,7 +26,7 @@ def make_trajectory(landscape: Landscape, options: TrajectoryOptions) -> tuple[T
     """
     kept = landscape.coordinates[~landscape.outlier]
     dimensions = _dimensions(options, kept.shape[1])
-    density = estimate_density(kept[:, dimensions], options.bandwidth)
+    density = landscape_density(landscape, dimensions, options.density, options.bandwidth)
     if options.kind == "axis":
         points, made = _axis_points(kept, options)
     elif options.kind == "points":
@@ -177,11 +178,11 @@ def _energy_points(density: Density, kept: Floats, options: TrajectoryOptions) -
         "saddle": path.saddle.tolist(),
         "barrier_kT": path.barriers_kT[0],
         "barrier_sd_kT": path.barrier_sd_kT[0],
-        "barrier_blur_kT": path.barrier_blur_kT[0],
         "barrier_back_kT": path.barriers_kT[1],
         "barrier_back_sd_kT": path.barrier_sd_kT[1],
-        "barrier_back_blur_kT": path.barrier_blur_kT[1],
     }
+    if path.barrier_blur_kT is not None:
+        made |= dict(zip(("barrier_blur_kT", "barrier_back_blur_kT"), path.barrier_blur_kT, strict=True))
     if path.barrier_sd_kT[0] > 1:
         note("hardly any particles lie at the barrier: its height is a lower bound, which more particles would raise")
     return _with_local_rest(density, kept, path.points), made
@@ -199,6 +200,8 @@ def _trajectory(
     sample = sample_of(landscape.table())
     if isinstance(landscape.reduction, Embedding):
         made = made | {"inverse_error_A": landscape.reduction.errors.inverse_A}
+    if isinstance(density, DeconvolvedDensity):
+        made = made | {"error_sd": density.error_sd.tolist()}
     return Trajectory(
         points=points,
         amplitudes_A=landscape.reduction.inverse_transform(points),

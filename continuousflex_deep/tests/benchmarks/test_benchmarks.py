@@ -20,7 +20,10 @@ from continuousflex_deep.tests.helpers.report_browser import browser_missing
 
 ON_ONE_CORE = ("--device", "cpu", "--threads", "1")
 # those whose subject is the engine or the network import torch before they read the command line
-LIGHT = ("assessment", "landscape_window", "network", "particle_tables", "reduction", "report", "scale", "unbent_maps")
+LIGHT = (
+    "assessment", "deconvolved_landscapes", "landscape_window", "network", "particle_tables", "reduction", "report",
+    "scale", "unbent_maps",
+)  # fmt: skip
 
 Smallest = Callable[..., str]
 
@@ -97,6 +100,15 @@ def test_assessment(smallest: Smallest, tmp_path: Path) -> None:
         assert len(figures_of(printed, row)) > 5
     assert len(figures_of(printed, "group_2")) > 3
     assert (tmp_path / "assessment" / "tables" / "tables.md").is_file()
+
+
+def test_deconvolved_landscapes(smallest: Smallest) -> None:
+    printed = smallest("deconvolved_landscapes")
+    of_barriers = "double-well, 1D, SNR 0.03"
+    raw, barrier = (figures_of(printed, f"{of_barriers}, {of}")[0] for of in ("raw", "deconvolved"))
+    assert raw < 2.3 < 2.6 < barrier < 3.5
+    assert figures_of(printed, "uniform, 1D, SNR 0.03, deconvolved")[0] < 0.3
+    assert figures_of(printed, "point, 1D, SNR 0.03, deconvolved")[0] < 0.1
 
 
 def test_engine_accuracy(smallest: Smallest, shared_data: Path) -> None:

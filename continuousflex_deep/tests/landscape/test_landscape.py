@@ -9,6 +9,7 @@ from sklearn.decomposition import PCA as SklearnPCA
 
 from continuousflex_deep.cli import main
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.density_table import read_densities
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.landscape.landscape import make_landscape, read_landscape
 from continuousflex_deep.landscape.merging import merge_sets
@@ -122,6 +123,22 @@ def test_command_writes_what_it_promises(tmp_path: Path, capsys: pytest.CaptureF
     record = json.loads((folder / "record.json").read_text())
     assert [s["particles"] for s in record["sources"]] == [60, 40]
     assert (folder / "landscape.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_command_deconvolves_with_the_error_bars(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    particles = make_particles(tmp_path, 300)
+    write_particles(particles.replace(amplitudes_sd=np.full((300, 3), 30.0)), tmp_path / "p.star")
+    command = ["landscape", "--particles", str(tmp_path / "p.star"), "--output", str(tmp_path / "l")]
+    assert main(command) == 0
+    assert "errors of coordinates" in capsys.readouterr().out
+    line, plane = read_densities(tmp_path / "l")
+    assert (line.raw.ndim, plane.raw.ndim) == (1, 2)
+    np.testing.assert_allclose(plane.error_sd, 30, rtol=1e-6)
+    assert (tmp_path / "l" / "density.png").read_bytes()[:4] == b"\x89PNG"
+    assert json.loads((tmp_path / "l" / "record.json").read_text())["error_sd"] == pytest.approx([30, 30])
+    assert main([*command, "--density", "raw"]) == 0
+    assert read_densities(tmp_path / "l") == []
+    assert not (tmp_path / "l" / "density.png").exists()
 
 
 def test_command_can_start_from_a_landscape(tmp_path: Path) -> None:
