@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from shutil import copytree
 from typing import Any
@@ -64,7 +65,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-# file in the results, what reads it, and how it is damaged
 Reader = Callable[[Path], Any]
 
 
@@ -84,13 +84,10 @@ def whole_landscape(path: Path) -> None:
         assert landscape.reduction.inverse_transform(coordinates).shape == amplitudes.shape
 
 
-def trajectory_of(results: Path) -> Reader:
-    def read(path: Path) -> None:
-        trajectory = read_trajectory(path)
-        assert len(trajectory) >= 2
-        require_of_landscape(read_landscape_table(results / "landscape"), trajectory)
-
-    return read
+def trajectory(path: Path) -> None:
+    found = read_trajectory(path)
+    assert len(found) >= 2
+    require_of_landscape(read_landscape_table(path.parent / "landscape"), found)
 
 
 def options(path: Path) -> None:
@@ -108,49 +105,45 @@ def groups(path: Path) -> None:
         assert group.ids.dtype == np.int64
 
 
-SINGLE: dict[str, tuple[str, Reader, tuple[Mutation, ...]]] = {
-    "groups": ("groups.json", groups, JSON),
-    "options": ("options.json", options, JSON),
-    "ids": ("ids.txt", read_ids, PLAIN),
-    "record": ("landscape/record.json", read_record, JSON),
-    "FSC": ("map/fsc.csv", read_fsc, PLAIN),
-    "resolutions": ("map/fsc.json", read_resolutions, JSON),
-    "errors": ("errors.csv", read_errors, PLAIN),
-    "table of modes": ("choice/modes.csv", read_mode_table, PLAIN),
-    "curves": ("model/angles/curves.csv", read_curves, PLAIN),
+@dataclass(frozen=True)
+class Damaged:
+    """A file among the results, what reads it, and how it is damaged. beside: folders or files that stay as they were,
+    "." for all that are in its folder."""
+
+    file: str
+    read: Reader
+    mutations: tuple[Mutation, ...]
+    beside: str = ""
+
+
+DAMAGED = {
+    "groups": Damaged("groups.json", groups, JSON),
+    "options": Damaged("options.json", options, JSON),
+    "ids": Damaged("ids.txt", read_ids, PLAIN),
+    "record": Damaged("landscape/record.json", read_record, JSON),
+    "FSC": Damaged("map/fsc.csv", read_fsc, PLAIN),
+    "resolutions": Damaged("map/fsc.json", read_resolutions, JSON),
+    "errors": Damaged("errors.csv", read_errors, PLAIN),
+    "table of selected modes": Damaged("choice/modes.csv", read_mode_table, PLAIN),
+    "curves": Damaged("model/angles/curves.csv", read_curves, PLAIN),
+    "table of a landscape": Damaged(f"landscape/{LANDSCAPE_NPZ}", landscape_table, ARRAYS, "."),
+    "components of a landscape": Damaged("landscape/pca.json", whole_landscape, JSON, "."),
+    "vectors of modes": Damaged("modes/vec.8", modes, PLAIN, "."),
+    "facts of modes": Damaged("modes/modes.json", modes, JSON, "."),
+    "trajectory": Damaged(f"path/{TRAJECTORY_JSON}", trajectory, JSON, "../landscape"),
 }
 
 
-@pytest.mark.parametrize("name", SINGLE)
-def test_damaged_files(results: Path, tmp_path: Path, name: str) -> None:
-    file, read, mutations = SINGLE[name]
-    source = results / file
-    for case in mutated({source.name: source.read_bytes()}, mutations, count=cases(60), seed=11):
-        survives(case, tmp_path / source.name, read)
-
-
-FOLDERS: dict[str, tuple[str, Reader, tuple[Mutation, ...]]] = {
-    "table of a landscape": (f"landscape/{LANDSCAPE_NPZ}", landscape_table, ARRAYS),
-    "components of a landscape": ("landscape/pca.json", whole_landscape, JSON),
-    "vectors of modes": ("modes/vec.8", modes, PLAIN),
-    "table of modes": ("modes/modes.json", modes, JSON),
-}
-
-
-@pytest.mark.parametrize("name", FOLDERS)
-def test_damaged_folders(results: Path, tmp_path: Path, name: str) -> None:
-    """One file of a folder is damaged, the others are as they were."""
-    file, read, mutations = FOLDERS[name]
-    source = results / file
-    folder = copytree(source.parent, tmp_path / "folder")
-    for case in mutated({source.name: source.read_bytes()}, mutations, count=cases(60), seed=12):
-        survives(case, folder / source.name, read)
-
-
-def test_damaged_trajectories(results: Path, tmp_path: Path) -> None:
-    source = results / "path" / TRAJECTORY_JSON
-    for case in mutated({source.name: source.read_bytes()}, JSON, count=cases(60), seed=13):
-        survives(case, tmp_path / source.name, trajectory_of(results))
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damaged_results(results: Path, tmp_path: Path, name: str) -> None:
+    damaged = DAMAGED[name]
+    source, folder = results / damaged.file, tmp_path / "folder"
+    if damaged.beside:
+        beside = source.parent / damaged.beside
+        copytree(beside, folder if damaged.beside == "." else folder / beside.name)
+    folder.mkdir(exist_ok=True)
+    for case in mutated({source.name: source.read_bytes()}, damaged.mutations, count=cases(60), seed=11):
+        survives(case, folder / source.name, damaged.read)
 
 
 @pytest.mark.parametrize(

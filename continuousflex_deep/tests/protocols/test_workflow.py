@@ -6,6 +6,7 @@ Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_dee
 import json
 import os
 import unittest
+from collections.abc import Callable
 from contextlib import closing
 from itertools import combinations
 from pathlib import Path
@@ -33,6 +34,7 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.training_curves import read_curves
 from continuousflex_deep.options import Fit, SimulateOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.helpers.faults import content_of
 from continuousflex_deep.tests.helpers.processes import until
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.tests.helpers.windows import button, messages, run_for, run_until, virtual_screen
@@ -177,27 +179,61 @@ class TestCfdWorkflow(ProjectTest):
         asked = first | {"n_hypotheses": 2, "angular_step_deg": 25.0}
         whole = particles_from_set(self.driver.run("whole", cfd.CfdProtAlign, **asked).outputParticles)
 
-        run = self.driver.make(cfd.CfdProtAlign, **asked)
+        def done(folder: Path) -> int:
+            return len(list(folder.rglob("*.parts/*.npz")))
+
+        run = self.killed(cfd.CfdProtAlign, lambda folder: done(folder) >= 2, **asked)
+        self.assertLess(done(Path(run.getPath())), IMAGES // 4)  # it was not done
+        self.continued(run)
+        continued = particles_from_set(run.outputParticles)
+        self.assertEqual(continued.ids.tolist(), whole.ids.tolist())
+        np.testing.assert_array_equal(continued.euler_deg, whole.euler_deg)
+        np.testing.assert_array_equal(continued.amplitudes, whole.amplitudes)
+
+    def test_other_killed_runs_continue(self) -> None:
+        """When the input is written, and when a part of the output is; of commands that have no parts to go on from."""
+        self.killed_and_continued(
+            cfd.CfdProtLandscape, ("*.star", "landscape.star"), "landscape.npz", inputSets=[self.truth]
+        )
+        self.killed_and_continued(
+            cfd.CfdProtReconstruct, ("*.star", "half1.mrc"), "map.mrc", inputParticles=self.truth, ctf=False
+        )
+
+    def killed_and_continued(
+        self, protocol: type, moments: tuple[str, ...], compared: str, **asked: Any
+    ) -> None:
+        """Kill a run when a file of each of these names is there; continued, its result is that of a whole run."""
+        whole = self.driver.run("whole", protocol, **asked)
+        for name in moments:
+            with self.subTest(protocol=protocol.__name__, killed_at=name):
+                run = self.killed(protocol, lambda folder, name=name: any(folder.rglob(name)), **asked)
+                self.continued(run)
+                self.assertEqual(
+                    [name for name, _ in run.iterOutputAttributes()], [name for name, _ in whole.iterOutputAttributes()]
+                )
+                found, expected = (content_of(next(Path(r.getPath()).rglob(compared)).parent) for r in (run, whole))
+                self.assertEqual(found[compared], expected[compared])
+
+    def killed(self, protocol: type, when: Callable[[Path], bool], **asked: Any) -> Any:
+        """A run whose processes, Scipion's and the command's, are killed when something is so in its folder."""
+        run = self.driver.make(protocol, **asked)
         run.setObjLabel("killed")
         self.proj.launchProtocol(run, wait=False)
-        parts = Path(run.getPath())
-        until(lambda: len(list(parts.rglob("*.parts/*.npz"))) >= 2, every_s=0.05)
+        until(lambda: when(Path(run.getPath())), every_s=0.02)
         process = psutil.Process(int(self.has_said(run, "_pid") or 0))
         family = [*process.children(recursive=True), process]
         for member in family:
             member.kill()
         psutil.wait_procs(family, timeout=60)
-        self.assertLess(len(list(parts.rglob("*.parts/*.npz"))), IMAGES // 4)  # it was not done
+        return run
 
+    def continued(self, run: Any) -> None:
+        """Continue a killed run, as the form does."""
         self.proj._updateProtocol(run)
         self.assertTrue(run.isFailed())
         run.runMode.set(MODE_RESUME)
         self.proj.launchProtocol(run, wait=True)
         self.assertTrue(run.isFinished(), run.getErrorMessage())
-        continued = particles_from_set(run.outputParticles)
-        self.assertEqual(continued.ids.tolist(), whole.ids.tolist())
-        np.testing.assert_array_equal(continued.euler_deg, whole.euler_deg)
-        np.testing.assert_array_equal(continued.amplitudes, whole.amplitudes)
 
     def test_motion_undone(self) -> None:
         """Of the true poses and amplitudes; a set without amplitudes is refused in the form."""
