@@ -154,11 +154,9 @@ class Columns:
             require_one_row_per_image(self.path, images)
         return ids
 
-    def pixel_sizes_A(self, *names: str) -> Floats | None:
-        """Pixel sizes (rows,) in Å of the first of some columns; None if there is none of them. InputError if they
-        differ."""
-        name = next((name for name in names if name in self), None)
-        if name is None:
+    def pixel_sizes_A(self, name: str) -> Floats | None:
+        """Pixel sizes (rows,) in Å of a column; None if there is none. InputError if they differ."""
+        if name not in self:
             return None
         values = self.number(name)
         self.require_one_pixel_size(values)

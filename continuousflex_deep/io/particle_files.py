@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io import relion, xmipp
@@ -26,10 +25,10 @@ def read_particles(
     """
     particles = _read(Path(path), pixel_size_A, mode_ids)
     euler_deg = particles.euler_deg
-    if euler_deg is not None and not euler_deg[:, :2].any() and np.ptp(euler_deg[:, 2]) > 0:
+    if euler_deg is not None and len(euler_deg) > 1 and not euler_deg[:, :2].any():
         note_once(
-            f"'{Path(path).name}': rot and tilt are 0 for all particles, as after a two-dimensional classification; "
-            "such angles are no poses of a 3D structure"
+            f"'{Path(path).name}': rot and tilt are 0 for all particles, as after a two-dimensional classification, or "
+            "before any alignment; such angles are no poses of a 3D structure"
         )
     return particles
 

@@ -16,7 +16,7 @@ from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import parse_star, table_lines, the_table
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import SAMPLING, Particles
-from continuousflex_deep.sampling import size_text
+from continuousflex_deep.sampling import same_pixel_size, size_text
 
 _CTF: CtfColumns = {
     "rlnDefocusU": ("defocus_u_A", None),
@@ -32,6 +32,7 @@ _NUMBERS = NUMBERS | {"cfdScore": "score"}
 _ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 _SHIFTS_A, _SHIFTS_PX = ("rlnOriginXAngst", "rlnOriginYAngst"), ("rlnOriginX", "rlnOriginY")
 _SAME_SHIFT_A = 0.01
+_OF_DETECTOR = ("rlnDetectorPixelSize", "rlnMagnification")
 _NAME = "rlnOpticsGroupName"
 HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)(Sd)?")
@@ -61,6 +62,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
     main = the_table(path, blocks, "rlnImageName")
     main = {**main, OPTICS_GROUP: _group_names(main[OPTICS_GROUP])} if OPTICS_GROUP in main else main
     optics = _relion_optics(path, blocks, main)
+    main = _without_repeated_sampling(path, main, optics)
     columns = Columns(path, {**optics, **main})
     everything = {**blocks.get("general", {}), **columns.table}
     check_fields(path, everything, RELION_FIELDS, lambda name: name.startswith("cfd"), carried_along=True)
@@ -129,6 +131,20 @@ def _relion_optics(path: Path, blocks: dict[str, Table], main: Table) -> Table:
     return _spread_optics(str(path), optics, main[OPTICS_GROUP])
 
 
+def _without_repeated_sampling(path: Path, main: Table, optics: Table) -> Table:
+    """The particles' columns without boxes and pixel sizes that the optics table has, too: this one counts, as in
+    RELION, and a note says so where they differ."""
+    repeated = [name for name in SAMPLING if name in main and name in optics]
+    differ = [
+        name
+        for name in repeated
+        if not all(_same(one, other) for one, other in set(zip(main[name], optics[name], strict=True)))
+    ]
+    if differ:
+        note_once(f"'{path.name}': {' and '.join(differ)} of the optics table are used, those of the particles differ")
+    return {name: column for name, column in main.items() if name not in repeated}
+
+
 def _group_names(groups: Column) -> Column:
     """Optics groups (n,) by their numbers, however these are written: 1, 1.000000."""
     names: dict[str, str] = {}
@@ -194,12 +210,23 @@ def _default_names(groups: Column) -> Column:
 
 def _pixel_sizes_A(columns: Columns) -> Floats | None:
     """The pixel size (n,) in Å of each image in the file; None if there is none. InputError if they differ."""
-    if "rlnImagePixelSize" not in columns and columns.has("rlnDetectorPixelSize", "rlnMagnification"):
-        # RELION 3.0: µm at the detector over magnification
-        values = columns.number("rlnDetectorPixelSize") * 1e4 / columns.number("rlnMagnification")
-        columns.require_one_pixel_size(values)
-        return values
-    return columns.pixel_sizes_A("rlnImagePixelSize", "rlnPixelSize")  # the second one is of other programs
+    known = {name: columns.number(name) for name in ("rlnImagePixelSize", "rlnPixelSize") if name in columns}
+    if columns.has(*_OF_DETECTOR):  # RELION 3.0: µm at the detector over magnification
+        detector_um, magnification = (columns.number(name) for name in _OF_DETECTOR)
+        known["rlnDetectorPixelSize over rlnMagnification"] = detector_um * 1e4 / magnification
+    # the sizes at the detector come before rlnPixelSize, which is of other programs
+    order = sorted(known, key=lambda name: name == "rlnPixelSize")
+    if not order:
+        return None
+    used = known[order[0]]
+    columns.require_one_pixel_size(used)
+    for other in order[1:]:
+        if not same_pixel_size(known[other][0], used[0]):
+            note_once(
+                f"'{columns.path.name}': {order[0]}, {used[0]:g} Å, is used as the pixel size; {other} is "
+                f"{known[other][0]:g} Å"
+            )
+    return used
 
 
 def _incomplete(columns: Columns) -> list[str]:

@@ -370,6 +370,26 @@ def test_records_of_tilt_series_by_the_general_table(folder: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------------- poses
+def test_which_of_several_pixel_sizes_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in RELION that of the optics table; then that at the detector, and last that of other programs."""
+    twice = {"rlnImagePixelSize": ["3.0", "3.0"], "rlnImageSize": ["8", "8"]}
+    assert read_particles(written(folder, relion_text(twice), "twice.star")).pixel_size_A == 2.0
+    assert "rlnImagePixelSize of the optics table are used, those of the particles differ" in capsys.readouterr().err
+    same = {"rlnImagePixelSize": ["2.000", "2.000"], "rlnImageSize": ["8", "8"]}
+    particles = read_particles(written(folder, relion_text(same), "same.star"))
+    assert capsys.readouterr().err == ""
+    write_particles(particles, folder / "out.star")
+    assert "rlnImageSize" not in read_star(folder / "out.star")["particles"]
+    at_detector = {"rlnDetectorPixelSize": ["5.0", "5.0"], "rlnMagnification": ["25000", "25000"]}
+    text = block("", ["rlnImageName", *at_detector, "rlnPixelSize"],
+                 [[f"{i + 1}@s.mrcs", "5.0", "25000", "3.0"] for i in range(2)])  # fmt: skip
+    assert read_particles(written(folder, text, "detector.star")).pixel_size_A == 2.0
+    assert "is used as the pixel size; rlnPixelSize is 3 Å" in capsys.readouterr().err
+    old = relion_text(at_detector | {"rlnMagnification": ["10000", "10000"]})
+    assert read_particles(written(folder, old, "old.star")).pixel_size_A == 2.0
+    assert "rlnDetectorPixelSize over rlnMagnification is 5 Å" in capsys.readouterr().err
+
+
 def test_two_dimensional_alignments_are_no_poses(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Angles without others are carried along; rot and tilt that are all 0 are reported."""
     columns = {"rlnAnglePsi": ["10.500", "20"], "rlnOriginXAngst": ["1", "2"]}
