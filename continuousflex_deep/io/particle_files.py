@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io import relion, xmipp
 from continuousflex_deep.io.cryosparc import read_cryosparc

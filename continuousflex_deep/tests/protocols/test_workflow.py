@@ -8,6 +8,7 @@ import os
 import unittest
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -42,6 +43,10 @@ from continuousflex_deep.viewers.landscape_data import read_landscape_data
 
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "1"))
 IMAGES, PIXEL_SIZE_A, BOX_PX = 48, 3.0, 32
+
+
+def _holds(name: str, folder: Path) -> bool:
+    return any(folder.rglob(name))
 
 
 class TestCfdWorkflow(ProjectTest):
@@ -206,7 +211,7 @@ class TestCfdWorkflow(ProjectTest):
         whole = self.driver.run("whole", protocol, **asked)
         for name in moments:
             with self.subTest(protocol=protocol.__name__, killed_at=name):
-                run = self.killed(protocol, lambda folder, name=name: any(folder.rglob(name)), **asked)
+                run = self.killed(protocol, partial(_holds, name), **asked)
                 self.continued(run)
                 self.assertEqual(
                     [name for name, _ in run.iterOutputAttributes()], [name for name, _ in whole.iterOutputAttributes()]
