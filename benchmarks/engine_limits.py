@@ -240,7 +240,7 @@ def misled(case: Case) -> Figures:
     wrong = matrix_to_euler(random_rotations(len(truth), np.random.default_rng(7)))
     start = truth.replace(euler_deg=wrong, amplitudes=None, mode_ids=())
     parts = [engine.align_batch(Batch.read(start, rows), calibration) for rows in engine.batches(start)]
-    aligned = merged_results(start, engine.mode_ids, parts)
+    aligned = merged_results(start, engine.mode_ids, engine.motion, parts)
     lost = evaluate(aligned, truth, case.structure, case.modes()).lost
     return {"lost": float(lost.mean()), **_flags(aligned, lost)}
 

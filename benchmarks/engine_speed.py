@@ -209,9 +209,8 @@ def accuracy(
 ) -> dict[str, float | None]:
     """Share lost, and mean errors of the found: over the bound at the truth, and as they are."""
     modes = case.reference.modes
-    errors = evaluate(
-        merged_results(case.particles, modes.mode_ids, results), case.truth, case.reference.structure, modes
-    )
+    aligned = merged_results(case.particles, modes.mode_ids, modes.motion, results)
+    errors = evaluate(aligned, case.truth, case.reference.structure, modes)
     bound = cramer_rao_bound(engine, case.truth, calibration).as_errors()
     mean = {kind: errors.found[kind].mean for kind in ("amplitude", "angle_deg", "shift_A")}
     return errors_over_bound(errors, bound) | mean

@@ -55,4 +55,4 @@ def polished(bench: Bench) -> Figures:
 def _aligned(engine: EmbeddedEngine, start: Particles, calibration: Calibration) -> Particles:
     """All batches by the engine in this process."""
     parts = [engine.align_batch(Batch.read(start, rows), calibration) for rows in engine.batches(start)]
-    return merged_results(start, engine.mode_ids, parts)
+    return merged_results(start, engine.mode_ids, engine.motion, parts)

@@ -136,9 +136,11 @@ def aligned_with_control(
     engine, started = EmbeddedEngine(structure, none, options), time.process_time()
     engine.check(particles)
     calibration, rows = calibration_for(engine, particles), np.arange(len(particles))
-    aligned = merged_results(particles, (), [engine.align_batch(Batch.read(particles, rows), calibration)], options.fit)
+    found = engine.align_batch(Batch.read(particles, rows), calibration)
+    aligned = merged_results(particles, (), engine.motion, [found], options.fit)
     cpu_s = (time.process_time() - started) / len(particles)
-    control = merged_results(empty, (), [engine.align_batch(Batch.read(empty, rows), calibration)], options.fit)
+    nothing = engine.align_batch(Batch.read(empty, rows), calibration)
+    control = merged_results(empty, (), engine.motion, [nothing], options.fit)
     return aligned, control, cpu_s
 
 

@@ -13,6 +13,10 @@ from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.sampling import same_pixel_size, size_text
 
+STRAIGHT, HELICAL = "straight", "helical"  # how amplitudes move atoms: the kinds of the package motion
+MOTIONS = (STRAIGHT, HELICAL)
+AS_MODES = "modes"  # the motion that a folder of modes names
+
 
 @dataclass(frozen=True, eq=False)
 class Ctf:
@@ -38,7 +42,8 @@ class Particles:
     ids (n,) int64; stacks (n,) paths of image stacks; indices (n,) zero-based positions in them;
     pixel_size_A and box_px of the images; ctf; phase_flipped: whether the images are phase flipped already;
     euler_deg (n, 3) rot, tilt, psi; shift_A (n, 2), which moves the image back to the centre;
-    amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd;
+    amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd; motion: the kind of
+    motion that they are amplitudes of, straight or helical;
     angle_sd_deg, shift_sd_A, score (n,); ambiguous (n,) True if hypotheses disagree;
     half (n,): half set of each particle, 1 or 2, or 0 for none;
     extra: uninterpreted columns of the source file, as strings (n,); optics_extra: the same of its optics table, one
@@ -57,6 +62,7 @@ class Particles:
     mode_ids: tuple[int, ...] = ()
     amplitudes: Floats | None = None
     amplitudes_sd: Floats | None = None
+    motion: str = STRAIGHT
     angle_sd_deg: Floats | None = None
     shift_sd_A: Floats | None = None
     score: Floats | None = None
@@ -85,6 +91,8 @@ class Particles:
             raise InputError(
                 f"particles: got images of {self.box_px} px of {self.pixel_size_A:g} Å, expected both above 0"
             )
+        if self.motion not in MOTIONS:
+            raise InputError(f"particles: got amplitudes of a motion '{self.motion}', expected {' or '.join(MOTIONS)}")
         for name in ("amplitudes", "amplitudes_sd"):
             values = getattr(self, name)
             if values is not None and values.shape != (n, len(self.mode_ids)):
@@ -155,6 +163,17 @@ class Particles:
         return self.amplitudes
 
 
+def require_same_motion(particles: Particles, motion: str, other: str) -> None:
+    """InputError if particles have amplitudes of another motion than `other` has, which is named in the message: equal
+    numbers would mean different conformations."""
+    if particles.amplitudes is not None and particles.amplitudes.any() and particles.motion != motion:
+        raise InputError(
+            f"the particles have amplitudes of {particles.motion} motion, but {other} of {motion} motion, with which "
+            f"the same numbers mean other conformations; align the particles again with --motion {motion}, or take "
+            f"what belongs to {particles.motion} motion"
+        )
+
+
 def find_rows(
     ids: NDArray[Any], wanted: NDArray[Any], order: NDArray[Any] | None = None
 ) -> tuple[Integers, Booleans]:
@@ -194,8 +213,9 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
     if not parts:
         raise InputError("nothing to merge: got no particle sets, expected at least one")
     first = parts[0]
+    bent = all(p.amplitudes is not None for p in parts)
     for p in parts[1:]:
-        for name in ("box_px", "mode_ids", "phase_flipped"):
+        for name in ("box_px", "mode_ids", "phase_flipped", *(["motion"] if bent else [])):
             if getattr(p, name) != getattr(first, name):
                 raise InputError(
                     f"cannot merge particle sets: {name} is {getattr(first, name)} in one and {getattr(p, name)} in "
@@ -208,7 +228,7 @@ def concatenate(parts: Sequence[Particles]) -> Particles:
         columns = [getattr(p, name) for p in parts]
         changes[name] = None if any(c is None for c in columns) else np.concatenate(columns)
     if changes["amplitudes"] is None:
-        changes["mode_ids"] = ()
+        changes |= {"mode_ids": (), "motion": STRAIGHT}
     for name, tables in (("extra", [p.extra for p in parts]), ("optics_extra", _optics_with_sampling(parts))):
         shared = [k for k in tables[0] if all(k in t for t in tables)]
         changes[name] = {k: np.concatenate([t[k] for t in tables]) for k in shared}
@@ -240,7 +260,7 @@ def join(base: Particles, results: Particles) -> Particles:
     matched = results.select(results.rows_of(base.ids))
     changes = {name: getattr(matched, name) for name in RESULTS if getattr(matched, name) is not None}
     if "amplitudes" in changes:
-        changes["mode_ids"] = matched.mode_ids
+        changes |= {"mode_ids": matched.mode_ids, "motion": matched.motion}
     return dataclasses.replace(base, **changes)
 
 

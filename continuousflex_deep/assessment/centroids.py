@@ -116,7 +116,7 @@ def centroid_of(particles: Particles, structure: Structure, modes: NormalModes, 
     Raises InputError, naming `what`, for particles without amplitudes, and for missing modes.
     """
     amplitudes = particles.require_amplitudes(what)
-    own, mean = modes.select(particles.mode_ids), amplitudes.mean(axis=0)
+    own, mean = modes.select(particles.mode_ids).moving(particles.motion), amplitudes.mean(axis=0)
     motion = motion_along(structure, own)
     spread_A = float(np.sqrt((motion.rmsd_A(amplitudes, mean) ** 2).mean()))
     return Centroid(own.mode_ids, mean, structure.replace_coords(motion.coordinates(mean)), spread_A)

@@ -22,7 +22,7 @@ from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.motion import motion_along
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, require_same_motion
 from continuousflex_deep.symmetry import nearest_mates, point_group
 
 
@@ -192,10 +192,13 @@ def _amplitude_errors(
     particles: Particles, true: Particles, structure: Structure, modes: NormalModes
 ) -> dict[str, Floats]:
     q, true_q = _both_amplitudes(particles, true, modes.mode_ids)
+    if true_q.any():
+        require_same_motion(particles, true.motion, "those to compare with")
+    motion = particles.motion if q.any() else true.motion
     size = np.abs(q - true_q)
     errors = {AMPLITUDES: size.mean(axis=1)}
     errors |= {amplitude_kind(mode): size[:, i] for i, mode in enumerate(modes.mode_ids)}
-    errors["rmsd_amplitude_A"] = motion_along(structure, modes).rmsd_A(q, true_q)
+    errors["rmsd_amplitude_A"] = motion_along(structure, modes.moving(motion)).rmsd_A(q, true_q)
     return errors
 
 

@@ -12,7 +12,7 @@ from continuousflex_deep.io.reference import read_reference, read_rigid_referenc
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions, result_options
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import STRAIGHT, Particles
 from continuousflex_deep.runs.left_out import tell_left_out
 from continuousflex_deep.runs.parts import PartStore, parts_folder, store_for
 from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
@@ -54,13 +54,15 @@ def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
             "option --modes is required: a folder of normal modes, as the nma command makes; "
             "without modes only poses can be found (--fit pose)"
         )
-    return read_reference(options.structure, options.modes, parse_mode_list(options.mode_list), options)
+    motion = STRAIGHT if options.engine == "xmipp" else options.motion
+    return read_reference(options.structure, options.modes, parse_mode_list(options.mode_list), options, motion)
 
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
     """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
     settings = result_options(options)
     if options.modes:
-        settings["mode_list"] = parse_mode_list(options.mode_list)  # however it is written
+        # however they are given
+        settings |= {"mode_list": parse_mode_list(options.mode_list), "motion": modes.motion}
     reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)
     return store_for(options.output, settings, particles, *reference)

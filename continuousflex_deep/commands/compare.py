@@ -23,7 +23,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions, CompareOptions, options_of
-from continuousflex_deep.particles import Particles, evenly_spread
+from continuousflex_deep.particles import STRAIGHT, Particles, evenly_spread
 from continuousflex_deep.runs.parts import parts_folder
 from continuousflex_deep.runs.sole_writer import sole_writer
 
@@ -44,7 +44,7 @@ def run(options: CompareOptions) -> None:
     killed continues."""
     folder = require_writable_folder(options.output)
     mode_ids = parse_mode_list(options.mode_list)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options, STRAIGHT)
     given = read_particles(options.particles, options.pixel_size_A or None, mode_ids)
     truth = read_particles(options.truth, mode_ids=mode_ids) if options.truth else None
     chosen = given.select(evenly_spread(len(given), options.count or len(given)))

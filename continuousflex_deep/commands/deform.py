@@ -18,6 +18,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import DeformOptions
+from continuousflex_deep.particles import AS_MODES
 from continuousflex_deep.runs.sole_writer import sole_writer
 from continuousflex_deep.trajectories.frames import path_frames, swing_frames, swing_phases
 
@@ -28,8 +29,8 @@ _FIRST_MODE = (7,)
 def run(options: DeformOptions) -> None:
     """Write frames.pdb, frames.csv, record.json and, with a map, frame_001.mrc … to options.output."""
     folder = require_writable_folder(options.output)
-    mode_ids, points = read_path(options)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
+    mode_ids, points, motion = read_path(options)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options, motion)
     amplitudes, frames = _frames(structure, modes, points, options)
     facts: dict[str, object] = {"modes": list(modes.mode_ids), "frames": len(frames)}
     placed = placed_map(structure, options)
@@ -43,27 +44,37 @@ def run(options: DeformOptions) -> None:
     print(f"{len(frames)} frames along modes {' '.join(map(str, modes.mode_ids))} are in {options.output}")
 
 
-def read_path(options: DeformOptions) -> tuple[tuple[int, ...], Floats | None]:
-    """The modes' numbers, and the points (P, M) of the path in Å along them; None for an oscillation."""
+def read_path(options: DeformOptions) -> tuple[tuple[int, ...], Floats | None, str]:
+    """The modes' numbers, the points (P, M) of the path in Å along them, or None for an oscillation, and the motion:
+    that of the particles if there are any."""
     if options.amplitudes and options.particles:
         raise InputError("--amplitudes and --particles both define the motion; give one of them")
     asked = parse_mode_list(options.mode_list) if options.mode_list else None
     if options.particles:
-        means, found = zip(*(_mean_amplitudes(name, asked) for name in options.particles), strict=True)
+        means, found, motions = zip(*(_mean_amplitudes(name, asked) for name in options.particles), strict=True)
+        _require_one_motion({*motions, *({options.motion} - {AS_MODES})})
         if len(set(found)) > 1:
             raise InputError(
                 f"the particles have amplitudes along different modes, {' and '.join(map(str, sorted(set(found))))}; "
                 "give modes that all of them have by --mode-list"
             )
-        return found[0], _from_rest(np.array(means))
+        return found[0], _from_rest(np.array(means)), motions[0]
     chosen = asked or _FIRST_MODE
     if options.amplitudes:
-        return chosen, _from_rest(_parsed(options.amplitudes, chosen))
+        return chosen, _from_rest(_parsed(options.amplitudes, chosen)), options.motion
     if len(chosen) > 1:
         raise InputError(
             f"--mode-list: got {len(chosen)} modes, an oscillation needs one; give one mode, or --amplitudes for all"
         )
-    return chosen, None
+    return chosen, None, options.motion
+
+
+def _require_one_motion(motions: set[str]) -> None:
+    if len(motions) > 1:
+        raise InputError(
+            f"the amplitudes are of different motions, {' and '.join(sorted(motions))}, with which the same numbers "
+            "mean different conformations; give particles of one motion, and leave --motion out"
+        )
 
 
 def _from_rest(points: Floats) -> Floats:
@@ -71,7 +82,7 @@ def _from_rest(points: Floats) -> Floats:
     return points if len(points) > 1 else np.concatenate([np.zeros_like(points), points])
 
 
-def _mean_amplitudes(name: str, asked: tuple[int, ...] | None) -> tuple[list[float], tuple[int, ...]]:
+def _mean_amplitudes(name: str, asked: tuple[int, ...] | None) -> tuple[list[float], tuple[int, ...], str]:
     particles = read_particles(name)
     amplitudes = particles.require_amplitudes("a deformation")
     chosen = asked or tuple(particles.mode_ids)
@@ -79,7 +90,7 @@ def _mean_amplitudes(name: str, asked: tuple[int, ...] | None) -> tuple[list[flo
     if missing:
         raise InputError(f"'{name}' has no amplitudes along modes {missing}; it has {list(particles.mode_ids)}")
     columns = [tuple(particles.mode_ids).index(mode) for mode in chosen]
-    return amplitudes[:, columns].mean(axis=0).tolist(), chosen
+    return amplitudes[:, columns].mean(axis=0).tolist(), chosen, particles.motion
 
 
 def _parsed(text: str, modes: tuple[int, ...]) -> Floats:

@@ -83,7 +83,7 @@ def _output_folder(options: ModesOptions) -> Path:
 def read_inputs(options: ModesOptions) -> Inputs:
     """Read and check the input. Raises InputError before any work."""
     asked = parse_mode_list(options.mode_list) if options.mode_list else ()
-    structure, modes = read_reference(options.structure, options.modes, options=options)
+    structure, modes = read_reference(options.structure, options.modes, options=options, motion=options.motion)
     modes.select(asked)
     if not options.target:
         return Inputs(structure, modes, asked, None)

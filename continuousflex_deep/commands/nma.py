@@ -1,5 +1,6 @@
 """The `nma` command: normal modes of a structure."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from continuousflex_deep.io.file_names import RECORD_JSON
@@ -30,6 +31,7 @@ def run(options: NmaOptions) -> None:
         modes = elnemo_modes(structure, used, Path(options.output) / "elnemo.log")
     else:
         modes = compute_modes(structure, used)
+    modes = replace(modes, motion=options.motion, block_size=used.block_size)
     begin_results(options.output)
     write_modes(options.output, modes)
     facts = {

@@ -24,7 +24,7 @@ def run(options: SimulateOptions) -> None:
     require_writable_folder(options.output)
     simulator = prepare(options)
     folder = Path(os.path.abspath(options.output))
-    truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"))
+    truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"), simulator.modes.motion)
     begin_results(folder, PARTICLES_STAR, TRUTH_STAR)
     with (
         _one_thread_per_image(),

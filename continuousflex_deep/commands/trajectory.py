@@ -29,7 +29,8 @@ def run(options: TrajectoryOptions) -> None:
     """Write trajectory.json and .csv, frames.pdb, scripts, movies, record.json and, with a map, frame_001.mrc …"""
     folder = require_writable_folder(options.output)
     landscape = read_landscape(options.landscape)
-    structure, modes = read_reference(options.structure, options.modes, landscape.particles.mode_ids, options)
+    p = landscape.particles
+    structure, modes = read_reference(options.structure, options.modes, p.mode_ids, options, p.motion)
     if options.reload:
         trajectory = read_trajectory(options.reload)
         density_of(landscape, trajectory)  # raises an error where it belongs to another landscape

@@ -42,7 +42,7 @@ def run(options: UnbendOptions) -> None:
         )
     if options.images:
         particles = with_images(particles, read_particles(options.images))
-    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options, particles.motion)
     if options.ctf:
         particles.require_ctf("a reconstruction with CTF weighting (--no-ctf turns it off)")
     check_images(particles)

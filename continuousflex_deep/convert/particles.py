@@ -18,18 +18,18 @@ from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, 
 from continuousflex_deep.convert.origin import modes_of_its_amplitudes
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, CRYOSPARC_UID, NUMBERS
+from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, CRYOSPARC_UID, MOTION, NUMBERS
 from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.io.relion import HALF_SET, OPTICS_GROUP, optics_of_text, optics_text
 from continuousflex_deep.io.xmipp import score_of_cost, with_failed
-from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.particles import STRAIGHT, Ctf, Particles
 
-AMPLITUDES_SD_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE = f"_{AMPLITUDES_SD}", f"_{AMBIGUOUS}"
+AMPLITUDES_SD_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE, _MOTION_ATTRIBUTE = (f"_{c}" for c in (AMPLITUDES_SD, AMBIGUOUS, MOTION))
 # attribute of a Scipion particle -> field of Particles, for single numbers
 _NUMBERS = {f"_{column}": name for column, name in NUMBERS.items()}
 _RESULT_ATTRIBUTES = {
     AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, COST_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE,
-    *_NUMBERS,
+    _MOTION_ATTRIBUTE, *_NUMBERS,
 }  # fmt: skip
 # attributes of a Scipion particle, named as in RELION's plugin; the latter -> column of the particle file, and type
 _HALF_SET_ATTRIBUTE = f"_{HALF_SET}"
@@ -96,6 +96,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         mode_ids=mode_ids,
         amplitudes=amplitudes,
         amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
+        motion=_motion(items),
         score=score,
         ambiguous=ambiguous,
         half=_half_sets(items),
@@ -190,6 +191,17 @@ def _amplitudes(items: list[Any], image_set: SetOfParticles) -> tuple[tuple[int,
             "join only sets that were analysed with the same modes"
         )
     return tuple(int(mode) for mode in named[0]), amplitudes
+
+
+def _motion(items: list[Any]) -> str:
+    """The motion that the amplitudes are of, straight without the attribute. InputError where they differ."""
+    found = {value or STRAIGHT for value in _values(items, _MOTION_ATTRIBUTE)}
+    if len(found) > 1:
+        raise InputError(
+            f"particles have amplitudes of different motions, {' and '.join(sorted(found))}, with which the same "
+            "numbers mean different conformations; join only sets of one motion"
+        )
+    return found.pop()
 
 
 def _poses(items: list[Any]) -> tuple[Floats, Floats]:
@@ -355,6 +367,8 @@ def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
     if particles.amplitudes is not None:
         setattr(item, AMPLITUDES_ATTRIBUTE, _csv(particles.amplitudes[row], float))
         setattr(item, MODE_IDS_ATTRIBUTE, _csv(particles.mode_ids, int))
+        if particles.motion != STRAIGHT:
+            setattr(item, _MOTION_ATTRIBUTE, String(particles.motion))
         item.setZFlex([float(value) for value in particles.amplitudes[row]])
     coordinates = [particles.extra[name][row] for name in _coordinate_columns(particles)]
     if coordinates:

@@ -89,7 +89,8 @@ class Alignment(Generic[L]):
         rows, arrays, left_out = joined_parts(self.particles, parts)
         good = self.particles if len(rows) == len(self.particles) else self.particles.select(rows)
         good = good.replace(phase_flipped=self.calibration()[0].phase_flipped)
-        return merged_results(good, self.engine.mode_ids, [BatchResult(**arrays)], self.engine.options.fit), left_out
+        engine, found = self.engine, [BatchResult(**arrays)]
+        return merged_results(good, engine.mode_ids, engine.motion, found, engine.options.fit), left_out
 
     def _batches(self) -> dict[str, Rows]:
         """The rows of each batch by the name of its part. The batch size is that of the worker that calibrated, so that

@@ -69,16 +69,17 @@ def concatenated(parts: list[BatchResult]) -> BatchResult:
 
 
 def merged_results(
-    particles: Particles, mode_ids: tuple[int, ...], parts: list[BatchResult], fit: Fit = "both"
+    particles: Particles, mode_ids: tuple[int, ...], motion: str, parts: list[BatchResult], fit: Fit = "both"
 ) -> Particles:
-    """The particles with the results of consecutive batches that cover them all. What the fit does not determine is not
-    changed."""
+    """The particles with the results of consecutive batches that cover them all, along these modes, of this motion.
+    What the fit does not determine is not changed."""
     merged: dict[str, Any] = dict(vars(concatenated(parts)))
     gap, weakness = merged.pop("gap"), merged.pop("weakness")
     for name in _FIXED_BY[fit]:
         del merged[name]
-    modes = particles.mode_ids if fit == "pose" else mode_ids
-    return particles.replace(mode_ids=modes, ambiguous=(gap < _AMBIGUOUS_BELOW) | (weakness > _WEAK_ABOVE), **merged)
+    if fit != "pose":
+        merged |= {"mode_ids": mode_ids, "motion": motion}
+    return particles.replace(ambiguous=(gap < _AMBIGUOUS_BELOW) | (weakness > _WEAK_ABOVE), **merged)
 
 
 def _orthonormal(rotation: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import Motion, motion_along
 from continuousflex_deep.options import SimulateOptions
-from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.particles import STRAIGHT, Ctf, Particles
 
 _N_PILOT = 32  # images whose mean signal determines the noise level
 _TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth does not depend on noise
@@ -56,7 +56,7 @@ class Simulator:
 def prepare(options: SimulateOptions) -> Simulator:
     """Read and check structure, modes and ranges. Raises InputError before any image is simulated."""
     mode_ids = parse_mode_list(options.mode_list)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids, options)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options, options.motion)
     if options.conformations == "trajectory" and len(mode_ids) != 3:
         raise InputError(
             f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; give three modes, or "
@@ -77,8 +77,11 @@ def prepare(options: SimulateOptions) -> Simulator:
     return Simulator(structure, modes, motion, scatterers(structure, options.b_factor_A2))
 
 
-def draw_truth(options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, pilot: bool = False) -> Particles:
-    """Poses, shifts, amplitudes and CTF of all images; pilot: of the images that determine the noise level."""
+def draw_truth(
+    options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, motion: str = STRAIGHT, pilot: bool = False
+) -> Particles:
+    """Poses, shifts, amplitudes and CTF of all images; motion: that the amplitudes are of; pilot: of the images that
+    determine the noise level."""
     n = _N_PILOT if pilot else options.count
     euler, shift, amplitudes = np.empty((n, 3)), np.empty((n, 2)), np.empty((n, len(mode_ids)))
     defocus, astigmatism, axis = np.empty(n), np.empty(n), np.empty(n)
@@ -114,6 +117,7 @@ def draw_truth(options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, 
         shift_A=shift,
         mode_ids=mode_ids,
         amplitudes=amplitudes,
+        motion=motion,
     )
 
 

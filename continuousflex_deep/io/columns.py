@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from continuousflex_deep.arrays import Column, Floats, Integers
+from continuousflex_deep.arrays import Column, Floats, Integers, Table, as_column
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.ctf_units import check_units
 from continuousflex_deep.io.image_names import ImageNames, locate_images, require_one_row_per_image
 from continuousflex_deep.io.meanings import MISSING, TRUTHS
 from continuousflex_deep.io.stacks import n_sections
 from continuousflex_deep.messages import note_once
-from continuousflex_deep.particles import Ctf
+from continuousflex_deep.particles import MOTIONS, STRAIGHT, Ctf, Particles
 from continuousflex_deep.sampling import same_pixel_size
 
 # Columns of this program, in all file formats; as attributes of Scipion's particles they begin with an underscore.
@@ -23,6 +23,7 @@ from continuousflex_deep.sampling import same_pixel_size
 NUMBERS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A"}
 AMBIGUOUS, CRYOSPARC_UID = "cfdAmbiguous", "cfdCryosparcUid"
 AMPLITUDES_SD = "cfdAmplitudesSd"  # one vector; RELION's files have a column per mode
+MOTION = "cfdMotion"  # that the amplitudes are of, unless straight
 # file column -> (Ctf field, default when the file leaves it out)
 CtfColumns = Mapping[str, tuple[str, float | None]]
 _MOST_OPENED = 100  # files of single images that are looked into: those of a set are alike
@@ -106,6 +107,15 @@ class Columns:
         if len(values) > 1:
             raise InputError(f"'{self.path}': {name} differs between particles; process the groups separately")
         return bool(values.pop())
+
+    def motion(self) -> str:
+        """The motion that the amplitudes are of, the same in all rows; FormatError for an unknown one."""
+        motion = self.constant(MOTION, STRAIGHT)
+        if motion not in MOTIONS:
+            raise FormatError(
+                f"'{self.path}', column {MOTION}: got '{motion}', expected {' or '.join(MOTIONS)}; correct it"
+            )
+        return motion
 
     def ctf(self, columns: CtfColumns) -> Ctf | None:
         """The CTF; None if the first of its columns is absent."""
@@ -213,3 +223,10 @@ def vector_texts(values: Floats) -> Column:
     rows = np.empty(len(values), dtype=object)
     rows[:] = [" " + " ".join(f"{v:.6f}" for v in row) + " " for row in values]
     return rows
+
+
+def motion_column(particles: Particles) -> Table:
+    """The column of the particles' motion, if they have amplitudes of another than the straight one."""
+    if particles.amplitudes is None or particles.motion == STRAIGHT:
+        return {}
+    return {MOTION: as_column([particles.motion] * len(particles))}

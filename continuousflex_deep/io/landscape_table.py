@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
-from continuousflex_deep.particles import Particles, find_rows
+from continuousflex_deep.particles import MOTIONS, STRAIGHT, Particles, find_rows
 
 LANDSCAPE_NPZ = "landscape.npz"
 # of columns other than coordinates and amplitudes, in the order in which they are offered
@@ -64,6 +64,7 @@ class LandscapeTable:
     index: Integers
     box_px: int
     pixel_size_A: float
+    motion: str = STRAIGHT
     amplitudes_sd: Floats | None = field(default=None)
     euler_deg: Floats | None = field(default=None)
     shift_A: Floats | None = field(default=None)
@@ -167,6 +168,7 @@ def table_of(
         index=particles.indices,
         box_px=particles.box_px,
         pixel_size_A=particles.pixel_size_A,
+        motion=particles.motion,
         amplitudes_sd=particles.amplitudes_sd,
         euler_deg=particles.euler_deg,
         shift_A=particles.shift_A,
@@ -192,6 +194,8 @@ def _require_sound(table: LandscapeTable) -> None:
             raise ValueError(f"{name} is {values.dtype} of shape {values.shape}, expected shape {shape}")
         if name in _FINITE and not np.isfinite(values).all():
             raise ValueError(f"{name} is not finite")
+    if table.motion not in MOTIONS:
+        raise ValueError(f"its motion is {table.motion!r}")
     if not all(isinstance(mode, int) for mode in table.mode_ids):
         raise ValueError("its modes are not numbers")
     if len(table) and not 0 <= table.stack.min() <= table.stack.max() < len(table.stack_names):
@@ -219,7 +223,7 @@ def read_landscape_table(folder: str | Path) -> LandscapeTable:
             found = {f.name: arrays[f.name] for f in fields(LandscapeTable) if f.name in arrays}
         for name in ("labels", "mode_ids", "source_names", "stack_names"):
             found[name] = tuple(found[name].tolist())
-        for name in ("unit", "principal", "box_px", "pixel_size_A"):
+        for name in ("unit", "principal", "box_px", "pixel_size_A", *(["motion"] if "motion" in found else [])):
             found[name] = found[name].item()
         found["stack_names"] = tuple(os.path.normpath(Path(folder).absolute() / name) for name in found["stack_names"])
         table = LandscapeTable(**found)

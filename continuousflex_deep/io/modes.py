@@ -1,5 +1,6 @@
 """Normal modes in elNemo-style folders: one text file `vec.N` per mode, one row `dx dy dz` per atom."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.texts import parse_json, read_text
+from continuousflex_deep.particles import AS_MODES, MOTIONS, STRAIGHT
 
 MODE_FACTS = "modes.json"  # beside the vectors
+MOTION_JSON = "motion.json"  # of modes along which atoms do not move on straight lines
 _DIGITS = 6  # at most, of the number of a mode
 _ROW, _ROWS = "% .9E % .9E % .9E\n", 10_000  # of an atom, and rows that are formatted at once
 
@@ -22,7 +25,8 @@ class NormalModes:
     """M modes of N atoms: mode_ids (1-based, 7 is the first non-rigid mode) and vectors (M, N, 3).
 
     Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity and score are arrays (M,), or None if
-    the source does not contain them.
+    the source does not contain them. motion: how amplitudes move the atoms, straight or helical; block_size: residues
+    or pseudoatoms in a rigid block (motion/blocks.py), or 0 if the source does not tell.
     """
 
     mode_ids: tuple[int, ...]
@@ -30,6 +34,15 @@ class NormalModes:
     eigenvalues: Floats | None = None
     collectivity: Floats | None = None
     score: Floats | None = None
+    motion: str = STRAIGHT
+    block_size: int = 0
+
+    def __post_init__(self) -> None:
+        if self.motion not in MOTIONS or self.block_size < 0:
+            raise InputError(
+                f"normal modes: got a motion '{self.motion}' of blocks of {self.block_size}, expected straight or "
+                "helical, and a size of at least 0"
+            )
 
     def __len__(self) -> int:
         return len(self.mode_ids)
@@ -40,11 +53,15 @@ class NormalModes:
         if missing:
             raise InputError(f"modes {missing} are not available; the available modes are {list(self.mode_ids)}")
         rows = [self.mode_ids.index(m) for m in mode_ids]
-        pick = {
+        pick: dict[str, Any] = {
             k: None if getattr(self, k) is None else getattr(self, k)[rows]
             for k in ("eigenvalues", "collectivity", "score")
         }
-        return NormalModes(mode_ids=tuple(mode_ids), vectors=self.vectors[rows], **pick)
+        return dataclasses.replace(self, mode_ids=tuple(mode_ids), vectors=self.vectors[rows], **pick)
+
+    def moving(self, motion: str) -> "NormalModes":
+        """The same modes with another motion, or with their own (AS_MODES)."""
+        return self if motion == AS_MODES else dataclasses.replace(self, motion=motion)
 
 
 def parse_mode_list(text: str) -> tuple[int, ...]:
@@ -89,12 +106,12 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
     lengths = {len(v) for v in vectors}
     if len(lengths) > 1:
         raise FormatError(f"'{base}': mode files have different numbers of atoms {sorted(lengths)}")
-    facts = _read_facts(base / MODE_FACTS, chosen)
+    facts = _read_facts(base / MODE_FACTS, chosen) | _read_motion(base / MOTION_JSON)
     return NormalModes(mode_ids=tuple(chosen), vectors=np.array(vectors), **facts)
 
 
 def write_modes(folder: str | Path, modes: NormalModes) -> None:
-    """Write `vec.N` files and modes.json, the known properties of each mode.
+    """Write `vec.N` files, modes.json, the known properties of each mode, and motion.json unless atoms move straight.
 
     Mode files that an earlier run listed in modes.json of the same folder are removed first.
     """
@@ -111,6 +128,10 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
         for i, m in enumerate(modes.mode_ids)
     ]
     write_json(base / MODE_FACTS, rows)
+    if modes.motion == STRAIGHT:
+        (base / MOTION_JSON).unlink(missing_ok=True)
+    else:
+        write_json(base / MOTION_JSON, {"motion": modes.motion, "block_size": modes.block_size})
 
 
 def require_same_atoms(
@@ -169,3 +190,19 @@ def _read_facts(path: Path, chosen: tuple[int, ...]) -> dict[str, Any]:
         return {key: np.array([float(rows[m][key]) for m in chosen]) for key in known}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"'{path}' is not the list of modes that the nma command writes ({error})") from error
+
+
+def _read_motion(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        facts = parse_json(read_text(path, "motion of modes"))
+        motion, block_size = facts["motion"], facts["block_size"]
+        if motion not in MOTIONS or not isinstance(block_size, int) or block_size < 0:
+            raise ValueError(f"got motion {motion!r} of blocks of {block_size!r}")
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"'{path}' does not say how atoms move ({error}); expected for example "
+            '{"motion": "helical", "block_size": 10}; compute the modes again with the nma command'
+        ) from error
+    return {"motion": motion, "block_size": block_size}

@@ -13,6 +13,7 @@ from continuousflex_deep.io.modes import NormalModes, read_modes, require_same_a
 from continuousflex_deep.io.molecule import Models
 from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.particles import AS_MODES
 
 _TRACE = ("CA", "P")
 
@@ -43,8 +44,9 @@ def read_reference(
     modes_folder: str | Path,
     mode_ids: tuple[int, ...] | None = None,
     options: AtomOptions | None = None,
+    motion: str = AS_MODES,
 ) -> tuple[Structure, NormalModes]:
-    """The structure and its modes, the given ones or all in the folder.
+    """The structure and its modes, the given ones or all in the folder, with their own motion or the given one.
 
     The atoms are those that the record of the modes names, unless the options name others. Files that contain only
     these atoms are read as well. Modes without a record have all atoms, with or without hydrogens.
@@ -61,7 +63,7 @@ def read_reference(
             f"modes '{modes_folder}' were computed from atoms in another order, or of other elements, than structure "
             f"'{structure_path}' has; give the structure that the modes were computed from"
         )
-    return structure, modes
+    return structure, modes.moving(motion)
 
 
 def atoms_of_modes(modes_folder: str | Path, options: AtomOptions | None = None) -> AtomChoice:

@@ -7,7 +7,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Column, Floats, Integers, Table
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.columns import AMBIGUOUS, NUMBERS, Columns, CtfColumns, texts
+from continuousflex_deep.io.columns import AMBIGUOUS, MOTION, NUMBERS, Columns, CtfColumns, motion_column, texts
 from continuousflex_deep.io.files import is_file
 from continuousflex_deep.io.image_names import ImageNames, written_names
 from continuousflex_deep.io.meanings import check_fields
@@ -38,7 +38,8 @@ HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
 _AMPLITUDE = re.compile(r"cfdAmplitude(\d+)(Sd)?")
 # columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
-    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "rlnPixelSize", "cfdParticleId", AMBIGUOUS, HALF_SET,
+    "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "rlnPixelSize", "cfdParticleId", AMBIGUOUS, MOTION,
+    HALF_SET,
     *_CTF, *_NUMBERS, *_ANGLES, *_SHIFTS_A, *_SHIFTS_PX,
 }  # fmt: skip
 _OPTICS_WRITTEN = {
@@ -88,6 +89,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         mode_ids=modes,
         amplitudes=columns.numbers(*amplitudes) if modes else None,
         amplitudes_sd=columns.numbers(*deviations) if modes and columns.has(*deviations) else None,
+        motion=columns.motion(),
         ambiguous=columns.number(AMBIGUOUS) > 0.5 if AMBIGUOUS in columns else None,
         half=_half_sets(columns),
         extra={k: v if v.dtype == object else texts(v) for k, v in main.items() if k not in used},
@@ -334,6 +336,7 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
             table[f"cfdAmplitude{mode}"] = texts(p.amplitudes[:, i])
         if p.amplitudes_sd is not None:
             table[f"cfdAmplitude{mode}Sd"] = texts(p.amplitudes_sd[:, i])
+    table |= motion_column(p)
     for column, name in _NUMBERS.items():
         if getattr(p, name) is not None:
             table[column] = texts(getattr(p, name))

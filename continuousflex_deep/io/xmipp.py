@@ -12,7 +12,17 @@ import numpy as np
 
 from continuousflex_deep.arrays import Booleans, Floats, Table
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, NUMBERS, Columns, CtfColumns, texts, vector_texts
+from continuousflex_deep.io.columns import (
+    AMBIGUOUS,
+    AMPLITUDES_SD,
+    MOTION,
+    NUMBERS,
+    Columns,
+    CtfColumns,
+    motion_column,
+    texts,
+    vector_texts,
+)
 from continuousflex_deep.io.image_names import require_one_row_per_image, written_names
 from continuousflex_deep.io.meanings import check_fields
 from continuousflex_deep.io.stacks import stack_info
@@ -37,7 +47,7 @@ _ANGLES = ("angleRot", "angleTilt", "anglePsi")
 # columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
     "image", "itemId", "flip", *_SHIFTS, NMA_DISPLACEMENTS, "samplingRate", "cost", "ctfPhaseFlipped", _MODES,
-    AMPLITUDES_SD, AMBIGUOUS, *NUMBERS, *_ANGLES, *_CTF,
+    AMPLITUDES_SD, AMBIGUOUS, MOTION, *NUMBERS, *_ANGLES, *_CTF,
 }  # fmt: skip
 
 
@@ -88,6 +98,7 @@ def read_xmipp(
         mode_ids=modes,
         amplitudes=amplitudes,
         amplitudes_sd=columns.vectors(AMPLITUDES_SD) if AMPLITUDES_SD in columns else None,
+        motion=columns.motion(),
         score=score,
         ambiguous=ambiguous,
         extra={k: v for k, v in columns.table.items() if k not in _INTERPRETED},
@@ -151,6 +162,7 @@ def xmipp_table(p: Particles, path: Path) -> Table:
         table[_MODES] = np.array([" ".join(map(str, p.mode_ids)) + " "] * len(p), dtype=object)
     if p.amplitudes_sd is not None:
         table[AMPLITUDES_SD] = vector_texts(p.amplitudes_sd)
+    table |= motion_column(p)
     cost = None if p.score is None else 1 - p.score
     numbers = {"cost": cost, **{column: getattr(p, name) for column, name in NUMBERS.items()}}
     table |= {column: texts(values) for column, values in numbers.items() if values is not None}

@@ -14,7 +14,7 @@ from continuousflex_deep.errors import DeepError, FormatError, InputError
 from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.nma.blocks import block_numbers
+from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.nma.network import (
     N_RIGID,
     finished_modes,

@@ -18,7 +18,7 @@ from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.nma.blocks import block_numbers
+from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.nma.rigid_blocks import make_rigid_blocks, rigid_motions
 from continuousflex_deep.options import (
     ATOMS_BLOCK_SIZE,

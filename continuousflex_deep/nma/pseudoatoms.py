@@ -15,7 +15,7 @@ from continuousflex_deep.arrays import Floats, Integers, Map, Mask
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.messages import note
-from continuousflex_deep.nma.blocks import spatial_blocks
+from continuousflex_deep.motion.blocks import spatial_blocks
 from continuousflex_deep.nma.gaussians import GaussianSum, VoxelFit
 from continuousflex_deep.progress import progress_bar
 

@@ -157,6 +157,7 @@ def inference_store(
     if reference is not None:
         structure, modes = reference
         arrays = [structure.coords_A, structure.weights, modes.vectors]
+        settings["motion"] = modes.motion
     return store_for(options.output, settings, particles, *arrays)
 
 
@@ -225,5 +226,5 @@ def _polishing_reference(
             f"--polish starts from amplitudes, angles and shifts; {' and '.join(missing)} are neither predicted nor "
             "in the particle file: add a --model"
         )
-    mode_ids = next((m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets), particles.mode_ids)
-    return read_reference(options.structure, options.modes, mode_ids, options)
+    known_by = next((m.checkpoint.coder for m in models if "amplitudes" in m.targets), particles)
+    return read_reference(options.structure, options.modes, known_by.mode_ids, options, known_by.motion)

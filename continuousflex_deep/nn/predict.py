@@ -121,9 +121,10 @@ def with_prediction(particles: Particles, prediction: Prediction, models: list[M
     """
     changes: dict[str, Any] = {"score": None, "ambiguous": None}
     if prediction.amplitudes is not None:
-        modes = next(m.checkpoint.coder.mode_ids for m in models if "amplitudes" in m.targets)
+        coder = next(m.checkpoint.coder for m in models if "amplitudes" in m.targets)
         changes |= {
-            "amplitudes": prediction.amplitudes, "mode_ids": modes, "amplitudes_sd": prediction.amplitudes_sd,
+            "amplitudes": prediction.amplitudes, "amplitudes_sd": prediction.amplitudes_sd,
+            "mode_ids": coder.mode_ids, "motion": coder.motion,
         }  # fmt: skip
     if prediction.rotation is not None:
         changes |= {"euler_deg": prediction.euler_deg, "angle_sd_deg": prediction.angle_sd_deg}

@@ -24,7 +24,7 @@ from continuousflex_deep.nn.schedule import Timetable
 from continuousflex_deep.nn.simulated import SimulatedImages, simulated_images
 from continuousflex_deep.nn.targets import TargetCoder, fit_coder
 from continuousflex_deep.options import TrainOptions
-from continuousflex_deep.particles import Particles, evenly_spread
+from continuousflex_deep.particles import Particles, evenly_spread, require_same_motion
 from continuousflex_deep.progress import progress_bar
 
 _FEWEST_PARTICLES = 10
@@ -134,7 +134,7 @@ def prepare(
     coder = start.coder if start else fit_coder(
         labels.select(torch.from_numpy(train_rows)),
         targets, particles.mode_ids, recipe.rotation, recipe.sign_free, preprocess.network_pixel_size_A,
-        added_shift_A, recipe.doubt,
+        added_shift_A, recipe.doubt, particles.motion,
     )  # fmt: skip
     simulated = None
     if recipe.simulated_images and labelled.structure is not None and labelled.modes is not None:
@@ -195,7 +195,7 @@ def _reference(
     particles.require_poses("training on simulated images")
     if not particles.mode_ids:  # the labels are poses of a rigid structure
         return read_rigid_reference(options.structure, options)
-    return read_reference(options.structure, options.modes, particles.mode_ids, options)
+    return read_reference(options.structure, options.modes, particles.mode_ids, options, particles.motion)
 
 
 def _preprocess(particles: Particles, train_rows: Rows, options: TrainOptions, recipe: Recipe) -> Preprocess:
@@ -243,6 +243,8 @@ def _require_same_shape(start: Checkpoint, options: TrainOptions, particles: Par
     """InputError if a starting network is for other images or modes, or has another architecture."""
     start.preprocess.require_same_images(particles, options.start_from)
     learned, labelled = start.coder.mode_ids, particles.mode_ids
+    if learned:
+        require_same_motion(particles, start.coder.motion, f"the network '{options.start_from}'")
     if learned and labelled and learned != labelled:
         raise InputError(
             f"option --start-from: '{options.start_from}' was trained for modes {list(learned)}, the labels are of "

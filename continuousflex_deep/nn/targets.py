@@ -28,6 +28,7 @@ from continuousflex_deep.nn.labels import (
     quaternion_to_euler,
     quaternion_to_matrix,
 )
+from continuousflex_deep.particles import STRAIGHT
 
 # enough for matrices whose smallest singular value is a tenth of the largest
 _ITERATIONS = 8
@@ -78,6 +79,7 @@ class TargetCoder:
     amplitude_sd: tuple[float, ...]
     shift_scale_A: float
     doubts: bool = False
+    motion: str = STRAIGHT  # that the amplitudes are of
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -187,6 +189,7 @@ def fit_coder(
     pixel_size_A: float,
     added_shift_A: float = 0.0,
     doubts: bool = False,
+    motion: str = STRAIGHT,
 ) -> TargetCoder:
     """The coder with the statistics of training labels.
 
@@ -212,6 +215,7 @@ def fit_coder(
         amplitude_sd=tuple(sd.tolist()),
         shift_scale_A=float(scale),
         doubts=doubts,
+        motion=motion,
     )
 
 

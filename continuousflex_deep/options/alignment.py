@@ -9,9 +9,11 @@ from continuousflex_deep.options.schema import option, required
 from continuousflex_deep.options.shared import (
     Fit,
     Hardware,
+    Motion,
     ParticleFile,
     StructureAndModes,
     XmippSettings,
+    motion_option,
     pixel_size_option,
 )
 
@@ -27,6 +29,7 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
         "with the published method; it takes minutes a particle and gives no error bars.",
     )
     modes: str = option("", "Folder of normal modes (vec.7, vec.8, …). Leave it out to find poses only.", role="input")
+    motion: Motion = motion_option("embedded")
     init: Literal["global", "local"] = option(
         "global",
         "Start of the alignment: a search of all orientations (global), or the poses in the particle file (local). "

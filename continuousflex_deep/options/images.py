@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from continuousflex_deep.options.schema import Range, option, required
-from continuousflex_deep.options.shared import ParticleFile, StructureAndModes, pixel_size_option, threads_option
+from continuousflex_deep.options.shared import (
+    Motion,
+    ParticleFile,
+    StructureAndModes,
+    motion_option,
+    pixel_size_option,
+    threads_option,
+)
 
 
 @dataclass(frozen=True)
@@ -15,6 +22,7 @@ class SimulateOptions(StructureAndModes):
 
     output: str = required("Folder for the images and their true parameters.", "output")
     count: int = option(1000, "Number of images.", low=1, label="Images")
+    motion: Motion = motion_option()
     conformations: Literal["trajectory", "uniform", "gaussian", "linear"] = option(
         "trajectory",
         "Distribution of the amplitudes over their range: trajectory (the article's Eq. 1, three modes), uniform, "

@@ -11,11 +11,13 @@ from continuousflex_deep.options.shared import (
     ATOMS_CUTOFF_A,
     PSEUDOATOMS_CUTOFF_PERCENT,
     Models,
+    Motion,
     Place,
     StructureAtoms,
     map_option,
     models_option,
     modes_option,
+    motion_option,
     place_option,
     select_option,
     structure_option,
@@ -69,6 +71,13 @@ class NmaOptions:
         low=7,
         label="Number of modes",
     )
+    motion: Literal["helical", "straight"] = option(
+        "straight",
+        "Motion of the atoms along the modes, which is kept with them: on helices, which leave blocks of residues "
+        "rigid and bonds whole, or straight, as in the article and in Xmipp, which always moves atoms straight.",
+        level="advanced",
+        label="Motion of the atoms",
+    )
     collectivity_threshold: float = option(
         0.15,
         "Collectivity below which a mode is marked as not recommended, because it moves few atoms. Reduce it for local "
@@ -108,6 +117,7 @@ class ModesOptions(StructureAtoms):
         "Modes to select, for example 7-9 or '7 8 11'; by default those that the command suggests.",
         label="Modes to select",
     )
+    motion: Motion = motion_option()
     explained_percent: float = option(
         90.0,
         "With a target: share of the squared displacement explained by all collective modes that the suggested modes "
@@ -206,6 +216,7 @@ class DeformOptions(StructureAtoms):
         "Modes to move along, for example 7-9; by default those of the particles, and mode 7 without particles.",
         label="Modes to move along",
     )
+    motion: Motion = motion_option()
     amplitudes: str = option(
         "",
         "Conformation to move to: one amplitude in Å for each mode, such as '100 -50 0'. Give several, separated by "

@@ -60,6 +60,18 @@ def place_option() -> Any:
 
 Place = Literal["auto", "middle", "centre", "header"]
 Models = Literal["first", "all"]  # of a structure file
+Motion = Literal["modes", "helical", "straight"]  # along modes; "modes": as their folder says
+
+
+def motion_option(engine: str = "") -> Any:
+    return option(
+        "modes",
+        "Motion of the atoms along the modes: as the folder of the modes says (modes), on helices, which leave blocks "
+        "of residues rigid, or straight, as in the article and in Xmipp. Choose straight to compare with these.",
+        engine=engine,
+        level="advanced",
+        label="Motion of the atoms",
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 A particle with deformation u_i shows at image position Π R_i (x + u_i(x)) what is at x in the reference. The filtered
 image h_i is therefore summed there, V(x) = Σ_i h_i(Π R_i (x + u_i(x))) / D³. This is back-projection along rays that
 are bent by the particle's own deformation, as in local reconstructions in tomography. u_i is the motion of the
-particle's atoms (motion.py), extended smoothly to all positions (nma/warp.py).
+particle's atoms (motion/), extended smoothly to all positions.
 
 The filter is that of the least-squares reconstruction without motion (fourier.py): each sample CTF·I of an image's
 transform is divided by Σ CTF² at its position in Fourier space, interpolated with the weights of the insertion. Without
@@ -19,6 +19,8 @@ from functools import partial
 
 import numpy as np
 import torch
+from scipy import sparse
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from continuousflex_deep.arrays import Floats, Singles
@@ -26,7 +28,7 @@ from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.motion import StraightMotion, amplitude_of_rmsd, motion_along
+from continuousflex_deep.motion import HelicalMotion, Motion, StraightMotion, amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.warp import atoms_reach_A, displacement_field
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
@@ -35,13 +37,15 @@ _FINER = 2  # samples of a filtered image per pixel; between them it is interpol
 _MARGIN = 1.15  # of the map's radius; images are evaluated within it
 _PROBE_A = 10.0  # displacement of atoms to measure the field of a mode
 _LEAST_REACH_A = 4.0  # modes are assumed to be smooth over this distance: neighbours in space move alike
+_NEAREST = 12  # atoms with whose blocks a place moves
+_OUTSIDE = 0.5  # how much farther atoms outside the molecule count, relative to the distance from it
 _VALUES_AT_ONCE = 3_000_000
 
 
 class VoxelMotion:
     """Positions of the v voxels of a map (d, d, d) within its inscribed sphere, in Å from voxel d//2, as they move with
     the atoms: on the straight lines along which the atoms leave the structure at rest, extended smoothly to all
-    positions."""
+    positions; or with the rigid blocks of the atoms that are nearest."""
 
     def __init__(
         self, structure: Structure, modes: NormalModes, box_px: int, pixel_size_A: float, device: torch.device | str
@@ -51,22 +55,53 @@ class VoxelMotion:
         self.inside = x**2 + y**2 + z**2 < (box_px / 2) ** 2
         self.places_A = np.stack([x[self.inside], y[self.inside], z[self.inside]], axis=1) * pixel_size_A
         atoms = motion_along(structure.centred(), modes)
-        at_rest = atoms.derivative(np.zeros(atoms.n_modes))
-        probe = amplitude_of_rmsd(_PROBE_A, len(structure))
         reach_A = max(_LEAST_REACH_A, atoms_reach_A(atoms.rest_A))
-        fields = np.empty((atoms.n_modes, *self.places_A.shape))
-        for field, v in zip(fields, at_rest, strict=True):
-            moved = displacement_field(atoms.rest_A, atoms.rest_A + probe * v, reach_A)
-            field[:] = moved.at(self.places_A) / probe
         self._tensor = partial(torch.as_tensor, dtype=torch.float32, device=device)
-        self._parts = self._tensor(StraightMotion(self.places_A, fields).view_parts())
+        if isinstance(atoms, HelicalMotion):
+            self._motion: Motion[Floats] = _with_blocks(atoms, self.places_A, reach_A)
+        else:
+            self._motion = _along_fields(atoms, self.places_A, reach_A)
+        parts = self._motion.view_parts()
+        self._parts = self._tensor(parts) if isinstance(parts, np.ndarray) else _compressed(parts.T, device)
 
     def __len__(self) -> int:
         return len(self.places_A)
 
     def seen_A(self, rotations: Floats, amplitudes: Floats) -> Tensor:
         """Positions of the voxels (n, 2, v) in images of particles with rotations (n, 3, 3) and amplitudes (n, M)."""
-        return self._tensor(StraightMotion.view_weights(rotations[:, :2], amplitudes)) @ self._parts
+        weights = self._tensor(self._motion.view_weights(rotations[:, :2], amplitudes))
+        if not self._parts.is_sparse_csr:
+            return weights @ self._parts
+        return (self._parts @ weights.flatten(0, 1).T).T.unflatten(0, (-1, 2))
+
+
+def _along_fields(atoms: Motion[Floats], places_A: Floats, reach_A: float) -> StraightMotion[Floats]:
+    """The straight motion of places (v, 3), by a smooth field of each mode."""
+    at_rest = atoms.derivative(np.zeros(atoms.n_modes))
+    probe = amplitude_of_rmsd(_PROBE_A, len(atoms.rest_A))
+    fields = np.empty((atoms.n_modes, *places_A.shape))
+    for field, v in zip(fields, at_rest, strict=True):
+        moved = displacement_field(atoms.rest_A, atoms.rest_A + probe * v, reach_A)
+        field[:] = moved.at(places_A) / probe
+    return StraightMotion(places_A, fields)
+
+
+def _with_blocks(atoms: HelicalMotion[Floats], places_A: Floats, reach_A: float) -> HelicalMotion[Floats]:
+    """The motion of places (v, 3) with the blocks of the nearest atoms, whose shares fall off with the distance: within
+    the molecule over reach_A, outside over more, so that the motion is smooth everywhere."""
+    tree, count = cKDTree(atoms.rest_A), min(_NEAREST, len(atoms.rest_A))
+    distance, nearest = tree.query(places_A, k=[*range(1, count + 1)])
+    width = np.square(reach_A) + np.square(distance[:, :1] * _OUTSIDE)
+    shares = np.exp(-(np.square(distance) - np.square(distance[:, :1])) / (2 * width))
+    return atoms.spread(places_A, nearest, shares / shares.sum(axis=1, keepdims=True))
+
+
+def _compressed(matrix: sparse.spmatrix, device: torch.device | str) -> Tensor:
+    """A sparse matrix by its rows, in which format products are several times faster than in others."""
+    rows = matrix.tocsr()
+    starts, columns = (torch.as_tensor(array.astype(np.int64)) for array in (rows.indptr, rows.indices))
+    values = torch.as_tensor(rows.data, dtype=torch.float32)
+    return torch.sparse_csr_tensor(starts, columns, values, size=rows.shape).to(device)
 
 
 class MotionCorrected:

@@ -9,6 +9,7 @@ from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.names import telling_names
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.options import ReportOptions
+from continuousflex_deep.particles import AS_MODES
 from continuousflex_deep.report.evaluations import evaluation_content
 from continuousflex_deep.report.landscape import landscape_content, read_report_groups
 from continuousflex_deep.report.maps import reconstruction_content
@@ -30,8 +31,8 @@ def report_content(options: ReportOptions, pack: Pack) -> dict[str, Any]:
         content["landscape"] = landscape_content(options, table, groups, pack)
     reference = None
     if options.structure:
-        wanted = table.mode_ids if options.landscape else None
-        reference = read_reference(options.structure, options.modes, wanted, options)
+        mode_ids, motion = (table.mode_ids, table.motion) if options.landscape else (None, AS_MODES)
+        reference = read_reference(options.structure, options.modes, mode_ids, options, motion)
         content["molecule"] = molecule_content(options.structure, *reference, pack)
     content["trajectories"], content["reconstructions"], content["trainings"] = [], [], []
     for folder, name in _named(options.trajectory):

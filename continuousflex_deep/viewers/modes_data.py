@@ -14,6 +14,7 @@ from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import Motion, amplitude_of_rmsd, motion_along
+from continuousflex_deep.particles import AS_MODES
 from continuousflex_deep.trajectories.frames import swing_frames
 
 # more atoms than these are not drawn: they would hide each other, and the motion would no longer be fluid
@@ -74,13 +75,15 @@ class ModesData:
         return path
 
 
-def read_modes_data(structure_path: str | Path, modes_folder: str | Path, results: str | Path = "") -> ModesData:
+def read_modes_data(
+    structure_path: str | Path, modes_folder: str | Path, results: str | Path = "", motion: str = AS_MODES
+) -> ModesData:
     """Structure, modes and, where ``results`` names what the modes command wrote, its table of them.
 
     Raises InputError or FormatError where a file is missing or belongs to something else.
     """
     table = read_mode_table(Path(results) / MODES_CSV) if results else None
-    structure, modes = read_reference(structure_path, modes_folder, table.mode_ids if table else None)
+    structure, modes = read_reference(structure_path, modes_folder, table.mode_ids if table else None, motion=motion)
     return make_modes_data(structure, modes, table)
 
 

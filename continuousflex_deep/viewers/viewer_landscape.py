@@ -65,7 +65,7 @@ class LandscapeWindowView(View):
         model, why = None, "No model is shown: none of the runs before this one names normal modes."
         if source is not None:
             try:
-                model = model_of(source, self._data.table.mode_ids)
+                model = model_of(source, self._data.table.mode_ids, self._data.table.motion)
                 why = f"The model is by the modes of '{source.getRunName()}'."
             except (InputError, OSError) as error:
                 why = f"No model is shown: {error}"
@@ -115,11 +115,12 @@ class LandscapeWindowView(View):
         return f"Frames, scripts and movies are made by the protocol '{protocol.getObjLabel()}'."
 
 
-def model_of(source: Any, mode_ids: tuple[int, ...]) -> ModesData:
-    """Structure and modes that a run names. Raises InputError where they cannot be read, or lack a mode of these."""
+def model_of(source: Any, mode_ids: tuple[int, ...], motion: str) -> ModesData:
+    """Structure and modes that a run names, with the motion of the particles. Raises InputError where they cannot be
+    read, or lack a mode of these."""
     with tempfile.TemporaryDirectory() as folder:
         modes_to_folder(source.inputModes.get(), folder)
-        model = read_modes_data(source._structure().getFileName(), folder)
+        model = read_modes_data(source._structure().getFileName(), folder, motion=motion)
     missing = sorted(set(mode_ids) - set(model.table.mode_ids))
     if missing:
         raise InputError(f"'{source.getRunName()}' has no modes {missing}, which the particles were analysed with")

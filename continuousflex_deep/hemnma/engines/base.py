@@ -11,7 +11,7 @@ from continuousflex_deep.hemnma.learned import L
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, require_same_motion
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 
@@ -25,11 +25,13 @@ class Engine(ABC, Generic[L]):
 
     options: AlignOptions
     mode_ids: tuple[int, ...]
+    motion: str  # that the amplitudes are of
     radius_A: float  # of the structure's farthest atom from its centre
 
     def check(self, particles: Particles) -> None:
         """Find input that the engine cannot work with before long work starts, for example a box that is too small.
-        Reports that no CTF is known. `check_images` checks that the images exist."""
+        InputError for amplitudes of another motion. Reports that no CTF is known. `check_images` checks that the images
+        exist."""
         field_A = particles.box_px * particles.pixel_size_A
         if field_A < 2 * _SEEN * self.radius_A:
             raise InputError(
@@ -37,6 +39,7 @@ class Engine(ABC, Generic[L]):
                 f"structure, whose farthest atom is {self.radius_A:.0f} Å from its centre; check the pixel size "
                 "or extract a larger box"
             )
+        require_same_motion(particles, self.motion, "the alignment")
         if not particles.phase_flipped and particles.ctf is None:
             note("the particles have no CTF; their images are assumed to be free of it")
 

@@ -50,7 +50,7 @@ class EmbeddedEngine(Engine[Calibration]):
 
     def __init__(self, structure: Structure, modes: NormalModes, options: AlignOptions) -> None:
         require_same_atoms(modes, len(structure))
-        self.options, self.mode_ids = options, modes.mode_ids
+        self.options, self.mode_ids, self.motion = options, modes.mode_ids, modes.motion
         self.device = choose_device(options.device, options.threads)
         self.model = PointModel.from_structure(structure, modes, self.device)
         self.radius_A = self.model.radius_A

@@ -23,7 +23,7 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.xmipp import score_of_cost
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import STRAIGHT, Particles
 from continuousflex_deep.programs import XMIPP, XMIPP_ALIGN, XMIPP_ALIGN_MPI, mpi_command, run_program
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
@@ -61,7 +61,7 @@ class XmippEngine(Engine[XmippLearned]):
     ) -> None:
         require_same_atoms(modes, len(structure))
         _require_options(options, structure)
-        self.options, self.mode_ids = options, modes.mode_ids
+        self.options, self.mode_ids, self.motion = options, modes.mode_ids, STRAIGHT
         self.structure, self.modes, self.keep_in = structure, modes, keep_in
         self.radius_A = float(np.linalg.norm(structure.coords_A - structure.center_A, axis=1).max())
         name = XMIPP_ALIGN_MPI if options.xmipp_processes > 1 else XMIPP_ALIGN

@@ -11,7 +11,7 @@ import pytest
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.frames import read_frames
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
-from continuousflex_deep.nma.blocks import block_numbers
+from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.tests.helpers.mutation import BYTES, TEXT, Case, cases, mutated, survives
 from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, mmcif, pdb
 

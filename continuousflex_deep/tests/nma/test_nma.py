@@ -13,7 +13,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import random_rotations
 from continuousflex_deep.io.modes import NormalModes, read_modes
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nma.blocks import block_numbers
+from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.nma.network import (
     collectivity,
     compute_modes,

@@ -13,7 +13,7 @@ from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nma.blocks import spatial_blocks
+from continuousflex_deep.motion.blocks import spatial_blocks
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.nma.particle_mask import is_inverted, otsu_threshold
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import write_structure
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.motion import motion_along
+from continuousflex_deep.particles import MOTIONS, Particles
 from continuousflex_deep.reconstruction.corrected import MotionCorrected, VoxelMotion
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, spherical_mask
@@ -70,12 +72,14 @@ def test_without_motion_it_is_the_plain_reconstruction(tmp_path: Path, ctf: bool
     assert scale == pytest.approx(1, abs=0.01)
 
 
-def test_one_conformation_of_all_is_taken_back_to_rest(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", MOTIONS)
+def test_one_conformation_of_all_is_taken_back_to_rest(tmp_path: Path, kind: str) -> None:
     """All particles are bent alike: the plain map is that of the bent molecule, the corrected one of that at rest."""
+    modes = replace(MODES, motion=kind, block_size=3)
     particles = toy_particles(tmp_path, count=150, snr=1e6, amplitude_sd=0.0, ctf=False)
     bent = np.array([25.0, -15.0])
     axis = (np.arange(BOX_PX) - BOX_PX // 2) * PIXEL_A
-    coords = STRUCTURE.coords_A + np.einsum("m,mad->ad", bent, MODES.vectors)
+    coords = motion_along(STRUCTURE, modes).coordinates(bent)
     seen = np.einsum("nij,aj->nai", euler_to_matrix(particles.euler_deg), coords - coords.mean(axis=0))[..., :2]
     seen = seen - particles.shift_A[:, None]
     gx, gy = (np.exp(-((axis - seen[..., i, None]) ** 2) / (2 * SIGMA_A**2)) for i in (0, 1))
@@ -83,7 +87,7 @@ def test_one_conformation_of_all_is_taken_back_to_rest(tmp_path: Path) -> None:
     stacks = np.full(len(particles), str(tmp_path / "bent.mrcs"), dtype=object)
     particles = particles.replace(stacks=stacks, ctf=None, amplitudes=np.tile(bent, (len(particles), 1)))
     sums = plain(particles, ctf=False)
-    found, average = corrected(particles, sums, ctf=False), sums.volume()
+    found, average = corrected(particles, sums, ctf=False, modes=modes), sums.volume()
 
     def like(volume: np.ndarray, truth: np.ndarray) -> float:
         return float(np.corrcoef((volume * MASK).ravel(), (truth * MASK).ravel())[0, 1])

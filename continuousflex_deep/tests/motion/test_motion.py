@@ -1,10 +1,8 @@
-"""Motion along modes: closed forms, finite differences, two array libraries; and no other module moves atoms."""
+"""Motion along modes, straight and helical: closed forms, finite differences, two array libraries."""
 
-import ast
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +12,11 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.reference import no_modes
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.motion import Motion, StraightMotion, amplitude_of_rmsd, motion_along
+from continuousflex_deep.motion import Motion, amplitude_of_rmsd, motion_along
+from continuousflex_deep.nma.network import compute_modes
+from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.particles import MOTIONS
 from continuousflex_deep.tests.helpers.engine_data import toy_structure
-from continuousflex_deep.tests.helpers.imports import PACKAGE, project_modules
 
 RNG = np.random.default_rng(11)
 AMPLITUDES_A = np.array([[0.0, 0.0, 0.0], [30.0, -20.0, 5.0], [-120.0, 40.0, 80.0]])
@@ -32,14 +32,23 @@ def structure() -> Structure:
 
 @pytest.fixture(scope="module")
 def modes(structure: Structure) -> NormalModes:
-    """Three orthonormal modes, none of which leaves the weighted centre in place."""
+    """Three orthonormal modes, none of which leaves the weighted centre in place, or blocks rigid."""
     q, _ = np.linalg.qr(RNG.normal(size=(3 * len(structure), 3)) + 0.5)
     return NormalModes((7, 8, 9), q.T.reshape(3, -1, 3))
 
 
 @pytest.fixture(scope="module")
-def motion(structure: Structure, modes: NormalModes) -> Motion[np.ndarray]:
-    return motion_along(structure, modes)
+def rigid_modes(structure: Structure) -> NormalModes:
+    """Three modes that leave blocks of 4 residues rigid."""
+    return compute_modes(structure, NmaOptions(structure="", output="", n_modes=9, block_size=4, cutoff_A=12))
+
+
+@pytest.fixture(scope="module", params=["straight", "helical", "helical, of rigid blocks"])
+def motion(request: pytest.FixtureRequest, structure: Structure) -> Motion[np.ndarray]:
+    """Straight; helical, with modes that bend the blocks; and without."""
+    kind, _, rigid = request.param.partition(",")
+    modes: NormalModes = request.getfixturevalue("rigid_modes" if rigid else "modes")
+    return motion_along(structure, replace(modes, motion=kind, block_size=4))
 
 
 def in_torch(motion: Motion[np.ndarray], dtype: torch.dtype = torch.float64) -> Motion[torch.Tensor]:
@@ -59,9 +68,8 @@ def test_two_atoms_by_hand() -> None:
     )
 
 
-def test_amplitudes_add_displacements_along_modes(
-    structure: Structure, modes: NormalModes, motion: Motion[np.ndarray]
-) -> None:
+def test_amplitudes_add_displacements_along_modes(structure: Structure, modes: NormalModes) -> None:
+    motion = motion_along(structure, modes)
     for q in AMPLITUDES_A:
         moved = structure.coords_A + sum(a * v for a, v in zip(q, modes.vectors, strict=True))
         drift = (structure.weights @ moved) / structure.weights.sum() - structure.center_A
@@ -71,16 +79,22 @@ def test_amplitudes_add_displacements_along_modes(
 
 def test_without_amplitudes_it_is_the_structure(structure: Structure, motion: Motion[np.ndarray]) -> None:
     np.testing.assert_array_equal(motion.coordinates(np.zeros(3)), structure.coords_A)
-    rigid = motion_along(structure, no_modes(structure))
+
+
+@pytest.mark.parametrize("kind", MOTIONS)
+def test_without_modes_it_is_the_structure(structure: Structure, kind: str) -> None:
+    rigid = motion_along(structure, no_modes(structure).moving(kind))
     np.testing.assert_array_equal(rigid.coordinates(np.zeros((2, 0))), np.stack([structure.coords_A] * 2))
     assert rigid.n_modes == 0
+    assert rigid.derivative(np.zeros(0)).shape == (0, len(structure), 3)
 
 
+@pytest.mark.parametrize("kind", MOTIONS)
 @pytest.mark.parametrize("q", AMPLITUDES_A)
-def test_the_weighted_centre_stays(structure: Structure, modes: NormalModes, q: np.ndarray) -> None:
-    moved = structure.replace_coords(motion_along(structure, modes).coordinates(q))
+def test_the_weighted_centre_stays(structure: Structure, modes: NormalModes, q: np.ndarray, kind: str) -> None:
+    moved = structure.replace_coords(motion_along(structure, modes.moving(kind)).coordinates(q))
     np.testing.assert_allclose(moved.center_A, structure.center_A, atol=1e-11)
-    about_centre = motion_along(structure.centred(), modes).coordinates(q)
+    about_centre = motion_along(structure.centred(), modes.moving(kind)).coordinates(q)
     np.testing.assert_allclose(about_centre, moved.centred().coords_A, atol=1e-11)
 
 
@@ -111,7 +125,22 @@ def test_derivative_matches_finite_differences(motion: Motion[np.ndarray], q: np
     derivative = np.broadcast_to(motion.derivative(q), (3, *motion.rest_A.shape))
     for step, expected in zip(1e-3 * np.eye(3), derivative, strict=True):
         numeric = (motion.coordinates(q + step) - motion.coordinates(q - step)) / 2e-3
-        np.testing.assert_allclose(numeric, expected, atol=1e-9)
+        np.testing.assert_allclose(numeric, expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", MOTIONS)
+def test_at_rest_the_derivative_is_the_mode(structure: Structure, modes: NormalModes, kind: str) -> None:
+    drift = np.einsum("n,mni->mi", structure.weights, modes.vectors) / structure.weights.sum()
+    derivative = motion_along(structure, modes.moving(kind)).derivative(np.zeros(3))
+    np.testing.assert_allclose(derivative, modes.vectors - drift[:, None], atol=1e-12)
+
+
+def test_derivatives_of_many_conformations_at_once(motion: Motion[np.ndarray]) -> None:
+    shape = (2, 3, 3, *motion.rest_A.shape)
+    together = np.broadcast_to(motion.derivative(np.stack([AMPLITUDES_A, -AMPLITUDES_A])), shape)
+    for row, q in enumerate(AMPLITUDES_A):
+        expected = np.broadcast_to(motion.derivative(-q), shape[2:])
+        np.testing.assert_allclose(together[1, row], expected, atol=1e-12)
 
 
 def test_rmsd_is_that_of_the_coordinates(motion: Motion[np.ndarray]) -> None:
@@ -120,7 +149,7 @@ def test_rmsd_is_that_of_the_coordinates(motion: Motion[np.ndarray]) -> None:
     np.testing.assert_allclose(motion.rmsd_A(AMPLITUDES_A, AMPLITUDES_A[[1, 1, 0]]), expected, rtol=1e-10)
     assert motion.rmsd_A(AMPLITUDES_A[1], AMPLITUDES_A[1]) == 0
     small = 1e-3 * AMPLITUDES_A[1]
-    assert np.sqrt(small @ motion.gram @ small) == pytest.approx(1e-3 * expected[0], rel=1e-6)
+    assert np.sqrt(small @ motion.gram @ small) == pytest.approx(motion.rmsd_A(small, 0 * small), rel=1e-4)
 
 
 # ------------------------------------------------------------------------------------------- other points, other arrays
@@ -151,10 +180,11 @@ def test_torch_and_numpy_agree(motion: Motion[np.ndarray]) -> None:
     np.testing.assert_allclose(single.numpy(), motion.coordinates(AMPLITUDES_A), atol=1e-4, rtol=0)
 
 
-def test_one_product_shows_many_conformations(structure: Structure, modes: NormalModes) -> None:
-    motion = StraightMotion(structure.coords_A, modes.vectors)
+def test_one_product_shows_many_conformations(motion: Motion[np.ndarray]) -> None:
     rotations = np.linalg.qr(RNG.normal(size=(3, 3, 3)))[0][:, :2]
-    seen = motion.view_weights(rotations, AMPLITUDES_A) @ motion.view_parts()
+    parts = motion.view_parts()
+    whole = parts if isinstance(parts, np.ndarray) else parts.toarray()
+    seen = motion.view_weights(rotations, AMPLITUDES_A) @ whole
     expected = motion.coordinates(AMPLITUDES_A) @ rotations.transpose(0, 2, 1)
     np.testing.assert_allclose(seen.transpose(0, 2, 1), expected, atol=1e-11)
 
@@ -163,115 +193,3 @@ def test_moving_atoms_needs_no_torch() -> None:
     """Scipion's side moves atoms, too, where torch may not be installed."""
     told = "import sys; import continuousflex_deep.motion; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", told], check=True)
-
-
-# -------------------------------------------------------------------------------------------------------- the one place
-
-# Who reads the vectors of modes, and what for: never to move anything by them.
-READERS = {
-    "motion": "moves atoms by them",
-    "io.modes": "reads, writes and selects them",
-    "io.reference": "compares their number of atoms with the structure's",
-    "nma.mode_facts": "their collectivity",
-    "commands.align": "tells inputs apart",
-    "nn.inference": "tells inputs apart",
-}
-# Who multiplies what is called vectors.
-MULTIPLIERS = {
-    "motion": "moves atoms",
-    "nma.network": "makes modes: their signs",
-    "nma.elnemo": "makes modes: their energies",
-    "landscape.coordinate_maps": "eigenvectors of a kernel",
-}
-# Who asks for derivatives, to multiply them by rotations or to solve for amplitudes.
-DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.corrected"}
-# Who makes a motion of its own.
-MAKERS = {"motion", "reconstruction.corrected"}
-
-PRODUCTS = {
-    "tensordot", "einsum", "matmul", "dot", "inner", "outer", "vdot", "mul", "multiply", "mm", "bmm", "addmm",
-    "baddbmm",
-}  # fmt: skip
-
-
-def products(tree: ast.AST) -> Iterator[list[ast.expr]]:
-    """The factors of each product in a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult | ast.Mult):
-            yield [node.left, node.right]
-        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.MatMult | ast.Mult):
-            yield [node.target, node.value]
-        elif isinstance(node, ast.Call) and called(node) in PRODUCTS:
-            yield [node.func, *node.args]
-
-
-def called(node: ast.Call) -> str:
-    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-
-
-def names_in(tree: ast.AST) -> Iterator[str]:
-    """Names and attributes of an expression, but for what only asks for a shape."""
-    if isinstance(tree, ast.Attribute) and tree.attr == "shape":
-        return
-    if isinstance(tree, ast.Call) and called(tree) == "len":
-        return
-    if isinstance(tree, ast.Attribute | ast.Name):
-        yield tree.attr if isinstance(tree, ast.Attribute) else tree.id
-    for child in ast.iter_child_nodes(tree):
-        yield from names_in(child)
-
-
-def reads_vectors(tree: ast.AST) -> bool:
-    """Whether a module reads an attribute of this name; a call of it is of a table's columns."""
-    methods = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    read = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "vectors")
-    return any(id(node) not in methods for node in read)
-
-
-def multiplies_vectors(tree: ast.AST) -> bool:
-    factors = (factor for product in products(tree) for factor in product)
-    return any({"vectors", "derivative"} & set(names_in(factor)) for factor in factors)
-
-
-def calls(tree: ast.AST, name: str) -> bool:
-    return any(isinstance(node, ast.Call) and called(node) == name for node in ast.walk(tree))
-
-
-def test_only_motion_multiplies_amplitudes_with_modes() -> None:
-    trees = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in project_modules().items()}
-
-    def modules_that(does: Callable[[ast.AST], bool]) -> set[str]:
-        return {module for module, tree in trees.items() if does(tree)}
-
-    assert modules_that(reads_vectors) == set(READERS), "ask motion.py to move atoms, or say in READERS what for"
-    assert modules_that(multiplies_vectors) == set(MULTIPLIERS), "ask motion.py to move atoms"
-    assert modules_that(lambda tree: calls(tree, "derivative")) == DERIVERS - {"motion"}
-    assert modules_that(lambda tree: calls(tree, "StraightMotion")) == MAKERS
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "moved = coords + np.tensordot(q, modes.vectors, axes=1)",
-        "moved = torch.einsum('m,mad->ad', q, vectors)",
-        "moved = q @ vectors.reshape(3, -1)",
-        "moved = sum(q * v for q, v in zip(amplitudes, modes.vectors))",
-        "moved = amplitudes @ motion.derivative(amplitudes)",
-        "coords += q[0] * self.modes.vectors[0]",
-    ],
-)
-def test_rule_finds(source: str) -> None:
-    tree = ast.parse(source)
-    assert reads_vectors(tree) or multiplies_vectors(tree)
-
-
-@pytest.mark.parametrize(
-    "source", ["n = 3 * vectors.shape[1]", "n = 2 * len(modes.vectors)", "moved = motion.coordinates(q)"]
-)
-def test_rule_leaves_alone(source: str) -> None:
-    assert not multiplies_vectors(ast.parse(source))
-
-
-def test_in_the_report_one_script_moves_atoms() -> None:
-    scripts = {path.name: path.read_text(encoding="utf-8") for path in (PACKAGE / "report" / "static").glob("*.js")}
-    assert {name for name, text in scripts.items() if re.search(r"\bvectors\b|\bgram\b", text)} == {"motion.js"}

@@ -8,7 +8,7 @@ import pytest
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.nma.blocks import block_numbers, joined_residues
+from continuousflex_deep.motion.blocks import block_numbers, joined_residues
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.tests.helpers.structures import helix

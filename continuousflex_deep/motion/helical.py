@@ -1,0 +1,241 @@
+"""Rigid blocks on helices: each block moves by the screw of its twist, so that nothing within it is stretched.
+
+A mode moves the atoms of a block, at arms s from its centre c, by τ + ω × s (+ r, where it bends the block). At
+amplitudes q the block's twist is Σ q·(τ, ω), and its atoms are at c + R·(s + Σ q·r) + t, with the rotation R and the
+translation t of this twist (screws.py). The first derivative at rest is the mode. (Hoffmann & Grudinin, J Chem Theory
+Comput 2017, 13:2123.)
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+from scipy import sparse
+
+from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.motion.base import Array, Motion, Other
+from continuousflex_deep.motion.screws import cross_matrix, library_of, screw, screw_derivative
+
+_BLOCKS_AT_ONCE = 64  # of the shares of groups of points
+_VALUES_AT_ONCE = 4_000_000
+_PLANE = 1e-9  # relative moment of inertia, below which a block does not turn about an axis
+
+
+@dataclass(frozen=True, eq=False)
+class HelicalMotion(Motion[Array]):
+    """N points in B rigid blocks. A point that is the mean of several atoms may share K blocks; an atom has one.
+
+    twists (M, B, 6): τ in Å and ω in rad of each block along each mode, per Å of amplitude. block (N, K); arms
+    (N, K, 4): the arm in Å from the block's centre times the block's share of the point, and the share. weights (B,):
+    of the blocks, with a sum of 1; arms have a weighted mean of 0 in each block. bends (M, N, K, 3): what the modes
+    move the points within their blocks, times the share; None for rigid ones.
+    """
+
+    rest_A: Array
+    twists: Array
+    block: Array
+    arms: Array
+    weights: Array
+    bends: Array | None = None
+
+    @property
+    def n_modes(self) -> int:
+        return len(self.twists)
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        known = {"twists": self.twists, "block": self.block, "arms": self.arms, "weights": self.weights}
+        return known if self.bends is None else {**known, "bends": self.bends}
+
+    @cached_property
+    def gram(self) -> Array:
+        flat = self.derivative(0 * self.twists[:, 0, 0]).reshape(self.n_modes, len(self.rest_A) * 3)
+        return flat @ flat.T / len(self.rest_A)
+
+    def displacements(self, amplitudes_A: Array) -> Array:
+        turn, shift_A = self._screws(amplitudes_A)
+        moved = self._of_points(turn, shift_A, self.arms)
+        if self.bends is None:
+            return moved
+        bent = self._bent(amplitudes_A)
+        return moved + bent.sum(-2) + self._turned(turn, bent)
+
+    def derivative(self, amplitudes_A: Array) -> Array:
+        twist, library = self._twist(amplitudes_A), library_of(amplitudes_A)
+        turn = screw(twist[..., 3:], twist[..., :3])[0]
+        # modes first for the screws, then beside the amplitudes
+        lead = (self.n_modes, *(1,) * (twist.ndim - 2))
+        each = self.twists.reshape(*lead, *self.twists.shape[1:])
+        each = library.broadcast_to(each, (self.n_modes, *twist.shape))
+        further, moved = screw_derivative(twist[..., 3:], twist[..., :3], each[..., 3:], each[..., :3])
+        moved = moved - self._drift(moved)
+        turns = cross_matrix(further)
+        turns = turns + turns @ turn
+        turns, moved = library.moveaxis(turns, 0, -4), library.moveaxis(moved, 0, -3)
+        along = self._of_points(turns, moved, self.arms)
+        if self.bends is None:
+            return along
+        within = self.bends.sum(-2) + self._turned(turn[..., None, :, :, :], self.bends)
+        return along + within + self._turned(turns, self._bent(amplitudes_A)[..., None, :, :, :])
+
+    def rmsd_A(self, first_A: Floats, second_A: Floats) -> Floats:
+        first_A, second_A = np.broadcast_arrays(first_A, second_A)
+        both: list[Any] = [q.reshape(-1, self.n_modes) for q in (first_A, second_A)]
+        step = max(1, _VALUES_AT_ONCE // max(1, self.rest_A.size * self.block.shape[1]))
+        result = np.empty(len(both[0]))
+        for start in range(0, len(both[0]), step):
+            part = slice(start, start + step)
+            moved = [np.asarray(self.displacements(q[part])) for q in both]
+            result[part] = np.sqrt(np.square(moved[0] - moved[1]).sum(-1).mean(-1))
+        return result.reshape(first_A.shape[:-1])
+
+    def select(self, points: Any) -> "HelicalMotion[Array]":
+        bends = None if self.bends is None else self.bends[:, points]
+        return dataclasses.replace(
+            self, rest_A=self.rest_A[points], block=self.block[points], arms=self.arms[points], bends=bends
+        )
+
+    def averaged(self, mean: Callable[[Array], Array]) -> "HelicalMotion[Array]":
+        library, rest_A = library_of(self.rest_A), mean(self.rest_A)
+        arms = self._means(mean, self.arms)  # (G, B, 4)
+        shares = arms[..., 3]
+        slots = int((shares > 0).sum(-1).max())
+        row, block = library.arange(len(rest_A))[:, None], library.argsort(-shares, -1)[:, :slots]
+        bends = None if self.bends is None else self._means(mean, self.bends)[:, row, block]
+        return HelicalMotion(rest_A, self.twists, block, arms[row, block], self.weights, bends)
+
+    def _means(self, mean: Callable[[Array], Array], values: Array) -> Array:
+        """The means (…, G, B, k) over groups of points, of values (…, N, K, k) in each block."""
+        library, count, width = library_of(values), len(self.weights), values.shape[-1]
+        parts = []
+        for start in range(0, count, _BLOCKS_AT_ONCE):
+            numbers = range(start, min(start + _BLOCKS_AT_ONCE, count))
+            inside = library.stack([self.block == number for number in numbers], -1)[..., None]
+            spread = (inside * values[..., None, :]).sum(-3)  # (…, N, blocks, k)
+            means = mean(spread.reshape(*spread.shape[:-2], len(numbers) * width))
+            parts.append(means.reshape(*means.shape[:-1], len(numbers), width))
+        return library.concatenate(parts, -2)
+
+    def view_parts(self) -> sparse.csr_matrix:
+        points, slots = self.block.shape
+        row = np.repeat(np.arange(points), slots)
+        columns, values = [3 + 4 * self.block.reshape(-1, 1) + np.arange(4)], [self.arms.reshape(-1, 4)]
+        width = 3 + 4 * len(self.weights)
+        for bend in () if self.bends is None else self.bends:
+            columns.append(width + 3 * self.block.reshape(-1, 1) + np.arange(3))
+            values.append(bend.reshape(-1, 3))
+            width += 3 * len(self.weights)
+        column, value = np.concatenate(columns, axis=1), np.concatenate(values, axis=1)
+        row = np.broadcast_to(row[:, None], column.shape)
+        moving = sparse.csr_matrix((value.ravel(), (row.ravel(), column.ravel())), shape=(points, width))
+        rest = sparse.csr_matrix((self.rest_A.ravel(), np.tile(np.arange(3), points), 3 * np.arange(points + 1)),
+                                 shape=(points, width))  # fmt: skip
+        return (rest + moving).T
+
+    def view_weights(self, rotations: Floats, amplitudes_A: Floats) -> Floats:
+        twist: Any = self._twist(cast(Any, amplitudes_A))
+        turn, shift_A = screw(twist[..., 3:], twist[..., :3])
+        shift_A = shift_A - self._drift(cast(Any, shift_A))
+        blocks = np.concatenate([turn, shift_A[..., None]], axis=-1)  # (n, B, 3, 4)
+        seen = [rotations, np.einsum("nki,nbij->nkbj", rotations, blocks).reshape(*rotations.shape[:2], -1)]
+        if self.bends is not None:
+            whole = np.einsum("nki,nbij,nm->nkmbj", rotations, turn + np.eye(3), amplitudes_A)
+            seen.append(whole.reshape(*rotations.shape[:2], -1))
+        return np.concatenate(seen, axis=-1)
+
+    def spread(self, places_A: Floats, nearest: Integers, shares: Floats) -> "HelicalMotion[Floats]":
+        """The motion of other places (v, 3), each of which moves with the blocks of its nearest points (v, s), with
+        these shares (v, s) of a sum of 1. For points that belong to one block each, in numpy's arrays."""
+        owner = np.asarray(self.block)[:, 0]
+        counts = np.bincount(owner, minlength=len(self.weights))
+        centres = _sums(owner, self.rest_A - self.arms[:, 0, :3], len(counts)) / np.maximum(counts, 1)[:, None]
+        block = owner[nearest]
+        arms = np.empty((*block.shape, 4))
+        arms[..., :3] = (places_A[:, None] - centres[block]) * shares[..., None]
+        arms[..., 3] = shares
+        bends = None if self.bends is None else self.bends[:, :, 0][:, nearest] * shares[..., None]
+        return HelicalMotion(places_A, np.asarray(self.twists), block, arms, np.asarray(self.weights), bends)
+
+    def converted(self, convert: Callable[[Array], Other]) -> "HelicalMotion[Other]":
+        bends = None if self.bends is None else convert(self.bends)
+        index = convert(self.block)
+        library = library_of(index)
+        return HelicalMotion(
+            convert(self.rest_A), convert(self.twists), library.asarray(index, dtype=library.int64),
+            convert(self.arms), convert(self.weights), bends,
+        )  # fmt: skip
+
+    def of_rigid_blocks(self) -> "HelicalMotion[Array]":
+        """The same motion, without what the modes move the points within their blocks."""
+        return dataclasses.replace(self, bends=None)
+
+    def _twist(self, amplitudes_A: Array) -> Array:
+        """Twists (…, B, 6) of the blocks."""
+        flat = amplitudes_A @ self.twists.reshape(self.n_modes, len(self.weights) * 6)
+        return flat.reshape(*amplitudes_A.shape[:-1], len(self.weights), 6)
+
+    def _screws(self, amplitudes_A: Array) -> tuple[Array, Array]:
+        """R − 1 (…, B, 3, 3) and t (…, B, 3) of the blocks; the weighted centre stays in place."""
+        twist = self._twist(amplitudes_A)
+        turn, shift_A = screw(twist[..., 3:], twist[..., :3])
+        return turn, shift_A - self._drift(shift_A)
+
+    def _drift(self, shift_A: Array) -> Array:
+        """Of the weighted centre (…, 1, 3), for shifts (…, B, 3) of the blocks."""
+        return (self.weights[:, None] * shift_A).sum(-2)[..., None, :]
+
+    def _of_points(self, turn: Array, shift_A: Array, arms: Array) -> Array:
+        """Displacements (…, N, 3) by R − 1 (…, B, 3, 3) and t (…, B, 3)."""
+        moved = arms[..., 3:] * shift_A[..., self.block, :]
+        return (moved + self._products(turn, arms)).sum(-2)
+
+    def _turned(self, turn: Array, vectors: Array) -> Array:
+        """Vectors (…, N, K, 3) turned with their blocks, summed to (…, N, 3)."""
+        return self._products(turn, vectors).sum(-2)
+
+    def _products(self, turn: Array, vectors: Array) -> Array:
+        """Matrices (…, B, 3, 3) of the blocks times vectors (…, N, K, ≥ 3) of the points. Sums of three columns, which
+        is several times faster than many products of small matrices."""
+        x, y, z = (turn[..., i][..., self.block, :] * vectors[..., i, None] for i in range(3))
+        return x + y + z
+
+    def _bent(self, amplitudes_A: Array) -> Array:
+        """Σ q·r (…, N, K, 3)."""
+        assert self.bends is not None
+        flat = self.bends.reshape(self.n_modes, self.arms.shape[0] * self.arms.shape[1] * 3)
+        return (amplitudes_A @ flat).reshape(*amplitudes_A.shape[:-1], *self.arms.shape[:2], 3)
+
+
+def helical_motion(
+    coords_A: Floats, weights: Floats, vectors: Floats, block: Integers
+) -> tuple[HelicalMotion[Floats], Floats]:
+    """The helical motion of atoms (N, 3) along modes (M, N, 3), and the share (M,) of each mode's length that bends the
+    blocks.
+
+    weights (N,): with a sum of 1; their centre does not move. block (N,): from 0. The twists are those that fit the
+    mode best in each block.
+    """
+    count = int(block.max()) + 1
+    total = np.bincount(block, weights, count)
+    arms = coords_A - (_sums(block, weights[:, None] * coords_A, count) / total[:, None])[block]
+    squared = np.square(arms).sum(axis=1)[:, None, None] * np.eye(3) - arms[:, :, None] * arms[:, None]
+    inertia = _sums(block, squared.reshape(-1, 9), count).reshape(-1, 3, 3)
+    inverse = np.linalg.pinv(inertia, rcond=_PLANE, hermitian=True)
+    twists, bends = np.empty((len(vectors), count, 6)), np.empty_like(vectors)
+    for twist, bend, mode in zip(twists, bends, vectors, strict=True):
+        twist[:, :3] = _sums(block, weights[:, None] * mode, count) / total[:, None]
+        within = mode - twist[block, :3]
+        twist[:, 3:] = np.einsum("bij,bj->bi", inverse, _sums(block, np.cross(arms, within), count))
+        bend[:] = within - np.cross(twist[block, 3:], arms)
+    share = np.sqrt(np.square(bends).sum(axis=(1, 2)) / np.square(vectors).sum(axis=(1, 2)))
+    armed = np.concatenate([arms, np.ones((len(arms), 1))], axis=1)
+    motion = HelicalMotion(coords_A, twists, block[:, None], armed[:, None], total, bends[:, :, None])
+    return motion, share
+
+
+def _sums(block: Integers, columns: Floats, count: int) -> Floats:
+    """Sums (count, k) of columns (N, k) over the atoms of each block."""
+    return np.stack([np.bincount(block, column, count) for column in columns.T], axis=1)
