@@ -1,8 +1,8 @@
 """Structures with their modes: which atoms the modes have, and what is said where these do not fit."""
 
 import ast
-import re
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
