@@ -23,8 +23,9 @@ _TRACED = 0.8  # share of Cα and P among the atoms from which on they are drawn
 
 
 def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: Pack) -> dict[str, Any]:
-    """The atoms shown, S of them, at rest (S, 3), the parameters of their motion, by which static/motion.js moves them
-    as motion.py does, and what an RMSD is computed by: rmsd_A² = qᵀ·gram·q, over all atoms.
+    """The atoms shown, S of them, at rest (S, 3), and the kind and the parameters of their motion, by which
+    static/motion.js moves them as the package motion does. The RMSD of straight motion, over all atoms, is
+    rmsd_A² = qᵀ·gram·q.
 
     The weighted centre is the origin.
     """
@@ -34,6 +35,7 @@ def molecule_content(path: str, structure: Structure, modes: NormalModes, pack: 
     return _atoms_content(Path(path).name, structure, shown) | {
         "coordinates": pack.array(moving.rest_A.astype(np.float32)),
         **{name: pack.array(array.astype(np.float32)) for name, array in moving.parameters.items()},
+        "motion": modes.motion,
         "gram": motion.gram.tolist(),
         "modes": list(modes.mode_ids),
     }

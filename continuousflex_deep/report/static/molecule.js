@@ -16,7 +16,7 @@ class Molecule {
 
   static async unpack(content) {
     const rest = await unpackArray(content.coordinates);
-    const motion = content.modes ? await StraightMotion.unpack(content, rest) : null;
+    const motion = content.modes ? await MOTIONS[content.motion].unpack(content, rest) : null;
     return new Molecule(content, rest, motion, content.frames ? await unpackArray(content.frames) : null);
   }
 

@@ -23,12 +23,14 @@ from continuousflex_deep.cli import main
 from continuousflex_deep.commands.report import run
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups, write_groups
 from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, write_landscape_table
+from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.io.trajectories import read_trajectory
 from continuousflex_deep.motion import motion_along
-from continuousflex_deep.options import ReportOptions, from_mapping
+from continuousflex_deep.nma.network import compute_modes
+from continuousflex_deep.options import NmaOptions, ReportOptions, from_mapping
 from continuousflex_deep.report.page import json_in_html
 from continuousflex_deep.tests.helpers.report_inputs import (
     NASTY,
@@ -354,6 +356,29 @@ def test_slider_moves_the_molecule(moving: OpenReport, inputs: dict[str, str]) -
     expected = motion_along(structure, modes).coordinates(np.array([0.0, 12.5])) - structure.center_A
     shown = np.array(moving.value("Array.from(report.panel.viewer.shown)")).reshape(-1, 3)
     np.testing.assert_allclose(shown, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("of_blocks", [True, False])
+def test_helical_motion_is_that_of_the_commands(
+    browser: Any, inputs: dict[str, str], tmp_path: Path, of_blocks: bool
+) -> None:
+    """Modes that leave blocks rigid, and others that bend them."""
+    structure, modes = read_reference(inputs["structure"], inputs["modes"])
+    if of_blocks:
+        modes = compute_modes(structure, NmaOptions(structure="", output="", n_modes=9, block_size=5, cutoff_A=12))
+    modes = dataclasses.replace(modes, motion="helical", block_size=5)
+    write_modes(tmp_path / "modes", modes)
+    path = write(tmp_path / "r.html", structure=inputs["structure"], modes=str(tmp_path / "modes"))
+    q = np.array([60.0, -45, 30])
+    expected = motion_along(structure, modes).coordinates(q) - structure.center_A
+    with open_report(browser, path) as opened:
+        opened.wait(STILL)
+        shown = opened.value(f"Array.from(report.panel.molecule.motion.coordinates({q.tolist()}))")
+        told = opened.value(f"report.panel.molecule.motion.rmsd({q.tolist()})")
+    atoms = structure.representative_atoms
+    np.testing.assert_allclose(np.reshape(shown, (-1, 3)), expected[atoms], atol=1e-3)
+    moved = expected[atoms] + structure.center_A - structure.coords_A[atoms]
+    assert told == pytest.approx(np.sqrt(np.square(moved).sum(axis=1).mean()), abs=1e-3)
 
 
 def test_trajectory_is_played(moving: OpenReport, inputs: dict[str, str]) -> None:
