@@ -188,7 +188,7 @@ def project(
 
     The displacement is the particle's position: minus the shift of conventions.md, which moves it back.
     """
-    seen = model.motion.coordinates(amplitudes) @ rotation[:, :2].transpose(1, 2)
+    seen = model.motion.seen(rotation[:, :2], amplitudes)
     waves = _waves(seen + shift_A[:, None], disc, field_A)
     return _sums(model.weights.expand(len(seen), 1, -1).transpose(1, 2), waves, disc)[:, 0]
 
@@ -204,12 +204,10 @@ def project_with_jacobian(
 ) -> tuple[Tensor, Tensor]:
     """`project`, and its derivatives (B, 5 + M, n) complex with respect to rotation vector (rad, applied from the
     left), displacement (Å) and amplitudes; without along_modes those (B, 5, n) of the pose only."""
-    seen = model.motion.coordinates(amplitudes) @ rotation.transpose(1, 2)
+    seen = model.motion.seen(rotation, amplitudes)
     motions = [torch.ones_like(seen[..., :1]), seen]
     if along_modes:
-        # a derivative that is the same for all conformations stays (A·M, 3); each rotation multiplies it
-        along = model.motion.derivative(amplitudes).transpose(-3, -2).flatten(-3, -2)
-        motions.append((along @ rotation[:, :2].transpose(1, 2)).reshape(len(seen), len(model.weights), -1))
+        motions.append(model.motion.seen_derivative(rotation[:, :2], amplitudes))
     weightings = torch.cat(motions, dim=2) * model.weights[:, None]
     sums = _sums(weightings, _waves(seen[..., :2] + shift_A[:, None], disc, field_A), disc)
     one, sx, sy, sz = sums[:, :4].unbind(dim=1)

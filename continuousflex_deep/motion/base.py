@@ -48,6 +48,17 @@ class Motion(ABC, Generic[Array]):
     def derivative(self, amplitudes_A: Array) -> Array:
         """∂x/∂q (…, M, N, 3) at these amplitudes, or (M, N, 3) where it does not depend on them."""
 
+    def seen(self, rotations: Array, amplitudes_A: Array) -> Array:
+        """Coordinates (…, N, k) in Å along the k rows of rotations (…, k, 3)."""
+        return self.coordinates(amplitudes_A) @ rotations.swapaxes(-1, -2)
+
+    def seen_derivative(self, rotations: Array, amplitudes_A: Array) -> Array:
+        """∂x/∂q (n, N, M·k) along the k rows of rotations (n, k, 3), for amplitudes (n, M); modes first, then rows."""
+        # a derivative that is the same for all conformations stays (N·M, 3); each rotation multiplies it
+        along = self.derivative(amplitudes_A).swapaxes(-3, -2)
+        along = along.reshape(*along.shape[:-3], len(self.rest_A) * self.n_modes, 3)
+        return (along @ rotations.swapaxes(-1, -2)).reshape(len(rotations), len(self.rest_A), -1)
+
     @abstractmethod
     def rmsd_A(self, first_A: Floats, second_A: Floats) -> Floats:
         """RMSD (…,) in Å between two sets of conformations, of amplitudes (…, M) in numpy's arrays."""

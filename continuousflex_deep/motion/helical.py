@@ -57,29 +57,33 @@ class HelicalMotion(Motion[Array]):
 
     def displacements(self, amplitudes_A: Array) -> Array:
         turn, shift_A = self._screws(amplitudes_A)
-        moved = self._of_points(turn, shift_A, self.arms)
+        moved = self._of_points(_beside(turn, shift_A))
         if self.bends is None:
             return moved
         bent = self._bent(amplitudes_A)
         return moved + bent.sum(-2) + self._turned(turn, bent)
 
     def derivative(self, amplitudes_A: Array) -> Array:
-        twist, library = self._twist(amplitudes_A), library_of(amplitudes_A)
-        turn = screw(twist[..., 3:], twist[..., :3])[0]
-        # modes first for the screws, then beside the amplitudes
-        lead = (self.n_modes, *(1,) * (twist.ndim - 2))
-        each = self.twists.reshape(*lead, *self.twists.shape[1:])
-        each = library.broadcast_to(each, (self.n_modes, *twist.shape))
-        further, moved = screw_derivative(twist[..., 3:], twist[..., :3], each[..., 3:], each[..., :3])
-        moved = moved - self._drift(moved)
-        turns = cross_matrix(further)
-        turns = turns + turns @ turn
-        turns, moved = library.moveaxis(turns, 0, -4), library.moveaxis(moved, 0, -3)
-        along = self._of_points(turns, moved, self.arms)
+        turn, turns, shifts_A = self._screw_derivatives(amplitudes_A)
+        along = self._of_points(_beside(turns, shifts_A))
         if self.bends is None:
             return along
-        within = self.bends.sum(-2) + self._turned(turn[..., None, :, :, :], self.bends)
-        return along + within + self._turned(turns, self._bent(amplitudes_A)[..., None, :, :, :])
+        return along + self._bend_derivative(turn, turns, amplitudes_A)
+
+    def seen(self, rotations: Array, amplitudes_A: Array) -> Array:
+        if self.bends is not None:
+            return super().seen(rotations, amplitudes_A)
+        # blocks are few: they are rotated rather than the points
+        moving = rotations[..., None, :, :] @ _beside(*self._screws(amplitudes_A))
+        return self.rest_A @ rotations.swapaxes(-1, -2) + self._of_points(moving)
+
+    def seen_derivative(self, rotations: Array, amplitudes_A: Array) -> Array:
+        if self.bends is not None:
+            return super().seen_derivative(rotations, amplitudes_A)
+        _, turns, shifts_A = self._screw_derivatives(amplitudes_A)
+        moving = library_of(rotations).moveaxis(rotations[:, None, None] @ _beside(turns, shifts_A), 1, 2)
+        count, blocks, modes, rows, _ = moving.shape
+        return self._of_points(moving.reshape(count, blocks, modes * rows, 4))
 
     def rmsd_A(self, first_A: Floats, second_A: Floats) -> Floats:
         first_A, second_A = np.broadcast_arrays(first_A, second_A)
@@ -183,30 +187,75 @@ class HelicalMotion(Motion[Array]):
         turn, shift_A = screw(twist[..., 3:], twist[..., :3])
         return turn, shift_A - self._drift(shift_A)
 
+    def _screw_derivatives(self, amplitudes_A: Array) -> tuple[Array, Array, Array]:
+        """R − 1 (…, B, 3, 3), ∂R/∂q (…, M, B, 3, 3) and ∂t/∂q (…, M, B, 3) of the blocks."""
+        twist, library = self._twist(amplitudes_A), library_of(amplitudes_A)
+        turn, _ = screw(twist[..., 3:], twist[..., :3])
+        # modes stand first for the screws, then beside the blocks
+        each = self.twists.reshape(self.n_modes, *(1,) * (twist.ndim - 2), *self.twists.shape[1:])
+        each = library.broadcast_to(each, (self.n_modes, *twist.shape))
+        further, shifts_A = screw_derivative(twist[..., 3:], twist[..., :3], each[..., 3:], each[..., :3])
+        shifts_A = shifts_A - self._drift(shifts_A)
+        across = cross_matrix(further)
+        return turn, library.moveaxis(across + across @ turn, 0, -4), library.moveaxis(shifts_A, 0, -3)
+
+    def _bend_derivative(self, turn: Array, turns: Array, amplitudes_A: Array) -> Array:
+        """The part of ∂x/∂q (…, M, N, 3) of what the modes move points within their blocks."""
+        assert self.bends is not None
+        within = self.bends.sum(-2) + self._turned(turn[..., None, :, :, :], self.bends)
+        return within + self._turned(turns, self._bent(amplitudes_A)[..., None, :, :, :])
+
     def _drift(self, shift_A: Array) -> Array:
         """Of the weighted centre (…, 1, 3), for shifts (…, B, 3) of the blocks."""
         return (self.weights[:, None] * shift_A).sum(-2)[..., None, :]
 
-    def _of_points(self, turn: Array, shift_A: Array, arms: Array) -> Array:
-        """Displacements (…, N, 3) by R − 1 (…, B, 3, 3) and t (…, B, 3)."""
-        moved = arms[..., 3:] * shift_A[..., self.block, :]
-        return (moved + self._products(turn, arms)).sum(-2)
+    def _of_points(self, matrices: Array) -> Array:
+        """Sums (…, N, k) over the blocks of each point of their matrices (…, B, k, 4) times its arms and shares.
+
+        One product for each block, of all its points with the matrices of all conformations: several times faster than
+        a small product for each point.
+        """
+        library, (padded, place) = library_of(matrices), self._by_block
+        lead, k = matrices.shape[:-3], matrices.shape[-2]
+        wide = library.moveaxis(matrices, -3, 0).reshape(len(self.weights), -1, 4).swapaxes(1, 2)
+        products = (padded @ wide).reshape(padded.shape[0] * padded.shape[1], -1)
+        moved = products[place[:, 0]]
+        for slot in range(1, place.shape[1]):
+            moved = moved + products[place[:, slot]]
+        return moved.swapaxes(0, 1).reshape(*lead, k, len(place)).swapaxes(-1, -2)
+
+    @cached_property
+    def _by_block(self) -> tuple[Array, Array]:
+        """The arms of each block's points (B, S, 4), filled up by zeros, and the place (N, K) of each point's in them
+        when they stand in one row."""
+        library, flat = library_of(self.arms), self.block.reshape(-1)
+        order = library.argsort(flat)
+        sizes = library.bincount(flat, None, len(self.weights))
+        starts = library.cumsum(sizes, 0) - sizes
+        largest = int(sizes.max())
+        place = library.empty_like(flat)
+        row = library.zeros_like(flat) + 1
+        place[order] = library.cumsum(row, 0) - 1 - starts[flat[order]] + largest * flat[order]
+        padded = 0 * self.arms.reshape(-1)[:1]
+        padded = library.broadcast_to(padded, (len(self.weights) * largest * 4,)).reshape(-1, 4) + 0
+        padded[place] = self.arms.reshape(-1, 4)
+        return padded.reshape(len(self.weights), largest, 4), place.reshape(self.block.shape)
 
     def _turned(self, turn: Array, vectors: Array) -> Array:
-        """Vectors (…, N, K, 3) turned with their blocks, summed to (…, N, 3)."""
-        return self._products(turn, vectors).sum(-2)
-
-    def _products(self, turn: Array, vectors: Array) -> Array:
-        """Matrices (…, B, 3, 3) of the blocks times vectors (…, N, K, ≥ 3) of the points. Sums of three columns, which
-        is several times faster than many products of small matrices."""
+        """Vectors (…, N, K, 3) turned by R − 1 (…, B, 3, 3) of their blocks, summed to (…, N, 3)."""
         x, y, z = (turn[..., i][..., self.block, :] * vectors[..., i, None] for i in range(3))
-        return x + y + z
+        return (x + y + z).sum(-2)
 
     def _bent(self, amplitudes_A: Array) -> Array:
         """Σ q·r (…, N, K, 3)."""
         assert self.bends is not None
         flat = self.bends.reshape(self.n_modes, self.arms.shape[0] * self.arms.shape[1] * 3)
         return (amplitudes_A @ flat).reshape(*amplitudes_A.shape[:-1], *self.arms.shape[:2], 3)
+
+
+def _beside(turn: Array, shift_A: Array) -> Array:
+    """Matrices (…, 3, 4) of rotations (…, 3, 3) and translations (…, 3) of blocks."""
+    return library_of(turn).concatenate([turn, shift_A[..., None]], -1)
 
 
 def helical_motion(

@@ -163,9 +163,21 @@ def test_some_points_move_as_they_do_among_all(motion: Motion[np.ndarray]) -> No
 
 
 def test_means_of_groups_move_as_the_means_of_their_points(motion: Motion[np.ndarray]) -> None:
-    thirds = motion.averaged(lambda values: values.reshape(*values.shape[:-2], 20, 3, values.shape[-1]).mean(axis=-2))
-    expected = motion.coordinates(AMPLITUDES_A).reshape(3, 20, 3, 3).mean(axis=2)
-    np.testing.assert_allclose(thirds.coordinates(AMPLITUDES_A), expected, atol=1e-12)
+    sixths = motion.averaged(lambda values: values.reshape(*values.shape[:-2], 10, 6, values.shape[-1]).mean(axis=-2))
+    expected = motion.coordinates(AMPLITUDES_A).reshape(3, 10, 6, 3).mean(axis=2)
+    np.testing.assert_allclose(sixths.coordinates(AMPLITUDES_A), expected, atol=1e-12)
+
+
+def test_views_are_rotated_coordinates_and_derivatives(motion: Motion[np.ndarray]) -> None:
+    rotations = np.linalg.qr(RNG.normal(size=(3, 3, 3)))[0]
+    for rows in (rotations, rotations[:, :2]):
+        turned = np.swapaxes(rows, 1, 2)
+        expected = motion.coordinates(AMPLITUDES_A) @ turned
+        np.testing.assert_allclose(motion.seen(rows, AMPLITUDES_A), expected, atol=1e-11)
+        derivative = np.broadcast_to(motion.derivative(AMPLITUDES_A), (3, 3, *motion.rest_A.shape))
+        expected = np.moveaxis(derivative @ turned[:, None], 1, 2)
+        found = motion.seen_derivative(rows, AMPLITUDES_A)
+        np.testing.assert_allclose(found.reshape(expected.shape), expected, atol=1e-11)
 
 
 def test_torch_and_numpy_agree(motion: Motion[np.ndarray]) -> None:
