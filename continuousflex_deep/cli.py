@@ -79,8 +79,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_argument(add: Callable[..., Any], option: opt.Option, text: str) -> None:
-    if option.choices:
+    if option.choices and not option.may_be_a_path:
         add(option.flag, choices=option.choices, default=None, help=text)
+    elif option.may_be_a_path:
+        add(option.flag, default=None, metavar="{" + ",".join((*option.choices, "PATH")) + "}", help=text)
     elif option.is_list:
         add(option.flag, action="append", default=None, metavar="VALUE", help=text)
     elif option.is_range:

@@ -24,7 +24,7 @@ def run(options: SimulateOptions) -> None:
     require_writable_folder(options.output)
     simulator = prepare(options)
     folder = Path(os.path.abspath(options.output))
-    truth = draw_truth(options, simulator.modes.mode_ids, str(folder / "particles.mrcs"), simulator.modes.motion)
+    truth = draw_truth(options, simulator, str(folder / "particles.mrcs"))
     begin_results(folder, PARTICLES_STAR, TRUTH_STAR)
     with (
         _one_thread_per_image(),
@@ -35,7 +35,7 @@ def run(options: SimulateOptions) -> None:
         for image in images_in_order(simulator, truth, level, options):
             writer.write(image[None].numpy())
             bar.update(1)
-    unknown = truth.replace(euler_deg=None, shift_A=None, mode_ids=(), amplitudes=None)
+    unknown = truth.replace(euler_deg=None, shift_A=None, mode_ids=(), amplitudes=None, extra={})
     write_particles(unknown, folder / PARTICLES_STAR)
     write_particles(truth, folder / TRUTH_STAR)
     write_record(folder / RECORD_JSON, "simulate", options, noise_sd_per_px=level)

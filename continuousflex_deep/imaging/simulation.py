@@ -25,43 +25,47 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from continuousflex_deep.arrays import Floats
+from continuousflex_deep.arrays import Floats, as_column
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.density import require_fits
 from continuousflex_deep.imaging.fourier import filter_images, resize
 from continuousflex_deep.imaging.scattering import Scatterer, project, projection_transform, scatterers
+from continuousflex_deep.io.conformations import read_conformations
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
-from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import Motion, motion_along
-from continuousflex_deep.options import SimulateOptions
-from continuousflex_deep.particles import STRAIGHT, Ctf, Particles
+from continuousflex_deep.options import SimulateOptions, options_of
+from continuousflex_deep.particles import Ctf, Particles
 
+CONFORMATION = "cfdConformation"  # column with the number of the conformation, from 1
 _N_PILOT = 32  # images whose mean signal determines the noise level
 _TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth does not depend on noise
 
 
 @dataclass(frozen=True, eq=False)
 class Simulator:
-    """A structure prepared for deformation and projection; motion: about its weighted centre."""
+    """A structure prepared for deformation and projection; motion: about its weighted centre. frames_A (F, N, 3): the
+    conformations, about their weighted centres, where they are not along modes."""
 
     structure: Structure
     modes: NormalModes
     motion: Motion[Floats]
     atoms: list[Scatterer]
+    frames_A: Floats | None = None
+
+    def coordinates(self, truth: Particles, row: int) -> Floats:
+        """The atoms (N, 3) in Å that the image of a row shows."""
+        if self.frames_A is not None:
+            return np.asarray(self.frames_A[int(truth.extra[CONFORMATION][row]) - 1])
+        return self.motion.coordinates(truth.require_amplitudes("simulation")[row])
 
 
 def prepare(options: SimulateOptions) -> Simulator:
     """Read and check structure, modes and ranges. Raises InputError before any image is simulated."""
-    mode_ids = parse_mode_list(options.mode_list)
-    structure, modes = read_reference(options.structure, options.modes, mode_ids, options, options.motion)
-    if options.conformations == "trajectory" and len(mode_ids) != 3:
-        raise InputError(
-            f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; give three modes, or "
-            "select uniform, gaussian or linear conformations"
-        )
+    structure, modes, frames_A = _conformations(options)
     for name in ("rot_range_deg", "tilt_range_deg", "psi_range_deg", "defocus_A"):
         low, high = getattr(options, name)
         if low > high:
@@ -72,22 +76,49 @@ def prepare(options: SimulateOptions) -> Simulator:
             f"the final box is {final} px, expected 2 to {options.box_px} px, the box before resampling"
         )
     motion = motion_along(structure.centred(), modes)
-    extent = np.linalg.norm(motion.rest_A, axis=1).max()
+    extent = max(np.linalg.norm(atoms_A, axis=-1).max() for atoms_A in (motion.rest_A, frames_A) if atoms_A is not None)
     require_fits(float(extent) + options.shift_range_px * options.pixel_size_A, options.box_px, options.pixel_size_A)
-    return Simulator(structure, modes, motion, scatterers(structure, options.b_factor_A2))
+    return Simulator(structure, modes, motion, scatterers(structure, options.b_factor_A2), frames_A)
 
 
-def draw_truth(
-    options: SimulateOptions, mode_ids: tuple[int, ...], stack: str, motion: str = STRAIGHT, pilot: bool = False
-) -> Particles:
-    """Poses, shifts, amplitudes and CTF of all images; motion: that the amplitudes are of; pilot: of the images that
-    determine the noise level."""
+def _conformations(options: SimulateOptions) -> tuple[Structure, NormalModes, Floats | None]:
+    """The structure with its modes, or with conformations (F, N, 3) from files, about their weighted centres."""
+    if options.conformations not in options_of(SimulateOptions)["conformations"].choices:
+        structure, modes = read_rigid_reference(options.structure, options)
+        frames_A = read_conformations(options.conformations, structure, options.select, options.models)
+        weights = structure.weights / structure.weights.sum()
+        return structure, modes, frames_A - np.einsum("n,fni->fi", weights, frames_A)[:, None]
+    if not options.modes:
+        raise InputError(
+            "option --modes is required, a folder of normal modes as the nma command makes; only conformations of "
+            "files need none (--conformations FOLDER)"
+        )
+    mode_ids = parse_mode_list(options.mode_list)
+    structure, modes = read_reference(options.structure, options.modes, mode_ids, options, options.motion)
+    if options.conformations == "trajectory" and len(mode_ids) != 3:
+        raise InputError(
+            f"the trajectory of the article's Eq. 1 needs three modes, got {list(mode_ids)}; give three modes, or "
+            "select uniform, gaussian or linear conformations"
+        )
+    return structure, modes, None
+
+
+def draw_truth(options: SimulateOptions, simulator: Simulator, stack: str, pilot: bool = False) -> Particles:
+    """Poses, shifts, conformations and CTF of all images; pilot: of the images that determine the noise level.
+
+    Conformations are amplitudes, or the column cfdConformation with the number of the conformation from files.
+    """
     n = _N_PILOT if pilot else options.count
+    mode_ids = simulator.modes.mode_ids
     euler, shift, amplitudes = np.empty((n, 3)), np.empty((n, 2)), np.empty((n, len(mode_ids)))
+    frame = np.empty(n, dtype=np.int64)
     defocus, astigmatism, axis = np.empty(n), np.empty(n), np.empty(n)
     for row in range(n):
         rng = np.random.default_rng([options.seed, _PILOT if pilot else _TRUTH, row])
-        amplitudes[row] = _draw_amplitudes(options, len(mode_ids), rng)
+        if simulator.frames_A is None:
+            amplitudes[row] = _draw_amplitudes(options, len(mode_ids), rng)
+        else:
+            frame[row] = rng.integers(len(simulator.frames_A))
         euler[row] = _draw_angles(options, rng)
         shift[row] = rng.uniform(-1, 1, size=2) * options.shift_range_px * options.pixel_size_A
         defocus[row], astigmatism[row], axis[row] = rng.uniform(*options.defocus_A), rng.uniform(), rng.uniform(0, 180)
@@ -116,8 +147,9 @@ def draw_truth(
         euler_deg=euler,
         shift_A=shift,
         mode_ids=mode_ids,
-        amplitudes=amplitudes,
-        motion=motion,
+        amplitudes=amplitudes if simulator.frames_A is None else None,
+        motion=simulator.modes.motion,
+        extra={} if simulator.frames_A is None else {CONFORMATION: as_column([str(f + 1) for f in frame])},
     )
 
 
@@ -127,9 +159,8 @@ def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: i
     Atoms that a large deformation or shift moves out of the box are not in the image.
     """
     euler, shift = truth.require_poses("simulation")
-    amplitudes = truth.require_amplitudes("simulation")
     # the shift moves the image back to the centre
-    xy = simulator.motion.coordinates(amplitudes[row]) @ euler_to_matrix(euler[row])[:2].T - shift[row]
+    xy = simulator.coordinates(truth, row) @ euler_to_matrix(euler[row])[:2].T - shift[row]
     reach_px = int(np.ceil(np.abs(xy).max() / pixel_size_A)) + 2
     if 2 * reach_px <= box_px:
         return projection_transform(simulator.atoms, torch.as_tensor(xy), box_px, pixel_size_A)
@@ -144,7 +175,7 @@ def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
     """Standard deviation per pixel of all added noise, from the SNR and the mean variance of the signal."""
     if options.snr == 0:
         return 0.0
-    truth = draw_truth(options, simulator.modes.mode_ids, "", pilot=True)
+    truth = draw_truth(options, simulator, "", pilot=True)
     d = options.box_px
     signal, passed = [], []
     for row in range(len(truth)):

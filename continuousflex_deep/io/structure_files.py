@@ -12,6 +12,7 @@ from continuousflex_deep.io.mmcif_atoms import read_mmcif_atoms
 from continuousflex_deep.io.pdb_atoms import read_pdb_atoms
 
 MMCIF_SUFFIXES = (".cif", ".mmcif")
+STRUCTURE_SUFFIXES = (".pdb", ".ent", *MMCIF_SUFFIXES)
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _MOST_BYTES = 2**30

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Union
 
 from continuousflex_deep.options.schema import Range, option, required
 from continuousflex_deep.options.shared import (
@@ -15,18 +15,25 @@ from continuousflex_deep.options.shared import (
     threads_option,
 )
 
+# of amplitudes, or where structures are read from
+Conformations = Union[Literal["trajectory", "uniform", "gaussian", "linear"], str]  # noqa: UP007
+
 
 @dataclass(frozen=True)
 class SimulateOptions(StructureAndModes):
     """Simulate images with known conformations and poses, with a CTF, and with noise before and after the CTF."""
 
     output: str = required("Folder for the images and their true parameters.", "output")
+    modes: str = option(
+        "", "Folder of normal modes (vec.7, vec.8, …). Leave it out only where conformations are files.", role="input"
+    )
     count: int = option(1000, "Number of images.", low=1, label="Images")
     motion: Motion = motion_option()
-    conformations: Literal["trajectory", "uniform", "gaussian", "linear"] = option(
+    conformations: Conformations = option(
         "trajectory",
         "Distribution of the amplitudes over their range: trajectory (the article's Eq. 1, three modes), uniform, "
-        "gaussian, or linear (one path).",
+        "gaussian, or linear (one path). Give a folder of structures, or a file of several models, of the same atoms "
+        "instead, for images that each show one of these.",
     )
     amplitude_range: float = option(
         200.0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal, Tuple, get_args, get_origin, get_type_hints  # noqa: UP035
+from typing import Any, Literal, Tuple, Union, get_args, get_origin, get_type_hints  # noqa: UP035
 
 REQUIRED = "\0required"  # the default of a value that must be given
 Paths = Tuple[str, ...]  # noqa: UP006  for an option that may be given several times
@@ -108,7 +108,13 @@ class Option:
     @property
     def choices(self) -> tuple[Any, ...]:
         """The values to choose from; none where any value of the type will do."""
-        return get_args(self.hint) if get_origin(self.hint) is Literal else ()
+        hint = get_args(self.hint)[0] if self.may_be_a_path else self.hint
+        return get_args(hint) if get_origin(hint) is Literal else ()
+
+    @property
+    def may_be_a_path(self) -> bool:
+        """Whether a file or folder may be given instead of a choice."""
+        return get_origin(self.hint) is Union
 
     @property
     def is_list(self) -> bool:

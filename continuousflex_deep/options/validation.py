@@ -6,7 +6,7 @@ import dataclasses
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import require_file
@@ -87,6 +87,10 @@ def _convert(value: Any, hint: Any) -> Any:
         if value not in args:
             raise ValueError
         return value
+    if origin is Union:  # a choice, or a path
+        if value not in get_args(args[0]) and not (isinstance(value, str) and Path(value).exists()):
+            raise ValueError
+        return value
     if origin is tuple:
         if isinstance(value, str) or (args[-1] is not Ellipsis and len(value) != len(args)):
             raise ValueError
@@ -108,6 +112,8 @@ def _described(hint: Any) -> str:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return "one of " + ", ".join(map(str, args))
+    if origin is Union:
+        return f"{_described(args[0])}, or a file or folder, which does not exist"
     if origin is tuple:
         return "a list" if args[-1] is Ellipsis else f"{len(args)} values"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]

@@ -1,5 +1,6 @@
 """Simulated images: physics of the projection, statistics of truth and noise, and Xmipp's own images."""
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from continuousflex_deep.imaging.scattering import project, scatterers
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_images, stack_info
-from continuousflex_deep.io.structures import Structure, write_structure
+from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.options import SimulateOptions
 from continuousflex_deep.particles import Particles
 
@@ -122,7 +123,8 @@ def test_unknown_elements_are_refused() -> None:
 
 
 def truth_of(options: SimulateOptions, **changes: object) -> Particles:
-    return simulation.draw_truth(replace(options, **changes), (7, 8, 9), "stack")
+    settings = replace(options, **changes)
+    return simulation.draw_truth(settings, simulation.prepare(settings), "stack")
 
 
 def test_trajectory_is_the_article_s_equation_1(base: SimulateOptions) -> None:
@@ -153,7 +155,7 @@ def test_other_distributions(base: SimulateOptions) -> None:
 
 
 def test_poses_cover_their_ranges(base: SimulateOptions) -> None:
-    p = truth_of(base, count=4000, shift_range_px=5.0, pixel_size_A=0.5, rot_range_deg=(10.0, 50.0))
+    p = truth_of(base, count=4000, shift_range_px=5.0, pixel_size_A=0.5, box_px=96, rot_range_deg=(10.0, 50.0))
     euler, shift = p.require_poses("test")
     assert euler[:, 0].min() > 10
     assert euler[:, 0].max() < 50
@@ -202,7 +204,7 @@ def image_of(
     options: SimulateOptions, level: float, row: int = 0
 ) -> tuple[torch.Tensor, simulation.Simulator, Particles]:
     simulator = simulation.prepare(options)
-    truth = simulation.draw_truth(options, simulator.modes.mode_ids, "stack")
+    truth = simulation.draw_truth(options, simulator, "stack")
     return simulation.simulate_image(simulator, truth, row, level, options), simulator, truth
 
 
@@ -243,7 +245,7 @@ def test_phase_flip_leaves_no_negative_transfer(base: SimulateOptions) -> None:
 def test_snr_and_the_two_noises(base: SimulateOptions, share: float) -> None:
     settings = replace(base, snr=0.25, noise_before_ctf=share, final_box_px=0, phase_flip=False, count=24)
     simulator = simulation.prepare(settings)
-    truth = simulation.draw_truth(settings, (7, 8, 9), "stack")
+    truth = simulation.draw_truth(settings, simulator, "stack")
     level = simulation.noise_level(simulator, settings)
     pairs = [[simulation.simulate_image(simulator, truth, row, s, settings) for s in (0.0, level)] for row in range(24)]
     signal, noise = torch.stack([p[0] for p in pairs]), torch.stack([p[1] - p[0] for p in pairs])
@@ -259,7 +261,7 @@ def test_snr_and_the_two_noises(base: SimulateOptions, share: float) -> None:
 def test_what_leaves_the_box_does_not_come_back(base: SimulateOptions) -> None:
     settings = replace(base, ctf=False, final_box_px=0)
     simulator = simulation.prepare(settings)
-    truth = simulation.draw_truth(settings, (7, 8, 9), "s").replace(shift_A=np.full((6, 2), -28.0))
+    truth = simulation.draw_truth(settings, simulator, "s").replace(shift_A=np.full((6, 2), -28.0))
     image = simulation.simulate_image(simulator, truth, 0, 0.0, settings)
     assert image[:8, :8].abs().max() < 0.02 * image.abs().max()
     assert image[50:, 50:].max() == image.max()
@@ -373,3 +375,67 @@ def test_xmipp_s_noise_is_what_snr_and_split_mean_here(
     # blur: their images are nowhere much sharper or softer than ours where there is information, to 2 Å
     level = transfer[2:42].reshape(-1, 5).mean(dim=1)
     assert (level / level.mean() - 1).abs().max() < 0.35
+
+
+# ------------------------------------------------------------------------------------------- conformations from files
+
+
+def conformations(folder: Path, count: int = 12) -> np.ndarray:
+    """(count, 40, 3) of the molecule, none of them centred."""
+    bent = np.random.default_rng(4).normal(scale=0.5, size=(count, 40, 3)) + np.array([3.0, -2, 1])
+    return np.asarray(read_structure(folder / "s.pdb").coords_A + bent.round(3))
+
+
+@pytest.mark.parametrize("kind", ["folder", "models", "compressed"])
+def test_images_show_conformations_of_files(base: SimulateOptions, tmp_path: Path, kind: str) -> None:
+    """In the order of the files' numbers, each image one of them, about its weighted centre; without any modes."""
+    structure, found = read_structure(tmp_path / "s.pdb"), conformations(tmp_path)
+    place = tmp_path / "conformations"
+    if kind == "models":
+        place = tmp_path / "models.pdb"
+        write_structure(place, structure, list(found))
+    else:
+        place.mkdir()
+        (place / "notes.txt").write_text("not a structure")
+        for number, coords_A in enumerate(found, start=1):
+            write_structure(place / f"state{number}.cif", structure.replace_coords(coords_A))
+            if kind == "compressed":
+                file = place / f"state{number}.cif"
+                (place / f"state{number}.cif.gz").write_bytes(gzip.compress(file.read_bytes()))
+                file.unlink()
+    settings = replace(base, modes="", conformations=str(place), count=30, ctf=False, snr=0.0, final_box_px=0)
+    image, simulator, truth = image_of(settings, 0.0, row=3)
+    number = truth.extra[simulation.CONFORMATION].astype(int)
+    assert set(number) <= set(range(1, 13))
+    assert len(set(number)) > 6
+    assert truth.amplitudes is None
+    shown = structure.replace_coords(found[number[3] - 1]).centred().coords_A
+    euler, shift = truth.require_poses("test")
+    seen = (shown @ euler_to_matrix(euler[3]).T)[:, :2] - shift[3]
+    expected = project(simulator.atoms, torch.as_tensor(seen), 64, 1.0)
+    np.testing.assert_allclose(image, expected, atol=1e-4 * expected.max().item())
+
+
+def test_the_command_tells_which_conformation_an_image_shows(base: SimulateOptions, tmp_path: Path) -> None:
+    write_structure(tmp_path / "m.pdb", read_structure(tmp_path / "s.pdb"), list(conformations(tmp_path, 3)))
+    cli_run(replace(base, modes="", conformations=str(tmp_path / "m.pdb")))
+    told = read_particles(tmp_path / "out" / "truth.star").extra[simulation.CONFORMATION]
+    assert set(told) <= {"1", "2", "3"}
+    assert simulation.CONFORMATION not in read_particles(tmp_path / "out" / "particles.star").extra
+
+
+def test_conformations_of_other_atoms_are_refused(base: SimulateOptions, tmp_path: Path) -> None:
+    structure = read_structure(tmp_path / "s.pdb")
+    folder = tmp_path / "conformations"
+    folder.mkdir()
+    settings = replace(base, modes="", conformations=str(folder))
+    with pytest.raises(InputError, match=r"has no structures; expected \.pdb"):
+        simulation.prepare(settings)
+    write_structure(folder / "a.pdb", structure.select(np.arange(39)))
+    with pytest.raises(InputError, match=r"a\.pdb has 39 atoms, the structure has 40"):
+        simulation.prepare(settings)
+    write_structure(folder / "a.pdb", structure.select(np.arange(40)[::-1]))
+    with pytest.raises(InputError, match="other elements than the structure, or another order of atoms"):
+        simulation.prepare(settings)
+    with pytest.raises(InputError, match="option --modes is required"):
+        simulation.prepare(replace(settings, conformations="uniform"))
