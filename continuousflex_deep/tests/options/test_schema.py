@@ -11,6 +11,7 @@ from continuousflex_deep.options import (
     AlignOptions,
     CompareOptions,
     NmaOptions,
+    SimulateOptions,
     TrainOptions,
     foreign_options,
     from_mapping,
@@ -82,7 +83,7 @@ def test_settings_are_what_determines_a_result() -> None:
     nma = NmaOptions(structure="s", output="o", elnemo_home="e", n_modes=12)
     assert result_options(nma) == {
         "select": "", "models": "first", "cutoff_A": 0.0, "cutoff_percent": 0.0, "block_size": -1, "n_modes": 12,
-        "collectivity_threshold": 0.15, "hydrogens": False, "engine": "embedded",
+        "motion": NmaOptions.motion, "collectivity_threshold": 0.15, "hydrogens": False, "engine": "embedded",
     }  # fmt: skip
     assert {"seed", "batch", "half_sets"} <= result_options(TrainOptions()).keys()
     assert not {"device", "threads", "workers", "resume", "particles"} & result_options(TrainOptions()).keys()
@@ -99,6 +100,9 @@ def test_kinds_of_values() -> None:
     assert options["backbone"].choices == ("resnet18", "resnet34", "resnet50", "resnet101")
     assert not options["epochs"].choices
     assert options["validation_percent"].flag == "--validation-percent"
+    conformations = options_of(SimulateOptions)["conformations"]
+    assert conformations.may_be_a_path
+    assert conformations.choices == ("trajectory", "uniform", "gaussian", "linear")
     assert [name for name, option in options_of(AlignOptions).items() if option.is_list or option.is_range] == []
 
 

