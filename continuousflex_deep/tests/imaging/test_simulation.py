@@ -405,11 +405,11 @@ def test_images_show_conformations_of_files(base: SimulateOptions, tmp_path: Pat
                 file.unlink()
     settings = replace(base, modes="", conformations=str(place), count=30, ctf=False, snr=0.0, final_box_px=0)
     image, simulator, truth = image_of(settings, 0.0, row=3)
-    number = truth.extra[simulation.CONFORMATION].astype(int)
-    assert set(number) <= set(range(1, 13))
-    assert len(set(number)) > 6
+    shows = truth.extra[simulation.CONFORMATION].astype(int)
+    assert set(shows) <= set(range(1, 13))
+    assert len(set(shows)) > 6
     assert truth.amplitudes is None
-    shown = structure.replace_coords(found[number[3] - 1]).centred().coords_A
+    shown = structure.replace_coords(found[shows[3] - 1]).centred().coords_A
     euler, shift = truth.require_poses("test")
     seen = (shown @ euler_to_matrix(euler[3]).T)[:, :2] - shift[3]
     expected = project(simulator.atoms, torch.as_tensor(seen), 64, 1.0)

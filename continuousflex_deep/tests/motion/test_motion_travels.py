@@ -20,7 +20,7 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.landscape.merging import merge_sets
 from continuousflex_deep.motion import motion_along
-from continuousflex_deep.particles import HELICAL, STRAIGHT, Particles, concatenate, join
+from continuousflex_deep.particles import HELICAL, STRAIGHT, concatenate, join
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure
 
 Run = Callable[..., int]
@@ -134,8 +134,8 @@ def test_results_of_two_motions_are_not_compared(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="amplitudes of helical motion, but those to compare with of straight motion"):
         evaluate(replace(particles, motion=HELICAL), particles, toy_structure(), toy_modes(toy_structure()))
     rest = particles.replace(amplitudes=0 * particles.require_amplitudes("test"))
-    both: list[Particles] = [replace(rest, motion=HELICAL), particles]
-    assert evaluate(*both, toy_structure(), toy_modes(toy_structure())).errors  # at rest the motion does not matter
+    rest = replace(rest, motion=HELICAL)  # at rest the motion does not matter
+    assert evaluate(rest, particles, toy_structure(), toy_modes(toy_structure())).errors
 
 
 @pytest.mark.parametrize(
