@@ -271,11 +271,11 @@ def with_images(particles: Particles, images: Particles) -> Particles:
     other particles.
     """
     same = images.select(images.rows_of(particles.ids))
-    _require_same_particles(particles, same)
+    require_same_particles(particles, same)
     return join(same, particles)
 
 
-def _require_same_particles(one: Particles, other: Particles) -> None:
+def require_same_particles(one: Particles, other: Particles) -> None:
     """InputError if rows with the same ids are of different particles, where the ids may be mere positions in a stack.
 
     Ids that are hashes of names are those of one image. Refinement changes the defocus of most particles little.

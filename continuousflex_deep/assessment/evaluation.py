@@ -22,7 +22,7 @@ from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.motion import motion_along
-from continuousflex_deep.particles import Particles, require_same_motion
+from continuousflex_deep.particles import Particles, require_same_motion, require_same_particles
 from continuousflex_deep.symmetry import nearest_mates, point_group
 
 
@@ -106,11 +106,13 @@ def evaluate(
     """Errors of `particles` against `truth`, matched by id, for the given modes.
 
     truth: may contain more particles and modes. symmetry: the point group of the structure, for rigid particles only.
-    Raises InputError for ids that the truth lacks, for modes that one of the two lacks, for modes of another structure,
-    for symmetry of particles with amplitudes, and where the two have no type of parameter in common.
+    Raises InputError for ids that the truth lacks or gives to other particles, for modes that one of the two lacks, for
+    modes of another structure, for symmetry of particles with amplitudes, and where the two have no type of parameter
+    in common.
     """
     require_same_atoms(modes, len(structure))
     true = truth.select(truth.rows_of(particles.ids))
+    require_same_particles(particles, true)
     if len(group := point_group(symmetry)) > 1:
         true = _nearest_equivalents(true, particles, group)
     errors: dict[str, Floats] = {}

@@ -80,6 +80,17 @@ def disturbed(truth: Particles, scale: float = 1.0) -> Particles:
     )
 
 
+def test_other_particles_of_the_same_ids_are_refused(
+    structure: Structure, modes: NormalModes, truth: Particles
+) -> None:
+    """Ids that are positions in a stack are the same for any stack; micrographs tell that the particles are not."""
+    names = [np.array([f"{kind}{i}.mrc" for i in range(len(truth))], dtype=object) for kind in ("a", "b")]
+    one, same, other = (truth.replace(extra={"rlnMicrographName": n}) for n in (names[0], names[0], names[1]))
+    assert evaluate(one, same, structure, modes).n == len(truth)
+    with pytest.raises(InputError, match="same ids to different particles: the micrograph differs for 30 of 30"):
+        evaluate(one, other, structure, modes)
+
+
 def test_truth_against_itself_is_zero(truth: Particles, structure: Structure, modes: NormalModes) -> None:
     result = evaluate(truth, truth, structure, modes)
     assert result.n_lost == 0
