@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from PIL import Image
 
 from continuousflex_deep.arrays import Floats, Map, Singles
@@ -87,20 +88,28 @@ def small_slices_png(volume: Map, voxel_A: float, limits: tuple[float, float]) -
 
 
 def series_pictures(maps: Iterable[Map], titles: Sequence[str], voxel_A: float) -> list[Image.Image]:
-    """Grey pictures of maps (d, d, d): the central slices and the projections of each, all on the same grey scales."""
+    """Grey pictures of maps (d, d, d): the central slices and the projections of each, all on the same grey scales and
+    at the same places."""
     shown = [(_central_slices(volume), [volume.sum(axis=axis) for axis in range(3)]) for volume in maps]
     scales = [grey_limits(plane for panels in shown for plane in panels[row]) for row in range(2)]
-    pictures = []
+    figure = Figure(figsize=(7.2, 5.2), layout="constrained")
+    rows: Any = figure.subplots(2, 3)
+    drawn = [
+        _show_plane(ax, plane, voxel_A, limits)
+        for axes, planes, limits in zip(rows, shown[0], scales, strict=True)
+        for ax, plane in zip(axes, planes, strict=True)
+    ]
+    for axes, kind in zip(rows, ("slice", "projection"), strict=True):
+        for ax, (across, up) in zip(axes, _ALONG, strict=True):
+            ax.set_title(f"{kind} {across}{up}", fontsize=8)
+            ax.tick_params(labelsize=6)
+    heading, pictures = figure.suptitle(literal(titles[0]), fontsize=9), []
     for panels, title in zip(shown, titles, strict=True):
-        figure = Figure(figsize=(7.2, 5.2), layout="constrained")
-        rows: Any = figure.subplots(2, 3)
-        for axes, kind, planes, limits in zip(rows, ("slice", "projection"), panels, scales, strict=True):
-            for ax, (across, up), plane in zip(axes, _ALONG, planes, strict=True):
-                _show_plane(ax, plane, voxel_A, limits)
-                ax.set_title(f"{kind} {across}{up}", fontsize=8)
-                ax.tick_params(labelsize=6)
-        figure.suptitle(literal(title), fontsize=9)
+        heading.set_text(literal(title))
+        for image, plane in zip(drawn, [*panels[0], *panels[1]], strict=True):
+            image.set_data(plane)
         pictures.append(rendered(figure).convert("L"))
+        figure.set_layout_engine("none")  # that of the first picture is kept; finding it takes longer than drawing
     return pictures
 
 
@@ -115,7 +124,8 @@ def _central_slices(volume: Map) -> list[Singles]:
     return [np.take(volume, len(volume) // 2, axis) for axis in range(3)]
 
 
-def _show_plane(ax: Axes, plane: Singles, pixel_A: float, limits: tuple[float, float]) -> None:
+def _show_plane(ax: Axes, plane: Singles, pixel_A: float, limits: tuple[float, float]) -> AxesImage:
     half_A = len(plane) * pixel_A / 2
     low, high = limits
-    ax.imshow(plane, cmap="gray", origin="lower", vmin=low, vmax=high, extent=(-half_A, half_A, -half_A, half_A))
+    extent = (-half_A, half_A, -half_A, half_A)
+    return ax.imshow(plane, cmap="gray", origin="lower", vmin=low, vmax=high, extent=extent)

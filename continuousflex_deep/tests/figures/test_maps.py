@@ -55,6 +55,15 @@ def test_the_pictures_of_a_series_have_one_grey_scale() -> None:
     assert bright.mean() > dark.mean() + 10
 
 
+def test_the_panels_of_a_series_stay_where_they_are() -> None:
+    """Else they would jump in its movie, with the heights of the titles."""
+    volume = np.random.default_rng(0).uniform(size=(8, 8, 8)).astype(np.float32)
+    low, high = (np.asarray(picture) for picture in series_pictures([volume, volume], ["a", "|gÅ"], 2.0))
+    changed = np.flatnonzero((low != high).any(axis=1))
+    assert 0 < len(changed) < 25  # rows of the title
+    assert changed.max() < 30
+
+
 def test_fsc_ends_at_nyquist_and_has_both_thresholds(tmp_path: Path) -> None:
     frequency = np.arange(9) / (16 * 2.0)
     curves = {"half maps": (frequency, np.exp(-9 * frequency)), "corrected": (frequency, np.linspace(1, -0.4, 9))}
