@@ -14,6 +14,7 @@ from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.records import require_record, write_record
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.landscape.clusters import Trial
+from continuousflex_deep.landscape.reduction import read_reduction
 from continuousflex_deep.landscape.suggestion import Suggestion, remarks, suggest_groups
 from continuousflex_deep.options import ClustersOptions
 
@@ -25,7 +26,9 @@ def run(options: ClustersOptions) -> None:
         raise InputError(f"--output: got '{output}', expected a .json file for the groups")
     record = output.with_name(f"{output.stem}_record.json")
     require_record(record)
-    suggestion = suggest_groups(read_landscape_table(options.landscape), options)
+    suggestion = suggest_groups(
+        read_landscape_table(options.landscape), options, read_reduction(Path(options.landscape))
+    )
     write_groups(output, [c.group for c in suggestion.clusters])
     write_record(record, "clusters", options, **_facts(suggestion))
     print(format_suggestion(suggestion, options))
@@ -81,4 +84,5 @@ def _facts(suggestion: Suggestion) -> dict[str, Any]:
         "outliers_left_out": suggestion.outliers,
         "improbable_left_out": suggestion.improbable,
         "in_doubt": suggestion.uncertain,
+        "uncertain_share_without_errors": suggestion.overlap,
     }

@@ -6,12 +6,22 @@ from typing import Any
 import numpy as np
 
 from continuousflex_deep.figures.density import save_densities
+from continuousflex_deep.figures.dependence import save_dependence
 from continuousflex_deep.figures.landscape import save_landscape
 from continuousflex_deep.io.density_table import DensityTable, write_densities
-from continuousflex_deep.io.file_names import RECORD_JSON
+from continuousflex_deep.io.file_names import DEPENDENCE_PNG, RECORD_JSON
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.tables import format_rows
+from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
+from continuousflex_deep.landscape.dependence import (
+    DEFOCUS,
+    IN_PLANE,
+    Dependence,
+    describe_dependence,
+    find_dependence,
+    imaging_of,
+)
 from continuousflex_deep.landscape.embeddings import EmbeddingSettings
 from continuousflex_deep.landscape.landscape import Landscape, make_landscape, write_landscape
 from continuousflex_deep.landscape.merging import merge_sets
@@ -19,10 +29,13 @@ from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.landscape.reduction import LABELS, Embedding, reduction_facts
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import LandscapeOptions
+from continuousflex_deep.particles import evenly_spread
 from continuousflex_deep.runs.sole_writer import sole_writer
 from continuousflex_deep.trajectories.deconvolved_density import density_table
 
 _PLANE = 2  # coordinates whose densities are written
+_MOST_TESTED = 200_000  # particles
+_TESTED = 3  # coordinates whose dependence on imaging is tested
 
 
 @sole_writer
@@ -45,7 +58,13 @@ def run(options: LandscapeOptions) -> None:
     densities = _densities(landscape) if options.density == "deconvolved" else []
     write_densities(folder, densities)
     save_densities(folder / "density.png", densities, landscape.table().axis_labels)
+    tests, dependence = _dependence(landscape, folder / DEPENDENCE_PNG)
     facts: dict[str, Any] = {"particles": len(merged), "outliers": int(landscape.outlier.sum())}
+    facts["dependence"] = {
+        "sentence": dependence,
+        "alarm": any(test.alarms for test in tests),
+        "tests": [vars(test) for test in tests],
+    }
     if densities:
         facts["error_sd"] = densities[-1].error_sd.tolist()
     if isinstance(landscape.reduction, Embedding):
@@ -62,13 +81,42 @@ def run(options: LandscapeOptions) -> None:
     print(format_landscape(landscape))
     if densities:
         print(_format_errors(densities[-1], landscape))
+    if facts["dependence"]["alarm"]:
+        note(dependence)
+    else:
+        print(dependence)
     print(f"written: {folder}")
+
+
+def _dependence(landscape: Landscape, picture: Path) -> tuple[list[Dependence], str]:
+    """Tests of the first coordinates against how particles were imaged, what they say, and a picture of the coordinate
+    with the smallest p-value."""
+    rows = np.flatnonzero(~landscape.outlier)
+    kept = landscape.select(rows[evenly_spread(len(rows), _MOST_TESTED)])
+    number = min(kept.coordinates.shape[1], _TESTED)
+    dimensions, particles = tuple(range(number)), kept.particles
+    variances = None
+    if particles.amplitudes_sd is not None:
+        amplitudes = particles.require_amplitudes("a landscape")
+        covariances = coordinate_covariances(kept.reduction, amplitudes, particles.amplitudes_sd, dimensions)
+        variances = np.diagonal(covariances, axis1=1, axis2=2)
+    imaging = imaging_of(particles)
+    tests = find_dependence(kept.coordinates[:, :number], variances, imaging)
+    labels = kept.table().axis_labels
+    shown = tests[0].coordinate if tests else 0
+    factors = {IN_PLANE: (" [°]", imaging.psi_deg), DEFOCUS: (" [Å]", imaging.defocus_A)}
+    save_dependence(
+        picture, kept.coordinates[:, shown], labels[shown], imaging.view,
+        {name: (unit, values) for name, (unit, values) in factors.items() if values is not None}, imaging.micrograph,
+    )  # fmt: skip
+    return tests, describe_dependence(tests, list(kept.table().labels))
 
 
 def _densities(landscape: Landscape) -> list[DensityTable]:
     """Densities along the first coordinate and in the first plane; none for particles without error bars."""
     number = min(landscape.coordinates.shape[1], _PLANE)
-    note(f"deconvolving the density of the first {number} coordinates with the errors of the particles")
+    if landscape.particles.amplitudes_sd is not None:
+        note(f"deconvolving the density of the first {number} coordinates with the errors of the particles")
     tables = [density_table(landscape, tuple(range(d))) for d in range(1, number + 1)]
     return [table for table in tables if table is not None]
 

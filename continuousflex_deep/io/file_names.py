@@ -6,6 +6,7 @@ Files that a module of `io` reads have their names there.
 RECORD_JSON = "record.json"  # of every command that writes a folder
 PARTICLES_STAR, TRUTH_STAR = "particles.star", "truth.star"  # simulate, preprocess, reconstruct
 LANDSCAPE_STAR = "landscape.star"
+DEPENDENCE_PNG = "dependence.png"  # landscape: coordinates by view, defocus, …
 GROUPS_JSON = "groups.json"
 FRAMES_PDB = "frames.pdb"  # trajectory, deform
 TRAJECTORY_JSON = "trajectory.json"

@@ -18,6 +18,7 @@ from sklearn.mixture import GaussianMixture
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.landscape.deconvolved_mixture import Mixture
 from continuousflex_deep.particles import evenly_spread
 
 MOST_CLUSTERS = 10  # the largest number that is tried
@@ -56,6 +57,13 @@ class ClusterModel:
 
     def __len__(self) -> int:
         return len(self.means)
+
+    @property
+    def mixture(self) -> Mixture | None:
+        """The Gaussians, None for k-means."""
+        if not isinstance(self._fit, GaussianMixture):
+            return None
+        return Mixture(self._fit.weights_[self._order], self.means, self._fit.covariances_[self._order])
 
     def assign(self, points: Floats) -> tuple[Integers, Floats | None]:
         """The cluster (n,) of points (n, k) and, from a mixture, the probability (n,) of belonging to it.

@@ -4,16 +4,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from continuousflex_deep.arrays import Floats
+from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.groups import COLOURS, NamedGroup
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.landscape.clusters import MOST_CLUSTERS, Clustering, find_clusters
+from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
+from continuousflex_deep.landscape.deconvolved_mixture import deconvolved_mixture
+from continuousflex_deep.landscape.reduction import Reduction
 from continuousflex_deep.options import ClustersOptions
 from continuousflex_deep.particles import evenly_spread
 
 ONE_CLOUD = "the particles form one cloud: they do not support a division into groups"
 _SURELY = 0.9  # probability from which on the cluster of a particle counts as certain
+_MOST_DECONVOLVED = 5000  # particles
 _CONTINUUM_PERCENT = 25.0  # of particles with an uncertain cluster; two equal clouds 2.8 deviations apart have as many
 
 
@@ -31,7 +35,10 @@ class Cluster:
 @dataclass(frozen=True, eq=False)
 class Suggestion:
     """Clusters of a landscape, how they were found, labels (k,) of the coordinates, and numbers of particles: outliers,
-    those below the least probability, and those whose cluster is uncertain (None with k-means)."""
+    those below the least probability, and those whose cluster is uncertain (None with k-means).
+
+    overlap: share of particles whose cluster would be uncertain if their coordinates had no errors (None with k-means,
+    and where errors are not known)."""
 
     clusters: list[Cluster]
     found: Clustering
@@ -39,11 +46,15 @@ class Suggestion:
     outliers: int
     improbable: int
     uncertain: int | None
+    overlap: float | None = None
 
 
-def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestion:
+def suggest_groups(
+    table: LandscapeTable, options: ClustersOptions, reduction: Reduction | None = None
+) -> Suggestion:
     """Fit clusters to a sample of a landscape's particles, and assign all particles except outliers.
 
+    reduction: that of the landscape, by which errors of amplitudes become errors of coordinates.
     Raises InputError where clusters cannot be fitted, and where no particle reaches the least probability.
     """
     if options.method == "kmeans" and options.min_probability:
@@ -74,8 +85,20 @@ def suggest_groups(table: LandscapeTable, options: ClustersOptions) -> Suggestio
         )
     uncertain = None if probability is None else int((probability < _SURELY).sum())
     return Suggestion(
-        clusters, found, table.axis_labels[:k], int(table.outlier.sum()), int((~sure).sum()), uncertain
-    )
+        clusters, found, table.axis_labels[:k], int(table.outlier.sum()), int((~sure).sum()), uncertain,
+        _overlap_without_errors(found, table, rows[evenly_spread(len(rows), _MOST_DECONVOLVED)], k, reduction),
+    )  # fmt: skip
+
+
+def _overlap_without_errors(
+    found: Clustering, table: LandscapeTable, rows: Integers, k: int, reduction: Reduction | None
+) -> float | None:
+    """Share of particles whose cluster would be uncertain if the first k coordinates of these rows had no errors."""
+    mixture = found.model.mixture
+    if mixture is None or len(mixture.means) < 2 or reduction is None or table.amplitudes_sd is None:
+        return None
+    errors = coordinate_covariances(reduction, table.amplitudes[rows], table.amplitudes_sd[rows], tuple(range(k)))
+    return deconvolved_mixture(mixture, table.coordinates[rows, :k], errors).uncertain_share(_SURELY)
 
 
 def remarks(suggestion: Suggestion) -> list[str]:
@@ -94,5 +117,10 @@ def remarks(suggestion: Suggestion) -> list[str]:
         remarks.append(
             f"clusters overlap: {share:.1f}% of the particles belong to their cluster with a probability below "
             f"{_SURELY:.0%}" + ("; the clusters may be parts of a continuum" if share > _CONTINUUM_PERCENT else "")
+        )
+    if suggestion.overlap is not None:
+        remarks.append(
+            f"without the errors of the coordinates, the cluster of {100 * suggestion.overlap:.1f}% of the particles "
+            "would be uncertain"
         )
     return remarks

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from continuousflex_deep.io.density_table import read_densities
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.names import telling_names
@@ -11,7 +12,12 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.options import ReportOptions
 from continuousflex_deep.particles import AS_MODES
 from continuousflex_deep.report.evaluations import evaluation_content
-from continuousflex_deep.report.landscape import landscape_content, read_report_groups
+from continuousflex_deep.report.landscape import (
+    density_content,
+    dependence_content,
+    landscape_content,
+    read_report_groups,
+)
 from continuousflex_deep.report.maps import reconstruction_content
 from continuousflex_deep.report.molecule import molecule_content, read_path, trajectory_content
 from continuousflex_deep.report.packing import Pack
@@ -29,6 +35,8 @@ def report_content(options: ReportOptions, pack: Pack) -> dict[str, Any]:
         groups = read_report_groups(options.group, table)
         records += [record for file in options.group if (record := record_beside(file))]
         content["landscape"] = landscape_content(options, table, groups, pack)
+        content["landscape"]["dependence"] = dependence_content(options.landscape, records[0]["record"])
+        content["landscape"]["densities"] = density_content(table, read_densities(options.landscape), pack)
     reference = None
     if options.structure:
         mode_ids, motion = (table.mode_ids, table.motion) if options.landscape else (None, AS_MODES)

@@ -5,6 +5,7 @@ they fit, so that selections cover all of them; points are drawn, and described 
 are evenly spread.
 """
 
+import base64
 import dataclasses
 import shlex
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Integers
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.density_table import DensityTable, energy_of
+from continuousflex_deep.io.file_names import DEPENDENCE_PNG
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.names import telling_names
@@ -62,6 +65,37 @@ def landscape_content(
         "modes": list(table.mode_ids),
         "groups": [_group_content(group, table, kept, pack) for group in groups],
         "folder": shlex.quote(options.landscape),
+    }
+
+
+def density_content(table: LandscapeTable, densities: list[DensityTable], pack: Pack) -> list[dict[str, Any]]:
+    """Free energies in kT over the first coordinate, and in the first plane: raw, deconvolved, and the 95% limits."""
+    contents = []
+    for density in densities:
+        highest = {"raw": density.raw.max()}
+        energies = {
+            name: energy_of(getattr(density, name), float(highest.get(name, density.deconvolved.max())))
+            for name in ("raw", "deconvolved", "low", "high")
+        }
+        labels = table.axis_labels[: density.raw.ndim]
+        contents.append({
+            "labels": labels,
+            "places": [pack.array(places.astype(np.float32)) for places in density.axes],
+            "errors": dict(zip(labels, density.error_sd.tolist(), strict=True)),
+            **{name: pack.array(energy.astype(np.float32)) for name, energy in energies.items()},
+        })  # fmt: skip
+    return contents
+
+
+def dependence_content(folder: str, record: dict[str, Any]) -> dict[str, Any] | None:
+    """What the landscape's record says of the dependence on imaging, with its picture; None of earlier landscapes."""
+    picture, found = Path(folder) / DEPENDENCE_PNG, record.get("dependence")
+    if not isinstance(found, dict) or not isinstance(found.get("sentence"), str):
+        return None
+    return {
+        "sentence": found["sentence"],
+        "alarm": found.get("alarm") is True,
+        "picture": base64.b64encode(picture.read_bytes()).decode("ascii") if picture.is_file() else None,
     }
 
 

@@ -55,8 +55,8 @@ FOR_SCIPION = {
     # what everything speaks of, and the commands' options
     "_version", "arrays", "data", "errors", "geometry", "motion", "options", "particles", "programs", "sampling",
     # files that commands read and write
-    "io.columns", "io.error_table", "io.file_names", "io.files", "io.frames", "io.fsc_table", "io.groups",
-    "io.image_files", "io.landscape_table", "io.links", "io.maps", "io.mode_table", "io.modes", "io.names",
+    "io.columns", "io.density_table", "io.error_table", "io.file_names", "io.files", "io.frames", "io.fsc_table",
+    "io.groups", "io.image_files", "io.landscape_table", "io.links", "io.maps", "io.mode_table", "io.modes", "io.names",
     "io.particle_files", "io.records", "io.reference", "io.relion", "io.stacks", "io.structures", "io.training_curves",
     "io.trajectories", "io.xmipp",
     # what viewers show

@@ -1,6 +1,6 @@
 """A landscape's particles, as a viewer shows them: columns to plot and colour by, and what they are called."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.density_table import DensityTable, read_densities
 from continuousflex_deep.io.landscape_table import COLUMN_LABELS, LandscapeTable, read_landscape_table
 
 _MARKS = ("source", "outlier", "ambiguous")
@@ -18,9 +19,11 @@ _MARKS = ("source", "outlier", "ambiguous")
 
 @dataclass(frozen=True, eq=False)
 class LandscapeData:
-    """n particles; columns are named as conditions name them (pc1, q7, score, …)."""
+    """n particles; columns are named as conditions name them (pc1, q7, score, …). densities: those of the landscape's
+    first coordinates, where particles have error bars."""
 
     table: LandscapeTable
+    densities: Sequence[DensityTable] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -29,6 +32,11 @@ class LandscapeData:
     def named(self) -> dict[str, NDArray[Any]]:
         """All columns (n,) that conditions can name."""
         return self.table.columns()
+
+    @property
+    def plane(self) -> DensityTable | None:
+        """The densities in the plane of the first two coordinates, if they are known."""
+        return next((density for density in self.densities if density.raw.ndim == 2), None)
 
     @cached_property
     def axes(self) -> list[str]:
@@ -99,4 +107,4 @@ class LandscapeData:
 
 def read_landscape_data(folder: str | Path) -> LandscapeData:
     """The particles of a folder that the landscape command wrote. Raises InputError or FormatError when it is none."""
-    return LandscapeData(read_landscape_table(folder))
+    return LandscapeData(read_landscape_table(folder), read_densities(folder))

@@ -17,7 +17,9 @@ from matplotlib.figure import Figure
 from matplotlib.path import Path
 
 from continuousflex_deep.arrays import Floats, Integers, Mask, Singles
+from continuousflex_deep.errors import InputError
 from continuousflex_deep.figures.literal import literal
+from continuousflex_deep.io.density_table import energy_of
 from continuousflex_deep.io.groups import COLOURS
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.raster import Raster, Window
@@ -25,6 +27,9 @@ from continuousflex_deep.viewers.turning import turned
 
 LOG_DENSITY, DENSITY, PLAIN = "density (log)", "density", "one colour"
 FIXED_COLOURS = (LOG_DENSITY, DENSITY, PLAIN)
+# free energies in the plane of the first two coordinates, by the densities that they are of
+ENERGIES = {"−ln p, deconvolved": "deconvolved", "−ln p, raw": "raw"}
+_HIGHEST_KT = 8.0  # energies above it are not drawn
 # points that are drawn one by one; more of them hide each other, and slow the drawing
 MOST_POINTS = 4000
 _DENSITY_CELL_PX, _POINT_CELL_PX = 3.0, 2.0
@@ -77,18 +82,28 @@ class LandscapeView:
 
     # -------------------------- what is shown -------------------------------
     def show(self, x: str, y: str, z: str = "", colour: str = "") -> None:
-        """Show column y over column x, or with z all three as a cloud that can be turned; colour is a column or one of
-        FIXED_COLOURS, '' the present one. Raises InputError for columns that there are not."""
+        """Show column y over column x, or with z all three as a cloud that can be turned; colour is a column, one of
+        FIXED_COLOURS or ENERGIES, '' the present one. Raises InputError for columns that there are not, and for
+        energies along other axes than theirs."""
         colour = colour or self.colour
         axes = (x, y, z) if z else (x, y)
         ranges = np.array([self.data.range(name, outliers=False) for name in axes])
-        if colour not in FIXED_COLOURS:
+        if colour in ENERGIES:
+            self._require_plane(axes)
+        elif colour not in FIXED_COLOURS:
             self.data.range(colour, 1.0)
         same = axes == getattr(self, "shown", None)
         self.shown, self.colour = axes, colour
         if not same:
             self._set_columns(ranges)
         self.redraw()
+
+    def _require_plane(self, axes: tuple[str, ...]) -> None:
+        own = tuple(self.data.table.coordinate_names()[:2])
+        if self.data.plane is None or axes != own:
+            raise InputError(
+                f"free energies are known of {' and '.join(own)} only; choose these axes, and no third one"
+            )
 
     def _set_columns(self, ranges: Floats) -> None:
         columns = [self.data.column(name) for name in self.shown]
@@ -212,12 +227,15 @@ class LandscapeView:
         shape = max(int(box.height / cell_px), 8), max(int(box.width / cell_px), 8)
         raster = Raster.of(self.screen, self.window, shape)
         self.axes.set(xlim=(self.window.left, self.window.right), ylim=(self.window.bottom, self.window.top))
-        few = int(raster.seen.sum()) <= MOST_POINTS and self.colour not in (LOG_DENSITY, DENSITY)
+        few = int(raster.seen.sum()) <= MOST_POINTS and self.colour not in (LOG_DENSITY, DENSITY, *ENERGIES)
         self._draw_particles(raster, few)
         self._draw_layers(raster, few)
         self._draw_box()
 
     def _draw_particles(self, raster: Raster, few: bool) -> None:
+        if self.colour in ENERGIES:
+            self._draw_energies()
+            return
         values, colours = self._colouring(raster, few)
         self._image.set_visible(not few)
         self._points.set_visible(few)
@@ -232,6 +250,21 @@ class LandscapeView:
         else:
             self._image.set_data(np.ma.masked_invalid(values))
             self._image.set_extent(self.window.extent)
+        self._draw_scale(colours)
+
+    def _draw_energies(self) -> None:
+        """The free energies of the plane in place of particles."""
+        plane = self.data.plane
+        assert plane is not None  # show() requires it
+        density: Floats = getattr(plane, ENERGIES[self.colour])
+        energy = energy_of(density, float(density.max())).T
+        colours = ScalarMappable(Normalize(0, _HIGHEST_KT), f"{_MAP}_r")
+        x, y = plane.axes
+        dx, dy = plane.spacing / 2
+        self._image.set(visible=True, norm=colours.norm, cmap=colours.cmap)
+        self._image.set_data(np.ma.masked_greater(energy, _HIGHEST_KT))
+        self._image.set_extent((x[0] - dx, x[-1] + dx, y[0] - dy, y[-1] + dy))
+        self._points.set_visible(False)
         self._draw_scale(colours)
 
     def _colouring(self, raster: Raster, few: bool) -> tuple[Floats, ScalarMappable]:
@@ -266,8 +299,11 @@ class LandscapeView:
         if self.colour == PLAIN:
             return
         bar = self.figure.colorbar(colours, cax=axes)
-        classes = self.data.classes(self.colour) if self.colour not in FIXED_COLOURS else None
-        if classes is None:
+        fixed = self.colour in FIXED_COLOURS or self.colour in ENERGIES
+        classes = None if fixed else self.data.classes(self.colour)
+        if self.colour in ENERGIES:
+            bar.set_label("−ln p [kT]")
+        elif classes is None:
             fixed = self.colour in FIXED_COLOURS
             bar.set_label("particles in a cell" if fixed else literal(self.data.label(self.colour)))
             if self.colour == LOG_DENSITY:

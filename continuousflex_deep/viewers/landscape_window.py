@@ -17,7 +17,7 @@ from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_groups_panel import GroupActions, GroupsPanel
 from continuousflex_deep.viewers.landscape_motion_panel import MotionPanel
 from continuousflex_deep.viewers.landscape_selection import Combine, Selection
-from continuousflex_deep.viewers.landscape_view import FIXED_COLOURS, LandscapeView
+from continuousflex_deep.viewers.landscape_view import ENERGIES, FIXED_COLOURS, LandscapeView
 from continuousflex_deep.viewers.modes_data import ModesData
 
 Tool = Literal["look", "lasso", "rectangle", "path"]
@@ -133,7 +133,9 @@ class LandscapeWindow:
         self.x = self._choice(frame, "Horizontal axis", axes, self.view.shown[0])
         self.y = self._choice(frame, "Vertical axis", axes, self.view.shown[1])
         self.z = self._choice(frame, "Third axis", [_NONE, *axes], _NONE)
-        self.colour = self._choice(frame, "Colour by", [*FIXED_COLOURS, *self.data.colours], self.view.colour)
+        energies = [] if self.data.plane is None else ENERGIES
+        colours = [*FIXED_COLOURS, *energies, *self.data.colours]
+        self.colour = self._choice(frame, "Colour by", colours, self.view.colour)
         ttk.Button(frame, text="See all", command=self.see_all).pack(fill="x", pady=(2, 10))
         ttk.Label(frame, text="Mouse", font=("TkDefaultFont", 10, "bold")).pack(anchor="w")
         self.tool = tk.StringVar(frame, "look")

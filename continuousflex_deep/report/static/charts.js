@@ -153,3 +153,41 @@ function drawEnergy(parent, path, onFrame) {
   ], layoutOf(axis("frame", { tick0: 1, dtick: few }), axis("energy above the densest place [kT]"), { showlegend: false }));
   holder.on("plotly_click", (event) => onFrame(event.points.at(-1).x - 1));
 }
+
+const HIGHEST_KT = 6;
+
+/** Free energies over the first coordinate and in the first plane of a landscape; the plane's is chosen by a control. */
+async function drawDensities(densities) {
+  if (!densities.length) return;
+  byId("energy-panel").hidden = false;
+  const errors = Object.entries(densities.at(-1).errors).map(([label, sd]) => `${label} ${told(sd, 3)}`);
+  byId("energy-told").textContent = `−ln p, relative to the densest place; deconvolved with the errors of the coordinates, on average ${errors.join(", ")}.`;
+  const [line, plane] = densities;
+  const unpacked = {};
+  for (const name of ["raw", "deconvolved", "low", "high"]) unpacked[name] = Array.from(await unpackArray(line[name]));
+  const x = Array.from(await unpackArray(line.places[0]));
+  // a band is the energies of the lower density, and back those of the higher one
+  const band = { x: [...x, ...x.toReversed()], y: [...unpacked.low, ...unpacked.high.toReversed()] };
+  chart(byId("energies"), [
+    { ...band, name: "95% of bootstrap replicas", fill: "toself", fillcolor: "rgba(68,119,170,0.2)", line: { width: 0 }, mode: "lines", hoverinfo: "skip" },
+    { x, y: unpacked.deconvolved, name: "deconvolved", mode: "lines", line: { color: LINES[0], width: 2 } },
+    { x, y: unpacked.raw, name: "raw", mode: "lines", line: { color: "#5b6b7b", width: 2, dash: "dash" } },
+  ], layoutOf(axis(line.labels[0]), axis("−ln p [kT]", { range: [-0.3, HIGHEST_KT] })));
+  byId("energy-density").parentElement.hidden = !plane;
+  if (plane) await drawPlane(plane);
+}
+
+async function drawPlane(plane) {
+  const [x, y] = [await unpackArray(plane.places[0]), await unpackArray(plane.places[1])].map((places) => Array.from(places));
+  const energies = { raw: await unpackArray(plane.raw), deconvolved: await unpackArray(plane.deconvolved) };
+  // rows of the page's arrays are places along the first coordinate
+  const z = (values) => y.map((_, j) => x.map((__, i) => (values[i * y.length + j] > HIGHEST_KT ? null : values[i * y.length + j])));
+  const trace = (name) => ({
+    type: "contour", x, y, z: z(energies[name]), zmin: 0, zmax: HIGHEST_KT, colorscale: "Viridis", reversescale: true,
+    contours: { start: 0, end: HIGHEST_KT, size: 0.5 }, line: { width: 0.4 }, connectgaps: false,
+    colorbar: { title: { text: "−ln p [kT]", side: "right" }, thickness: 14, outlinewidth: 0 },
+    hovertemplate: "%{z:.2f} kT<extra></extra>",
+  });
+  const holder = chart(byId("energies"), [trace("deconvolved")], layoutOf(axis(plane.labels[0]), axis(plane.labels[1])));
+  byId("energy-density").addEventListener("change", (event) => Plotly.react(holder, [trace(event.target.value)], holder.layout, CONFIG));
+}

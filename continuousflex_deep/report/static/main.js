@@ -149,6 +149,16 @@ function amplitudeBounds(particles) {
   });
 }
 
+/** Whether coordinates depend on view, defocus and micrograph: a sentence and a picture. */
+function showDependence(dependence) {
+  if (!dependence) return;
+  byId("dependence-panel").hidden = false;
+  Object.assign(byId("dependence-told"), { textContent: `${dependence.sentence}.`, className: dependence.alarm ? "wrong" : "told" });
+  if (dependence.picture)
+    byId("dependence-panel").append(element("img", { src: `data:image/png;base64,${dependence.picture}`,
+      alt: "means of a coordinate by view, in-plane angle, defocus and micrograph", className: "wide" }));
+}
+
 async function showLandscape(content, panel, state) {
   const particles = await Particles.unpack(content.landscape);
   const place = (landscape, row) => () => landscape.names.map((name) => particles.value(name, row));
@@ -163,6 +173,8 @@ async function showLandscape(content, panel, state) {
   if (panel) panel.landscape = landscape;
   Object.assign(state, { particles, landscape, groups });
   await landscape.draw(true);
+  showDependence(content.landscape.dependence);
+  await drawDensities(content.landscape.densities);
 }
 
 function showTrajectories(trajectories, panel) {

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from continuousflex_deep.io.density_table import DensityTable
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.tests.helpers.structures import helix
@@ -44,6 +45,17 @@ def three_clouds(n: int = 600, seed: int = 0, stack: str = "none.mrcs") -> tuple
         defocus_A=rng.uniform(5000, 20000, n),
     )
     return LandscapeData(table), cloud
+
+
+def plane_density() -> DensityTable:
+    """A density in the plane of the first two coordinates of three_clouds: a mound, twice as narrow if deconvolved."""
+    x, y = np.linspace(-200, 200, 21), np.linspace(-50, 110, 9)
+    square = (x[:, None] / 100) ** 2 + (y / 50) ** 2
+    raw, deconvolved = np.exp(-square / 2), np.exp(-2 * square)
+    return DensityTable(
+        corner=np.array([x[0], y[0]]), spacing=np.array([20.0, 20.0]), raw=raw, deconvolved=deconvolved,
+        low=deconvolved, high=deconvolved, error_sd=np.ones(2),
+    )  # fmt: skip
 
 
 def small_model() -> ModesData:

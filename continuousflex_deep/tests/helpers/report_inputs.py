@@ -9,6 +9,7 @@ import numpy as np
 
 from continuousflex_deep.cli import main
 from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, write_landscape_table
+from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.training_curves import write_curves
 from continuousflex_deep.options import TrainOptions
@@ -47,7 +48,10 @@ def write_inputs(base: Path) -> dict[str, str]:
     run("simulate", "--structure", "@helix.pdb", "--modes", "@modes", "--mode-list", "7-8", "--output", "@sim",
         "--count", str(N), "--conformations", "uniform", "--amplitude-range", "30", "--box-px", "24",
         "--pixel-size-A", "5", "--final-box-px", "0", "--snr", "1", "--threads", "1")  # fmt: skip
-    run("landscape", "--particles", "@sim/truth.star", "--output", "@landscape")
+    truth = read_particles(base / "sim" / "truth.star")
+    (base / "aligned").mkdir()
+    write_particles(truth.replace(amplitudes_sd=np.full((N, 2), 5.0)), base / "aligned" / "truth.star")
+    run("landscape", "--particles", "@aligned/truth.star", "--output", "@landscape")
     run("group", "--landscape", "@landscape", "--expression", "pc1 > 0", "--output", "@open.star")
     run("trajectory", "--landscape", "@landscape", "--structure", "@helix.pdb", "--modes", "@modes", "--output",
         "@path", "--n-frames", "5", "--movie", "none")  # fmt: skip

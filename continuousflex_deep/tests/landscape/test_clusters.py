@@ -14,6 +14,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.groups import COLOURS, read_groups
 from continuousflex_deep.io.particle_files import write_particles
 from continuousflex_deep.landscape.clusters import find_clusters
+from continuousflex_deep.landscape.deconvolved_mixture import Mixture, deconvolved_mixture
 from continuousflex_deep.landscape.landscape import read_landscape
 from continuousflex_deep.landscape.suggestion import ONE_CLOUD
 from continuousflex_deep.tests.helpers.landscape_data import make_particles
@@ -187,6 +188,43 @@ def suggested(folder: Path, points: Floats, capsys: pytest.CaptureFixture[str]) 
     assert main(["landscape", *whole]) == 0
     assert main(["clusters", "--landscape", str(folder / "l"), "--output", str(folder / "g.json")]) == 0
     return capsys.readouterr().out
+
+
+def test_overlap_without_the_errors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Errors make two sharp clusters overlap; a cluster that is wide by itself overlaps without them, too."""
+    rng = np.random.default_rng(0)
+    for width_A, low, high in ((10.0, 0.0, 4.0), (70.0, 20.0, 60.0)):
+        places = rng.choice([-100.0, 100.0], 2000)[:, None] * [1, 0, 0] + width_A * rng.normal(size=(2000, 3))
+        sd = np.full((2000, 3), np.sqrt(80.0**2 - width_A**2))
+        amplitudes = places + sd * rng.normal(size=(2000, 3))
+        write_particles(
+            make_particles(tmp_path, 2000).replace(amplitudes=amplitudes, amplitudes_sd=sd), tmp_path / "p.star"
+        )
+        command = ["landscape", "--particles", str(tmp_path / "p.star"), "--output", str(tmp_path / "l")]
+        assert main([*command, "--density", "raw"]) == 0
+        out = ["--landscape", str(tmp_path / "l"), "--output", str(tmp_path / "g.json"), "--n-clusters", "2"]
+        assert main(["clusters", *out, "--dimensions", "1"]) == 0
+        assert "without the errors of the coordinates, the cluster of" in capsys.readouterr().out
+        record = json.loads((tmp_path / "g_record.json").read_text())
+        assert record["in_doubt"] > 300
+        assert low <= 100 * record["uncertain_share_without_errors"] < high
+
+
+def test_extreme_deconvolution_restores_a_mixture() -> None:
+    """Means, covariances and weights, from points of other errors each."""
+    rng = np.random.default_rng(0)
+    true = Mixture(
+        np.array([0.3, 0.7]), np.array([[-4.0, 0], [4, 1]]), np.array([[[1.0, 0.5], [0.5, 1]], [[2.0, 0], [0, 0.5]]])
+    )
+    chosen = rng.choice(2, 20_000, p=true.weights)
+    roots = rng.normal(size=(20_000, 2, 2))
+    errors = roots @ roots.transpose(0, 2, 1) + 0.1 * np.eye(2)
+    drawn = np.linalg.cholesky(true.covariances[chosen] + errors) @ rng.normal(size=(20_000, 2, 1))
+    points = true.means[chosen] + drawn[:, :, 0]
+    found = deconvolved_mixture(Mixture(np.array([0.5, 0.5]), true.means * 1.3, 3 * true.covariances), points, errors)
+    np.testing.assert_allclose(found.weights, true.weights, atol=0.02)
+    np.testing.assert_allclose(found.means, true.means, atol=0.1)
+    np.testing.assert_allclose(found.covariances, true.covariances, atol=0.2)
 
 
 def test_a_continuum_is_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

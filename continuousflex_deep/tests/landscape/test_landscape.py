@@ -1,6 +1,8 @@
 """PCA, merging of sets, outliers and the files of a landscape."""
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +141,25 @@ def test_command_deconvolves_with_the_error_bars(tmp_path: Path, capsys: pytest.
     assert main([*command, "--density", "raw"]) == 0
     assert read_densities(tmp_path / "l") == []
     assert not (tmp_path / "l" / "density.png").exists()
+
+
+def test_command_warns_of_amplitudes_that_follow_the_defocus(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    particles = make_particles(tmp_path, 400)
+    assert particles.ctf is not None
+    defocus_A = np.random.default_rng(5).uniform(8000, 20000, 400)
+    ctf = dataclasses.replace(particles.ctf, defocus_u_A=defocus_A, defocus_v_A=defocus_A)
+    drifting = particles.amplitudes + ((defocus_A - 14000) / 60)[:, None] * [1, 0, 0]
+    for amplitudes, alarm in ((particles.amplitudes, False), (drifting, True)):
+        write_particles(particles.replace(ctf=ctf, amplitudes=amplitudes), tmp_path / "p.star")
+        assert main(["landscape", "--particles", str(tmp_path / "p.star"), "--output", str(tmp_path / "l")]) == 0
+        printed = capsys.readouterr()
+        assert ("do not depend on view, in-plane angle, defocus, micrograph" in printed.out) == (not alarm)
+        assert bool(re.search(r"depend on how particles were imaged: mean of PC\d on defocus", printed.err)) == alarm
+        found = json.loads((tmp_path / "l" / "record.json").read_text())["dependence"]
+        assert found["alarm"] is alarm
+        assert (tmp_path / "l" / "dependence.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_command_can_start_from_a_landscape(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from continuousflex_deep.cli import main
 from continuousflex_deep.commands.report import run
 from continuousflex_deep.errors import FormatError, InputError, MissingDependencyError
 from continuousflex_deep.figures.maps import small_slices_png
+from continuousflex_deep.io.density_table import read_densities
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, write_groups
 from continuousflex_deep.io.landscape_table import read_landscape_table, write_landscape_table
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -121,6 +122,28 @@ def test_landscape_is_in_the_page_particle_by_particle(inputs: dict[str, str], t
         np.sort(table.ids[page.array(group["rows"])]), np.sort(read_particles(inputs["group"]).ids)
     )
     assert (landscape["total"], landscape["kept"], landscape["drawn"]) == (N, N, None)
+
+
+def test_dependence_on_imaging_is_told(inputs: dict[str, str], tmp_path: Path) -> None:
+    page = report(tmp_path, landscape=inputs["landscape"])
+    told = page.content["landscape"]["dependence"]
+    record = json.loads((Path(inputs["landscape"]) / "record.json").read_text())
+    assert told["sentence"] == record["dependence"]["sentence"]
+    assert told["alarm"] is False
+    assert base64.b64decode(told["picture"]) == (Path(inputs["landscape"]) / "dependence.png").read_bytes()
+
+
+def test_free_energies_are_those_of_the_landscape(inputs: dict[str, str], tmp_path: Path) -> None:
+    page = report(tmp_path, landscape=inputs["landscape"])
+    contents = page.content["landscape"]["densities"]
+    densities = read_densities(inputs["landscape"])
+    assert [len(content["labels"]) for content in contents] == [1, 2]
+    for content, density in zip(contents, densities, strict=True):
+        energy = page.array(content["deconvolved"]).reshape(density.deconvolved.shape)
+        np.testing.assert_allclose(energy, -np.log(density.deconvolved / density.deconvolved.max()), atol=1e-4)
+        assert page.array(content["raw"]).min() == pytest.approx(0, abs=1e-6)
+        assert (page.array(content["low"]) >= page.array(content["high"])).all()
+        np.testing.assert_allclose(page.array(content["places"][0]), density.axes[0], rtol=1e-5, atol=1e-4)
 
 
 def test_molecule_moves_as_the_structure_does(inputs: dict[str, str], tmp_path: Path) -> None:

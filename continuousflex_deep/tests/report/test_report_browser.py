@@ -21,6 +21,7 @@ if browser_missing():
 
 from continuousflex_deep.cli import main
 from continuousflex_deep.commands.report import run
+from continuousflex_deep.io.density_table import read_densities
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, read_groups, write_groups
 from continuousflex_deep.io.landscape_table import LandscapeTable, read_landscape_table, write_landscape_table
 from continuousflex_deep.io.modes import write_modes
@@ -160,7 +161,7 @@ def test_everything_is_shown(moving: OpenReport) -> None:
         moving.value("[...document.querySelectorAll('#reconstructions img')].map((i) => i.naturalWidth > 300)")
         == [True] * 2
     )
-    curves = moving.value("""[...document.querySelectorAll(".chart")].map((c) => [c.data.length, c.data.at(-1).y.length,
+    curves = moving.value("""[...document.querySelectorAll("section:not(#landscape-section) .chart")].map((c) => [c.data.length, c.data.at(-1).y.length,
         c.querySelectorAll("path.js-line").length > 0, c.getBoundingClientRect().width > 200])""")
     assert curves == [[2, 5, True, True], [2, 13, True, True]] + [[2, 3, True, True], [1, 3, True, True]] * 2
     assert "--seed" in moving.value("document.getElementById('records').textContent")
@@ -422,6 +423,29 @@ def test_axes_colours_and_density(opened: OpenReport, table: LandscapeTable, tmp
     ids = set(ids_of(opened.download("#download-selection", tmp_path)))
     assert ids == ids_in_box(table, opened.selections()[0], points)
     assert "--box 'q7:" in opened.text("#box-command")
+
+
+def test_dependence_on_imaging_is_shown(opened: OpenReport) -> None:
+    assert "do not depend on view" in opened.text("#dependence-told")
+    assert opened.value("document.querySelector('#dependence-panel img').naturalWidth") > 100
+
+
+def test_free_energies_raw_and_deconvolved(opened: OpenReport, inputs: dict[str, str]) -> None:
+    line, plane = read_densities(inputs["landscape"])
+    panel = "document.querySelectorAll('#energies .chart')"
+    drawn = opened.value(f"Array.from({panel}[0].data, (trace) => [trace.name, Array.from(trace.y)])")
+    names = [name for name, _ in drawn]
+    assert names == ["95% of bootstrap replicas", "deconvolved", "raw"]
+    np.testing.assert_allclose(drawn[2][1], -np.log(line.raw / line.raw.max()), atol=1e-4)
+    assert "on average PC1" in opened.text("#energy-told")
+    for name in ("raw", "deconvolved"):
+        opened.page.select_option("#energy-density", name)
+        density = getattr(plane, name)
+        energy = -np.log(density / density.max()).T
+        shown = opened.value(f"Array.from({panel}[1].data[0].z, (row) => Array.from(row, (v) => v ?? 99))")
+        seen = energy < 6
+        np.testing.assert_allclose(np.array(shown, dtype=float)[seen], energy[seen], atol=1e-4)
+        assert (np.array(shown, dtype=float)[energy > 6.001] == 99).all()
 
 
 def test_a_source_is_a_colour(opened: OpenReport) -> None:

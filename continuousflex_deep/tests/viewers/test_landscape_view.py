@@ -20,12 +20,12 @@ from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.groups import NamedGroup
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.tests.helpers.double_well import double_well, landscape_of
-from continuousflex_deep.tests.helpers.landscape_view_data import CENTRES, small_model, three_clouds
+from continuousflex_deep.tests.helpers.landscape_view_data import CENTRES, plane_density, small_model, three_clouds
 from continuousflex_deep.viewers import landscape_view
 from continuousflex_deep.viewers.landscape_data import LandscapeData
 from continuousflex_deep.viewers.landscape_path import conformations_along, places_of, points_text
 from continuousflex_deep.viewers.landscape_selection import CHOSEN_COLOUR, Selection
-from continuousflex_deep.viewers.landscape_view import DENSITY, LOG_DENSITY, PLAIN, LandscapeView, Layer
+from continuousflex_deep.viewers.landscape_view import DENSITY, ENERGIES, LOG_DENSITY, PLAIN, LandscapeView, Layer
 from continuousflex_deep.viewers.modes_figure import MotionFigure
 from continuousflex_deep.viewers.particle_view import ParticleView, describe_particle
 from continuousflex_deep.viewers.raster import Raster, Window
@@ -134,6 +134,33 @@ def test_few_particles_are_points_at_their_places(data: LandscapeData, monkeypat
     assert not view._image.get_visible()
     assert view._scale_axes.get_ylabel() == "score"
     assert view.axes.get_xlabel() == "PC1 [Å]"
+
+
+def test_free_energies_are_drawn_in_their_plane(data: LandscapeData) -> None:
+    plane = plane_density()
+    view = view_of(LandscapeData(data.table, [plane]))
+    for colour, name in ENERGIES.items():
+        view.show("pc1", "pc2", colour=colour)
+        view.figure.canvas.draw()
+        assert view._image.get_visible()
+        assert not view._points.get_visible()
+        picture = view._image.get_array()
+        density = getattr(plane, name)
+        np.testing.assert_allclose(picture[4], -np.log(density / density.max())[:, 4])
+        assert tuple(view._image.get_extent()) == (-210, 210, -60, 120)
+        assert view._scale_axes.get_ylabel() == "−ln p [kT]"
+    with pytest.raises(InputError, match="free energies are known of pc1 and pc2 only"):
+        view.show("pc1", "pc3", colour=colour)
+    with pytest.raises(InputError, match="free energies are known of pc1 and pc2 only"):
+        view.show("pc1", "pc2", "pc3", colour=colour)
+    view.show("pc1", "pc3", colour="score")
+    assert view._points.get_visible()
+
+
+def test_without_densities_there_are_no_energies(data: LandscapeData) -> None:
+    assert data.plane is None
+    with pytest.raises(InputError, match="free energies"):
+        view_of(data).show("pc1", "pc2", colour=next(iter(ENERGIES)))
 
 
 @pytest.mark.parametrize("colour", [LOG_DENSITY, DENSITY, PLAIN, "score", "q7_sd", "source", "ambiguous"])
