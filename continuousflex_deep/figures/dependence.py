@@ -11,7 +11,8 @@ from continuousflex_deep.figures.saving import save_png
 
 _BINS = 16  # of angles and defocus
 _FEWEST = 3  # particles of a mean
-_CELLS = (24, 12)  # of the view: azimuth, and cosine of the angle from the axis
+_PER_CELL = 20  # particles, of the view on average
+_CELLS = (4, 12)  # fewest and most of the view along the cosine of tilt; along rot there are twice as many
 
 
 def save_dependence(
@@ -61,9 +62,10 @@ def _draw_view(ax: Any, view: Floats, values: Floats, label: str) -> None:
     """Means of values over the sphere of directions, in cells of equal area."""
     x, y, z = view.T
     azimuth = np.degrees(np.arctan2(y, x))
-    ranges = ((-180, 180), (-1, 1))
-    number, *edges = np.histogram2d(azimuth, z, _CELLS, ranges)
-    total = np.histogram2d(azimuth, z, _CELLS, ranges, weights=values)[0]
+    along_z = int(np.clip(np.sqrt(len(values) / (2 * _PER_CELL)), *_CELLS))
+    cells, ranges = (2 * along_z, along_z), ((-180, 180), (-1, 1))
+    number, *edges = np.histogram2d(azimuth, z, cells, ranges)
+    total = np.histogram2d(azimuth, z, cells, ranges, weights=values)[0]
     mean = np.where(number >= _FEWEST, total / np.maximum(number, 1), np.nan)
     error = values.std() / np.sqrt(np.maximum(number, 1))
     away = np.nanmax(np.abs(mean - values.mean()), initial=float(error.min()))

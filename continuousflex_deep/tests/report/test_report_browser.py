@@ -161,8 +161,9 @@ def test_everything_is_shown(moving: OpenReport) -> None:
         moving.value("[...document.querySelectorAll('#reconstructions img')].map((i) => i.naturalWidth > 300)")
         == [True] * 2
     )
-    curves = moving.value("""[...document.querySelectorAll("section:not(#landscape-section) .chart")].map((c) => [c.data.length, c.data.at(-1).y.length,
-        c.querySelectorAll("path.js-line").length > 0, c.getBoundingClientRect().width > 200])""")
+    curves = moving.value("""[...document.querySelectorAll("section:not(#landscape-section) .chart")].map((c) => [
+        c.data.length, c.data.at(-1).y.length, c.querySelectorAll("path.js-line").length > 0,
+        c.getBoundingClientRect().width > 200])""")
     assert curves == [[2, 5, True, True], [2, 13, True, True]] + [[2, 3, True, True], [1, 3, True, True]] * 2
     assert "--seed" in moving.value("document.getElementById('records').textContent")
     assert "seed 41" in moving.text("#records")
