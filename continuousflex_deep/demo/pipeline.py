@@ -28,7 +28,7 @@ class DemoSize:
     labelled: int = 400
     box_px: int = 128
     network_box_px: int = 32
-    simulated: int = 25_000
+    simulated: int = 18_000
     epochs: int = 8
 
     def checked(self) -> "DemoSize":
