@@ -72,7 +72,7 @@ class NmaOptions:
         label="Number of modes",
     )
     motion: Literal["helical", "straight"] = option(
-        "straight",
+        "helical",
         "Motion of the atoms along the modes, which is kept with them: on helices, which leave blocks of residues "
         "rigid and bonds whole, or straight, as in the article and in Xmipp, which always moves atoms straight.",
         level="advanced",
