@@ -23,6 +23,7 @@ MULTIPLIERS = {
     "nma.network": "makes modes: their signs",
     "nma.elnemo": "makes modes: their energies",
     "landscape.coordinate_maps": "eigenvectors of a kernel",
+    "landscape.error_blur": "eigenvectors of covariances",
 }
 # Who asks for derivatives, to multiply them by rotations or to solve for amplitudes.
 DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.corrected"}
