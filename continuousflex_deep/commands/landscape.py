@@ -14,6 +14,7 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import write_record
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
+from continuousflex_deep.landscape.deconvolution import has_spread
 from continuousflex_deep.landscape.dependence import (
     DEFOCUS,
     IN_PLANE,
@@ -113,8 +114,11 @@ def _dependence(landscape: Landscape, picture: Path) -> tuple[list[Dependence], 
 
 
 def _densities(landscape: Landscape) -> list[DensityTable]:
-    """Densities along the first coordinate and in the first plane; none for particles without error bars."""
-    number = min(landscape.coordinates.shape[1], _PLANE)
+    """Densities along the first coordinate and in the first plane, as far as particles differ along them; none for
+    particles without error bars."""
+    number = int(np.cumprod(has_spread(landscape.coordinates[~landscape.outlier, :_PLANE])).sum())
+    if number == 0:
+        return []
     if landscape.particles.amplitudes_sd is not None:
         note(f"deconvolving the density of the first {number} coordinates with the errors of the particles")
     tables = [density_table(landscape, tuple(range(d))) for d in range(1, number + 1)]

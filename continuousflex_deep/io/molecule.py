@@ -129,7 +129,10 @@ def _notes_on_composition(records: AtomRecords, dummies: int) -> list[str]:
         notes.append(f"atoms of occupancy 0, used like the others: {int(unseen.sum())}")
     apart_A = _typical_distance_A(records)
     if apart_A < _LEAST_TYPICAL_A:
-        notes.append(f"atoms are {apart_A:.2g} Å from their nearest ones (median); are the coordinates in nm?")
+        notes.append(
+            f"atoms are {apart_A:.2g} Å from their nearest ones (median); are the coordinates in nm, or are atoms in "
+            "the file twice?"
+        )
     return notes
 
 

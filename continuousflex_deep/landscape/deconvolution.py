@@ -14,7 +14,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 
-from continuousflex_deep.arrays import Floats
+from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.landscape.error_blur import ErrorBlur, Grid
 from continuousflex_deep.landscape.smooth_energy import SmoothEnergy, density_of_energy
@@ -26,6 +26,7 @@ _SMOOTHEST, _ROUGHEST = 2.0, -6.0  # decades of the smoothness that are tried
 _UNLIKELY = 10.0  # a logarithm of the evidence so far below the best ends the search
 _CONVERGED = 0.03  # slope of the likelihood, per standard deviation of a parameter
 _MOST_STEPS = 200
+_LEAST_SPREAD = 1e-9  # of the largest coordinate: less is rounding
 _ROUNDING = 1e-12  # of the highest density: lower ones are rounding errors of the blur
 _LEAST_INFORMATION = 1e-6  # per particle, of the polynomial: a state without width has none on its width
 
@@ -40,15 +41,20 @@ class Deconvolved:
     smoothness: float
 
 
+def has_spread(points: Floats) -> Booleans:
+    """(d,) whether points (n, d) differ along each coordinate."""
+    return np.asarray(points.std(axis=0) > _LEAST_SPREAD * np.abs(points).max(initial=0.0))
+
+
 def spread_of(points: Floats) -> Floats:
     """Standard deviation (d,) of points (n, d). InputError where no density can be estimated: for more than three
     coordinates, and for points without spread along one of them."""
     n, d = points.shape
     if not 1 <= d <= MOST_DIMENSIONS:
         raise InputError(f"a density needs 1 to {MOST_DIMENSIONS} coordinates, got {d}; see --dimensions")
-    if n < 2 or (sd := points.std(axis=0)).min() <= 1e-9 * np.abs(points).max():
+    if n < 2 or not has_spread(points).all():
         raise InputError(f"density: all {n} particles are equal along one of {d} coordinates; use fewer --dimensions")
-    return np.asarray(sd)
+    return np.asarray(points.std(axis=0))
 
 
 def deconvolve(points: Floats, covariances: Floats, replicas: int = 20, seed: int = 0) -> Deconvolved:

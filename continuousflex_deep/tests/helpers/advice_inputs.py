@@ -18,6 +18,7 @@ from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
+from continuousflex_deep.particles import HELICAL
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 from continuousflex_deep.tests.helpers.landscape_data import make_particles
 from continuousflex_deep.tests.helpers.nn_toy import toy_ctf, toy_model_files, toy_particles
@@ -67,6 +68,8 @@ def _particles(folder: Path) -> None:
         "modes_8_9": toy.replace(mode_ids=(8, 9)),
         "few": toy.select(np.arange(11)),
         "three": toy.select(np.arange(3)),
+        "negative": toy.replace(amplitudes_sd=np.full((N, 2), -1.0)),
+        "helical": toy.replace(motion=HELICAL),
         "scored": toy.replace(score=np.full(N, 0.5)),
         "flat": toy.replace(amplitudes=toy.amplitudes * (1, 0)),
         "seen_through": toy.replace(ctf=toy_ctf(np.full(N, 15000.0))),

@@ -53,6 +53,7 @@ _TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --workers 1 {_CPU}"
 _INFER = f"infer --particles @toy.star --output ^.star {_CPU}"
 _LANDSCAPE = "landscape --output ^"
 _MAPS = f"reconstruct --output ^ {_CPU}"
+_SIMULATE = "simulate --structure @helix.pdb --output ^ --count 2 --box-px 32 --pixel-size-A 4 --final-box-px 0"
 _PATH = "trajectory --landscape @plane --structure @toy.pdb --modes @modes --output ^ --movie none"
 
 SCENARIOS = [
@@ -100,6 +101,8 @@ SCENARIOS = [
     scenario("the particles have amplitudes along different modes",
              f"deform {_TOY} --output ^ --particles @toy.star --particles @modes_8_9.star",
              followed="--mode-list 8"),
+    scenario("give particles of one motion, and leave --motion out", f"deform {_TOY} --output ^ --mode-list 7-8",
+             "--particles @toy.star --particles @helical.star", "--particles @toy.star --particles @other.star"),
     scenario("numbers in Å, one for each of the modes", f"deform {_TOY} --output ^ --mode-list 7-8",
              "--amplitudes 5", "--amplitudes '5 5'"),
     # --------------------------------------------------------------------------------------------------------- group
@@ -119,6 +122,8 @@ SCENARIOS = [
     scenario("holds no comparison of results or maps", "report --output ^.html", "--evaluation @nothing.json",
              "--evaluation @compared"),
     # ----------------------------------------------------------------------------------------------------- landscape
+    scenario("are negative or no numbers", f"{_LANDSCAPE} --particles @negative.star", "--density deconvolved",
+             "--density raw"),
     scenario("--method umap needs umap-learn", f"{_LANDSCAPE} --particles @toy.star", "--method umap",
              "--method isomap", around=_no_umap),
     scenario("all … particles that fulfil the condition are outliers", "group --landscape @central "
@@ -161,6 +166,13 @@ SCENARIOS = [
              "--block-size 0", "--block-size 10", around=_little_memory),
     scenario("no electron scattering factors", "align --particles @rigid.star --structure @heavy.pdb "
              f"--output ^.star --fit pose {_CPU}", followed="--select 'not [Es]'"),
+    # ------------------------------------------------------------------------------------------------------ simulate
+    scenario("only conformations of files need none", _SIMULATE.replace("@helix.pdb", "@toy.pdb"),
+             "--conformations uniform", "--conformations uniform --modes @modes --mode-list 7"),
+    scenario("only conformations of files need none", _SIMULATE, followed="--conformations @ensemble.pdb"),
+    scenario("give conformations of exactly these atoms", _SIMULATE, "--conformations @longer.pdb",
+             "--conformations @longer.pdb --select 'not A/41'"),
+    scenario("has no structures; expected", _SIMULATE, "--conformations @named", "--conformations @ensemble.pdb"),
     # ---------------------------------------------------------------------------------------------------- moved maps
     scenario("the structure may be placed by any of", "deform --structure @helix.pdb --modes @helix_modes --output ^ "
              "--n-frames 1 --mode-list 7 --map @even.mrc", followed="--place centre"),
@@ -241,6 +253,8 @@ SCENARIOS = [
              "--symmetry c2"),
     scenario("rings of images", _ALIGN.replace("@toy.star", "@three.star"), "--finest-resolution-A 500",
              "--finest-resolution-A 30", to_the_end=True),
+    scenario("or take what belongs to … motion", _ALIGN.replace("@toy.star", "@helical.star"), "--motion straight",
+             "--motion helical"),
     scenario("a start from known poses (--init local or --fit conformation)",
              _ALIGN.replace("@toy.star", "@bare.star"), "--init local", "--init global"),
     scenario("to align each in its own conformation", "align --particles @toy.star --structure @toy.pdb --output "

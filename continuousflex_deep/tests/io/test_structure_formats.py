@@ -156,7 +156,7 @@ def test_coordinates_too_long_for_their_columns_are_refused(tmp_path: Path) -> N
 def test_nanometres_are_reported(tmp_path: Path, lines: list[Line], capsys: pytest.CaptureFixture[str]) -> None:
     tenth = [replace(line, xyz=(line.xyz[0] / 10, line.xyz[1] / 10, line.xyz[2] / 10)) for line in lines]
     read(tmp_path, pdb(tenth), "nm.pdb")
-    assert "Å from their nearest ones (median); are the coordinates in nm?" in capsys.readouterr().err
+    assert "Å from their nearest ones (median); are the coordinates in nm" in capsys.readouterr().err
     read(tmp_path, pdb(lines), "A.pdb")
     assert "in nm" not in capsys.readouterr().err
 

@@ -200,3 +200,12 @@ def test_damaged_landscapes_are_refused(tmp_path: Path) -> None:
         read_landscape(tmp_path / "l")
     with pytest.raises(InputError, match="not a folder"):
         read_landscape(tmp_path / "nowhere")
+
+
+def test_amplitudes_that_are_all_equal_are_no_obstacle(tmp_path: Path) -> None:
+    """A coordinate without spread has no density; the landscape is made all the same."""
+    particles = make_particles(tmp_path, 30)
+    assert particles.amplitudes is not None
+    flat = particles.replace(amplitudes=particles.amplitudes * (1, 0, 0), amplitudes_sd=np.ones((30, 3)))
+    write_particles(flat, tmp_path / "flat.star")
+    assert main(["landscape", "--particles", str(tmp_path / "flat.star"), "--output", str(tmp_path / "out")]) == 0
