@@ -17,10 +17,11 @@ LOADED = "'torch' in sys.modules"
 SHOWN = f"import os, sys; print(sys.argv, os.getcwd(), os.environ['SIGN'], sys.path[0], __name__, {LOADED})"
 
 
-@pytest.mark.parametrize("way", ["-c", "script", "-m"])
+@pytest.mark.parametrize("way", ["-c", "script", "-u", "-m"])
 def test_the_process_is_what_pythons_would_be(way: str, tmp_path: Path) -> None:
-    (tmp_path / "told.py").write_text(SHOWN)
-    first = {"-c": ["-c", SHOWN], "script": [str(tmp_path / "told.py")], "-m": ["-m", "told"]}[way]
+    script = str(tmp_path / "told.py")
+    Path(script).write_text(SHOWN)
+    first = {"-c": ["-c", SHOWN], "-m": ["-m", "told"], "-u": ["-u", script], "script": [script]}[way]
     environ = os.environ | {"SIGN": "a b"}
     one, other = (
         subprocess.run([program, *first, "x", "y z"], env=environ, cwd=tmp_path, capture_output=True, text=True)

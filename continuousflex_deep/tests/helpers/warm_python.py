@@ -4,7 +4,7 @@ Most of the time of a small command, and of each of Scipion's runs, goes into im
 each process is forked from it. The server never has more than one thread, so that no process inherits a lock that only
 another thread would release; it refuses to serve otherwise.
 
-The program is started as `python` is: SCRIPT …, -m MODULE … or -c CODE. Its process gets the program's arguments,
+The program is started as `python` is: [-u] SCRIPT …, -m MODULE … or -c CODE. Its process gets the program's arguments,
 environment, working directory and standard streams; the program ends as the process does, with its exit status or by
 its signal, and when the program is killed, so is the process. Only variables of the environment that libraries read
 while they are imported are those of the server.
@@ -229,7 +229,10 @@ def _run(start: Start) -> None:
     """As the interpreter runs a script, a module or code."""
     import runpy
 
-    _, first, *words = start.words
+    first, *words = start.words[1:]
+    if first == "-u":
+        sys.stdout.reconfigure(write_through=True)
+        first, *words = words
     if first == "-m":
         sys.argv, sys.path[0] = words, start.folder
         runpy.run_module(words[0], run_name="__main__", alter_sys=True)

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from continuousflex_deep.options import TrainOptions
 from continuousflex_deep.tests.helpers.nn_toy import toy_model_files, toy_particles
 from continuousflex_deep.tests.helpers.processes import HANG_S, Running, until
 from continuousflex_deep.tests.helpers.quick_trainings import quick_trainings
+from continuousflex_deep.tests.helpers.warm_python import warm_python
 
 CPU = torch.device("cpu")
 _LAUNCH = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -88,7 +88,7 @@ def test_two_workers_train_one_network(tmp_path):
     path, particles = toy_particles(tmp_path, n=20, noise=0.3)
     common = {"epochs": 3, "augment": "off", "validation_percent": 25, "batch": 15, "checkpoint_seconds": 1000}
     together = tmp_path / "together"
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    launcher = [warm_python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     words = [*launcher, "-m", "continuousflex_deep", *train_command(path, together, **common)]
     done = subprocess.run(words, env=environ(), capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

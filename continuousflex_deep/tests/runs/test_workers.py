@@ -13,9 +13,10 @@ import pytest
 from continuousflex_deep import cli
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.tests.helpers.processes import ended_well, until
+from continuousflex_deep.tests.helpers.warm_python import warm_python
 from continuousflex_deep.tests.helpers.worker_data import ToyRun
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_two_workers_write_what_one_does(toy: ToyRun, alone: bytes) -> None:
 
 
 def test_torchrun(toy: ToyRun, alone: bytes) -> None:
-    command = [*TORCHRUN, "--standalone", "--nproc-per-node=2", "-m", "continuousflex_deep", *toy.arguments("t.star")]
+    command = [warm_python(), *TORCHRUN, "-m", "continuousflex_deep", *toy.arguments("t.star")]
     finished = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert finished.returncode == 0, finished.stderr
     assert (toy.folder / "t.star").read_bytes() == alone
@@ -83,7 +84,7 @@ def test_when_a_worker_dies_the_others_do_everything(toy: ToyRun, alone: bytes) 
 @pytest.mark.slow
 def test_torchrun_starts_workers_anew(toy: ToyRun, alone: bytes) -> None:
     """torchrun ends all workers when one dies; told to, it starts them again, and they go on from the parts."""
-    command = [*TORCHRUN, "--standalone", "--nproc-per-node=2", "--max-restarts=1", "-m", "continuousflex_deep"]
+    command = [sys.executable, *TORCHRUN, "--max-restarts=1", "-m", "continuousflex_deep"]
     run = subprocess.Popen([*command, *toy.arguments("again.star")])
     until(lambda: parts_of(toy, "again.star", 4))
     worker = next((toy.folder / "again.parts").glob("worker-*"))
