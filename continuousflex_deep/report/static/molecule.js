@@ -7,6 +7,21 @@ const ATOM_COLUMNS = [
 
 const MANY = 3000; // atoms, from which on they are drawn coarsely: a ribosome moves twenty times as fast
 
+// without ambient occlusion and smoothed edges, for each of which a processor takes seconds
+const PLAIN = {
+  multiSample: { mode: "off" },
+  postprocessing: {
+    occlusion: { name: "off", params: {} }, antialiasing: { name: "off", params: {} }, bloom: { name: "off", params: {} },
+  },
+};
+
+/** Whether WebGL works without a graphics processor, as on some remote desktops. */
+function drawnByProcessor() {
+  const gl = document.createElement("canvas").getContext("webgl");
+  const facts = gl?.getExtension("WEBGL_debug_renderer_info");
+  return Boolean(facts) && /swiftshader|llvmpipe|softpipe|basic render/i.test(gl.getParameter(facts.UNMASKED_RENDERER_WEBGL));
+}
+
 /** A molecule's atoms shown, its rest, and how it moves: by amplitudes along modes (motion), or through frames. */
 class Molecule {
   constructor(content, rest, motion, frames) {
@@ -75,6 +90,7 @@ class MolecularViewer {
   /** Another molecule, at rest. */
   async load(molecule) {
     await this.viewer.plugin.clear();
+    if (drawnByProcessor()) this.viewer.plugin.canvas3d?.setProps(PLAIN);
     this.molecule = this.grey = null;
     const text = molecule.mmcif(molecule.rest), label = molecule.content.name;
     const type = molecule.content.trace ? "cartoon" : "spacefill";

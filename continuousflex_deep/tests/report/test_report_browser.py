@@ -351,6 +351,15 @@ def test_click_shows_the_particles_conformation(
     assert "RMSD 0.00 Å" in moving.text("#molecule-told")
 
 
+def test_a_processor_draws_the_molecule_without_costly_effects(moving: OpenReport) -> None:
+    """Headless Chromium has no graphics processor here."""
+    effects = moving.value("""(() => {
+        const { multiSample, postprocessing } = report.panel.viewer.viewer.plugin.canvas3d.props;
+        return [multiSample.mode, ...["occlusion", "antialiasing", "bloom"].map((name) => postprocessing[name].name)];
+    })()""")
+    assert effects == ["off"] * 4
+
+
 def test_slider_moves_the_molecule(moving: OpenReport, inputs: dict[str, str]) -> None:
     moving.page.locator("#slider-8").evaluate("(s) => { s.value = 12.5; s.dispatchEvent(new Event('input')); }")
     moving.wait(STILL)
