@@ -80,7 +80,7 @@ def read_trajectory(path: str | Path) -> Trajectory:
         and all(a.shape == (n,) for a in (trajectory.energy_kT, trajectory.energy_sd_kT, trajectory.particles_near))
         and trajectory.dimensions != ()
         and all(0 <= i < k for i in trajectory.dimensions)
-        and len({len(values) for values in sample}) == 1
+        and len({values.shape[:1] for values in sample}) == 1
         and sample[0].ndim == 1
         and all(np.isfinite(a).all() for a in arrays.values())
     )

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -112,7 +113,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     """
     file = require_file(path, "trained network")
     try:
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # of a damaged file
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         # torch's message advises loading it unsafely, which must not be done with a damaged or foreign file
         raise FormatError(
