@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.trajectories import read_trajectory, write_trajectory
+from continuousflex_deep.io.trajectories import SAMPLE, read_trajectory, write_trajectory
 from continuousflex_deep.landscape.landscape import make_landscape
 from continuousflex_deep.landscape.reduction import Embedding
 from continuousflex_deep.options import TrajectoryOptions, from_mapping
@@ -254,6 +254,7 @@ class TestRefused:
             ({"format": "other"}, "is not a file of the trajectory command"),
             ({"points": [[1.0, 2.0]]}, "do not match"),
             ({"dimensions": [7]}, "do not match"),
+            ({"made": {SAMPLE: {"ids": [1], "coordinates": 5, "amplitudes": [[1.0, 2.0]]}}}, "do not match"),
             ({"energy_kT": "low"}, "is not a file of the trajectory command"),
         ):
             (tmp_path / "other.json").write_text(json.dumps(content | changed))
