@@ -20,12 +20,13 @@ from continuousflex_deep.landscape.error_blur import ErrorBlur, Grid
 from continuousflex_deep.landscape.smooth_energy import SmoothEnergy, density_of_energy
 
 MOST_DIMENSIONS = 3
+FEWEST_PARTICLES = 20  # fewer do not determine a mean, a covariance and a smoothness
 _BINS = {1: 256, 2: 80, 3: 36}  # of the grid along each axis, by the number of axes
 _CLASSES = {1: 16, 2: 10, 3: 6}  # of errors
 _SMOOTHEST, _ROUGHEST = 2.0, -6.0  # decades of the smoothness that are tried
 _UNLIKELY = 10.0  # a logarithm of the evidence so far below the best ends the search
 _CONVERGED = 0.03  # slope of the likelihood, per standard deviation of a parameter
-_MOST_STEPS = 200
+_MOST_STEPS = 50
 _LEAST_SPREAD = 1e-9  # of the largest coordinate: less is rounding
 _ROUNDING = 1e-12  # of the highest density: lower ones are rounding errors of the blur
 _LEAST_INFORMATION = 1e-6  # per particle, of the polynomial: a state without width has none on its width

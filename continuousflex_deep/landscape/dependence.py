@@ -23,9 +23,11 @@ _DEGREES: dict[Moment, int] = {"mean": 3, "spread": 2}  # of the polynomials of 
 _PER_FUNCTION = 50  # particles that each function of a factor needs
 _CONSTANT = 1e-4  # share of the largest variance below which a combination of functions is constant
 _HIGHEST_LEVERAGE = 0.99
+_FEWEST_PARTICLES = 20
 _PERMUTATIONS = 100
 _FEWEST, _FEW = 2, 5  # micrographs, and particles of a micrograph that is tested on its own
 _LEAST_VARIANCE = 0.1  # of a particle, in units of that of all
+_ROUNDING = 1e-9
 _TINY = float(np.finfo(float).tiny)
 
 
@@ -84,10 +86,14 @@ def find_dependence(
     coordinates: Floats, variances: Floats | None, imaging: Imaging, seed: int = 0
 ) -> list[Dependence]:
     """Tests of coordinates (n, k), with the variances (n, k) of their errors, against all that is known of the imaging;
-    the smallest p-value first. Without variances, spreads are not tested."""
+    the smallest p-value first. Without variances, spreads are not tested; nothing is with fewer than 20 particles."""
     rng, found = np.random.default_rng(seed), []
+    if len(coordinates) < _FEWEST_PARTICLES:
+        return []
     for k, values in enumerate(coordinates.T):
         deviation = values - values.mean()
+        if not deviation.std() > _ROUNDING * np.abs(values).max():
+            continue  # a coordinate without spread depends on nothing
         error = None if variances is None else variances[:, k]
         moments: list[Moment] = ["mean"] if error is None else ["mean", "spread"]
         standard = _standardised(deviation, error)
@@ -180,6 +186,8 @@ def _between_micrographs(values: Floats, micrograph: Integers, rng: np.random.Ge
     total, deviations = statistics(scores)
     permuted = [statistics(rng.permutation(scores)) for _ in range(_PERMUTATIONS)]
     totals, largest = np.array([t for t, _ in permuted]), np.array([d.max() for _, d in permuted])
+    if np.ptp(totals) <= _ROUNDING * totals.mean():
+        return 1.0, 0.0, 0  # one particle in each micrograph
     mean, variance = totals.mean(), max(float(totals.var()), _TINY)
     of_all = stats.gamma.sf(total, mean**2 / variance, scale=variance / mean)
     scale = max(float(largest.std()), _TINY) * np.sqrt(6) / np.pi
@@ -191,7 +199,10 @@ def _between_micrographs(values: Floats, micrograph: Integers, rng: np.random.Ge
 def describe_dependence(tests: list[Dependence], labels: list[str]) -> str:
     """A sentence on tests of coordinates with these labels: of each factor the surest alarm, or that there is none."""
     if not tests:
-        return "dependence of coordinates on imaging is not tested: views, defocus and micrographs are unknown"
+        return (
+            f"dependence of coordinates on imaging is not tested: it needs {_FEWEST_PARTICLES} particles with known "
+            "views, defocus or micrographs"
+        )
     alarms = {test.factor: test for test in reversed(tests) if test.alarms}
     if not alarms:
         factors = ", ".join(dict.fromkeys(test.factor for test in tests))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.density_table import write_densities
 from continuousflex_deep.io.file_names import LANDSCAPE_STAR
 from continuousflex_deep.io.landscape_table import (
     LANDSCAPE_NPZ,
@@ -143,6 +144,7 @@ def write_landscape(folder: Path, landscape: Landscape, source_names: tuple[str,
     kept = {k: v for k, v in landscape.particles.extra.items() if not stale.fullmatch(k)}
     with_columns = landscape.particles.replace(extra=kept | landscape_columns(landscape))
     write_particles(with_columns, folder / LANDSCAPE_STAR)
+    write_densities(folder, [])  # those of an earlier landscape in this folder
     write_reduction(folder, landscape.reduction, landscape.particles.mode_ids)
     write_landscape_table(folder, landscape.table(source_names))
 

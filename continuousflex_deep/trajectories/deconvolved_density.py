@@ -9,7 +9,7 @@ from scipy import ndimage
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.density_table import DensityTable
 from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
-from continuousflex_deep.landscape.deconvolution import deconvolve
+from continuousflex_deep.landscape.deconvolution import FEWEST_PARTICLES, deconvolve
 from continuousflex_deep.landscape.landscape import Landscape
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.options import DensityKind
@@ -74,6 +74,9 @@ def landscape_density(
         return raw
     if kept.amplitudes_sd is None:
         note_once("the particles have no error bars of their amplitudes: densities are raw, and their barriers too low")
+        return raw
+    if len(kept) < FEWEST_PARTICLES:
+        note_once(f"{len(kept)} particles are too few to deconvolve their density: it is raw below {FEWEST_PARTICLES}")
         return raw
     amplitudes = kept.require_amplitudes("a deconvolved density")
     return deconvolved_density(

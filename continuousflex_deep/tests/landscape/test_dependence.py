@@ -135,6 +135,20 @@ def test_what_is_not_known_is_not_tested() -> None:
     assert constant == []
 
 
+def test_micrographs_of_one_particle_raise_no_alarm() -> None:
+    true, sd, imaging, rng = imaged(0, 60)
+    own = replace(imaging, micrograph=np.arange(60), micrograph_names=tuple(map(str, range(60))))
+    assert not alarms(found_in(true, sd, own, rng))
+
+
+@pytest.mark.parametrize("n", [2, 5, 9, 20, 30])
+def test_few_particles_raise_no_alarm(n: int) -> None:
+    for seed in range(5):
+        true, sd, imaging, rng = imaged(seed, n)
+        true[:, 1], sd[:, 1] = 7.0, 0.0
+        assert not alarms(found_in(true, sd, imaging, rng))
+
+
 def test_imaging_of_particles(tmp_path: Path) -> None:
     """The direction towards the eye is the model's direction that a pose turns to z."""
     particles = make_particles(tmp_path, 30)

@@ -95,6 +95,12 @@ def test_without_error_bars_the_density_is_raw(capsys: pytest.CaptureFixture[str
     assert "no error bars of their amplitudes" in capsys.readouterr().err
 
 
+def test_few_particles_have_a_raw_density(capsys: pytest.CaptureFixture[str]) -> None:
+    few = landscape_of(double_well(15, 0), modes=2, error_A=ERROR_A)
+    assert not isinstance(landscape_density(few, (0,), "deconvolved"), DeconvolvedDensity)
+    assert "15 particles are too few to deconvolve" in capsys.readouterr().err
+
+
 def test_table_has_both_densities_on_one_grid(landscape: Landscape) -> None:
     table = density_table(landscape, (0,))
     assert table is not None
