@@ -59,7 +59,7 @@ def run(options: LandscapeOptions) -> None:
     densities = _densities(landscape) if options.density == "deconvolved" else []
     write_densities(folder, densities)
     save_densities(folder / "density.png", densities, landscape.table().axis_labels)
-    tests, dependence = _dependence(landscape, folder / DEPENDENCE_PNG)
+    tests, dependence = _dependence(landscape, options.density != "raw", folder / DEPENDENCE_PNG)
     facts: dict[str, Any] = {"particles": len(merged), "outliers": int(landscape.outlier.sum())}
     facts["dependence"] = {
         "sentence": dependence,
@@ -89,15 +89,15 @@ def run(options: LandscapeOptions) -> None:
     print(f"written: {folder}")
 
 
-def _dependence(landscape: Landscape, picture: Path) -> tuple[list[Dependence], str]:
+def _dependence(landscape: Landscape, error_bars: bool, picture: Path) -> tuple[list[Dependence], str]:
     """Tests of the first coordinates against how particles were imaged, what they say, and a picture of the coordinate
-    with the smallest p-value."""
+    with the smallest p-value. error_bars: whether those of the particles are to be trusted."""
     rows = np.flatnonzero(~landscape.outlier)
     kept = landscape.select(rows[evenly_spread(len(rows), _MOST_TESTED)])
     number = min(kept.coordinates.shape[1], _TESTED)
     dimensions, particles = tuple(range(number)), kept.particles
     variances = None
-    if particles.amplitudes_sd is not None:
+    if error_bars and particles.amplitudes_sd is not None:
         amplitudes = particles.require_amplitudes("a landscape")
         covariances = coordinate_covariances(kept.reduction, amplitudes, particles.amplitudes_sd, dimensions)
         variances = np.diagonal(covariances, axis1=1, axis2=2)
