@@ -12,6 +12,7 @@ from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.options import NmaOptions
+from continuousflex_deep.particles import HELICAL, STRAIGHT
 from continuousflex_deep.programs import ELNEMO
 from continuousflex_deep.runs.sole_writer import sole_writer
 
@@ -31,7 +32,7 @@ def run(options: NmaOptions) -> None:
         modes = elnemo_modes(structure, used, Path(options.output) / "elnemo.log")
     else:
         modes = compute_modes(structure, used)
-    modes = replace(modes, motion=options.motion, block_size=used.block_size)
+    modes = replace(modes, motion=_motion(used), block_size=used.block_size)
     begin_results(options.output)
     write_modes(options.output, modes)
     facts = {
@@ -43,6 +44,13 @@ def run(options: NmaOptions) -> None:
     write_record(Path(options.output) / RECORD_JSON, "nma", options, **facts)
     print(mode_table(modes, options.collectivity_threshold))
     print(f"modes {modes.mode_ids[0]} to {modes.mode_ids[-1]} are in {options.output}")
+
+
+def _motion(used: NmaOptions) -> str:
+    """The motion that is kept with the modes: helical where it leaves the blocks of the network rigid."""
+    if used.motion != "auto":
+        return used.motion
+    return HELICAL if used.block_size > 0 else STRAIGHT
 
 
 def mode_table(modes: NormalModes, collectivity_threshold: float) -> str:

@@ -17,7 +17,7 @@ from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.modes import MOTION_JSON, read_modes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.reference import read_reference
-from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.landscape.merging import merge_sets
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.particles import HELICAL, STRAIGHT, concatenate, join
@@ -58,6 +58,17 @@ def test_from_the_modes_to_the_landscape(folder: Path) -> None:
         assert read_particles(folder / name).motion == HELICAL, name
     assert read_particles(folder / "images" / "particles.star").motion == STRAIGHT  # without amplitudes
     assert read_landscape_table(folder / "landscape").motion == HELICAL
+
+
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [((), HELICAL), (("--block-size", "0"), STRAIGHT), (("--block-size", "0", "--motion", "helical"), HELICAL)],
+)
+def test_networks_without_blocks_move_straight_unless_asked(tmp_path: Path, words: tuple[str, ...], kind: str) -> None:
+    write_structure(tmp_path / "toy.pdb", toy_structure())
+    network = ("--cutoff-A", "15", "--n-modes", "8", *words)
+    command("nma", "--structure", tmp_path / "toy.pdb", "--output", tmp_path, *network)
+    assert read_modes(tmp_path).motion == kind
 
 
 def test_the_alignment_finds_helical_amplitudes(folder: Path) -> None:
