@@ -32,7 +32,8 @@ COUNT = 12
 def make_inputs(folder: Path) -> None:
     """Adenylate kinase (4AKE), two of its modes, and a dozen images of it with their truth."""
     common = ["--structure", str(ADENYLATE_KINASE)]
-    assert cli.main(["nma", *common, "--output", str(folder / "modes"), "--n-modes", "9"]) == 0
+    modes = ["nma", *common, "--output", str(folder / "modes"), "--n-modes", "9", "--motion", "straight"]  # as Xmipp
+    assert cli.main(modes) == 0
     simulated = ["simulate", *common, "--modes", str(folder / "modes"), "--mode-list", "7 8", "--count", str(COUNT)]
     simulated += ["--conformations", "gaussian", "--amplitude-range", "150", "--box-px", "64", "--pixel-size-A", "1.8"]
     simulated += ["--final-box-px", "0", "--shift-range-px", "2", "--snr", "0.5", "--no-phase-flip", "--seed", "1"]

@@ -20,6 +20,7 @@ from pyworkflow.viewer import DESKTOP_TKINTER
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.io.modes import read_modes
 from continuousflex_deep.io.structures import read_structure, write_structure
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 from continuousflex_deep.viewers.viewer_modes import data_of, make_set
 
@@ -41,7 +42,7 @@ class TestCfdModes(ProjectTest):
             "normal modes", cfd.CfdProtNma, inputStructure=structure, n_modes=12, cutoff_A=12.0, block_size=2
         )
         atoms, modes = read_structure("trace.pdb"), read_modes(cls.nma._outputFolder())
-        moved = atoms.coords_A + sum(q * modes.select((m,)).vectors[0] for m, q in TRUE_A.items())
+        moved = motion_along(atoms, modes.select(tuple(TRUE_A))).coordinates(np.array(list(TRUE_A.values())))
         turned = moved @ np.array([[0.0, 1, 0], [0, 0, 1], [1, 0, 0]]) + 30
         write_structure("moved.pdb", atoms.replace_coords(turned).select(np.arange(5, len(atoms))))
         cls.target = cls.import_structure("moved.pdb", "other conformation")
