@@ -45,7 +45,7 @@ class CfdProtDeform(CfdProtBase):
             help="Particles with amplitudes, such as groups of a landscape. The motion leads through the means of "
             "their amplitudes, in the order given; from the structure itself to that of a single group.",
         )
-        add_options(form, DeformOptions, ["amplitudes", "mode_list", "n_frames", "swing_rmsd_A"])
+        add_options(form, DeformOptions, ["amplitudes", "mode_list", "n_frames", "swing_rmsd_A", "motion"])
         add_map_params(form, DeformOptions)
 
     def _writeInputs(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from continuousflex_deep.messages import note_once
 from continuousflex_deep.scipion_env import prepare_scipion_environment, scipion_missing, scipion_variables
 from continuousflex_deep.tests.helpers.skipped import table_of_skipped
 
@@ -20,6 +21,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # pyworkflow reads its home when it is imported, which test modules do; the folder goes when the tests end
 _SCIPION_HOME = tempfile.TemporaryDirectory(prefix="cfd_scipion_", ignore_cleanup_errors=True)
 os.environ.update(scipion_variables(Path(_SCIPION_HOME.name).resolve()))
+
+
+@pytest.fixture(autouse=True)
+def notes_of_its_own() -> None:
+    """What another test was told once is told again."""
+    note_once.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,7 @@ class MeansEngine:
     """Finds as first amplitude the mean of each image; its calibration is how many images it learned from."""
 
     mode_ids = (7,)
+    motion = "straight"
 
     def __init__(self, batch: int = 7, fits: int = 1000, learns: int = 10) -> None:
         self.batch, self.fits, self.done = batch, fits, []  # type: int, int, list[list[int]]

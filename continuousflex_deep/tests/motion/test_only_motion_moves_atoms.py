@@ -24,6 +24,7 @@ MULTIPLIERS = {
     "nma.elnemo": "makes modes: their energies",
     "landscape.coordinate_maps": "eigenvectors of a kernel",
     "landscape.error_blur": "eigenvectors of covariances",
+    "landscape.dependence": "eigenvectors of a covariance",
 }
 # Who asks for derivatives, to multiply them by rotations or to solve for amplitudes.
 DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.corrected"}

@@ -225,6 +225,7 @@ def test_command_writes_modes_facts_and_record(
     assert cli.main(arguments) == 0
     assert sorted(p.name for p in (tmp_path / "m").iterdir()) == [
         "modes.json",
+        "motion.json",
         "record.json",
         *(f"vec.{m}" for m in (10, 7, 8, 9)),
     ]
