@@ -171,8 +171,7 @@ def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: 
     from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 
     settings = AlignOptions(init="local", device=options.device, threads=options.threads)
-    if truth.amplitudes is None:
-        modes = no_modes(structure)
+    modes = no_modes(structure) if truth.amplitudes is None else modes.moving(truth.motion)
     engine = EmbeddedEngine(structure, modes, settings)
     return cramer_rao_bound(engine, truth, calibration_for(engine, truth)).as_errors()
 

@@ -10,7 +10,7 @@ from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.error_table import AMPLITUDES, amplitude_kind
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import Particles, require_same_motion
 from continuousflex_deep.runs.batch import Batch
 
 
@@ -42,13 +42,14 @@ def cramer_rao_bound(engine: EmbeddedEngine, truth: Particles, calibration: Cali
     The errors of an efficient estimator are Gaussian; their covariance is the inverse Fisher matrix, with the intensity
     scale among the parameters. A mean absolute error is √(2/π) standard deviations; the angular error is averaged over
     random draws. The matrix includes the engine's prior on amplitudes, which is negligible unless the images hardly
-    determine the amplitudes. Raises InputError if the truth has no poses or other modes.
+    determine the amplitudes. Raises InputError if the truth has no poses, other modes or another motion.
     """
     truth.require_poses("the Cramér-Rao bound")
     if truth.mode_ids != engine.mode_ids:
         raise InputError(
             f"the truth has amplitudes of modes {list(truth.mode_ids)}, the engine was made for {list(engine.mode_ids)}"
         )
+    require_same_motion(truth, engine.motion, "the engine")
     batches = (Batch.read(truth, rows) for rows in engine.batches(truth))
     covariance = torch.cat([engine.covariance_at(batch, calibration) for batch in batches]).double()
     deviation = covariance.diagonal(dim1=1, dim2=2).clamp(min=0).sqrt()

@@ -98,6 +98,19 @@ def test_what_comes_from_particles_moves_as_they_do(folder: Path, tmp_path: Path
     np.testing.assert_allclose(read_frames(tmp_path / "t" / "frames.pdb")[1][0], expected, atol=1e-3)
 
 
+def test_the_bound_is_that_of_the_true_motion(folder: Path, tmp_path: Path) -> None:
+    """Whatever the folder of the modes says now."""
+    write_modes(tmp_path / "modes", read_modes(folder / "modes").moving(STRAIGHT))
+    found = {}
+    for modes in (folder / "modes", tmp_path / "modes"):
+        record = tmp_path / f"{modes.parent.name}.json"
+        command("evaluate", "--particles", folder / "aligned.star", "--truth", folder / "images" / "truth.star",
+                "--structure", ADENYLATE_KINASE, "--modes", modes, "--bound", "--threads", "1", "--device", "cpu",
+                "--output", record)  # fmt: skip
+        found[modes] = json.loads(record.read_text())["bound"]
+    assert found[folder / "modes"] == found[tmp_path / "modes"]
+
+
 def test_an_option_names_another_motion(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     reference = ("--structure", ADENYLATE_KINASE, "--modes", folder / "modes", "--mode-list", "7")
     for kind in ("modes", "helical", "straight"):
