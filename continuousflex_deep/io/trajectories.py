@@ -13,7 +13,7 @@ from continuousflex_deep.io.files import require_file
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.texts import parse_json, read_text
-from continuousflex_deep.particles import evenly_spread
+from continuousflex_deep.particles import MOTIONS, STRAIGHT, evenly_spread
 
 _FORMAT = "continuousflex_deep trajectory 1"
 SAMPLE = "particles"  # the entry of Trajectory.made by which its landscape is recognised
@@ -27,7 +27,7 @@ class Trajectory:
 
     kind and made: how it was computed. dimensions: the coordinates, from 0, whose density p determines energy_kT (P,),
     −ln p relative to the minimum, its standard deviation energy_sd_kT (P,), and particles_near (P,), the number of
-    particles within two bandwidths.
+    particles within two bandwidths. motion: that the amplitudes are of.
     """
 
     points: Floats
@@ -39,6 +39,7 @@ class Trajectory:
     energy_sd_kT: Floats
     particles_near: Integers
     made: dict[str, Any]
+    motion: str = STRAIGHT
 
     def __len__(self) -> int:
         return len(self.points)
@@ -69,7 +70,10 @@ def read_trajectory(path: str | Path) -> Trajectory:
             particles_near=np.array(content.pop("particles_near"), dtype=np.int64),
             kind=str(content.pop("kind")),
             made=dict(content.pop("made")),
+            motion=content.pop("motion", STRAIGHT),
         )
+        if trajectory.motion not in MOTIONS:
+            raise ValueError(f"its motion is {trajectory.motion!r}")
         sample = [np.array(trajectory.made.get(SAMPLE, {}).get(name, []), dtype=np.float64) for name in _SAMPLED]
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(f"'{file}' is not a file of the trajectory command ({error!r})") from error
@@ -106,6 +110,8 @@ def require_of_landscape(table: LandscapeTable, trajectory: Trajectory, what: st
     """Raises InputError if a trajectory belongs to another landscape: its coordinates or modes differ, or its sample of
     particles is missing or has other coordinates."""
     other, k = f"{what} belongs to another landscape", table.coordinates.shape[1]
+    if trajectory.motion != table.motion:
+        raise InputError(f"{other}: it is of {trajectory.motion} motion, the landscape of {table.motion} motion")
     if trajectory.points.shape[1] != k or trajectory.mode_ids != table.mode_ids:
         raise InputError(
             f"{other}: it has {trajectory.points.shape[1]} coordinates and modes {list(trajectory.mode_ids)}, the "

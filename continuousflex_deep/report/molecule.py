@@ -63,12 +63,18 @@ def trajectory_content(
 ) -> dict[str, Any]:
     """Path, energies and, unless the reference's modes give them, the frames (P, S, 3) of what `trajectory` wrote.
 
-    Raises InputError where the trajectory is along other modes than the reference has.
+    Raises InputError where the trajectory is along other modes than the reference has, or of another motion.
     """
     content = _path_content(name, trajectory)
     if reference is None:
         return content | {"molecule": _frames_content(Path(folder) / FRAMES_PDB, len(trajectory), pack)}
     modes = reference[1].mode_ids
+    if trajectory.motion != reference[1].motion:
+        raise InputError(
+            f"trajectory '{folder}': it is of {trajectory.motion} motion, but the structure is shown with "
+            f"{reference[1].motion} motion, with which the same amplitudes are other conformations; give the landscape "
+            "of the trajectory, too, by --landscape"
+        )
     if missing := sorted(set(trajectory.mode_ids) - set(modes)):
         raise InputError(
             f"trajectory '{folder}': it leads along modes {missing}, but the structure is shown with modes "

@@ -212,4 +212,5 @@ def _trajectory(
         energy_sd_kT=density.energy_sd(places),
         particles_near=density.particles_near(places),
         made=made | {"bandwidth": density.bandwidth.tolist(), SAMPLE: sample},
+        motion=landscape.particles.motion,
     )

@@ -110,6 +110,7 @@ def _structures_and_maps(folder: Path) -> None:
     toy_model_files(folder)
     modes = read_modes(folder / "modes")
     write_modes(folder / "modes_8_9", modes.__class__((8, 9), modes.vectors))
+    write_modes(folder / "modes_helical", modes.moving(HELICAL))
     write_modes(folder / "modes_7_9", modes.__class__((7, 8, 9), modes.vectors[[0, 1, 0]]))
     single, turned = read_structure(folder / "toy.pdb"), (-1, -1, 1)  # about z
     atoms, names = np.tile(np.arange(len(single)), 2), np.repeat(["A", "B"], len(single)).astype(object)

@@ -119,6 +119,8 @@ SCENARIOS = [
              followed="--landscape @plane"),
     scenario("leave --structure and --modes away", "report --trajectory @path --output ^.html",
              "--structure @toy.pdb --modes @modes_8_9"),
+    scenario("give the landscape of the trajectory", "report --trajectory @path --output ^.html "
+             "--structure @toy.pdb --modes @modes_helical", followed="--landscape @plane"),
     scenario("holds no comparison of results or maps", "report --output ^.html", "--evaluation @nothing.json",
              "--evaluation @compared"),
     # ----------------------------------------------------------------------------------------------------- landscape

@@ -81,7 +81,9 @@ def test_the_alignment_finds_helical_amplitudes(folder: Path) -> None:
     assert np.median(errors["angle_deg"]) < 0.2
 
 
-def test_what_comes_from_particles_moves_as_they_do(folder: Path, tmp_path: Path) -> None:
+def test_what_comes_from_particles_moves_as_they_do(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Although the folder of the modes is now straight."""
     write_modes(tmp_path / "modes", read_modes(folder / "modes").moving(STRAIGHT))
     assert not (tmp_path / "modes" / MOTION_JSON).exists()
@@ -96,6 +98,11 @@ def test_what_comes_from_particles_moves_as_they_do(folder: Path, tmp_path: Path
     path = json.loads((tmp_path / "t" / "trajectory.json").read_text())
     expected = motion_along(structure, modes).coordinates(np.array(path["amplitudes_A"][0]))
     np.testing.assert_allclose(read_frames(tmp_path / "t" / "frames.pdb")[1][0], expected, atol=1e-3)
+    assert path["motion"] == HELICAL
+    shown = ("report", *reference, "--trajectory", tmp_path / "t", "--output", tmp_path / "r.html")
+    told = fails(capsys, *shown)
+    assert "it is of helical motion, but the structure is shown with straight motion" in told
+    command(*shown, "--landscape", folder / "landscape")  # as the message advises
 
 
 def test_the_bound_is_that_of_the_true_motion(folder: Path, tmp_path: Path) -> None:
