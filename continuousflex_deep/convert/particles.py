@@ -367,8 +367,8 @@ def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
     if particles.amplitudes is not None:
         setattr(item, AMPLITUDES_ATTRIBUTE, _csv(particles.amplitudes[row], float))
         setattr(item, MODE_IDS_ATTRIBUTE, _csv(particles.mode_ids, int))
-        if particles.motion != STRAIGHT:
-            setattr(item, _MOTION_ATTRIBUTE, String(particles.motion))
+        # straight, too: Scipion's unions keep only attributes that all sets have
+        setattr(item, _MOTION_ATTRIBUTE, String(particles.motion))
         item.setZFlex([float(value) for value in particles.amplitudes[row]])
     coordinates = [particles.extra[name][row] for name in _coordinate_columns(particles)]
     if coordinates:

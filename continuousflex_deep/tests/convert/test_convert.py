@@ -23,7 +23,7 @@ from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.star import parse_star
 from continuousflex_deep.io.xmipp import modes_table, write_xmd
-from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.particles import HELICAL, STRAIGHT, Ctf, Particles
 
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
 RNG = np.random.default_rng(5)
@@ -111,6 +111,24 @@ def test_set_round_trip_by_id(particles: Particles, tmp_path: Path) -> None:
         np.testing.assert_allclose(getattr(back.ctf, name), getattr(expected.ctf, name), rtol=1e-6, err_msg=name)
 
 
+def test_the_motion_of_amplitudes_survives(particles: Particles, tmp_path: Path) -> None:
+    helical = particles.replace(motion=HELICAL)
+    source, bent = make_set(tmp_path / "a", particles), make_set(tmp_path / "b", helical)
+    assert convert.particles_from_set(source).motion == STRAIGHT
+    assert convert.particles_from_set(bent).motion == HELICAL
+    # of a result it is that of the result, not of its source
+    assert convert.particles_from_set(make_set(tmp_path / "c", particles, bent)).motion == STRAIGHT
+    assert convert.particles_from_set(make_set(tmp_path / "d", helical, source)).motion == HELICAL
+
+
+def test_two_motions_in_one_set_are_an_error(particles: Particles, tmp_path: Path) -> None:
+    both = SetOfParticlesFlex.create(str(tmp_path))
+    convert.fill_set(both, particles.select(np.arange(4)))
+    convert.fill_set(both, particles.select(np.arange(4, 8)).replace(motion=HELICAL))
+    with pytest.raises(InputError, match="amplitudes of different motions, helical and straight"):
+        convert.particles_from_set(both)
+
+
 def test_amplitudes_are_where_continuousflex_reads_them(particles: Particles, tmp_path: Path) -> None:
     item = make_set(tmp_path / "a", particles)[41]
     row = particles.rows_of([41])[0]
@@ -192,11 +210,14 @@ def test_what_is_known_of_modes_travels_with_them(tmp_path: Path, monkeypatch: p
     """Energies are in no Scipion object, only in the folder that the modes come from."""
     monkeypatch.chdir(tmp_path)
     vectors = np.eye(6).reshape(6, 2, 3)[:2]
-    write_modes(tmp_path / "made", NormalModes((7, 8), vectors, eigenvalues=np.array([2.0, 5.0])))
+    known = {"eigenvalues": np.array([2.0, 5.0]), "motion": HELICAL, "block_size": 10}
+    write_modes(tmp_path / "made", NormalModes((7, 8), vectors, **known))
     modes = SetOfNormalModes.create(str(tmp_path))
     convert.fill_modes(modes, tmp_path / "made")
     convert.modes_to_folder(modes, tmp_path / "links")
-    assert read_modes(tmp_path / "links").eigenvalues.tolist() == [2.0, 5.0]
+    linked = read_modes(tmp_path / "links")
+    assert linked.eigenvalues.tolist() == [2.0, 5.0]
+    assert (linked.motion, linked.block_size) == (HELICAL, 10)
     (tmp_path / "made" / "modes.json").unlink()
     convert.modes_to_folder(modes, tmp_path / "links")
     assert read_modes(tmp_path / "links").eigenvalues is None

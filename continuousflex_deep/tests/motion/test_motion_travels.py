@@ -1,7 +1,7 @@
 """The kind of motion travels with modes, particles, landscapes and networks, and two kinds are never mixed."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +14,20 @@ from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.frames import read_frames
 from continuousflex_deep.io.landscape_table import read_landscape_table
+from continuousflex_deep.io.maps import read_volume
 from continuousflex_deep.io.modes import MOTION_JSON, read_modes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.landscape.merging import merge_sets
 from continuousflex_deep.motion import motion_along
+from continuousflex_deep.nn.checkpoint import load_checkpoint
 from continuousflex_deep.particles import HELICAL, STRAIGHT, concatenate, join
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure
+from continuousflex_deep.tests.helpers.quick_trainings import quick_trainings
 
-Run = Callable[..., int]
-SMALL = ("--box-px", "24", "--pixel-size-A", "4", "--final-box-px", "0", "--shift-range-px", "0.5", "--snr", "0")
+CPU = ("--device", "cpu", "--threads", "1")
+SMALL = ("--box-px", "32", "--pixel-size-A", "3", "--final-box-px", "0", "--shift-range-px", "0.5", "--snr", "0")
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +106,51 @@ def test_what_comes_from_particles_moves_as_they_do(
     told = fails(capsys, *shown)
     assert "it is of helical motion, but the structure is shown with straight motion" in told
     command(*shown, "--landscape", folder / "landscape")  # as the message advises
+
+
+def test_unbending_takes_the_particles_motion(folder: Path, tmp_path: Path) -> None:
+    write_modes(tmp_path / "modes", read_modes(folder / "modes").moving(STRAIGHT))
+    maps = []
+    for name, modes in (("a", folder / "modes"), ("b", tmp_path / "modes")):
+        command("unbend", "--particles", folder / "aligned.star", "--structure", ADENYLATE_KINASE, "--modes", modes,
+                *CPU, "--output", tmp_path / name)  # fmt: skip
+        maps.append(read_volume(tmp_path / name / "map.mrc")[0])
+    np.testing.assert_array_equal(*maps)
+    write_particles(read_particles(folder / "aligned.star").replace(motion=STRAIGHT), tmp_path / "straight.star")
+    command("unbend", "--particles", tmp_path / "straight.star", "--structure", ADENYLATE_KINASE,
+            "--modes", tmp_path / "modes", *CPU, "--output", tmp_path / "c")  # fmt: skip
+    assert np.abs(read_volume(tmp_path / "c" / "map.mrc")[0] - maps[0]).max() > 1e-3 * np.abs(maps[0]).max()
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[None]:
+    with quick_trainings():
+        yield
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_network_predicts_the_motion_of_its_labels(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From images that are simulated along the same motion, and polished along it."""
+    reference = ("--structure", ADENYLATE_KINASE, "--modes", folder / "modes")
+    short = ("--backbone", "resnet18", "--epochs", "1", "--batch", "10", "--workers", "1", *CPU)
+    labels = ("--particles", folder / "aligned.star", "--keep-ambiguous", "--simulated-images", "20")
+    command("train", *labels, *reference, *short, "--output", tmp_path / "model")
+    assert load_checkpoint(tmp_path / "model" / "best.pt").coder.motion == HELICAL
+    asked = ("infer", "--particles", folder / "images" / "particles.star", "--model", tmp_path / "model", *CPU)
+    command(*asked, "--workers", "1", "--output", tmp_path / "found.star")
+    assert read_particles(tmp_path / "found.star").motion == HELICAL
+    few = read_particles(folder / "images" / "particles.star").select(np.arange(4))
+    write_particles(few, tmp_path / "few.star")
+    asked = ("infer", "--particles", tmp_path / "few.star", "--model", tmp_path / "model", "--polish", *reference, *CPU)
+    command(*asked, "--workers", "1", "--search-above-deg", "0", "--output", tmp_path / "polished.star")
+    assert read_particles(tmp_path / "polished.star").motion == HELICAL
+    straight = read_particles(folder / "aligned.star").replace(motion=STRAIGHT)
+    write_particles(straight, tmp_path / "straight.star")
+    words = ("train", "--particles", tmp_path / "straight.star", "--keep-ambiguous", "--start-from", tmp_path / "model")
+    told = fails(capsys, *words, *short, "--output", tmp_path / "again")
+    assert "the particles have amplitudes of straight motion, but the network" in told
 
 
 def test_the_bound_is_that_of_the_true_motion(folder: Path, tmp_path: Path) -> None:
