@@ -68,3 +68,8 @@ def spatial_blocks(coords_A: Floats, size: int) -> Integers:
         members = members[np.argsort(coords_A[members, axis], kind="stable")]
         waiting += [members[blocks // 2 * size :], members[: blocks // 2 * size]]
     return block
+
+
+def block_sums(block: Integers, columns: Floats, count: int = 0) -> Floats:
+    """Sums (blocks, k) of columns (N, k) over the atoms of each block; count: of blocks, where the last may be empty."""
+    return np.stack([np.bincount(block, column, count) for column in columns.T], axis=1)

@@ -17,6 +17,7 @@ from scipy import sparse
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.motion.base import Array, Motion, Other
+from continuousflex_deep.motion.blocks import block_sums
 from continuousflex_deep.motion.screws import cross_matrix, library_of, screw, screw_derivative
 
 _BLOCKS_AT_ONCE = 64  # of the shares of groups of points
@@ -140,11 +141,9 @@ class HelicalMotion(Motion[Array]):
         return (rest + moving).T
 
     def view_weights(self, rotations: Floats, amplitudes_A: Floats) -> Floats:
-        twist: Any = self._twist(cast(Any, amplitudes_A))
-        turn, shift_A = screw(twist[..., 3:], twist[..., :3])
-        shift_A = shift_A - self._drift(cast(Any, shift_A))
-        blocks = np.concatenate([turn, shift_A[..., None]], axis=-1)  # (n, B, 3, 4)
-        seen = [rotations, np.einsum("nki,nbij->nkbj", rotations, blocks).reshape(*rotations.shape[:2], -1)]
+        turn, shift_A = self._screws(cast(Any, amplitudes_A))
+        blocks = np.einsum("nki,nbij->nkbj", rotations, _beside(turn, shift_A))
+        seen = [rotations, blocks.reshape(*rotations.shape[:2], -1)]
         if self.bends is not None:
             whole = np.einsum("nki,nbij,nm->nkmbj", rotations, turn + np.eye(3), amplitudes_A)
             seen.append(whole.reshape(*rotations.shape[:2], -1))
@@ -155,7 +154,7 @@ class HelicalMotion(Motion[Array]):
         these shares (v, s) of a sum of 1. For points that belong to one block each, in numpy's arrays."""
         owner = np.asarray(self.block)[:, 0]
         counts = np.bincount(owner, minlength=len(self.weights))
-        centres = _sums(owner, self.rest_A - self.arms[:, 0, :3], len(counts)) / np.maximum(counts, 1)[:, None]
+        centres = block_sums(owner, self.rest_A - self.arms[:, 0, :3], len(counts)) / np.maximum(counts, 1)[:, None]
         block = owner[nearest]
         arms = np.empty((*block.shape, 4))
         arms[..., :3] = (places_A[:, None] - centres[block]) * shares[..., None]
@@ -269,22 +268,17 @@ def helical_motion(
     """
     count = int(block.max()) + 1
     total = np.bincount(block, weights, count)
-    arms = coords_A - (_sums(block, weights[:, None] * coords_A, count) / total[:, None])[block]
+    arms = coords_A - (block_sums(block, weights[:, None] * coords_A, count) / total[:, None])[block]
     squared = np.square(arms).sum(axis=1)[:, None, None] * np.eye(3) - arms[:, :, None] * arms[:, None]
-    inertia = _sums(block, squared.reshape(-1, 9), count).reshape(-1, 3, 3)
+    inertia = block_sums(block, squared.reshape(-1, 9), count).reshape(-1, 3, 3)
     inverse = np.linalg.pinv(inertia, rcond=_PLANE, hermitian=True)
     twists, bends = np.empty((len(vectors), count, 6)), np.empty_like(vectors)
     for twist, bend, mode in zip(twists, bends, vectors, strict=True):
-        twist[:, :3] = _sums(block, weights[:, None] * mode, count) / total[:, None]
+        twist[:, :3] = block_sums(block, weights[:, None] * mode, count) / total[:, None]
         within = mode - twist[block, :3]
-        twist[:, 3:] = np.einsum("bij,bj->bi", inverse, _sums(block, np.cross(arms, within), count))
+        twist[:, 3:] = np.einsum("bij,bj->bi", inverse, block_sums(block, np.cross(arms, within), count))
         bend[:] = within - np.cross(twist[block, 3:], arms)
     share = np.sqrt(np.square(bends).sum(axis=(1, 2)) / np.square(vectors).sum(axis=(1, 2)))
     armed = np.concatenate([arms, np.ones((len(arms), 1))], axis=1)
     motion = HelicalMotion(coords_A, twists, block[:, None], armed[:, None], total, bends[:, :, None])
     return motion, share
-
-
-def _sums(block: Integers, columns: Floats, count: int) -> Floats:
-    """Sums (count, k) of columns (N, k) over the atoms of each block."""
-    return np.stack([np.bincount(block, column, count) for column in columns.T], axis=1)

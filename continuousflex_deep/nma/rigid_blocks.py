@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from continuousflex_deep.arrays import Floats, Integers
+from continuousflex_deep.motion.blocks import block_sums
 
 _MOTIONS = 6  # of a rigid body
 _CHUNK = 500_000  # springs that are treated at once
@@ -105,8 +106,8 @@ def make_rigid_blocks(coords_A: Floats, block: Integers) -> RigidBlocks:
     They are the translations, and the rotations about the principal axes of inertia, which are orthogonal.
     """
     sizes = np.bincount(block)
-    centred = coords_A - (_sums(block, coords_A) / sizes[:, None])[block]
-    products = _sums(block, np.einsum("ni,nj->nij", centred, centred).reshape(-1, 9)).reshape(-1, 3, 3)
+    centred = coords_A - (block_sums(block, coords_A) / sizes[:, None])[block]
+    products = block_sums(block, np.einsum("ni,nj->nij", centred, centred).reshape(-1, 9)).reshape(-1, 3, 3)
     inertia = np.trace(products, axis1=1, axis2=2)[:, None, None] * np.eye(3) - products
     moments, axes = np.linalg.eigh(inertia)
     moments, axes = moments[:, ::-1], axes[:, :, ::-1]  # those without a moment come last
@@ -123,8 +124,3 @@ def rigid_motions(coords_A: Floats) -> Floats:
     """Orthonormal translations and rotations (3n, 6 or fewer) of n atoms."""
     one = make_rigid_blocks(coords_A, np.zeros(len(coords_A), dtype=np.int64))
     return one.motions.reshape(-1, _MOTIONS)[:, : one.widths[0]]
-
-
-def _sums(block: Integers, columns: Floats) -> Floats:
-    """Sums (blocks, k) of columns (N, k) over the atoms of each block."""
-    return np.stack([np.bincount(block, column) for column in columns.T], axis=1)
