@@ -5,6 +5,7 @@ from pathlib import Path
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.records import write_record
+from continuousflex_deep.io.structure_files import STRUCTURE_SUFFIXES
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.nma.particle_mask import particle_mask, read_particle, solvent_of
 from continuousflex_deep.nma.pseudoatoms import map_to_pseudoatoms
@@ -14,13 +15,12 @@ from continuousflex_deep.programs import XMIPP, XMIPP_PSEUDOATOMS
 
 _SIGMA_PX = 1.5
 _SIGMA_RANGE_PX = (0.7, 12.0)  # narrower Gaussians fit between voxels, wider ones are not local
-_SUFFIXES = (".pdb", ".ent", ".cif", ".mmcif")
 
 
 def run(options: PseudoatomsOptions) -> None:
     """Write the pseudoatoms to options.output, with a record beside them."""
     output = Path(options.output)
-    if output.suffix.lower() not in _SUFFIXES:
+    if output.suffix.lower() not in STRUCTURE_SUFFIXES:
         raise InputError(f"--output: got '{output}', expected a file name that ends in .pdb or .cif")
     require_writable_folder(output.parent)
     if options.engine == "xmipp":

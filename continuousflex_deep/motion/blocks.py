@@ -71,5 +71,5 @@ def spatial_blocks(coords_A: Floats, size: int) -> Integers:
 
 
 def block_sums(block: Integers, columns: Floats, count: int = 0) -> Floats:
-    """Sums (blocks, k) of columns (N, k) over the atoms of each block; count: of blocks, where the last may be empty."""
+    """Sums (blocks, k) of columns (N, k) over the atoms of each block; count: of blocks, if the last may be empty."""
     return np.stack([np.bincount(block, column, count) for column in columns.T], axis=1)
