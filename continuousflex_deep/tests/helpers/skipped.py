@@ -16,7 +16,7 @@ def reason_of(report: pytest.TestReport | pytest.CollectReport) -> str:
     return " ".join(text.split())
 
 
-def test_functions(file: Path) -> int:
+def number_of_tests(file: Path) -> int:
     """The test functions and methods that a file defines; a parametrized one counts once."""
     nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
     return sum(isinstance(node, ast.FunctionDef) and node.name.startswith("test") for node in nodes)
@@ -32,7 +32,7 @@ def table_of_skipped(reports: Iterable[pytest.TestReport | pytest.CollectReport]
         reason = reason_of(report)
         if isinstance(report, pytest.CollectReport):
             file = root / report.nodeid.split("::")[0]
-            tests[reason] += test_functions(file) if file.is_file() else 1
+            tests[reason] += number_of_tests(file) if file.is_file() else 1
             files[reason] += 1
         else:
             tests[reason] += 1
