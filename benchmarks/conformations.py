@@ -16,8 +16,8 @@ bonds   share of bonds that are longer or shorter than in the structure by more 
 order   Spearman's rank correlation of the first principal component with the true place on the way
 s       seconds of CPU per particle
 
-Fills "Motions that no mode spans" of docs/results.md. The default size takes about 40 minutes on one core (not
-measured in one piece).
+Fills "Motions that no mode spans" of docs/results.md. The default size takes about 8 hours on one core,
+nearly all of them for the antibody (estimated from 200 and 60 images); --only ak takes half an hour.
 """
 
 import time

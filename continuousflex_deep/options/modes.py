@@ -74,7 +74,7 @@ class NmaOptions:
     motion: Literal["auto", "helical", "straight"] = option(
         "auto",
         "Motion of the atoms along the modes, which is kept with them: on helices, which leave blocks of residues "
-        "rigid and bonds whole, or straight, as in the article and in Xmipp, which always moves atoms straight. auto "
+        "rigid, or straight, as in the article and in Xmipp, which always moves atoms straight. auto "
         "takes helices where the network has rigid blocks.",
         level="advanced",
         label="Motion of the atoms",
