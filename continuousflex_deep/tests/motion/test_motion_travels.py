@@ -143,8 +143,8 @@ def test_a_network_predicts_the_motion_of_its_labels(
     assert read_particles(tmp_path / "found.star").motion == HELICAL
     few = read_particles(folder / "images" / "particles.star").select(np.arange(4))
     write_particles(few, tmp_path / "few.star")
-    asked = ("infer", "--particles", tmp_path / "few.star", "--model", tmp_path / "model", "--polish", *reference, *CPU)
-    command(*asked, "--workers", "1", "--search-above-deg", "0", "--output", tmp_path / "polished.star")
+    polish = ("infer", "--particles", tmp_path / "few.star", "--model", tmp_path / "model", "--polish", *reference)
+    command(*polish, *CPU, "--workers", "1", "--search-above-deg", "0", "--output", tmp_path / "polished.star")
     assert read_particles(tmp_path / "polished.star").motion == HELICAL
     straight = read_particles(folder / "aligned.star").replace(motion=STRAIGHT)
     write_particles(straight, tmp_path / "straight.star")
