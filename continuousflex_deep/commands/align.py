@@ -5,13 +5,14 @@ import sys
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.alignment import Alignment
 from continuousflex_deep.hemnma.engines.choice import make_engine
+from continuousflex_deep.hemnma.learned_modes import learned_modes
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
 from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.options import AlignOptions, result_options
+from continuousflex_deep.options import AUTO, AlignOptions, result_options
 from continuousflex_deep.particles import STRAIGHT, Particles
 from continuousflex_deep.runs.left_out import tell_left_out
 from continuousflex_deep.runs.parts import PartStore, parts_folder, store_for
@@ -25,9 +26,12 @@ def run(options: AlignOptions) -> None:
     require_writable_folder(output.parent)
     require_free_names(output, options.particles, options.structure)
     structure, modes = reference(options)
-    particles = read_particles(options.particles, options.pixel_size_A or None, modes.mode_ids or None)
-    engine = make_engine(structure, modes, options, parts_folder(output))
+    known = () if options.mode_list == AUTO else modes.mode_ids
+    particles = read_particles(options.particles, options.pixel_size_A or None, known or None)
     check_images(particles)
+    if options.mode_list == AUTO:
+        modes = learned_modes(structure, modes, particles, options)
+    engine = make_engine(structure, modes, options, parts_folder(output))
     engine.check(particles)
     store = part_store(options, particles, structure, modes)
     alignment = Alignment(engine, particles, store)
@@ -55,7 +59,12 @@ def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
             "without modes only poses can be found (--fit pose)"
         )
     motion = STRAIGHT if options.engine == "xmipp" else options.motion
-    return read_reference(options.structure, options.modes, parse_mode_list(options.mode_list), options, motion)
+    return read_reference(options.structure, options.modes, listed(options), options, motion)
+
+
+def listed(options: AlignOptions) -> tuple[int, ...] | None:
+    """The modes that are named; None for all, of which the data choose."""
+    return None if options.mode_list == AUTO else parse_mode_list(options.mode_list)
 
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
@@ -63,6 +72,7 @@ def part_store(options: AlignOptions, particles: Particles, structure: Structure
     settings = result_options(options)
     if options.modes:
         # however they are given
-        settings |= {"mode_list": parse_mode_list(options.mode_list), "motion": modes.motion}
-    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors)
+        settings |= {"mode_list": modes.mode_ids, "motion": modes.motion}
+    prior = () if modes.prior_sd_A is None else (modes.prior_sd_A,)
+    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors, *prior)
     return store_for(options.output, settings, particles, *reference)

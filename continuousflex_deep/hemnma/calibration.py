@@ -31,7 +31,7 @@ _CONTRAST_PARTICLES = 32
 _AGAINST_FILE, _WITNESSES, _STANDARD_ERRORS = 20.0, 8, 4.0
 # fewer particles do not determine the spread of a set's intensities
 _ENOUGH_FOR_SPREAD = 20
-# conformations per mode that the search takes from the calibration particles
+# conformations per independent motion that the search takes from the calibration particles
 _CONFORMATIONS = 8
 
 Start = Callable[[Band, Spectra], State]
@@ -103,9 +103,10 @@ def generic_spectra(noise: Tensor, disc: FrequencyDisc, field_A: float, sign: fl
     return Spectra(noise=noise, transfer=transfer, limit=disc.radius_px)
 
 
-def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> Calibration:
+def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start, n_motions: int) -> Calibration:
     """Spectra from particles that are aligned from `start` at coarse, medium and twice at fine resolution, each time
-    with the previous estimates; then the intensities and conformations of these particles."""
+    with the previous estimates; then the intensities of these particles, and the conformations, some for each of
+    n_motions."""
     stages = ("contrast", "coarse", "medium", "fine", "finest")
     with progress_bar("estimating noise and transfer", len(stages), unit="stage") as bar:
         sign, flipped = contrast(band, noise, maker, start)
@@ -125,7 +126,7 @@ def calibrate(band: Band, noise: Tensor, maker: ScheduleMaker, start: Start) -> 
     refiner, best = maker.levels(fine_px).fine.refiner, state[state.first_rows()]
     spectra = without_fitted_noise(spectra, band, best, maker, refiner)
     scales = refiner.evaluate(band.whitened(spectra).prefix(len(refiner.disc)), best).scale
-    conformations = farthest_points(best.amplitudes, _CONFORMATIONS * max(1, best.amplitudes.shape[1]))
+    conformations = farthest_points(best.amplitudes, _CONFORMATIONS * n_motions)
     return Calibration(spectra, band.flipped, fine_px, Intensity.of(scales), conformations)
 
 

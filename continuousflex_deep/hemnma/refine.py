@@ -128,12 +128,22 @@ class Quadratic:
     def covariance(self) -> Tensor:
         """Cramér–Rao covariance (h, p, p) of rotation vector (rad), displacement (Å), amplitudes (Å), the prior
         included."""
+        scale, inverse = self._inverse()
+        return inverse.float() * scale[:, :, None] * scale[:, None, :]
+
+    def amplitude_covariance(self) -> Tensor:
+        """Its part (h, M, M) of the amplitudes in Å², in double precision."""
+        scale, inverse = self._inverse()
+        scale = scale[:, 5:].double()
+        return inverse[:, 5:, 5:] * scale[:, :, None] * scale[:, None, :]
+
+    def _inverse(self) -> tuple[Tensor, Tensor]:
+        """Scales (h, p), and in double precision the inverse (h, p, p) of the matrix in units of them. Its diagonal is
+        then 1, since parameters have different units."""
         p = self.matrix.shape[-1]
-        scale = (
-            self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
-        )  # unit diagonal first: parameters have different units
+        scale = self.matrix.diagonal(dim1=1, dim2=2).clamp(min=1e-30).rsqrt()
         unit = self.matrix * scale[:, :, None] * scale[:, None, :] + 1e-6 * torch.eye(p, device=scale.device)
-        return torch.linalg.inv(unit.double()).float() * scale[:, :, None] * scale[:, None, :]
+        return scale, torch.linalg.inv(unit.double())
 
 
 @dataclass(frozen=True)
@@ -155,7 +165,7 @@ class Descent:
 class Refiner:
     """Levenberg–Marquardt of one model in one frequency disc, for poses, amplitudes or both.
 
-    memory_bytes: for intermediate results; 0 selects a size for the device.
+    prior_sd_A: of all amplitudes, or of each (M,); memory_bytes: for intermediate results; 0 selects a size for the device.
     """
 
     def __init__(
@@ -163,7 +173,7 @@ class Refiner:
         model: PointModel,
         disc: FrequencyDisc,
         field_A: float,
-        prior_sd_A: float,
+        prior_sd_A: float | Tensor,
         fit: Fit = "both",
         memory_bytes: int = 0,
     ) -> None:

@@ -66,7 +66,7 @@ class ScheduleMaker:
     band: FrequencyDisc
     field_A: float
     box_px: int
-    prior_sd_A: float
+    prior_sd_A: Tensor
     step_deg: float
     finest_A: float
     symmetry: Tensor
@@ -78,7 +78,7 @@ class ScheduleMaker:
         residue_index: Tensor,
         box_px: int,
         field_A: float,
-        prior_sd_A: float,
+        prior_sd_A: Tensor,
         step_deg: float,
         finest_A: float,
         symmetry: Tensor,

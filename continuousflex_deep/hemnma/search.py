@@ -5,6 +5,8 @@ disc where a grid of 15° is fine enough. Rounding does not matter, because what
 score of a reference is the gain in log-likelihood with its best scale, (y·m)²/(m·m).
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -123,17 +125,28 @@ class ReferenceLibrary:
         return torch.stack(chosen, dim=1)
 
 
-def prior_conformations(modes: int, amplitude_sd_A: float, count: int, seed: int = 0) -> Tensor:
-    """Amplitudes (1 + count, modes) to search with: the reference, then quasi-random ones from the prior's Gaussian.
+def prior_conformations(amplitude_sd_A: Tensor, per_motion: int, seed: int = 0) -> Tensor:
+    """Amplitudes (1 + C, M) to search with: the reference, then quasi-random ones from the prior's Gaussian of
+    deviations amplitude_sd_A (M,), so many for each of its `motions`.
 
     A descent from the reference alone ends in local minima for particles that are deformed by several Å. A few tens of
     conformations (Sobol's sequence) give nearly every particle a start nearby.
     """
-    if modes == 0:
+    if len(amplitude_sd_A) == 0:
         return torch.zeros(1, 0)
-    uniform = torch.quasirandom.SobolEngine(modes, scramble=True, seed=seed).draw(count)
-    normal = torch.special.ndtri(uniform.clamp(0.01, 0.99)) * amplitude_sd_A
-    return torch.cat([torch.zeros(1, modes), normal])
+    uniform = torch.quasirandom.SobolEngine(len(amplitude_sd_A), scramble=True, seed=seed)
+    drawn = uniform.draw(per_motion * motions(amplitude_sd_A)).clamp(0.01, 0.99)
+    normal = torch.special.ndtri(drawn) * amplitude_sd_A.float()
+    return torch.cat([torch.zeros(1, len(amplitude_sd_A)), normal])
+
+
+def motions(amplitude_sd_A: Tensor) -> int:
+    """The number of independent motions of a Gaussian of amplitudes with these deviations (M,): M if all are equal, 1
+    if one is much larger than the others, (Σ σ²)² / Σ σ⁴ rounded up. 1 for a rigid structure."""
+    if len(amplitude_sd_A) == 0:
+        return 1
+    variance = amplitude_sd_A.double() ** 2
+    return math.ceil(float(variance.sum() ** 2 / (variance**2).sum()) - 0.05)
 
 
 def _without_mates(rotation: Tensor, symmetry: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from continuousflex_deep.particles import AS_MODES, MOTIONS, STRAIGHT
 
 MODE_FACTS = "modes.json"  # beside the vectors
 MOTION_JSON = "motion.json"  # of modes along which atoms do not move on straight lines
+_OF_EACH = ("eigenvalues", "collectivity", "score", "prior_sd_A")  # what is known of each mode
 _DIGITS = 6  # at most, of the number of a mode
 _ROW, _ROWS = "% .9E % .9E % .9E\n", 10_000  # of an atom, and rows that are formatted at once
 
@@ -24,9 +25,10 @@ _ROW, _ROWS = "% .9E % .9E % .9E\n", 10_000  # of an atom, and rows that are for
 class NormalModes:
     """M modes of N atoms: mode_ids (1-based, 7 is the first non-rigid mode) and vectors (M, N, 3).
 
-    Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity and score are arrays (M,), or None if
-    the source does not contain them. motion: how amplitudes move the atoms, straight or helical; block_size: residues
-    or pseudoatoms in a rigid block (motion/blocks.py), or 0 if the source does not tell.
+    Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity, score and prior_sd_A are arrays (M,),
+    or None if the source does not contain them; prior_sd_A: the deviation of each amplitude in Å that was learned from
+    particles. motion: how amplitudes move the atoms, straight or helical; block_size: residues or pseudoatoms in a
+    rigid block (motion/blocks.py), or 0 if the source does not tell.
     """
 
     mode_ids: tuple[int, ...]
@@ -34,6 +36,7 @@ class NormalModes:
     eigenvalues: Floats | None = None
     collectivity: Floats | None = None
     score: Floats | None = None
+    prior_sd_A: Floats | None = None
     motion: str = STRAIGHT
     block_size: int = 0
 
@@ -54,10 +57,15 @@ class NormalModes:
             raise InputError(f"modes {missing} are not available; the available modes are {list(self.mode_ids)}")
         rows = [self.mode_ids.index(m) for m in mode_ids]
         pick: dict[str, Any] = {
-            k: None if getattr(self, k) is None else getattr(self, k)[rows]
-            for k in ("eigenvalues", "collectivity", "score")
+            k: None if getattr(self, k) is None else getattr(self, k)[rows] for k in _OF_EACH
         }
         return dataclasses.replace(self, mode_ids=tuple(mode_ids), vectors=self.vectors[rows], **pick)
+
+    def combined(self, axes: Floats, mode_ids: tuple[int, ...], prior_sd_A: Floats) -> "NormalModes":
+        """Other coordinates of the same motions: axes (K, M), orthonormal, are the new modes' amplitudes along these
+        modes, which are orthonormal as well. An amplitude along them has the deviations prior_sd_A (K,)."""
+        vectors = np.tensordot(axes, self.vectors, axes=1)
+        return NormalModes(mode_ids, vectors, prior_sd_A=prior_sd_A, motion=self.motion, block_size=self.block_size)
 
     def moving(self, motion: str) -> "NormalModes":
         """The same modes with another motion, or with their own (AS_MODES)."""
@@ -122,7 +130,7 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
         with atomic_path(base / f"vec.{number}") as temporary, temporary.open("w", encoding="ascii") as file:
             for part in np.split(vector, np.arange(_ROWS, len(vector), _ROWS)):  # row by row is slow
                 file.write((_ROW * len(part)) % tuple(part.ravel().tolist()))
-    columns = {k: getattr(modes, k) for k in ("eigenvalues", "collectivity", "score")}
+    columns = {k: getattr(modes, k) for k in _OF_EACH}
     rows = [
         {"mode": m, **{k: float(v[i]) for k, v in columns.items() if v is not None}}
         for i, m in enumerate(modes.mode_ids)
@@ -185,9 +193,11 @@ def _read_facts(path: Path, chosen: tuple[int, ...]) -> dict[str, Any]:
         return {}
     try:
         rows = {row["mode"]: row for row in parse_json(read_text(path, "list of modes"))}
-        keys = ("eigenvalues", "collectivity", "score")
-        known = [key for key in keys if all(key in rows.get(m, {}) for m in chosen)]
-        return {key: np.array([float(rows[m][key]) for m in chosen]) for key in known}
+        known = [key for key in _OF_EACH if all(key in rows.get(m, {}) for m in chosen)]
+        facts = {key: np.array([float(rows[m][key]) for m in chosen]) for key in known}
+        if "prior_sd_A" in facts and not ((facts["prior_sd_A"] > 0) & np.isfinite(facts["prior_sd_A"])).all():
+            raise ValueError(f"prior_sd_A: got {facts['prior_sd_A'].tolist()}, expected numbers above 0")
+        return facts
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"'{path}' is not the list of modes that the nma command writes ({error})") from error
 

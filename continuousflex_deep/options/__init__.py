@@ -4,7 +4,7 @@ engine an option belongs to, and of whether it changes a result.
 The command line, Scipion's forms, option files and their validation are derived from these fields.
 """
 
-from continuousflex_deep.options.alignment import AlignOptions, CompareOptions
+from continuousflex_deep.options.alignment import AUTO, AlignOptions, CompareOptions
 from continuousflex_deep.options.assessment import EvaluateOptions, ReportOptions
 from continuousflex_deep.options.images import ConvertOptions, PreprocessOptions, SimulateOptions
 from continuousflex_deep.options.installation import DoctorOptions
@@ -46,7 +46,7 @@ from continuousflex_deep.options.validation import (
 )
 
 __all__ = [
-    "ATOMS_BLOCK_SIZE", "ATOMS_CUTOFF_A", "PSEUDOATOMS_BLOCK_SIZE", "PSEUDOATOMS_CUTOFF_PERCENT", "REQUIRED",
+    "ATOMS_BLOCK_SIZE", "ATOMS_CUTOFF_A", "AUTO", "PSEUDOATOMS_BLOCK_SIZE", "PSEUDOATOMS_CUTOFF_PERCENT", "REQUIRED",
     "AlignOptions", "ClustersOptions", "CompareOptions", "ConvertOptions", "DeformOptions", "DensityKind",
     "DoctorOptions", "EvaluateOptions", "Fit", "GroupOptions", "InferOptions", "LandscapeOptions", "ModesOptions",
     "NmaOptions", "Option", "PreprocessOptions", "PseudoatomsOptions", "ReconstructOptions", "ReductionMethod",

@@ -17,6 +17,8 @@ from continuousflex_deep.options.shared import (
     pixel_size_option,
 )
 
+AUTO = "auto"  # instead of a list of modes: learned from the particles
+
 
 @dataclass(frozen=True)
 class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
@@ -29,6 +31,21 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
         "with the published method; it takes minutes a particle and gives no error bars.",
     )
     modes: str = option("", "Folder of normal modes (vec.7, vec.8, …). Leave it out to find poses only.", role="input")
+    mode_list: str = option(
+        "7-9",
+        "Modes to use, for example 7-9 or '7 8 11', or auto: the motions that the particles show are learned from some "
+        "of them among all modes of the folder, 30 or more, and become the modes. Modes 1-6 are rigid-body motions "
+        "and not allowed.",
+        label="Modes to use",
+    )
+    learning_particles: int = option(
+        512,
+        "Particles from which modes are learned (--mode-list auto). Increase it for very noisy images.",
+        low=20,
+        engine="embedded",
+        level="advanced",
+        label="Particles to learn modes from",
+    )
     motion: Motion = motion_option("embedded")
     init: Literal["global", "local"] = option(
         "global",

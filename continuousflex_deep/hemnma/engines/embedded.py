@@ -13,7 +13,7 @@ from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.refine import State
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.hemnma.schedule import Band, Schedule, ScheduleMaker
-from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
+from continuousflex_deep.hemnma.search import ReferenceLibrary, motions, prior_conformations
 from continuousflex_deep.hemnma.starts import (
     FROM_KNOWN_POSES,
     given_amplitudes,
@@ -35,7 +35,7 @@ from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 from continuousflex_deep.symmetry import point_group
 
-# conformations per mode that the search tries: from the prior at first, fewer of these beside those found to occur,
+# conformations per independent motion that the search tries: from the prior at first, fewer of these beside those found to occur,
 # and many more in the second search
 _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
 # particles whose contrast is this many deviations below that of others are searched a second time
@@ -55,8 +55,10 @@ class EmbeddedEngine(Engine[Calibration]):
         self.model = PointModel.from_structure(structure, modes, self.device)
         self.radius_A = self.model.radius_A
         self._residues = torch.as_tensor(structure.residue_index)
-        # deviation of an amplitude along a unit-norm mode, for which RMSD is amplitude / √atoms
-        self.prior_sd_A = options.motion_prior_A * len(structure) ** 0.5
+        # of each amplitude (M,); along a mode of unit norm, RMSD is amplitude / √atoms
+        self.prior_sd_A = torch.full((len(modes),), options.motion_prior_A * len(structure) ** 0.5, dtype=torch.float64)
+        if modes.prior_sd_A is not None:
+            self.prior_sd_A = torch.as_tensor(modes.prior_sd_A)
         self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
         self._require_symmetry()
         self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
@@ -103,7 +105,7 @@ class EmbeddedEngine(Engine[Calibration]):
         maker, band, images = self._transformed(batch, chosen.phase_flipped)
         noise = noise_outside_particle(images, maker.band, 1.1 * self.model.radius_A / chosen.pixel_size_A)
         start = self._starter(chosen, maker, self._prior(_FIRST))
-        calibration = calibrate(band, noise, maker, start)
+        calibration = calibrate(band, noise, maker, start, motions(self.prior_sd_A))
         if calibration.phase_flipped != band.flipped:
             here, there = ("are", "are not") if calibration.phase_flipped else ("are not", "are")
             note(f"the images {here} phase flipped, but their file states that they {there}; the images decide")
@@ -161,6 +163,18 @@ class EmbeddedEngine(Engine[Calibration]):
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(~(deviation <= limit))  # or NaN
 
+    def refined(self, batch: Batch, calibration: Calibration) -> tuple[BatchResult, Tensor]:
+        """The given poses and amplitudes of the particles refined at the finest level, without a search; and the
+        covariance (k, M, M) of the amplitudes in Å², in double precision, whatever the pose, with the prior."""
+        maker, band, _ = self._transformed(batch, calibration.phase_flipped)
+        fine = maker.levels(calibration.fine_px).fine
+        images = band.whitened(calibration.spectra).prefix(len(fine.refiner.disc))
+        given = given_state(batch.particles, self.mode_ids, self.device)
+        state, quadratic = fine.refiner.descend(images, given, fine.descent)
+        found = Found(state, quadratic, torch.full_like(quadratic.cost, float("inf")))
+        result = BatchResult.of(found, calibration.intensity.weakness(found.intensity))
+        return result, quadratic.amplitude_covariance()
+
     def covariance_at(self, batch: Batch, calibration: Calibration) -> Tensor:
         """Cramér–Rao covariance (k, 5 + M, 5 + M) at the given poses and amplitudes of the particles, which are not
         refined."""
@@ -198,7 +212,7 @@ class EmbeddedEngine(Engine[Calibration]):
             self._residues,
             particles.box_px,
             field_A,
-            self.prior_sd_A,
+            self.prior_sd_A.to(self.device),
             o.angular_step_deg,
             o.finest_resolution_A,
             self._symmetry,
@@ -214,10 +228,9 @@ class EmbeddedEngine(Engine[Calibration]):
             ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
         return Band(data, ctf, disc, field_A, flipped)
 
-    def _prior(self, per_mode: int, seed: int = 0) -> Tensor:
+    def _prior(self, per_motion: int, seed: int = 0) -> Tensor:
         """The reference's conformation, and others drawn from the prior."""
-        modes = len(self.mode_ids)
-        return prior_conformations(modes, self.prior_sd_A, per_mode * modes, seed).to(self.device)
+        return prior_conformations(self.prior_sd_A, per_motion, seed).to(self.device)
 
     def _starter(self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0) -> Start:
         """The function that gives each particle its first hypotheses: a search in some conformations (C, M), or its

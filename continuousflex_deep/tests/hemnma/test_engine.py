@@ -126,7 +126,7 @@ def test_search_finds_planted_orientation_and_shift() -> None:
     model = PointModel.from_structure(structure, toy_modes(structure))
     field_A, rng = 120.0, np.random.default_rng(4)
     disc = disc_for(coarse_resolution_A(model, 18.0), field_A, 40, torch.device("cpu"))
-    library = ReferenceLibrary(model, disc, field_A, 18.0, 12.0, prior_conformations(2, 20.0, 24))
+    library = ReferenceLibrary(model, disc, field_A, 18.0, 12.0, prior_conformations(torch.full((2,), 20.0), 12))
     rotation = torch.as_tensor(random_rotations(20, rng), dtype=torch.float32)
     shift = torch.as_tensor(rng.uniform(-8, 8, (20, 2)), dtype=torch.float32)
     data = project(model, disc, field_A, rotation, shift, torch.zeros(20, 2))

@@ -1,0 +1,89 @@
+"""The folder of modes that an alignment learns from its particles, and continues from."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.covariance import PrincipalMotions
+from continuousflex_deep.hemnma.mode_learning import ModeLearning
+from continuousflex_deep.io.file_names import RECORD_JSON
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
+from continuousflex_deep.io.motion_table import MOTIONS_CSV, MotionTable, write_motion_tables
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.messages import note
+from continuousflex_deep.options import AlignOptions, result_options
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.parts import store_for
+from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
+
+
+def modes_folder_of(output: Path) -> Path:
+    """Where the modes are written that are learned for the particle file `output`."""
+    return output.with_name(f"{output.stem}_modes")
+
+
+def learned_modes(
+    structure: Structure, modes: NormalModes, particles: Particles, options: AlignOptions
+) -> NormalModes:
+    """The motions that the particles show, as modes, from the folder OUTPUT_modes: learned now, alone or by many
+    workers, or by a run before.
+
+    Raises InputError if the options are not those of an alignment that learns, or the particles do not suffice.
+    """
+    if options.engine != "embedded" or options.fit == "pose":
+        raise InputError(
+            "--mode-list auto learns the modes by the embedded engine, which finds amplitudes; name the modes, for "
+            "example --mode-list 7-9, for --engine xmipp or --fit pose"
+        )
+    folder = modes_folder_of(Path(options.output))
+    table = folder / MOTIONS_CSV
+    if any(folder.glob("vec.*")) and (not table.exists() or folder.samefile(options.modes)):
+        raise InputError(
+            f"'{folder}' has modes already, which those that --mode-list auto learns would replace; give another "
+            "--output"
+        )
+    require_writable_folder(folder)
+    require_free_names(table, options.particles, options.structure)
+    settings = result_options(options) | {"mode_list": modes.mode_ids, "motion": modes.motion}
+    known = [a for a in (modes.eigenvalues, modes.prior_sd_A) if a is not None]
+    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors, *known)
+    store = store_for(table, settings, particles, *reference)
+    with SharedRun(store, table) as shared:
+        while not shared.is_written():
+            motions = ModeLearning(structure, modes, options, store).run(particles)
+            with shared.writing() as mine:
+                if mine:
+                    _write(folder, Path(options.modes), modes, motions, len(structure))
+                    write_record_of(table, store, "align", options, learned_from=motions.particles)
+    return read_modes(folder)
+
+
+def _write(folder: Path, source: Path, modes: NormalModes, motions: PrincipalMotions, n_atoms: int) -> None:
+    """The motions that are shown as modes, their tables, and the record of the atoms that they move."""
+    if not motions.shown:
+        note("the images show no motion along these modes; the largest that noise may have made is kept")
+    shown = max(1, motions.shown)
+    found = MotionTable(
+        motions.axes,
+        motions.sd_A / np.sqrt(n_atoms),
+        motions.share,
+        motions.noise,
+        motions.evidence,
+        shown,
+        modes.mode_ids,
+        motions.mode_share,
+        motions.mode_evidence,
+    )
+    write_modes(folder, modes.combined(motions.axes[:shown], found.motion_ids, motions.sd_A[:shown]))
+    if (source / RECORD_JSON).is_file():
+        shutil.copyfile(source / RECORD_JSON, folder / RECORD_JSON)
+    write_motion_tables(folder, found)
+    print(
+        f"{folder}: {shown} motions learned from {motions.particles} particles along {len(modes)} modes; "
+        f"give them with --modes to the commands that follow\n{found.text()}",
+        file=sys.stderr,
+    )

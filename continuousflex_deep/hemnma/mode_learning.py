@@ -1,0 +1,148 @@
+"""Modes chosen by the data: the principal motions of many modes, learned from some of the particles.
+
+These particles are first aligned along the lowest modes alone. From there they are refined along all modes under a
+Gaussian prior, whose covariance is learned from the refined amplitudes and their error bars (covariance.py); the next
+round refines them under what was learned. The motions that the images show become modes of their own, along which any
+number of particles is aligned at the cost of these few modes.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from continuousflex_deep.arrays import Floats, Rows
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.alignment import Alignment
+from continuousflex_deep.hemnma.calibration import Calibration
+from continuousflex_deep.hemnma.covariance import Fits, PrincipalMotions
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+from continuousflex_deep.hemnma.results import BatchResult, merged_results
+from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
+from continuousflex_deep.runs.halving import Halving
+from continuousflex_deep.runs.left_out import calibration_rows
+from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
+from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, part_of_rows, pieces_to_do
+
+FIRST_MODES = 6  # along which particles are first aligned
+FEWEST = 20  # particles aligned without doubt
+_ROUNDS = 3
+# a prior that is narrower than this part of the widest is too stiff for single precision
+_STIFFEST = 1e-4
+_ORTHOGONAL = 0.01  # products of modes, up to which files have rounded them
+_THIS = "learning of modes"
+
+
+class ModeLearning:
+    """Learns the principal motions along many modes of a structure, with its finished parts in a store."""
+
+    def __init__(
+        self, structure: Structure, modes: NormalModes, options: AlignOptions, store: Parts | None = None
+    ) -> None:
+        self.structure, self.modes = structure, modes
+        # the engines are told by their modes which ones these are
+        self.options = replace(options, mode_list="", particles="")
+        self.store: Parts = MemoryParts() if store is None else store
+        self._halving = Halving("refining")
+
+    def run(self, particles: Particles) -> PrincipalMotions:
+        """The motions of particles spread evenly over all.
+
+        Raises InputError for a single mode, for modes that are not orthogonal, and if fewer than 20 particles can be
+        aligned without doubt.
+        """
+        self._require_many_orthogonal_modes()
+        rows, _ = calibration_rows(particles, self.options.learning_particles)
+        found, calibration = self._aligned_along_first(particles.select(rows))
+        axes, sd_A = np.eye(len(self.modes)), self._expected_sd_A()
+        for number in range(1, _ROUNDS + 1):
+            engine = EmbeddedEngine(self.structure, self.modes.combined(axes, self.modes.mode_ids, sd_A), self.options)
+            along = found.replace(amplitudes=found.require_amplitudes(_THIS) @ axes.T)
+            refined, covariance = self._refined(engine, along, calibration, number)
+            amplitudes = refined.require_amplitudes(_THIS)
+            motions = self._learned(number, axes, Fits.of_posterior(amplitudes, covariance, sd_A), np.diag(sd_A**2))
+            found = refined.replace(amplitudes=amplitudes @ axes, amplitudes_sd=None)
+            axes, sd_A = motions.axes, np.maximum(motions.sd_A, _STIFFEST * motions.sd_A[0])
+        return motions
+
+    def _require_many_orthogonal_modes(self) -> None:
+        """InputError otherwise: the covariance of amplitudes along other modes is not that of a motion."""
+        if len(self.modes) < 2:
+            raise InputError(
+                f"--mode-list auto chooses among many modes, but the folder has {len(self.modes)}; compute more by the "
+                "nma command, with --n-modes 36 or more"
+            )
+        flat = self.modes.vectors.reshape(len(self.modes), -1)
+        product = np.triu(np.abs(flat @ flat.T), 1)
+        first, second = np.unravel_index(product.argmax(), product.shape)
+        if product[first, second] > _ORTHOGONAL:
+            ids = self.modes.mode_ids
+            raise InputError(
+                f"--mode-list auto needs orthogonal modes; modes {ids[first]} and {ids[second]} have the product "
+                f"{product[first, second]:.2g}. Compute modes by the nma command, or name the modes in --mode-list"
+            )
+
+    def _aligned_along_first(self, particles: Particles) -> tuple[Particles, Calibration]:
+        """Those of the particles that are aligned without doubt along the first modes, at rest along the others."""
+        first = self.modes.select(self.modes.mode_ids[:FIRST_MODES])
+        alignment = Alignment(EmbeddedEngine(self.structure, first, self.options), particles, self.store)
+        alignment.engine.check(particles)
+        aligned, _ = alignment.run()
+        trusted = aligned.select(np.flatnonzero(~np.asarray(aligned.ambiguous)))
+        if len(trusted) < FEWEST:
+            raise InputError(
+                f"--mode-list auto: of {len(aligned)} particles only {len(trusted)} are aligned without doubt along "
+                f"modes {list(first.mode_ids)}, expected {FEWEST} or more to learn from; increase "
+                "--learning-particles, or name the modes in --mode-list"
+            )
+        amplitudes = np.zeros((len(trusted), len(self.modes)))
+        amplitudes[:, : len(first)] = trusted.require_amplitudes(_THIS)
+        trusted = trusted.replace(mode_ids=self.modes.mode_ids, amplitudes=amplitudes, amplitudes_sd=None)
+        return trusted, alignment.calibration()[0]
+
+    def _expected_sd_A(self) -> Floats:
+        """Deviations (M,) of the amplitudes before anything is learned: those of --motion-prior-A along the first
+        modes, and smaller ones along faster modes, as of a molecule at some temperature; or those learned before."""
+        if self.modes.prior_sd_A is not None:
+            return self.modes.prior_sd_A
+        sd_A = np.full(len(self.modes), self.options.motion_prior_A * len(self.structure) ** 0.5)
+        if (stiffness := self.modes.eigenvalues) is None:
+            return sd_A
+        slowest = stiffness[: FIRST_MODES][-1]
+        return sd_A * np.sqrt(slowest / np.maximum(stiffness, slowest))
+
+    def _refined(
+        self, engine: EmbeddedEngine, particles: Particles, calibration: Calibration, number: int
+    ) -> tuple[Particles, Floats]:
+        """The particles refined from where they are, and the covariance (n, M, M) of their amplitudes."""
+
+        def part_of(rows: Rows) -> Arrays:
+            result, covariance = engine.refined(Batch.read(particles, rows), calibration)
+            nothing = np.zeros(0, np.int64), np.zeros(0, "U1")
+            return part_of_rows(rows, *nothing) | result.arrays() | {"covariance": covariance.cpu().numpy()}
+
+        batches = {f"round-{number}-{rows[0]:08d}": rows for rows in engine.batches(particles)}
+        sizes = {name: len(rows) for name, rows in batches.items()}
+        while True:
+            for name in pieces_to_do(self.store, sizes, f"learning motions along {len(self.modes)} modes, {number}"):
+                self.store.save(name, concatenated_parts(self._halving.pieces(part_of, batches[name])))
+            parts = [part for name in batches if (part := self.store.load(name)) is not None]
+            if len(parts) == len(batches):  # none was damaged
+                break
+        _, arrays, _ = joined_parts(particles, parts)
+        covariance = arrays.pop("covariance")
+        results = [BatchResult(**arrays)]
+        return merged_results(particles, engine.mode_ids, engine.motion, results, self.options.fit), covariance
+
+    def _learned(self, number: int, axes: Floats, fits: Fits, start: Floats) -> PrincipalMotions:
+        """The motions in terms of the modes, from fits along the axes (M, M). One worker learns them for all, so that
+        all have the same to the last bit."""
+        name = f"motions-{number}"
+        while (kept := self.store.load(name)) is None:
+            for _ in pieces_to_do(self.store, {name: 0}):
+                covariance = axes.T @ fits.learned_covariance(start) @ axes
+                self.store.save(name, PrincipalMotions.of(covariance, fits.turned(axes)).arrays())
+        return PrincipalMotions.of_arrays(kept)

@@ -1,0 +1,149 @@
+"""Motions learned from images of a small molecule that moves along combinations of many modes."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from continuousflex_deep import cli
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.covariance import PrincipalMotions
+from continuousflex_deep.hemnma.mode_learning import FIRST_MODES, ModeLearning
+from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
+from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.structures import write_structure
+from continuousflex_deep.options import AlignOptions
+from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.parts import MemoryParts
+from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure
+
+OPTIONS = AlignOptions(device="cpu", threads=1, init="local", local_step_deg=0.0, motion_prior_A=4.0)
+MANY = 9  # modes, of which particles are aligned along six at first
+
+
+def many_modes() -> tuple[NormalModes, np.ndarray]:
+    """Smooth orthonormal modes that contain the toy's two motions, none of them alone; and these motions (2, M) in
+    terms of them."""
+    structure, s = toy_structure(), np.linspace(-1, 1, len(toy_structure()))
+    waves = [np.outer(np.cos(np.pi * k * s + phase), axis) for k in (1, 2, 3) for phase in (0, 0.7) for axis in np.eye(3)]
+    centred = [wave - wave.mean(axis=0) for wave in waves]
+    moving = toy_modes(structure).vectors.reshape(2, -1)
+    basis = np.linalg.qr(np.concatenate([moving, np.reshape(centred, (len(waves), -1))]).T)[0].T[:MANY]
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(MANY, MANY)))[0]
+    vectors = turn @ basis
+    return NormalModes(tuple(range(7, 7 + MANY)), vectors.reshape(MANY, -1, 3)), moving @ vectors.T
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Particles:
+    return toy_particles(tmp_path_factory.mktemp("toy"), count=48)
+
+
+def halfway(truth: Particles) -> Particles:
+    """The particles at their true poses, half as far as they have moved, along the first modes only: the alignment
+    starts there."""
+    amplitudes = 0.5 * truth.require_amplitudes("test") @ many_modes()[1][:, :FIRST_MODES]
+    return truth.replace(amplitudes=amplitudes, mode_ids=tuple(range(7, 7 + FIRST_MODES)))
+
+
+@pytest.fixture(scope="module")
+def learned(truth: Particles) -> tuple[PrincipalMotions, MemoryParts]:
+    store = MemoryParts()
+    return ModeLearning(toy_structure(), many_modes()[0], OPTIONS, store).run(halfway(truth)), store
+
+
+def test_the_motions_are_those_of_the_molecule(
+    learned: tuple[PrincipalMotions, MemoryParts], truth: Particles
+) -> None:
+    motions, (_, moving) = learned[0], many_modes()
+    assert motions.shown == 2
+    # cosines of the angles between the planes of the motions found and of the true ones
+    cosines = np.linalg.svd(motions.axes[:2] @ moving.T, compute_uv=False)
+    assert cosines.min() > 0.95
+    assert np.square(motions.sd_A[:2]).sum() == pytest.approx(np.square(truth.amplitudes).mean(axis=0).sum(), rel=0.25)
+    assert motions.share[:2].sum() > 0.9 and (motions.noise[:2] < 0.1).all()
+
+
+def test_a_run_that_is_continued_finds_the_same(
+    learned: tuple[PrincipalMotions, MemoryParts], truth: Particles
+) -> None:
+    """And computes only what is missing."""
+    motions, store = learned
+    kept = MemoryParts(store)
+    for name in [name for name in store if name.startswith(("round-3", "motions-3"))]:
+        del kept[name]
+    again = ModeLearning(toy_structure(), many_modes()[0], OPTIONS, kept).run(halfway(truth))
+    np.testing.assert_array_equal(again.axes, motions.axes)
+    assert store.keys() == kept.keys()
+    assert all(store[name] is kept[name] for name in store if "-3" not in name)
+
+
+def test_what_cannot_be_learned_from_is_refused(truth: Particles) -> None:
+    modes = many_modes()[0]
+    with pytest.raises(InputError, match="chooses among many modes, but the folder has 1"):
+        ModeLearning(toy_structure(), modes.select((7,)), OPTIONS).run(truth)
+    leaning = dataclasses.replace(modes, vectors=modes.vectors + 0.1 * modes.vectors[:1])
+    with pytest.raises(InputError, match="needs orthogonal modes; modes 7 and"):
+        ModeLearning(toy_structure(), leaning, OPTIONS).run(truth)
+    with pytest.raises(InputError, match="are aligned without doubt along modes .*, expected 20 or more"):
+        ModeLearning(toy_structure(), modes, OPTIONS).run(halfway(truth.select(np.arange(8))))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, truth: Particles) -> Path:
+    write_structure(tmp_path / "toy.cif", toy_structure())
+    write_modes(tmp_path / "modes", many_modes()[0])
+    write_particles(halfway(truth.select(np.arange(24))), tmp_path / "particles.star")
+    return tmp_path
+
+
+def words(folder: Path, *more: str) -> list[str]:
+    given = ["--particles", "particles.star", "--structure", "toy.cif", "--modes", "modes", "--output", "found.star"]
+    given = [str(folder / word) if not word.startswith("--") else word for word in given]
+    local = ["--init", "local", "--local-step-deg", "0", "--motion-prior-A", "4"]
+    return ["align", *given, *local, "--device", "cpu", "--threads", "1", *more]
+
+
+def test_the_command_aligns_along_what_it_learned(
+    folder: Path, truth: Particles, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words(folder, "--mode-list", "auto")) == 0
+    said = capsys.readouterr().err
+    assert "found_modes: 2 motions learned from" in said and "along 9 modes" in said
+    found, modes = read_particles(folder / "found.star"), read_modes(folder / "found_modes")
+    assert found.mode_ids == modes.mode_ids == (1001, 1002)
+    assert modes.prior_sd_A is not None and modes.prior_sd_A[0] > modes.prior_sd_A[1] > 0
+    # the amplitudes are those of the truth, in other coordinates
+    true_A = np.einsum("nm,mad->nad", truth.amplitudes[:24], toy_modes(toy_structure()).vectors)
+    found_A = np.einsum("nm,mad->nad", found.require_amplitudes("test"), modes.vectors)
+    error_A = np.sqrt(np.square(found_A - true_A).sum(axis=2).mean(axis=1))
+    assert np.median(error_A) < 0.25 * np.sqrt(np.square(true_A).sum(axis=2).mean())
+    head = (folder / "found_modes" / "motions.csv").read_text().splitlines()[0]
+    assert head.startswith("motion,used,rmsd_A,share,noise,evidence,mode_7,")
+    assert len((folder / "found_modes" / "learned_from.csv").read_text().splitlines()) == 1 + MANY
+    assert cli.main(words(folder, "--mode-list", "auto")) == 0
+    said = capsys.readouterr().err
+    assert "motions.csv' exists already" in said and "found.star' exists already" in said
+    # and they serve by their folder
+    again = words(folder, "--mode-list", "1001-1002", "--output", str(folder / "again.star"))
+    again[again.index(str(folder / "modes"))] = str(folder / "found_modes")
+    assert cli.main(again) == 0
+    np.testing.assert_array_equal(read_particles(folder / "again.star").amplitudes, found.amplitudes)
+
+
+def test_learned_modes_replace_no_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_modes(folder / "found_modes", many_modes()[0])
+    assert cli.main(words(folder, "--mode-list", "auto")) == 2
+    assert "has modes already, which those that --mode-list auto learns would replace" in capsys.readouterr().err
+    assert read_modes(folder / "found_modes").mode_ids == tuple(range(7, 7 + MANY))
+
+
+def test_only_the_embedded_engine_learns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(words(folder, "--mode-list", "auto", "--fit", "pose")) == 2
+    assert "learns the modes by the embedded engine" in capsys.readouterr().err
+    plain = [word for word in words(folder, "--mode-list", "auto", "--engine", "xmipp")]
+    for name in ("--init", "--local-step-deg", "--motion-prior-A"):
+        del plain[plain.index(name) : plain.index(name) + 2]
+    assert cli.main(plain) == 2
+    assert "learns the modes by the embedded engine" in capsys.readouterr().err
