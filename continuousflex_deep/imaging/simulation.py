@@ -85,7 +85,9 @@ def _conformations(options: SimulateOptions) -> tuple[Structure, NormalModes, Fl
     """The structure with its modes, or with conformations (F, N, 3) from files, about their weighted centres."""
     if options.conformations not in options_of(SimulateOptions)["conformations"].choices:
         structure, modes = read_rigid_reference(options.structure, options)
-        frames_A = read_conformations(options.conformations, structure, options.select, options.models)
+        frames_A = read_conformations(
+            options.conformations, structure, options.structure, options.select, options.models
+        )
         weights = structure.weights / structure.weights.sum()
         return structure, modes, frames_A - np.einsum("n,fni->fi", weights, frames_A)[:, None]
     if not options.modes:

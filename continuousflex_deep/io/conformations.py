@@ -1,28 +1,35 @@
-"""Conformations of one molecule, from a folder of structures or from a file of several models."""
+"""Conformations of one molecule, from a folder of structures, a file of several models or a trajectory."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.dcd import read_dcd
 from continuousflex_deep.io.molecule import Models
 from continuousflex_deep.io.structure_files import STRUCTURE_SUFFIXES, read_atom_records, suffix_of
 from continuousflex_deep.io.structures import Structure, structure_of
 
 
-def read_conformations(path: str | Path, structure: Structure, select: str = "", models: Models = "first") -> Floats:
+def read_conformations(
+    path: str | Path, structure: Structure, structure_path: str | Path, select: str = "", models: Models = "first"
+) -> Floats:
     """Coordinates (F, N, 3) in Å of a structure's atoms in the conformations of a folder, whose files are taken in the
-    order of their names with numbers by value, or in the models of a file.
+    order of their names with numbers by value, in the models of a file, or in the frames of a trajectory (.dcd) of all
+    atoms of the structure's file.
 
-    structure: the atoms that every conformation must have, in its order; select, models: how it was read (see
-    read_structure). A file in a folder is one conformation, and of a single file each model is one.
+    structure: the atoms that every conformation must have, in its order; structure_path, select, models: where and how
+    it was read (see read_structure). A file in a folder is one conformation, and of a single file each model is one.
     Raises InputError for a folder without structures, and for a conformation of other atoms.
     """
     base = Path(path)
     hydrogens = bool((structure.atomic_number == 1).any())
-    if base.is_dir():
+    if base.suffix.lower() == ".dcd":
+        found = _of_trajectory(base, structure_path, hydrogens, select, models)
+    elif base.is_dir():
         files = sorted((f for f in base.iterdir() if suffix_of(f) in STRUCTURE_SUFFIXES), key=_by_numbers)
         if not files:
             raise InputError(
@@ -39,6 +46,23 @@ def read_conformations(path: str | Path, structure: Structure, select: str = "",
     for name, other in found.items():
         _require_atoms_of(structure, other, f"'{base}', {name}")
     return np.stack([other.coords_A for other in found.values()])
+
+
+def _of_trajectory(
+    file: Path, structure_path: str | Path, hydrogens: bool, select: str, models: Models
+) -> dict[str, Structure]:
+    """The frames of a trajectory, which names no atoms: they are those of the structure's file, in its order."""
+    atoms, frames_A = read_atom_records(structure_path), read_dcd(file)
+    if frames_A.shape[1] != len(atoms):
+        raise InputError(
+            f"'{file}' has frames of {frames_A.shape[1]} atoms, the structure file '{structure_path}' has {len(atoms)} "
+            "(hydrogens, solvent and all models included); give as --structure the file that the trajectory was made "
+            "from, such as its first frame with all its atoms in their order"
+        )
+    return {
+        f"frame {number}": structure_of(replace(atoms, coords_A=frame_A), file, hydrogens, select, models)
+        for number, frame_A in enumerate(frames_A, 1)
+    }
 
 
 def _require_atoms_of(structure: Structure, other: Structure, what: str) -> None:

@@ -32,8 +32,8 @@ class SimulateOptions(StructureAndModes):
     conformations: Conformations = option(
         "trajectory",
         "Distribution of the amplitudes over their range: trajectory (the article's Eq. 1, three modes), uniform, "
-        "gaussian, or linear (one path). Give a folder of structures, or a file of several models, of the same atoms "
-        "instead, for images that each show one of these.",
+        "gaussian, or linear (one path). Give a folder of structures, a file of several models or a trajectory (.dcd) "
+        "of the same atoms instead, for images that each show one of these.",
     )
     amplitude_range: float = option(
         200.0,

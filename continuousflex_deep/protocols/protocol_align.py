@@ -3,13 +3,13 @@
 from enum import Enum
 from typing import Any
 
-from pwem.objects import SetOfParticlesFlex
+from pwem.objects import SetOfNormalModes, SetOfParticlesFlex
 from pyworkflow.protocol import params
 
-from continuousflex_deep.convert import fill_set
+from continuousflex_deep.convert import fill_modes, fill_set, write_atoms_beside
 from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.options import AlignOptions, options_of
+from continuousflex_deep.options import AUTO, AlignOptions, options_of
 from continuousflex_deep.programs import XMIPP, XMIPP_ALIGN, XMIPP_ALIGN_MPI
 from continuousflex_deep.protocols.form_options import (
     add_advanced_options,
@@ -24,6 +24,7 @@ _ENGINES = options_of(AlignOptions)["engine"].choices
 
 class CfdAlignOutputs(Enum):
     outputParticles = SetOfParticlesFlex
+    outputModes = SetOfNormalModes
 
 
 class CfdProtAlign(CfdProtBase):
@@ -108,12 +109,35 @@ class CfdProtAlign(CfdProtBase):
         self._defineTransformRelation(self.inputParticles, output)
         if self.inputModes.get() is not None:
             self._defineSourceRelation(self.inputModes, output)
+        if self._learnsModes():
+            self._makeLearnedModes()
+
+    def _learnsModes(self) -> bool:
+        return bool((self.mode_list.get() or "").strip() == AUTO and self.inputModes.get() is not None)
+
+    def _makeLearnedModes(self) -> None:
+        """The motions that were learned, as modes for the steps that follow."""
+        folder, structure = self._getExtraPath("aligned_modes"), self._structure()
+        modes = SetOfNormalModes.create(self._getPath())
+        modes.copyInfo(self.inputModes.get())
+        if self.inputStructure.get() is not None:
+            modes._pdbPointer.copy(self.inputStructure, copyId=False)  # setPdb would keep an id that other runs lack
+        fill_modes(modes, folder)
+        write_atoms_beside(modes, structure.getFileName(), folder)
+        self._defineOutputs(**{CfdAlignOutputs.outputModes.name: modes})
+        self._defineSourceRelation(self.inputModes, modes)
 
     def _validateInputs(self) -> list[str]:
         if self.engine.get() >= len(self.getParam("engine").choices):
             return [f"Xmipp's HEMNMA is not installed here; {XMIPP.remedy}, or select the embedded engine."]
         only_poses = not self._isXmipp() and self.getEnumText("fit") == "pose" and self.inputModes.get() is None
-        errors = [] if only_poses else self._validateModes(parse_mode_list(self.mode_list.get()))
+        listed = () if self._learnsModes() else parse_mode_list(self.mode_list.get() or "")
+        errors = [] if only_poses else self._validateModes(listed)
+        if self._learnsModes() and (self._isXmipp() or self.getEnumText("fit") == "pose"):
+            errors.append(
+                "The modes are learned by the embedded engine, which has to find amplitudes; name the modes, for "
+                "example 7-9, for Xmipp's engine or for poses alone."
+            )
         if only_poses:
             self._structure()
         if self._isXmippMpi() and self.useQueueForSteps():
@@ -134,5 +158,8 @@ class CfdProtAlign(CfdProtBase):
             return ["The particles are not aligned yet."]
         aligned = f"{self.outputParticles.getSize()} particles aligned"
         if self.inputModes.get() is not None:
-            aligned += f" with modes {self.mode_list.get()}"
+            learned = getattr(self, CfdAlignOutputs.outputModes.name, None)
+            aligned += f" with modes {self.mode_list.get()}" if learned is None else (
+                f" along {learned.getSize()} motions that were learned from them"
+            )
         return [aligned, *self._leftOut(self._getExtraPath("aligned.star"))]

@@ -35,8 +35,8 @@ from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import Arrays
 from continuousflex_deep.symmetry import point_group
 
-# conformations per independent motion that the search tries: from the prior at first, fewer of these beside those found to occur,
-# and many more in the second search
+# conformations per independent motion that the search tries: from the prior at first, fewer of these beside those
+# found to occur, and many more in the second search
 _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
 # particles whose contrast is this many deviations below that of others are searched a second time
 _SECOND_LOOK_ABOVE = 2.5

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from continuousflex_deep.data import ADENYLATE_KINASE
+from continuousflex_deep.io.dcd import read_dcd
 from continuousflex_deep.io.frames import read_frames
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.motion.blocks import block_numbers
+from continuousflex_deep.tests.helpers.dcd_files import dcd
 from continuousflex_deep.tests.helpers.mutation import BYTES, TEXT, Case, cases, mutated, survives
 from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, mmcif, pdb
 
@@ -104,3 +106,12 @@ def test_selections_of_any_words(tmp_path: Path, files: dict[str, bytes]) -> Non
         words = [_WORDS[k] for k in rng.integers(len(_WORDS), size=rng.integers(1, 6))]
         select = ("" if rng.random() < 0.5 else " ").join(words)
         survives(Case(number, "selection", select.encode(), ()), tmp_path / "selection.txt", read)
+
+
+def test_damaged_trajectories_are_read_or_refused(tmp_path: Path) -> None:
+    files = {"little": dcd(), "big": dcd(">"), "cell": dcd(cell=True)}
+    outcomes = [
+        survives(case, tmp_path / f"{case.number}.dcd", read_dcd)
+        for case in mutated(files, BYTES, count=cases(100), seed=12, most=1)
+    ]
+    assert 0.1 < outcomes.count("read") / len(outcomes) < 0.9

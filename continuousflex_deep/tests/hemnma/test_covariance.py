@@ -57,9 +57,12 @@ def test_a_planted_covariance_is_found() -> None:
     np.testing.assert_allclose(motions.sd_A[:2], (100, 30), rtol=0.1)
     np.testing.assert_allclose(np.abs(np.sum(motions.axes[:2] * frame[:2], axis=1)), 1, atol=0.01)
     np.testing.assert_allclose(motions.axes @ motions.axes.T, np.eye(M), atol=1e-9)
-    assert motions.shown == 2 and motions.share[:2].sum() > 0.99
+    assert motions.shown == 2
+    assert motions.share[:2].sum() > 0.99
     # what the images do not show is at rest, and where it is not it is noise
-    assert (motions.sd_A[2:] < 10).all() and (motions.noise[2:] > 0.6).all() and (motions.noise[:2] < 0.25).all()
+    assert (motions.sd_A[2:] < 10).all()
+    assert (motions.noise[2:] > 0.6).all()
+    assert (motions.noise[:2] < 0.25).all()
     assert amplitudes.std(axis=0) @ amplitudes.std(axis=0) == pytest.approx(np.square(motions.sd_A).sum(), rel=0.1)
 
 
@@ -85,14 +88,16 @@ def test_a_few_misaligned_particles_show_no_motion() -> None:
     assert motions.shown == 1
     pull[:60] += fits.information[:60] @ far  # but many do
     motions = PrincipalMotions.of((fits := Fits(fits.information, pull)).learned_covariance(400 * np.eye(M)), fits)
-    assert motions.shown == 2 and abs(motions.axes[1] @ frame[3]) > 0.98
+    assert motions.shown == 2
+    assert abs(motions.axes[1] @ frame[3]) > 0.98
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_particles_at_rest_show_no_motion(seed: int) -> None:
     fits, _, _ = planted((0.0,), seed)
     motions = PrincipalMotions.of(fits.learned_covariance(400 * np.eye(M)), fits)
-    assert motions.shown == 0 and (motions.noise > 0.7).all()
+    assert motions.shown == 0
+    assert (motions.noise > 0.7).all()
 
 
 def test_the_prior_of_the_fits_does_not_matter() -> None:
@@ -115,7 +120,8 @@ def test_fits_along_axes_are_those_along_modes() -> None:
 
 def test_an_image_that_says_nothing_changes_nothing() -> None:
     fits, _, _ = planted((50.0, 10.0))
-    nothing = Fits(np.concatenate([fits.information, np.zeros((1, M, M))]), np.concatenate([fits.pull, np.zeros((1, M))]))
+    more = (np.concatenate([part, np.zeros((1, *part.shape[1:]))]) for part in (fits.information, fits.pull))
+    nothing = Fits(*more)
     covariance = 400 * np.eye(M)
     assert nothing.posterior(covariance)[2].sum() == pytest.approx(fits.posterior(covariance)[2].sum(), rel=1e-12)
     np.testing.assert_allclose(nothing.posterior(covariance)[1][-1], covariance, rtol=1e-9)
@@ -125,5 +131,6 @@ def test_motions_pass_through_files() -> None:
     fits, _, _ = planted((50.0, 10.0))
     motions = PrincipalMotions.of(fits.learned_covariance(2500 * np.eye(M)), fits)
     again = PrincipalMotions.of_arrays(motions.arrays())
-    assert again.particles == N and again.shown == motions.shown
+    assert again.particles == N
+    assert again.shown == motions.shown
     np.testing.assert_array_equal(again.axes, motions.axes)

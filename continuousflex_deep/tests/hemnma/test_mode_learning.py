@@ -26,7 +26,8 @@ def many_modes() -> tuple[NormalModes, np.ndarray]:
     """Smooth orthonormal modes that contain the toy's two motions, none of them alone; and these motions (2, M) in
     terms of them."""
     structure, s = toy_structure(), np.linspace(-1, 1, len(toy_structure()))
-    waves = [np.outer(np.cos(np.pi * k * s + phase), axis) for k in (1, 2, 3) for phase in (0, 0.7) for axis in np.eye(3)]
+    phases = [(k, phase) for k in (1, 2, 3) for phase in (0, 0.7)]
+    waves = [np.outer(np.cos(np.pi * k * s + phase), axis) for k, phase in phases for axis in np.eye(3)]
     centred = [wave - wave.mean(axis=0) for wave in waves]
     moving = toy_modes(structure).vectors.reshape(2, -1)
     basis = np.linalg.qr(np.concatenate([moving, np.reshape(centred, (len(waves), -1))]).T)[0].T[:MANY]
@@ -62,7 +63,8 @@ def test_the_motions_are_those_of_the_molecule(
     cosines = np.linalg.svd(motions.axes[:2] @ moving.T, compute_uv=False)
     assert cosines.min() > 0.95
     assert np.square(motions.sd_A[:2]).sum() == pytest.approx(np.square(truth.amplitudes).mean(axis=0).sum(), rel=0.25)
-    assert motions.share[:2].sum() > 0.9 and (motions.noise[:2] < 0.1).all()
+    assert motions.share[:2].sum() > 0.9
+    assert (motions.noise[:2] < 0.1).all()
 
 
 def test_a_run_that_is_continued_finds_the_same(
@@ -86,7 +88,7 @@ def test_what_cannot_be_learned_from_is_refused(truth: Particles) -> None:
     leaning = dataclasses.replace(modes, vectors=modes.vectors + 0.1 * modes.vectors[:1])
     with pytest.raises(InputError, match="needs orthogonal modes; modes 7 and"):
         ModeLearning(toy_structure(), leaning, OPTIONS).run(truth)
-    with pytest.raises(InputError, match="are aligned without doubt along modes .*, expected 20 or more"):
+    with pytest.raises(InputError, match=r"are aligned without doubt along modes .*, expected 20 or more"):
         ModeLearning(toy_structure(), modes, OPTIONS).run(halfway(truth.select(np.arange(8))))
 
 
@@ -110,10 +112,12 @@ def test_the_command_aligns_along_what_it_learned(
 ) -> None:
     assert cli.main(words(folder, "--mode-list", "auto")) == 0
     said = capsys.readouterr().err
-    assert "found_modes: 2 motions learned from" in said and "along 9 modes" in said
+    assert "found_modes: 2 motions learned from" in said
+    assert "along 9 modes" in said
     found, modes = read_particles(folder / "found.star"), read_modes(folder / "found_modes")
     assert found.mode_ids == modes.mode_ids == (1001, 1002)
-    assert modes.prior_sd_A is not None and modes.prior_sd_A[0] > modes.prior_sd_A[1] > 0
+    assert modes.prior_sd_A is not None
+    assert modes.prior_sd_A[0] > modes.prior_sd_A[1] > 0
     # the amplitudes are those of the truth, in other coordinates
     true_A = np.einsum("nm,mad->nad", truth.amplitudes[:24], toy_modes(toy_structure()).vectors)
     found_A = np.einsum("nm,mad->nad", found.require_amplitudes("test"), modes.vectors)
@@ -124,7 +128,8 @@ def test_the_command_aligns_along_what_it_learned(
     assert len((folder / "found_modes" / "learned_from.csv").read_text().splitlines()) == 1 + MANY
     assert cli.main(words(folder, "--mode-list", "auto")) == 0
     said = capsys.readouterr().err
-    assert "motions.csv' exists already" in said and "found.star' exists already" in said
+    assert "motions.csv' exists already" in said
+    assert "found.star' exists already" in said
     # and they serve by their folder
     again = words(folder, "--mode-list", "1001-1002", "--output", str(folder / "again.star"))
     again[again.index(str(folder / "modes"))] = str(folder / "found_modes")
@@ -142,7 +147,7 @@ def test_learned_modes_replace_no_others(folder: Path, capsys: pytest.CaptureFix
 def test_only_the_embedded_engine_learns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(words(folder, "--mode-list", "auto", "--fit", "pose")) == 2
     assert "learns the modes by the embedded engine" in capsys.readouterr().err
-    plain = [word for word in words(folder, "--mode-list", "auto", "--engine", "xmipp")]
+    plain = list(words(folder, "--mode-list", "auto", "--engine", "xmipp"))
     for name in ("--init", "--local-step-deg", "--motion-prior-A"):
         del plain[plain.index(name) : plain.index(name) + 2]
     assert cli.main(plain) == 2

@@ -18,7 +18,8 @@ FIELD_A, COUNT = 120.0, 5
 def library() -> ReferenceLibrary:
     structure = toy_structure()
     model = PointModel.from_structure(structure, toy_modes(structure))
-    return ReferenceLibrary(model, FrequencyDisc(5), FIELD_A, 25.0, 10.0, prior_conformations(torch.full((2,), 20.0), 2))
+    conformations = prior_conformations(torch.full((2,), 20.0), 2)
+    return ReferenceLibrary(model, FrequencyDisc(5), FIELD_A, 25.0, 10.0, conformations)
 
 
 @pytest.fixture(scope="module")

@@ -253,6 +253,22 @@ class TestCfdWorkflow(ProjectTest):
         refused = self.driver.make(cfd.CfdProtUnbend, inputParticles=self.particles, **asked)
         self.assertIn("no amplitudes", " ".join(refused._validateInputs()))
 
+    def test_modes_are_learned_from_the_particles(self) -> None:
+        """And are modes of the steps that follow."""
+        learning = self.driver.run(
+            "learned modes", cfd.CfdProtAlign, inputParticles=self.truth, inputModes=self.modes, mode_list="auto",
+            init=1, local_step_deg=0.0, learning_particles=24,
+        )  # fmt: skip
+        learned, found = learning.outputModes, learning.outputParticles
+        numbers = tuple(sorted(learned.getIdSet()))
+        self.assertEqual(numbers[0], 1001)
+        self.assertEqual(mode_ids_of(found), numbers)
+        self.assertEqual(learned.getPdb().getFileName(), self.structure.getFileName())
+        self.assertIn("motions that were learned", " ".join(learning.summary()))
+        unbend = self.driver.make(cfd.CfdProtUnbend, inputParticles=found, inputModes=learned)
+        self.assertEqual(unbend.validate(), [])
+        self.assertTrue(self.driver.make(cfd.CfdProtUnbend, inputParticles=found, inputModes=self.modes).validate())
+
     def test_poses_alone_need_no_modes(self) -> None:
         asked = {"inputParticles": self.particles, "n_hypotheses": 4, "angular_step_deg": 20.0}
         protocol = self.driver.project.newProtocol(cfd.CfdProtAlign, **asked)
@@ -346,6 +362,7 @@ class TestCfdWorkflow(ProjectTest):
             (cfd.CfdProtAlign, {**align, "mode_list": "3-7"}, "rigid-body"),
             (cfd.CfdProtAlign, {**align, "mode_list": "7 15"}, "no modes [15]"),
             (cfd.CfdProtAlign, {**align, "mode_list": "7-9", "init": 1}, "local start"),
+            (cfd.CfdProtAlign, {**align, "mode_list": "auto", "fit": 1}, "learned by the embedded engine"),
             (cfd.CfdProtAlign, {**align, "n_hypotheses": 0}, "must be at least 1"),
             (cfd.CfdProtTrain, {"inputParticles": self.particles}, "no amplitudes"),
             (cfd.CfdProtLandscape, {"inputSets": [self.particles]}, "needs amplitudes"),
