@@ -26,7 +26,7 @@ demo: $(STAMP)
 # 100,000 damaged files and more; the tests have 2,000 of them
 fuzz: $(STAMP)
 	$(RUN) OMP_NUM_THREADS=1 CFD_FUZZ_CASES=4000 $(VENV)/bin/python -m pytest continuousflex_deep/tests/fuzz \
-	  -n $(CORES) --max-worker-restart 0
+	  -n $(CORES) --max-worker-restart 0 -o timeout=14400 -o faulthandler_timeout=14390
 
 lint: $(STAMP)
 	$(RUN) $(VENV)/bin/python -m ruff check .
