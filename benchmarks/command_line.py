@@ -11,7 +11,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FULL, SMALLEST = "full", "smallest"
 
 Sizes = Mapping[str, Mapping[str, Any]]
-_OF_OPTIONS = (int, float, str, list)
 
 
 def benchmark_parser(description: str | None, output: str) -> argparse.ArgumentParser:
@@ -60,9 +59,9 @@ def parse(parser: argparse.ArgumentParser, sizes: Sizes) -> argparse.Namespace:
     A size gives values to options by their names, and to further attributes of the result. An option on the command
     line wins over its value in the size.
     """
-    described = []
+    described, options = [], vars(parser.parse_args([]))
     for name, values in sizes.items():
-        shown = [f"--{key.replace('_', '-')} {_shown(v)}" for key, v in values.items() if isinstance(v, _OF_OPTIONS)]
+        shown = [f"--{key.replace('_', '-')} {_shown(values[key])}" for key in values if key in options]
         described.append(f"{name} ({', '.join(shown)})" if shown else name)
     first = next(iter(sizes))
     parser.add_argument("--size", choices=list(sizes), default=first, help=f"{'; '.join(described)} (default {first})")

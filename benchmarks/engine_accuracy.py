@@ -17,17 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from cases import ARTICLE, TINY, xmipp_images, xmipp_reference
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
 from measuring import Table, write_figures
 
 from continuousflex_deep.assessment.evaluation import evaluate, format_comparison
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
-from continuousflex_deep.hemnma.alignment import align, calibration_for
-from continuousflex_deep.hemnma.bound import cramer_rao_bound
-from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
-from continuousflex_deep.imaging.fourier import resize
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.star import read_star
 from continuousflex_deep.options import AlignOptions
@@ -60,6 +55,10 @@ def options(arguments: argparse.Namespace, **changes: str) -> AlignOptions:
 
 def ak_xmipp32(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Errors on Xmipp's images, of our engine and of Xmipp's."""
+    from continuousflex_deep.hemnma.alignment import align, calibration_for
+    from continuousflex_deep.hemnma.bound import cramer_rao_bound
+    from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+
     structure, modes = xmipp_reference(arguments.data)
     particles, truth = xmipp_images(arguments.data, folder, arguments.images, arguments.box)
     started = time.perf_counter(), time.process_time()
@@ -93,6 +92,12 @@ def xmipp_results(path: Path, truth: Particles) -> Particles:
 
 def gold10(arguments: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Differences from Xmipp's gold results on the public stack, reduced to 64 px as they were."""
+    import torch
+
+    from continuousflex_deep.hemnma.alignment import align
+    from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+    from continuousflex_deep.imaging.fourier import resize
+
     source, n = require_folder(arguments.data / "gold10"), min(10, arguments.images)
     stacks = np.full(n, str(source / "smallstack_img.stk"), dtype=object)
     images = Particles(np.arange(1, n + 1), stacks, np.arange(n), pixel_size_A=1.0, box_px=128)

@@ -32,9 +32,6 @@ from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, bench
 from measuring import Table, run_command, write_figures
 
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix
-from continuousflex_deep.hemnma.alignment import align
-from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
-from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.io.maps import read_volume, write_volume
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.structures import Structure, read_structure
@@ -122,7 +119,13 @@ class AdenylateKinase:
         # with its centre at the origin, as it is in its map
         self.atoms = structure.replace_coords(structure.coords_A - structure.center_A)
         self.motion = motion_along(self.atoms, self.modes)
-        self.volume = structure_to_map(self.atoms, given.box, self.voxel_A, b_factor_A2=BLUR_A2)
+        self.volume = self._map_of(self.atoms)
+
+    def _map_of(self, atoms: Structure) -> np.ndarray:
+        """In the frame of the coordinates."""
+        from continuousflex_deep.imaging.density import structure_to_map
+
+        return structure_to_map(atoms, self.given.box, self.voxel_A, b_factor_A2=BLUR_A2, center=False)
 
     @cached_property
     def found(self) -> dict[str, tuple[Structure, Figures]]:
@@ -151,6 +154,9 @@ class AdenylateKinase:
     def align(self) -> Figures:
         """Images of ak_xmipp32 that are lost, and medians of the others' errors, with atoms and pseudoatoms as the
         reference; the RMSD of the atoms' conformation stands beside that of the structure at rest."""
+        from continuousflex_deep.hemnma.alignment import align
+        from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+
         particles, truth = xmipp_images(self.given.data, self.folder, self.given.images, self.given.box)
         references = {"atoms": (self.atoms, self.modes)} | {
             f"pseudoatoms, {engine}": (points, network_modes(points, 12)[0].select(MODES))
@@ -191,9 +197,7 @@ class AdenylateKinase:
         ways = {"7": (100, 0, 0), "8": (0, 100, 0), "9": (0, 0, 100), "7, 8 and 9": (100, 100, 100)}
         for name, q in ways.items():
             moved = self.motion.coordinates(np.array(q, dtype=float))
-            expected = structure_to_map(
-                self.atoms.replace_coords(moved), self.given.box, self.voxel_A, b_factor_A2=BLUR_A2, center=False
-            )
+            expected = self._map_of(self.atoms.replace_coords(moved))
             started = time.perf_counter()
             warped = warp_map(self.volume, self.voxel_A, self.atoms.coords_A[carriers], moved[carriers])
             seconds = time.perf_counter() - started

@@ -40,9 +40,6 @@ from measuring import Figures, Table, run_command, write_figures
 
 from continuousflex_deep.arrays import Map
 from continuousflex_deep.geometry import euler_to_matrix, rotation_distance_deg
-from continuousflex_deep.hemnma.alignment import calibration_for
-from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
-from continuousflex_deep.hemnma.results import merged_results
 from continuousflex_deep.io.maps import write_volume
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
@@ -51,7 +48,6 @@ from continuousflex_deep.io.structures import Structure, read_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.reconstruction.maps import read_reference_map
-from continuousflex_deep.reconstruction.reconstruct import reconstruct
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.symmetry import point_group
 
@@ -132,6 +128,10 @@ def aligned_with_control(
 ) -> tuple[Particles, Particles, float]:
     """The particles aligned; images without particles aligned in the same way, with the former's calibration; and CPU
     seconds a particle."""
+    from continuousflex_deep.hemnma.alignment import calibration_for
+    from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+    from continuousflex_deep.hemnma.results import merged_results
+
     none = NormalModes(mode_ids=(), vectors=np.zeros((0, len(structure), 3)))
     engine, started = EmbeddedEngine(structure, none, options), time.process_time()
     engine.check(particles)
@@ -146,6 +146,8 @@ def aligned_with_control(
 
 def figures(ours: Particles, theirs: Particles, reference: Map, cpu_s: float | None) -> Figures:
     """One row; None for what there is not."""
+    from continuousflex_deep.reconstruction.reconstruct import reconstruct
+
     mates = np.einsum("nij,sjk->nsik", euler_to_matrix(ours.euler_deg), point_group(SYMMETRY))
     angle = rotation_distance_deg(mates, euler_to_matrix(theirs.euler_deg)[:, None]).min(axis=1)
     close, certainty = angle < CLOSE_DEG, theirs.extra["rlnMaxValueProbDistribution"].astype(float)

@@ -3,8 +3,6 @@
 import json
 import shlex
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.demo import write_demo_structure
+from continuousflex_deep.demo.starting import Run, warm_run
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 
@@ -27,6 +26,7 @@ class DemoSize:
     images: int = 600
     labelled: int = 400
     box_px: int = 128
+    angular_step_deg: int = 15
     network_box_px: int = 32
     simulated: int = 18_000
     epochs: int = 8
@@ -75,7 +75,7 @@ def steps_of(size: DemoSize) -> list[Step]:
              "--final-box-px {box_px} --tilt-sampling uniform-sphere --output images", "images"),
         halves,
         step("labels of Image set 1 by HEMNMA", f"align --particles set1.star {of_modes} --mode-list {{modes}} "
-             "--output hemnma.star", "hemnma.star", "hemnma.json"),
+             "--angular-step-deg {angular_step_deg} --output hemnma.star", "hemnma.star", "hemnma.json"),
         step("network trained on the labels", f"train --particles hemnma.star {of_modes} --box {{network_box_px}} "
              "--backbone resnet18 --simulated-images {simulated} --epochs {epochs} --resume --output model", "model"),
         step("predictions of Image set 2", "infer --particles set2.star --model model --output network.star",
@@ -100,15 +100,17 @@ def steps_of(size: DemoSize) -> list[Step]:
     ]  # fmt: skip
 
 
-def run_pipeline(folder: Path, size: DemoSize) -> None:
+def run_pipeline(folder: Path, size: DemoSize, run: Run | None = None) -> None:
     """Run all steps in a folder. Steps that an earlier run with the same sizes finished are kept.
 
-    Raises InputError with the command if one fails.
+    run: how a command is run; by default each in a process that has imported everything. Raises InputError with the
+    command if one fails.
     """
     (folder / _STATE).mkdir(parents=True, exist_ok=True)
     before: list[list[str]] = []
     again = False
     steps = steps_of(size.checked())
+    run = run or warm_run()
     for number, step in enumerate(steps, start=1):
         before = [*before, list(step.arguments)]
         state = folder / _STATE / f"{number:02d}.json"
@@ -123,21 +125,20 @@ def run_pipeline(folder: Path, size: DemoSize) -> None:
             _remove(folder, step.writes)
         again = True
         state.write_text(json.dumps({"steps": before, "finished": False}))
-        _run(folder, step)
+        _run(folder, step, run)
         state.write_text(json.dumps({"steps": before, "finished": True}))
 
 
-def _run(folder: Path, step: Step) -> None:
+def _run(folder: Path, step: Step, run: Run) -> None:
     started = time.monotonic()
     if step.instead is not None:
         print(f"  {step.arguments[0]}", flush=True)
         step.instead(folder)
         return
     print(f"  python -m continuousflex_deep {shlex.join(step.arguments)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "continuousflex_deep", *step.arguments], cwd=folder)
-    if done.returncode:
+    if status := run(step.arguments, folder):
         raise InputError(
-            f"step '{step.title}' failed (exit {done.returncode}); its message is above. A new run of the "
+            f"step '{step.title}' failed (exit {status}); its message is above. A new run of the "
             "demonstration continues from here"
         )
     print(f"  {time.monotonic() - started:.0f} s", flush=True)

@@ -53,7 +53,8 @@ ABOVE = {
 # what is added here, and all that it imports in turn, has to run there.
 FOR_SCIPION = {
     # what everything speaks of, and the commands' options
-    "_version", "arrays", "data", "errors", "geometry", "motion", "options", "particles", "programs", "sampling",
+    "_version", "arrays", "data", "errors", "geometry", "launch", "motion", "options", "particles", "programs",
+    "sampling",
     # files that commands read and write
     "io.columns", "io.density_table", "io.error_table", "io.file_names", "io.files", "io.frames", "io.fsc_table",
     "io.groups", "io.image_files", "io.landscape_table", "io.links", "io.maps", "io.mode_table", "io.modes", "io.names",

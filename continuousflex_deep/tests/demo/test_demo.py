@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from continuousflex_deep.constants import COMPUTE_PYTHON
 from continuousflex_deep.demo.pipeline import DemoSize, Step, run_pipeline, steps_of
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.tests.helpers.warm_python import warm_python
 
-SIZE = ("--images", "16", "--labelled", "10", "--box-px", "32", "--simulated", "64", "--epochs", "1")
+SIZE = (
+    "--images", "16", "--labelled", "10", "--box-px", "32", "--angular-step-deg", "30", "--simulated", "64",
+    "--epochs", "1",
+)  # fmt: skip
 
 
 def run_demo(folder: Path, **environment: str) -> str:
@@ -48,7 +53,7 @@ def test_a_second_run_keeps_what_is_finished_and_makes_the_project(
 ) -> None:
     folder, _ = without_tk
     written = (folder / "hemnma.star").stat().st_mtime_ns
-    said = run_demo(folder)
+    said = run_demo(folder, **{COMPUTE_PYTHON: warm_python()})
     assert said.count("finished by an earlier run; kept") == len(steps_of(DemoSize()))
     assert (folder / "hemnma.star").stat().st_mtime_ns == written
     assert "Scipion project: " in said
@@ -67,21 +72,20 @@ def test_other_sizes_and_lost_results_are_made_again(tmp_path: Path, monkeypatch
     ran: list[str] = []
     current: list[Step] = []
 
-    def leave_files(command: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
-        step = next(s for s in current if list(s.arguments) == command[3:])
+    def leave_files(arguments: tuple[str, ...], folder: Path) -> int:
+        step = next(s for s in current if s.arguments == arguments)
         ran.append(step.title)
         for name in step.writes:
-            (cwd / name).write_text("")
-        return subprocess.CompletedProcess(command, 0)
+            (folder / name).write_text("")
+        return 0
 
     def run(size: DemoSize) -> list[str]:
         nonlocal current
         current = [s for s in steps_of(size) if s.instead is None]
         ran.clear()
-        run_pipeline(tmp_path, size)
+        run_pipeline(tmp_path, size, leave_files)
         return list(ran)
 
-    monkeypatch.setattr(subprocess, "run", leave_files)
     monkeypatch.setattr("continuousflex_deep.demo.pipeline.read_particles", lambda path: FewParticles())
     monkeypatch.setattr("continuousflex_deep.demo.pipeline.write_particles", lambda p, path: path.write_text(""))
     small = DemoSize(images=10, labelled=6)
