@@ -95,7 +95,8 @@ class PrincipalMotions:
     @staticmethod
     def of_arrays(arrays: Arrays) -> "PrincipalMotions":
         """The motions from what `arrays` returned."""
-        return PrincipalMotions(**(arrays | {"particles": int(arrays["particles"])}))
+        known = dict(arrays)
+        return PrincipalMotions(particles=int(known.pop("particles")), **known)
 
     @staticmethod
     def of(covariance: Floats, fits: Fits) -> "PrincipalMotions":

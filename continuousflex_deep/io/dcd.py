@@ -37,10 +37,12 @@ def read_dcd(path: str | Path) -> Floats:
         raise FormatError(f"'{file}' has {what}, which is not read; write all atoms of each frame, in three dimensions")
     try:
         place = _after(content, _after(content, 0, order), order)  # the titles
-        (n_atoms,) = content[place + 4 : _after(content, place, order) - 4].view(f"{order}i4")
-    except (ValueError, struct.error) as error:
+        if _after(content, place, order) != place + 12:
+            raise ValueError("the record of the number of atoms has another length than 4 bytes")
+    except ValueError as error:
         raise FormatError(f"'{file}' is damaged at its beginning ({error}); copy it again") from error
-    return _frames(content[place + 12 :], int(n_atoms), bool(numbers[_VERSION] and numbers[_CELL]), order, file)
+    n_atoms = _number(content, place + 4, order)
+    return _frames(content[place + 12 :], n_atoms, bool(numbers[_VERSION] and numbers[_CELL]), order, file)
 
 
 def _frames(content: np.ndarray, n_atoms: int, has_cell: bool, order: str, file: Path) -> Floats:
@@ -70,9 +72,14 @@ def _frames(content: np.ndarray, n_atoms: int, has_cell: bool, order: str, file:
 
 def _after(content: np.ndarray, place: int, order: str) -> int:
     """Where the record ends that begins at a place. ValueError unless both its counts of bytes agree."""
-    (length,) = struct.unpack_from(f"{order}i", content, place)
-    if length < 0 or place + length + 8 > len(content):
-        raise ValueError(f"a record of {length} bytes at byte {place}")
-    if struct.unpack_from(f"{order}i", content, place + 4 + length) != (length,):
+    length = _number(content, place, order)
+    end = place + 4 + length
+    if length < 0 or _number(content, end, order) != length:
         raise ValueError(f"the record at byte {place} does not end as it begins")
-    return int(place + length + 8)
+    return end + 4
+
+
+def _number(content: np.ndarray, place: int, order: str) -> int:
+    if not 0 <= place <= len(content) - 4:
+        raise ValueError(f"it ends before byte {place}")
+    return int(content[place : place + 4].view(f"{order}i4")[0])
