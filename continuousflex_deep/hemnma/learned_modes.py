@@ -87,6 +87,6 @@ def _write(folder: Path, source: Path, modes: NormalModes, motions: PrincipalMot
     write_motion_tables(folder, found)
     print(
         f"{folder}: {shown} motions learned from {motions.particles} particles along {len(modes)} modes; "
-        f"give them with --modes to the commands that follow\n{found.text()}",
+        f"this folder has them as modes for the commands that follow\n{found.text()}",
         file=sys.stderr,
     )

@@ -19,6 +19,7 @@ from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
 from continuousflex_deep.particles import HELICAL
+from continuousflex_deep.tests.helpers.dcd_files import dcd
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 from continuousflex_deep.tests.helpers.landscape_data import make_particles
 from continuousflex_deep.tests.helpers.nn_toy import toy_ctf, toy_model_files, toy_particles
@@ -111,6 +112,10 @@ def _structures_and_maps(folder: Path) -> None:
     modes = read_modes(folder / "modes")
     write_modes(folder / "modes_8_9", modes.__class__((8, 9), modes.vectors))
     write_modes(folder / "modes_helical", modes.moving(HELICAL))
+    write_modes(folder / "taken_modes", modes)
+    write_modes(folder / "one_mode", modes.select((7,)))
+    upright = np.linalg.qr(modes.vectors.reshape(2, -1).T)[0].T.reshape(modes.vectors.shape)
+    write_modes(folder / "upright_modes", modes.__class__((7, 8), upright))
     write_modes(folder / "modes_7_9", modes.__class__((7, 8, 9), modes.vectors[[0, 1, 0]]))
     single, turned = read_structure(folder / "toy.pdb"), (-1, -1, 1)  # about z
     atoms, names = np.tile(np.arange(len(single)), 2), np.repeat(["A", "B"], len(single)).astype(object)
@@ -119,6 +124,7 @@ def _structures_and_maps(folder: Path) -> None:
     write_modes(folder / "dimer_modes", modes.__class__((7, 8), modes.vectors[:, atoms] / np.sqrt(2)))
     write_helix(folder / "helix.pdb")
     longer = read_structure(folder / "helix.pdb")
+    (folder / "frames.dcd").write_bytes(dcd(frames_A=longer.coords_A[None]))
     _helices(folder, longer)
     atoms = np.r_[np.arange(len(longer)), len(longer) - 1]
     for name, moved_A in (("twice", 0.0), ("longer", 3.8)):
