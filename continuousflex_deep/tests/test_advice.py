@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from continuousflex_deep.assessment import comparisons
 from continuousflex_deep.cli import COMMANDS, main
-from continuousflex_deep.commands import evaluate, pseudoatoms, train
+from continuousflex_deep.commands import pseudoatoms, train
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.hemnma.alignment import Alignment
 from continuousflex_deep.nn.inference import Inference
@@ -92,7 +93,7 @@ def _end_before_long_work(patch: pytest.MonkeyPatch) -> None:
         raise DeepError(PAST)
 
     for place, name in (
-        (Alignment, "complete"), (Inference, "complete"), (train, "train_network"), (evaluate, "_bound"),
+        (Alignment, "complete"), (Inference, "complete"), (train, "train_network"), (comparisons, "_bound"),
         (reconstruction, "_EmbeddedSums"), (pseudoatoms, "map_to_pseudoatoms"),
     ):  # fmt: skip
         patch.setattr(place, name, past)
