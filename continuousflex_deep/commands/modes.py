@@ -22,7 +22,7 @@ from continuousflex_deep.io.reference import atoms_of_modes, read_reference
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.motion import amplitude_of_rmsd, motion_along
 from continuousflex_deep.nma.choice import match_atoms
-from continuousflex_deep.nma.mode_facts import (
+from continuousflex_deep.nma.mode_properties import (
     Compared,
     Inputs,
     make_table,

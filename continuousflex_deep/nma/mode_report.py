@@ -5,7 +5,7 @@ from typing import Any
 from continuousflex_deep.io.mode_table import ModeTable, mode_list_text
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.nma.choice import Transition
-from continuousflex_deep.nma.mode_facts import Inputs
+from continuousflex_deep.nma.mode_properties import Inputs
 from continuousflex_deep.options import ModesOptions
 
 _HEADINGS = {
