@@ -111,7 +111,8 @@ def _structures_and_maps(folder: Path) -> None:
     modes = read_modes(folder / "modes")
     write_modes(folder / "modes_8_9", modes.__class__((8, 9), modes.vectors))
     write_modes(folder / "modes_helical", modes.moving(HELICAL))
-    write_modes(folder / "modes_7_9", modes.__class__((7, 8, 9), modes.vectors[[0, 1, 0]]))
+    third = np.roll(modes.vectors[:1], 1, axis=2)  # in other directions
+    write_modes(folder / "modes_7_9", modes.__class__((7, 8, 9), np.concatenate([modes.vectors, third])))
     single, turned = read_structure(folder / "toy.pdb"), (-1, -1, 1)  # about z
     atoms, names = np.tile(np.arange(len(single)), 2), np.repeat(["A", "B"], len(single)).astype(object)
     coords_A = np.concatenate([single.coords_A, single.coords_A * turned])
