@@ -26,11 +26,10 @@ from continuousflex_deep.tests.helpers.advice import (
     sentences,
 )
 from continuousflex_deep.tests.helpers.advice_inputs import write_inputs
-from continuousflex_deep.tests.helpers.advice_scenarios import NOT_FOLLOWED, SCENARIOS, Scenario
+from continuousflex_deep.tests.helpers.advice_scenarios import NOT_FOLLOWED, PAST, SCENARIOS, Scenario
 from continuousflex_deep.tests.helpers.imports import project_files
 from continuousflex_deep.tests.helpers.quick_trainings import quick_trainings
 
-PAST = "everything was read and checked"
 _COMMAND = (r"\bthe (?!same\b)([a-z]+) command\b", r"\brun (?!it\b)([a-z]+) again\b")
 LAUNCHERS = {"--nproc-per-node"}  # of torchrun
 # texts of tables, not of errors: they name options of the commands that they are about
