@@ -158,7 +158,7 @@ class Case:
     def _assessed(self, name: str, particles: list[Path], reconstruction: tuple[str, ...] = ()) -> "Assessment":
         """Results against the truth, and maps against centroids; written to a folder of this name."""
         from continuousflex_deep.assessment.assessment import write_assessment
-        from continuousflex_deep.commands.evaluate import assess
+        from continuousflex_deep.assessment.comparisons import assess
 
         files = {key: str(value) for key, value in self.reference.options.items()}
         truth, compared = str(self.folder / "sim" / "truth.star"), tuple(map(str, particles))

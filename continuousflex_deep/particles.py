@@ -1,6 +1,7 @@
 """The data model of all commands: particles with their images, optics, poses and conformations, joined by id."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -93,6 +94,8 @@ class Particles:
             )
         if self.motion not in MOTIONS:
             raise InputError(f"particles: got amplitudes of a motion '{self.motion}', expected {' or '.join(MOTIONS)}")
+        if twice := named_twice(self.mode_ids):
+            raise InputError(f"particles: amplitudes of modes {twice} are given more than once; give each mode once")
         for name in ("amplitudes", "amplitudes_sd"):
             values = getattr(self, name)
             if values is not None and values.shape != (n, len(self.mode_ids)):
@@ -161,6 +164,11 @@ class Particles:
                 "nmaDisplacements); align or predict them first"
             )
         return self.amplitudes
+
+
+def named_twice(mode_ids: Sequence[int]) -> list[int]:
+    """The modes that a list names more than once."""
+    return sorted(mode for mode, times in Counter(mode_ids).items() if times > 1)
 
 
 def require_same_motion(particles: Particles, motion: str, other: str) -> None:

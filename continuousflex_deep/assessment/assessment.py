@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from continuousflex_deep.assessment.article_tables import Cell, Table, article_tables, write_tables
-from continuousflex_deep.assessment.evaluation import Evaluation
+from continuousflex_deep.assessment.evaluation import Evaluation, format_comparison, format_evaluation
 from continuousflex_deep.figures.assessment import save_errors, save_groups
 from continuousflex_deep.io.error_table import ERRORS_FILE, write_errors
 from continuousflex_deep.io.file_names import FSC_CSV, TABLES_TXT
@@ -95,3 +95,25 @@ def write_assessment(folder: Path, assessment: Assessment) -> None:
         write_centroids(folder, assessment.groups)
         curves = {g.group.name: {n: (g.frequency, c) for n, c in g.curves.items()} for g in assessment.groups}
         save_groups(folder / "fsc.png", curves)
+
+
+def format_assessment(assessment: Assessment) -> str:
+    """An assessment as text; empty where nothing could be compared."""
+    results, bound, parts = assessment.results, assessment.bound, list[str]()
+    if len(results) == 1 and bound is None:
+        parts.append(format_evaluation(next(iter(results.values()))))
+    elif results:
+        parts.append(_format_all_and_found("of their true orientation", results, bound))
+    if assessment.between:
+        parts.append(_format_all_and_found("of each other's orientation", assessment.between))
+    parts += [f"\n{table.text()}" for table in (group_tables(assessment.groups) if assessment.groups else ())]
+    return "\n".join(parts)
+
+
+def _format_all_and_found(where: str, results: dict[str, Evaluation], bound: dict[str, float] | None = None) -> str:
+    """A table over all particles, and one without the misaligned ones."""
+    lost_deg = next(iter(results.values())).lost_deg
+    return (
+        f"all particles:\n{format_comparison(results, bound=bound)}\n\nparticles within {lost_deg:g}° {where}:\n"
+        f"{format_comparison(results, found_only=True, bound=bound)}\n"
+    )

@@ -1,15 +1,13 @@
 """The `deform` command: frames of a structure, and of its map, that move along normal modes."""
 
-import csv
-from pathlib import Path
 
 import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.file_names import FRAMES_PDB, RECORD_JSON
-from continuousflex_deep.io.files import atomic_path, require_writable_folder
-from continuousflex_deep.io.frames import write_swing
+from continuousflex_deep.io.files import require_writable_folder
+from continuousflex_deep.io.frames import write_frame_table, write_swing
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import begin_results, write_record
@@ -20,7 +18,7 @@ from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import DeformOptions
 from continuousflex_deep.particles import AS_MODES
 from continuousflex_deep.runs.sole_writer import sole_writer
-from continuousflex_deep.trajectories.frames import path_frames, swing_frames, swing_phases
+from continuousflex_deep.trajectories.frames import path_frames, rmsd_from_rest_A, swing_frames, swing_phases
 
 _FIRST_MODE = (7,)
 
@@ -38,7 +36,8 @@ def run(options: DeformOptions) -> None:
         facts |= {"place": placed.place, "voxel_A": placed.voxel_A}
     begin_results(folder)
     write_swing(folder / FRAMES_PDB, structure, frames)
-    _write_amplitudes(folder / "frames.csv", modes, amplitudes, structure, frames)
+    rmsd_A = rmsd_from_rest_A(frames, structure.coords_A)
+    write_frame_table(folder / "frames.csv", modes.mode_ids, amplitudes, rmsd_A)
     write_map_frames(folder, structure, frames, placed)
     write_record(folder / RECORD_JSON, "deform", options, **facts)
     print(f"{len(frames)} frames along modes {' '.join(map(str, modes.mode_ids))} are in {options.output}")
@@ -120,14 +119,3 @@ def _frames(
     farthest = np.array([amplitude_of_rmsd(options.swing_rmsd_A, len(structure))])
     frames = swing_frames(motion, farthest, options.n_frames)
     return swing_phases(options.n_frames)[:, None] * farthest, frames
-
-
-def _write_amplitudes(
-    path: Path, modes: NormalModes, amplitudes: Floats, structure: Structure, frames: list[Floats]
-) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["frame", *(f"amplitude{mode}_A" for mode in modes.mode_ids), "rmsd_A"])
-        for number, (row, frame) in enumerate(zip(amplitudes, frames, strict=True), start=1):
-            rmsd_A = np.sqrt(np.square(frame - structure.coords_A).sum(axis=1).mean())
-            writer.writerow([number, *(f"{q:.3f}" for q in row), f"{rmsd_A:.3f}"])

@@ -5,7 +5,7 @@ from pathlib import Path
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import read_particles, require_particle_suffix, write_particles
-from continuousflex_deep.nn.halves import load_half_sets, told
+from continuousflex_deep.nn.disagreement import load_half_sets, told
 from continuousflex_deep.nn.inference import Inference, Inferred, inference_store, require_fit
 from continuousflex_deep.nn.predict import Model, load_models
 from continuousflex_deep.options import InferOptions

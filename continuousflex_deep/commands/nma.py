@@ -5,11 +5,12 @@ from pathlib import Path
 
 from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.io.modes import NormalModes, write_modes
+from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import element_digest
 from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
+from continuousflex_deep.nma.mode_report import format_modes
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.particles import HELICAL, STRAIGHT
@@ -42,7 +43,7 @@ def run(options: NmaOptions) -> None:
         "block_size_used": used.block_size,
     }
     write_record(Path(options.output) / RECORD_JSON, "nma", options, **facts)
-    print(mode_table(modes, options.collectivity_threshold))
+    print(format_modes(modes, options.collectivity_threshold))
     print(f"modes {modes.mode_ids[0]} to {modes.mode_ids[-1]} are in {options.output}")
 
 
@@ -51,19 +52,6 @@ def _motion(used: NmaOptions) -> str:
     if used.motion != "auto":
         return used.motion
     return HELICAL if used.block_size > 0 else STRAIGHT
-
-
-def mode_table(modes: NormalModes, collectivity_threshold: float) -> str:
-    """The modes as text, one per line, with a remark on modes of low collectivity."""
-    lines = ["mode  eigenvalue  collectivity  score"]
-    if modes.eigenvalues is None or modes.collectivity is None or modes.score is None:
-        return "\n".join([*lines, *(f"{m:4d}" for m in modes.mode_ids)])
-    for mode, value, kappa, score in zip(
-        modes.mode_ids, modes.eigenvalues, modes.collectivity, modes.score, strict=True
-    ):
-        remark = "  not recommended: moves few atoms" if kappa < collectivity_threshold else ""
-        lines.append(f"{mode:4d}  {value:10.4g}  {kappa:12.3f}  {score:5.3f}{remark}")
-    return "\n".join(lines)
 
 
 def _blocks(block_size: int, kind: str) -> str:

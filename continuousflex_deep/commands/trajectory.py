@@ -1,26 +1,24 @@
 """The `trajectory` command: a path through a landscape, and the motion of the structure, and of a map, along it."""
 
-import csv
 from pathlib import Path
-
-import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.figures.movies import to_and_fro, write_gif, write_mp4
 from continuousflex_deep.figures.trajectory import LandscapePlane, trajectory_pictures
 from continuousflex_deep.io.file_names import FRAMES_PDB, RECORD_JSON, TRAJECTORY_JSON
-from continuousflex_deep.io.files import atomic_path, require_writable_folder
+from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.frames import write_swing
 from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.io.trajectories import Trajectory, barrier_text, read_trajectory, write_trajectory
+from continuousflex_deep.io.trajectories import Trajectory, read_trajectory, write_trajectory, write_trajectory_table
 from continuousflex_deep.landscape.landscape import Landscape, read_landscape
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nma.placed_maps import placed_map, write_map_frames
 from continuousflex_deep.options import TrajectoryOptions
 from continuousflex_deep.runs.sole_writer import sole_writer
-from continuousflex_deep.trajectories.paths import density_of, make_trajectory
+from continuousflex_deep.trajectories.frames import rmsd_from_rest_A
+from continuousflex_deep.trajectories.paths import density_of, format_trajectory, make_trajectory
 from continuousflex_deep.trajectories.scripts import shown_map, write_scripts
 
 
@@ -42,7 +40,8 @@ def run(options: TrajectoryOptions) -> None:
 
     begin_results(folder)
     write_trajectory(folder / TRAJECTORY_JSON, trajectory)
-    write_table(folder / "trajectory.csv", trajectory, landscape, structure, frames)
+    rmsd_A = rmsd_from_rest_A(frames, structure.coords_A)
+    write_trajectory_table(folder / "trajectory.csv", trajectory, landscape.table().coordinate_names(), rmsd_A)
     write_swing(folder / FRAMES_PDB, structure, frames)
     write_map_frames(folder, structure, frames, placed)
     shown = shown_map(structure, placed) if placed is not None else None
@@ -54,61 +53,6 @@ def run(options: TrajectoryOptions) -> None:
     write_record(folder / RECORD_JSON, "trajectory", options, **facts, made=trajectory.made)
     print(format_trajectory(trajectory))
     print(f"written: {folder}")
-
-
-def format_trajectory(trajectory: Trajectory) -> str:
-    """What the command prints: kind, energies and, for a minimum-energy path, the barrier in both directions."""
-    made, energy = trajectory.made, trajectory.energy_kT
-    lines = [
-        f"{len(trajectory)} frames, kind {trajectory.kind}, along modes {' '.join(map(str, trajectory.mode_ids))}; "
-        f"energies from {max(energy.min(), 0.0):.2f} to {energy.max():.2f} kT, at least "
-        f"{trajectory.particles_near.min()} particles near each frame"
-    ]
-    if "barrier_kT" in made:
-        saddle = " ".join(f"{x:.4g}" for x in made["saddle"])
-        blur = (
-            f", lowered by smoothing by about {made['barrier_blur_kT']:.2f} and {made['barrier_back_blur_kT']:.2f} kT"
-            if "barrier_blur_kT" in made else ""
-        )  # fmt: skip
-        lines.append(f"{barrier_text(made)}{blur}; saddle at {saddle}")
-    if "error_sd" in made:
-        sd = ", ".join(f"{x:.3g}" for x in made["error_sd"])
-        lines.append(f"the density is deconvolved with the errors of the coordinates, on average {sd}")
-    if "maxima" in made:
-        places = "; ".join(" ".join(f"{x:.4g}" for x in m["place"]) for m in made["maxima"])
-        lines.append(f"{len(made['maxima'])} maxima of the density, in this order: {places}")
-    if "inverse_error_A" in made:
-        lines.append(
-            f"amplitudes are by a learned map, with an error of {made['inverse_error_A']:.1f} Å for held-out particles"
-        )
-    return "\n".join(lines)
-
-
-def write_table(
-    path: Path, trajectory: Trajectory, landscape: Landscape, structure: Structure, frames_A: list[Floats]
-) -> None:
-    """CSV with one row per frame: coordinates, amplitudes, energy, number of particles near, and RMSD from the
-    structure."""
-    prefix = "pc" if landscape.reduction.method == "pca" else "dim"
-    head = [
-        "frame",
-        *(f"{prefix}{i}" for i in range(1, trajectory.points.shape[1] + 1)),
-        *(f"amplitude{mode}_A" for mode in trajectory.mode_ids),
-        "energy_kT",
-        "energy_sd_kT",
-        "particles_near",
-        "rmsd_A",
-    ]
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(head)
-        for i, frame in enumerate(frames_A):
-            rmsd_A = np.sqrt(np.square(frame - structure.coords_A).sum(axis=1).mean())
-            numbers = [*trajectory.points[i], *trajectory.amplitudes_A[i], trajectory.energy_kT[i]]
-            writer.writerow(
-                [i + 1, *(f"{x:.6g}" for x in (*numbers, trajectory.energy_sd_kT[i])), trajectory.particles_near[i],
-                 f"{rmsd_A:.3f}"]
-            )  # fmt: skip
 
 
 def _write_movies(

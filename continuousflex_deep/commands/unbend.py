@@ -1,7 +1,7 @@
 """The `unbend` command: deformation-corrected reconstruction from particles in all conformations.
 
 Writes the files of `reconstruct` for the deformation-corrected map, and average.mrc: the plain reconstruction of the
-same particles, whose curves are also in fsc.csv. reconstruction/corrected.py describes the method and the meaning of
+same particles, whose curves are also in fsc.csv. reconstruction/bent_rays.py describes the method and the meaning of
 its half maps.
 """
 
@@ -17,7 +17,7 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.options import UnbendOptions
 from continuousflex_deep.particles import with_images
-from continuousflex_deep.reconstruction.corrected import VoxelMotion
+from continuousflex_deep.reconstruction.bent_rays import VoxelMotion
 from continuousflex_deep.reconstruction.deformation_corrected import unbend
 from continuousflex_deep.reconstruction.maps import read_reference_map
 from continuousflex_deep.reconstruction.reconstruct import (

@@ -16,10 +16,10 @@ from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.messages import note
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
-from continuousflex_deep.runs.halving import Halving
 from continuousflex_deep.runs.left_out import ImageScreen, LeftOut, calibration_rows
 from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
 from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, part_of_rows, pieces_to_do
+from continuousflex_deep.runs.smaller_batches import Halving
 
 _CALIBRATION = "calibration"
 

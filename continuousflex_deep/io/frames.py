@@ -1,11 +1,13 @@
-"""Frames of a moving structure, as PDB files for molecular viewers."""
+"""Frames of a moving structure, as PDB files for molecular viewers, and the table of their amplitudes."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.structure_files import read_atom_records
 from continuousflex_deep.io.structures import Structure, structure_of, write_structure
 
@@ -32,3 +34,13 @@ def read_frames(path: str | Path) -> tuple[Structure, list[Floats]]:
                 f"'{path}': frame {number} has {len(model)} atoms, expected {len(structure)}; write the frames again"
             )
     return structure, [model.coords_A for model in models]
+
+
+def write_frame_table(path: str | Path, mode_ids: tuple[int, ...], amplitudes_A: Floats, rmsd_A: Floats) -> None:
+    """CSV with a row for each of F frames: its amplitudes (F, M) in Å along M modes, and its RMSD (F,) in Å from the
+    structure at rest."""
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["frame", *(f"amplitude{mode}_A" for mode in mode_ids), "rmsd_A"])
+        for number, (row, rmsd) in enumerate(zip(amplitudes_A, rmsd_A, strict=True), start=1):
+            writer.writerow([number, *(f"{q:.3f}" for q in row), f"{rmsd:.3f}"])

@@ -1,4 +1,4 @@
-"""The table of normal modes that the modes command writes: one row per mode in a CSV file."""
+"""The tables that the modes command writes: one row per mode, and one row per residue."""
 
 import csv
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import numpy as np
 from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.errors import FormatError
 from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.io.texts import read_rows
 
 MODES_CSV, DISPLACEMENTS_CSV = "modes.csv", "displacements.csv"
@@ -66,6 +67,18 @@ def read_mode_table(path: str | Path) -> ModeTable:
         )
     except (KeyError, ValueError, IndexError, TypeError) as error:
         raise FormatError(f"'{file}' is not a table of the modes command ({error}); run the command again") from error
+
+
+def write_displacements(path: str | Path, structure: Structure, residues: dict[str, Floats]) -> None:
+    """CSV with a row for each of R residues and its displacements, each (R,) in Å by the name of its column."""
+    shown = structure.representative_atoms
+    chains, numbers, codes, kinds = structure.residue_columns
+    names = (chains, [f"{number}{code}" for number, code in zip(numbers, codes, strict=True)], kinds)
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["chain", "residue", "name", *residues])
+        for row, atom in enumerate(shown):
+            writer.writerow([*(n[atom] for n in names), *(f"{column[row]:.4f}" for column in residues.values())])
 
 
 def mode_list_text(mode_ids: tuple[int, ...]) -> str:

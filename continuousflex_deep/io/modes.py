@@ -1,6 +1,7 @@
 """Normal modes in elNemo-style folders: one text file `vec.N` per mode, one row `dx dy dz` per atom."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ import numpy as np
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path
+from continuousflex_deep.io.independence import LEAST_OWN, dependent_modes
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.texts import parse_json, read_text
-from continuousflex_deep.particles import AS_MODES, MOTIONS, STRAIGHT
+from continuousflex_deep.particles import AS_MODES, MOTIONS, STRAIGHT, named_twice
 
 MODE_FACTS = "modes.json"  # beside the vectors
 MOTION_JSON = "motion.json"  # of modes along which atoms do not move on straight lines
 _OF_EACH = ("eigenvalues", "collectivity", "score", "prior_sd_A")  # what is known of each mode
 _DIGITS = 6  # at most, of the number of a mode
+_VECTOR_FILE = re.compile(rf"vec\.([1-9][0-9]{{0,{_DIGITS - 1}}})")
+_ANEW = "compute the modes again with the nma command"
 _ROW, _ROWS = "% .9E % .9E % .9E\n", 10_000  # of an atom, and rows that are formatted at once
 
 
@@ -46,6 +50,8 @@ class NormalModes:
                 f"normal modes: got a motion '{self.motion}' of blocks of {self.block_size}, expected straight or "
                 "helical, and a size of at least 0"
             )
+        if twice := named_twice(self.mode_ids):
+            raise InputError(f"normal modes: modes {twice} are given more than once; give each mode once")
 
     def __len__(self) -> int:
         return len(self.mode_ids)
@@ -89,21 +95,21 @@ def parse_mode_list(text: str) -> tuple[int, ...]:
             f"mode list '{text}': modes {rigid} are rigid-body motions (1-6), which the pose already describes; select "
             "modes from 7 on"
         )
-    if len(set(modes)) < len(modes):
-        raise InputError(f"mode list '{text}' contains a mode twice")
+    if twice := named_twice(modes):
+        raise InputError(f"mode list '{text}' contains modes {twice} more than once; give each mode once")
     return tuple(modes)
 
 
 def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> NormalModes:
     """Modes of a folder of `vec.N` files: the given ones, or by default all from 7 on.
 
-    Raises InputError if the folder or a mode is missing, and FormatError if files differ in length or a vector's norm
-    is not 1.
+    Raises InputError if the folder or a mode is missing or a mode is given twice, and FormatError if files differ in
+    length, a vector's norm is not 1, or the modes are linearly dependent.
     """
     base = Path(folder)
     if not base.is_dir():
         raise InputError(f"normal modes: '{base}' is not a folder; compute modes with the nma command")
-    available = sorted(int(p.suffix[1:]) for p in base.glob("vec.*") if p.suffix[1:].isdecimal())
+    available = sorted(int(number[1]) for p in base.glob("vec.*") if (number := _VECTOR_FILE.fullmatch(p.name)))
     chosen = mode_ids if mode_ids is not None else tuple(m for m in available if m >= 7)
     missing = [m for m in chosen if m not in available]
     if missing or not chosen:
@@ -115,7 +121,9 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
     if len(lengths) > 1:
         raise FormatError(f"'{base}': mode files have different numbers of atoms {sorted(lengths)}")
     facts = _read_facts(base / MODE_FACTS, chosen) | _read_motion(base / MOTION_JSON)
-    return NormalModes(mode_ids=tuple(chosen), vectors=np.array(vectors), **facts)
+    modes = NormalModes(mode_ids=tuple(chosen), vectors=np.array(vectors), **facts)
+    _require_independent(modes, base)
+    return modes
 
 
 def write_modes(folder: str | Path, modes: NormalModes) -> None:
@@ -166,15 +174,34 @@ def _read_vector(path: Path) -> Floats:
     except ValueError as error:
         raise FormatError(f"'{path}': expected rows of three numbers ({error})") from error
     if vector.ndim != 2 or vector.shape[1] != 3 or not np.isfinite(vector).all():
+        bad = "" if np.isfinite(vector).all() else f" with {int((~np.isfinite(vector)).sum())} that are not finite"
         raise FormatError(
-            f"'{path}': got an array of shape {vector.shape}, expected one row 'dx dy dz' of finite numbers per atom"
+            f"'{path}': got an array of shape {vector.shape}{bad}, expected one row 'dx dy dz' of finite numbers per "
+            f"atom; {_ANEW}"
         )
     norm = np.linalg.norm(vector)
+    if norm == 0:
+        raise FormatError(f"'{path}': the mode moves no atom, all its numbers are 0; select other modes, or {_ANEW}")
     if abs(norm - 1) > 0.01:
         raise FormatError(
-            f"'{path}': the mode's norm is {norm:.4g}, expected 1 over all 3·N numbers; amplitudes would not be in Å"
+            f"'{path}': the mode's norm is {norm:.4g}, expected 1 over all 3·N numbers, without which amplitudes are "
+            f"not in Å; divide its numbers by the norm, or {_ANEW}"
         )
     return np.asarray(vector / norm)
+
+
+def _require_independent(modes: NormalModes, folder: Path) -> None:
+    """FormatError where modes of a folder move the atoms alike, or one moves them as others together do."""
+    parts = [
+        f"{surplus} of the modes {[modes.mode_ids[row] for row in rows]}"
+        for rows, surplus in dependent_modes(modes.vectors)
+    ]
+    if parts:
+        raise FormatError(
+            f"'{folder}': amplitudes along modes cannot be told apart where one mode moves the atoms as others do, to "
+            f"within {LEAST_OWN:.0%}; leave {' and '.join(parts)} out: select the others or remove the files vec.N, or "
+            f"{_ANEW}"
+        )
 
 
 def _listed_modes(path: Path) -> list[int]:

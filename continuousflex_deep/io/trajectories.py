@@ -1,5 +1,6 @@
-"""Trajectories through a landscape, and their file, which the command, the viewer and the report share."""
+"""Trajectories through a landscape, and their files, which the command, the viewer and the report share."""
 
+import csv
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import FormatError, InputError
-from continuousflex_deep.io.files import require_file
+from continuousflex_deep.io.files import atomic_path, require_file
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.texts import parse_json, read_text
@@ -91,6 +92,25 @@ def read_trajectory(path: str | Path) -> Trajectory:
     if not fits:
         raise FormatError(f"'{file}': the arrays of the trajectory do not match; compute it again")
     return trajectory
+
+
+def write_trajectory_table(
+    path: str | Path, trajectory: Trajectory, coordinate_names: list[str], rmsd_A: Floats
+) -> None:
+    """CSV with a row for each point: coordinates (k,) by their names, amplitudes, energy with its deviation, number of
+    particles near, and RMSD (P,) in Å from the structure at rest."""
+    head = [
+        "frame", *coordinate_names, *(f"amplitude{mode}_A" for mode in trajectory.mode_ids), "energy_kT",
+        "energy_sd_kT", "particles_near", "rmsd_A",
+    ]  # fmt: skip
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(head)
+        for i, rmsd in enumerate(rmsd_A):
+            numbers = (
+                *trajectory.points[i], *trajectory.amplitudes_A[i], trajectory.energy_kT[i], trajectory.energy_sd_kT[i]
+            )  # fmt: skip
+            writer.writerow([i + 1, *(f"{x:.6g}" for x in numbers), trajectory.particles_near[i], f"{rmsd:.3f}"])
 
 
 def barrier_text(made: dict[str, Any]) -> str:

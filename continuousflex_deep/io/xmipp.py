@@ -25,6 +25,7 @@ from continuousflex_deep.io.columns import (
 )
 from continuousflex_deep.io.image_names import require_one_row_per_image, written_names
 from continuousflex_deep.io.meanings import check_fields
+from continuousflex_deep.io.modes import parse_mode_list
 from continuousflex_deep.io.stacks import stack_info
 from continuousflex_deep.io.star import read_star, the_table, write_star
 from continuousflex_deep.io.xmipp_fields import XMIPP_FIELDS
@@ -130,7 +131,7 @@ def _amplitudes(columns: Columns, mode_ids: tuple[int, ...] | None) -> tuple[tup
         return (), None
     amplitudes = columns.vectors(NMA_DISPLACEMENTS)
     if _MODES in columns:
-        mode_ids = tuple(int(m) for m in columns.constant(_MODES, "").split())
+        mode_ids = _named_modes(columns)
     mode_ids = mode_ids or tuple(range(7, 7 + amplitudes.shape[1]))
     if len(mode_ids) != amplitudes.shape[1]:
         raise InputError(
@@ -138,6 +139,15 @@ def _amplitudes(columns: Columns, mode_ids: tuple[int, ...] | None) -> tuple[tup
             f"{len(mode_ids)} modes: {list(mode_ids)}"
         )
     return mode_ids, amplitudes
+
+
+def _named_modes(columns: Columns) -> tuple[int, ...]:
+    """The modes that the file names; FormatError where it names none, or one more than once."""
+    text = columns.constant(_MODES, "")
+    try:
+        return parse_mode_list(text)
+    except InputError as error:
+        raise FormatError(f"'{columns.path}': {_MODES} does not name the modes of the amplitudes: {error}") from error
 
 
 def with_failed(ambiguous: Booleans | None, failed: Booleans) -> Booleans | None:

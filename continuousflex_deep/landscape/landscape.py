@@ -26,14 +26,17 @@ from continuousflex_deep.io.landscape_table import (
 )
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import begin_results
+from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.landscape.embeddings import EmbeddingSettings
 from continuousflex_deep.landscape.outliers import mahalanobis_distance
 from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.landscape.reduction import (
     LABELS,
     METRIC,
+    Embedding,
     Reduction,
     fit_embedding,
+    format_embedding,
     read_reduction,
     write_reduction,
 )
@@ -163,6 +166,27 @@ def read_landscape(folder: str | Path) -> Landscape:
     return Landscape(
         particles, table.coordinates, table.distance, table.outlier, table.source, reduction=read_reduction(base)
     )
+
+
+def format_landscape(landscape: Landscape) -> str:
+    """A landscape as text: outliers, then the table of PCA or the errors of the maps of an embedding."""
+    n, n_out = len(landscape.particles), int(landscape.outlier.sum())
+    head = f"{n} particles, of which {n_out} are marked as outliers and excluded from the fit"
+    reduction = landscape.reduction
+    return f"{head}\n{format_embedding(reduction) if isinstance(reduction, Embedding) else _format_pca(landscape)}"
+
+
+def _format_pca(landscape: Landscape) -> str:
+    """The variance that each component explains, and its weights on the modes."""
+    pca, modes = landscape.pca, landscape.particles.mode_ids
+    head = ["component", "variance %", "cumulative %", "SD [Å]", *(f"q{m}" for m in modes)]
+    cumulative = np.cumsum(pca.explained)
+    rows = [
+        [f"PC{i + 1}", f"{100 * pca.explained[i]:.1f}", f"{100 * cumulative[i]:.1f}", f"{np.sqrt(pca.variance[i]):.1f}",
+         *(f"{w:+.2f}" for w in pca.components[i])]
+        for i in range(len(pca.variance))
+    ]  # fmt: skip
+    return format_rows(head, rows)
 
 
 def _name(method: str, number: int) -> str:

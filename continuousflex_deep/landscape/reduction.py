@@ -194,6 +194,20 @@ def reduction_facts(reduction: Embedding) -> dict[str, Any]:
     }
 
 
+def format_embedding(reduction: Embedding) -> str:
+    """An embedding as text: how many landmarks it was fitted to, and the errors of its maps."""
+    errors, k = reduction.errors, reduction.coordinates.shape[1]
+    tested = f"{errors.particles} particles " + (
+        "that are no landmarks" if errors.unseen else "held out from the maps (but not from the embedding)"
+    )
+    accuracy = f"an error of {100 * errors.transform:.1f}% of their spread" if errors.transform else "no error"
+    return (
+        f"{LABELS[reduction.method]}: {k} dimensions, fitted to {len(reduction.landmarks)} landmarks; coordinates of "
+        f"other particles have {accuracy}\namplitudes mapped back from coordinates: {100 * errors.explained:.1f}% of "
+        f"the variance, with an error of {errors.inverse_A:.1f} Å (divide by √atoms for an RMSD), for {tested}"
+    )
+
+
 def read_reduction(folder: Path) -> Reduction:
     """The reduction of a landscape's folder. Raises InputError or FormatError, naming the file."""
     facts_file = folder / "reduction.json"

@@ -1,6 +1,7 @@
 """Suggested groups: clusters of the particles of a landscape."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,8 @@ from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.groups import COLOURS, NamedGroup
 from continuousflex_deep.io.landscape_table import LandscapeTable
-from continuousflex_deep.landscape.clusters import MOST_CLUSTERS, Clustering, find_clusters
+from continuousflex_deep.io.tables import format_rows
+from continuousflex_deep.landscape.clusters import MOST_CLUSTERS, Clustering, Trial, find_clusters
 from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
 from continuousflex_deep.landscape.deconvolved_mixture import deconvolved_mixture
 from continuousflex_deep.landscape.reduction import Reduction
@@ -124,3 +126,59 @@ def remarks(suggestion: Suggestion) -> list[str]:
             "would be uncertain"
         )
     return remarks
+
+
+def format_suggestion(suggestion: Suggestion, min_probability: float) -> str:
+    """A suggestion as text: the numbers of clusters that were tried, conclusions, and the clusters.
+
+    min_probability: below which particles belong to no cluster.
+    """
+    trials, clusters = suggestion.found.trials, suggestion.clusters
+    certain = suggestion.uncertain is not None
+    head = ["cluster", "particles", *suggestion.labels, *(["mean probability"] if certain else [])]
+    rows = [
+        [c.group.name, str(len(c.group)), *(f"{m:.1f} ± {s:.1f}" for m, s in zip(c.mean, c.sd, strict=True)),
+         *([] if c.probability is None else [f"{c.probability:.3f}"])]
+        for c in clusters
+    ]  # fmt: skip
+    parts = [_format_trials(trials), *remarks(suggestion), format_rows(head, rows)]
+    excluded = [f"{suggestion.outliers} outliers"] if suggestion.outliers else []
+    if suggestion.improbable:
+        excluded.append(f"{suggestion.improbable} particles with a probability below {min_probability:g}")
+    return "\n".join(parts + ([f"in no group: {', '.join(excluded)}"] if excluded else []))
+
+
+def _format_trials(trials: list[Trial]) -> str:
+    """The table by which the number of clusters is selected: BIC, or silhouettes."""
+    if trials[0].cloud is None:
+        least = min(t.score for t in trials)
+        rows = [
+            [str(t.number), f"{t.score:.1f}", f"{t.score - least:.1f}", "yes" if t.converged else "no"] for t in trials
+        ]
+        return format_rows(["clusters", "BIC", "above the lowest", "converged"], rows)
+    rows = [[str(t.number), f"{t.score:.3f}", f"{t.cloud:.3f}"] for t in trials]
+    return format_rows(["clusters", "silhouette", "that of one cloud"], rows)
+
+
+def suggestion_facts(suggestion: Suggestion) -> dict[str, Any]:
+    """The facts of a record about clusters."""
+    found = suggestion.found
+    return {
+        "grouping_supported": found.supported,
+        "remarks": remarks(suggestion),
+        "tried": [
+            {"clusters": t.number, ("bic" if t.cloud is None else "silhouette"): t.score, "converged": t.converged}
+            | ({} if t.cloud is None else {"silhouette_of_one_cloud": t.cloud})
+            for t in found.trials
+        ],
+        "coordinates": suggestion.labels,
+        "clusters": [
+            {"name": c.group.name, "particles": len(c.group), "mean": c.mean.tolist(), "sd": c.sd.tolist()}
+            | ({} if c.probability is None else {"mean_probability": c.probability})
+            for c in suggestion.clusters
+        ],
+        "outliers_left_out": suggestion.outliers,
+        "improbable_left_out": suggestion.improbable,
+        "in_doubt": suggestion.uncertain,
+        "uncertain_share_without_errors": suggestion.overlap,
+    }

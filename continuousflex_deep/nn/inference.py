@@ -15,7 +15,7 @@ from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.messages import note
 from continuousflex_deep.nn.checkpoint import require_same_modes
-from continuousflex_deep.nn.halves import HalfSets, disagreement, errors_from_error_bars
+from continuousflex_deep.nn.disagreement import HalfSets, disagreement, errors_from_error_bars
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.predict import Model, Predictor, with_prediction
 from continuousflex_deep.nn.targets import Prediction

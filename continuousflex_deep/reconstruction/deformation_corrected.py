@@ -9,7 +9,7 @@ from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.stacks import read_images
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.progress import progress_bar
-from continuousflex_deep.reconstruction.corrected import MotionCorrected, VoxelMotion
+from continuousflex_deep.reconstruction.bent_rays import MotionCorrected, VoxelMotion
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, masked_fsc, shell_filter, signal_to_noise
 from continuousflex_deep.reconstruction.halves import half_sets

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from continuousflex_deep.assessment import comparisons
 from continuousflex_deep.cli import COMMANDS, main
-from continuousflex_deep.commands import evaluate, pseudoatoms, train
+from continuousflex_deep.commands import pseudoatoms, train
 from continuousflex_deep.errors import DeepError
 from continuousflex_deep.hemnma.alignment import Alignment
 from continuousflex_deep.nn.inference import Inference
@@ -25,11 +26,10 @@ from continuousflex_deep.tests.helpers.advice import (
     sentences,
 )
 from continuousflex_deep.tests.helpers.advice_inputs import write_inputs
-from continuousflex_deep.tests.helpers.advice_scenarios import NOT_FOLLOWED, SCENARIOS, Scenario
+from continuousflex_deep.tests.helpers.advice_scenarios import NOT_FOLLOWED, PAST, SCENARIOS, Scenario
 from continuousflex_deep.tests.helpers.imports import project_files
 from continuousflex_deep.tests.helpers.quick_trainings import quick_trainings
 
-PAST = "everything was read and checked"
 _COMMAND = (r"\bthe (?!same\b)([a-z]+) command\b", r"\brun (?!it\b)([a-z]+) again\b")
 LAUNCHERS = {"--nproc-per-node"}  # of torchrun
 # texts of tables, not of errors: they name options of the commands that they are about
@@ -92,7 +92,7 @@ def _end_before_long_work(patch: pytest.MonkeyPatch) -> None:
         raise DeepError(PAST)
 
     for place, name in (
-        (Alignment, "complete"), (Inference, "complete"), (train, "train_network"), (evaluate, "_bound"),
+        (Alignment, "complete"), (Inference, "complete"), (train, "train_network"), (comparisons, "_bound"),
         (reconstruction, "_EmbeddedSums"), (pseudoatoms, "map_to_pseudoatoms"),
     ):  # fmt: skip
         patch.setattr(place, name, past)

@@ -9,14 +9,15 @@ from scipy import ndimage
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.density_table import DensityTable
 from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
-from continuousflex_deep.landscape.deconvolution import FEWEST_PARTICLES, deconvolve
+from continuousflex_deep.landscape.deconvolution import FEWEST_PARTICLES, deconvolve, has_spread
 from continuousflex_deep.landscape.landscape import Landscape
-from continuousflex_deep.messages import note_once
+from continuousflex_deep.messages import note, note_once
 from continuousflex_deep.options import DensityKind
 from continuousflex_deep.trajectories.free_energy import Density, estimate_density, normal_density
 
 _PASSABLE_KT = 10.0  # energies up to which paths lead
 _BAND = (2.5, 97.5)  # percentiles of the replicas
+_PLANE = 2  # coordinates whose densities are written
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,3 +114,25 @@ def density_table(landscape: Landscape, dimensions: tuple[int, ...]) -> DensityT
         raw=raw.values.max() * np.exp(-raw.energy(places)).reshape(density.values.shape),
         deconvolved=density.values, low=low, high=high, error_sd=density.error_sd,
     )  # fmt: skip
+
+
+def plane_densities(landscape: Landscape) -> list[DensityTable]:
+    """Densities along the first coordinate and in the first plane, as far as particles differ along them; none for
+    particles without error bars."""
+    number = int(np.cumprod(has_spread(landscape.coordinates[~landscape.outlier, :_PLANE])).sum())
+    if number == 0:
+        return []
+    if landscape.particles.amplitudes_sd is not None:
+        note(f"deconvolving the density of the first {number} coordinates with the errors of the particles")
+    tables = [density_table(landscape, tuple(range(d))) for d in range(1, number + 1)]
+    return [table for table in tables if table is not None]
+
+
+def format_errors(density: DensityTable, landscape: Landscape) -> str:
+    """The errors of the first coordinates, beside their spread."""
+    kept = landscape.coordinates[~landscape.outlier]
+    parts = [
+        f"{label} {error:.3g} of {kept[:, i].std():.3g}"
+        for i, (label, error) in enumerate(zip(landscape.table().axis_labels, density.error_sd, strict=False))
+    ]
+    return f"errors of coordinates, of their standard deviation: {', '.join(parts)}; density.png is without them"

@@ -38,3 +38,8 @@ def path_frames(motion: Motion[Floats], points_A: Floats, n_frames: int) -> tupl
     coordinate sets (N, 3). A single point is one frame."""
     amplitudes = equal_steps(points_A, n_frames)
     return amplitudes, [motion.coordinates(q) for q in amplitudes]
+
+
+def rmsd_from_rest_A(frames_A: list[Floats], rest_A: Floats) -> Floats:
+    """RMSD (F,) in Å of F frames (N, 3) from the structure at rest (N, 3), as they lie."""
+    return np.array([np.sqrt(np.square(frame - rest_A).sum(axis=1).mean()) for frame in frames_A])

@@ -8,7 +8,7 @@ import numpy as np
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.io.texts import read_text
-from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, require_of_landscape, sample_of
+from continuousflex_deep.io.trajectories import SAMPLE, Trajectory, barrier_text, require_of_landscape, sample_of
 from continuousflex_deep.landscape.landscape import Landscape
 from continuousflex_deep.landscape.reduction import Embedding
 from continuousflex_deep.messages import note
@@ -214,3 +214,31 @@ def _trajectory(
         made=made | {"bandwidth": density.bandwidth.tolist(), SAMPLE: sample},
         motion=landscape.particles.motion,
     )
+
+
+def format_trajectory(trajectory: Trajectory) -> str:
+    """A trajectory as text: kind, energies and, for a minimum-energy path, the barrier in both directions."""
+    made, energy = trajectory.made, trajectory.energy_kT
+    lines = [
+        f"{len(trajectory)} frames, kind {trajectory.kind}, along modes {' '.join(map(str, trajectory.mode_ids))}; "
+        f"energies from {max(energy.min(), 0.0):.2f} to {energy.max():.2f} kT, at least "
+        f"{trajectory.particles_near.min()} particles near each frame"
+    ]
+    if "barrier_kT" in made:
+        saddle = " ".join(f"{x:.4g}" for x in made["saddle"])
+        blur = (
+            f", lowered by smoothing by about {made['barrier_blur_kT']:.2f} and {made['barrier_back_blur_kT']:.2f} kT"
+            if "barrier_blur_kT" in made else ""
+        )  # fmt: skip
+        lines.append(f"{barrier_text(made)}{blur}; saddle at {saddle}")
+    if "error_sd" in made:
+        sd = ", ".join(f"{x:.3g}" for x in made["error_sd"])
+        lines.append(f"the density is deconvolved with the errors of the coordinates, on average {sd}")
+    if "maxima" in made:
+        places = "; ".join(" ".join(f"{x:.4g}" for x in m["place"]) for m in made["maxima"])
+        lines.append(f"{len(made['maxima'])} maxima of the density, in this order: {places}")
+    if "inverse_error_A" in made:
+        lines.append(
+            f"amplitudes are by a learned map, with an error of {made['inverse_error_A']:.1f} Å for held-out particles"
+        )
+    return "\n".join(lines)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import mrcfile
 import numpy as np
+import torch
 
 from continuousflex_deep.cli import main
+from continuousflex_deep.io.file_names import PARTICLES_STAR
 from continuousflex_deep.io.groups import COLOURS, NamedGroup, write_groups
 from continuousflex_deep.io.landscape_table import read_landscape_table
 from continuousflex_deep.io.maps import write_volume
@@ -18,13 +20,16 @@ from continuousflex_deep.io.records import read_record
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
-from continuousflex_deep.particles import HELICAL
+from continuousflex_deep.nn.preparation import HALVES
+from continuousflex_deep.particles import HELICAL, concatenate
+from continuousflex_deep.programs import ELNEMO_ARPACK, ELNEMO_DIAGRTB, ELNEMO_PDBMAT, XMIPP_ALIGN, XMIPP_ALIGN_MPI
 from continuousflex_deep.tests.helpers.dcd_files import dcd
 from continuousflex_deep.tests.helpers.gaussian_particles import true_map
 from continuousflex_deep.tests.helpers.landscape_data import make_particles
 from continuousflex_deep.tests.helpers.nn_toy import toy_ctf, toy_model_files, toy_particles
 from continuousflex_deep.tests.helpers.pdb_text import Line, lines_of, pdb
 from continuousflex_deep.tests.helpers.report_inputs import write_helix
+from continuousflex_deep.tests.helpers.xmipp_replay import OPTIONS
 
 N = 40
 
@@ -55,6 +60,7 @@ def write_inputs(folder: Path) -> None:
     run(f"{train} @halves --particles @toy.star --half-sets")
     run(f"{train} @flipped --particles @flipped.star --box 32")
     _results_of_results(folder, run)
+    _programs(folder / "programs")
     (folder / "a.html").mkdir()
     (folder / "named").mkdir()
     (folder / "named" / "groups.json").write_bytes((folder / "groups.json").read_bytes())
@@ -93,18 +99,38 @@ def _particles(folder: Path) -> None:
     (folder / "no_pixel_size.star").write_text(f"data_\n\nloop_\n{columns}{rows}")
     (folder / "expanded.star").write_text(f"data_\n\nloop_\n{columns}{rows}{rows}")
     write_particles(make_particles(folder, n=200), folder / "line.star")
+    (folder / "other_comparison").mkdir()
+    write_particles(toy.select(np.arange(20)), folder / "other_comparison" / PARTICLES_STAR)
+    for box in (48, 47):
+        stack, images = folder / f"box_{box}.mrcs", read_images(toy)[:, 8 : 8 + box, 8 : 8 + box]
+        write_stack(stack, images, toy.pixel_size_A)
+        stacks = np.full(N, str(stack), dtype=object)
+        write_particles(toy.replace(stacks=stacks, box_px=box), folder / f"box_{box}.star")
 
 
 def _results_of_results(folder: Path, run: Callable[[str], None]) -> None:
-    """The particles that a network has been trained on, a group of outliers, and an evaluation that compares nothing.
-    """
+    """The particles that a network has been trained on, those of one half of a training with few new ones, a group of
+    outliers, and an evaluation that compares nothing."""
     toy, network = read_particles(folder / "toy.star"), load_checkpoint(folder / "network" / BEST)
     write_particles(toy.select(toy.rows_of(network.training_ids.numpy())), folder / "seen.star")
+    half = load_checkpoint(folder / "halves" / HALVES[0] / BEST)
+    of_half = toy.select(toy.rows_of(torch.cat([half.training_ids, half.validation_ids]).numpy()))
+    new = read_particles(folder / "new.star").select(np.arange(6))
+    write_particles(concatenate([of_half, new]), folder / "one_half.star")
     table = read_landscape_table(folder / "central")
     write_groups(folder / "far.json", [NamedGroup("far", COLOURS[0], table.ids[table.outlier])])
     run("evaluate --structure @toy.pdb --modes @modes --particles @toy.star --truth @other.star --output @compared")
     record = read_record(folder / "compared" / "record.json")
     (folder / "nothing.json").write_text(json.dumps(record | {"results": {}, "comparisons": {}}))
+
+
+def _programs(folder: Path) -> None:
+    """Stand-ins for Xmipp's and elNemo's programs, which can be started but do no more than name Xmipp's options. What
+    is wrong with an input is found before they work."""
+    (folder / "bin").mkdir(parents=True)
+    for name in (XMIPP_ALIGN, XMIPP_ALIGN_MPI, ELNEMO_PDBMAT, ELNEMO_DIAGRTB, ELNEMO_ARPACK):
+        (folder / "bin" / name).write_text(f"#!/bin/sh\necho '{' '.join(OPTIONS)}'\n")
+        (folder / "bin" / name).chmod(0o755)
 
 
 def _structures_and_maps(folder: Path) -> None:
@@ -116,8 +142,10 @@ def _structures_and_maps(folder: Path) -> None:
     write_modes(folder / "one_mode", modes.select((7,)))
     upright = np.linalg.qr(modes.vectors.reshape(2, -1).T)[0].T.reshape(modes.vectors.shape)
     write_modes(folder / "upright_modes", modes.__class__((7, 8), upright))
-    write_modes(folder / "modes_7_9", modes.__class__((7, 8, 9), modes.vectors[[0, 1, 0]]))
+    third = np.roll(modes.vectors[:1], 1, axis=2)  # in other directions
+    write_modes(folder / "modes_7_9", modes.__class__((7, 8, 9), np.concatenate([modes.vectors, third])))
     single, turned = read_structure(folder / "toy.pdb"), (-1, -1, 1)  # about z
+    write_structure(folder / "gaussians.pdb", replace(single, sigma_A=3.0))
     atoms, names = np.tile(np.arange(len(single)), 2), np.repeat(["A", "B"], len(single)).astype(object)
     coords_A = np.concatenate([single.coords_A, single.coords_A * turned])
     write_structure(folder / "dimer.pdb", replace(single.select(atoms), coords_A=coords_A, chain_ids=names))
@@ -147,13 +175,15 @@ def _structures_and_maps(folder: Path) -> None:
 
 
 def _helices(folder: Path, trace: Structure) -> None:
-    """The same helix with Cβ atoms, with a ligand, with an atom of unknown element, and with einsteinium."""
+    """The same helix with Cβ atoms, after all others or each in its residue, with a ligand, with an atom of unknown
+    element, and with einsteinium."""
     lines, beside = lines_of(trace), [
         Line("CB", "ALA", "A", i + 1, (x + 1.5, y, z), "C") for i, (x, y, z) in enumerate(trace.coords_A.tolist())
     ]  # fmt: skip
     x, y, z = trace.coords_A[-1].tolist()
     at = (x + 3.0, y, z)
     more = {
+        "beside": [*lines, *beside],
         "both": [line for pair in zip(lines, beside, strict=True) for line in pair],
         "ligand": [*lines, Line("C1", "LIG", "B", 1, at, "C")],
         "unknown": [*lines, Line("X1", "UNL", "B", 1, at, "X")],

@@ -8,6 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 
+from continuousflex_deep.errors import DeepError
+from continuousflex_deep.hemnma.alignment import Alignment
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
+from continuousflex_deep.runs.batch import Batch
+
+PAST = "everything was read and checked"  # where the long work would begin
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -45,10 +52,27 @@ def _little_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(os, "sysconf", lambda name: {"SC_PHYS_PAGES": 1, "SC_PAGE_SIZE": mega // 2}.get(name) or known(name))
 
 
+def _memory_of_small_images(patch: pytest.MonkeyPatch) -> None:
+    def calibrate(self: EmbeddedEngine, batch: Batch) -> None:
+        raise MemoryError if batch.particles.box_px > 32 else DeepError(PAST)
+
+    patch.setattr(EmbeddedEngine, "calibrate", calibrate)
+
+
+def _end_before_alignment(patch: pytest.MonkeyPatch) -> None:
+    def complete(self: Alignment) -> None:
+        raise DeepError(PAST)
+
+    patch.setattr(Alignment, "complete", complete)
+
+
 _TOY = "--structure @toy.pdb --modes @modes"
 _CPU = "--threads 1 --device cpu"
 _EVALUATE = f"evaluate {_TOY}"
 _ALIGN = f"align --particles @toy.star --structure @toy.pdb --output ^.star {_CPU} --modes @modes --mode-list 7-8"
+_XMIPP = ("align --particles @toy.star --structure @gaussians.pdb --modes @modes --mode-list 7-8 --output ^.star "
+          "--engine xmipp --xmipp-home @programs")
+_ELNEMO = "--engine elnemo --elnemo-home @programs"
 _TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --workers 1 {_CPU}"
 _INFER = f"infer --particles @toy.star --output ^.star {_CPU}"
 _LANDSCAPE = "landscape --output ^"
@@ -281,6 +305,27 @@ SCENARIOS = [
     scenario("is being written by", f"{_LANDSCAPE.replace('^', '@busy')} --particles @toy.star",
              followed="--output ^"),
     scenario("does not support", _ALIGN, "--engine xmipp --init local", "--engine embedded --init local"),
+    scenario("even one particle at a time", "align --structure @toy.pdb --output ^.star --threads 1 --modes @modes "
+             "--mode-list 7-8 --device cpu", "--particles @toy.star", "--particles @small.star",
+             around=_memory_of_small_images, to_the_end=True),
+    # ---------------------------------------------------------------------------------------- engines of other programs
+    scenario("Xmipp's wavelets need a box", _XMIPP.replace("@toy.star", "@box_48.star"), "--xmipp-method wavelets",
+             "--xmipp-method projections"),
+    scenario("Xmipp's HEMNMA halves the images", "", f"{_XMIPP.replace('@toy.star', '@box_47.star')} "
+             "--xmipp-method projections", "preprocess --particles @box_47.star --box 46 --output ^"),
+    scenario("Xmipp's program does not start on", f"{_XMIPP} --xmipp-launcher false", "--xmipp-processes 2",
+             "--xmipp-processes 1"),
+    scenario("Xmipp's program does not start on", f"{_XMIPP} --xmipp-processes 2", "--xmipp-launcher false",
+             "--xmipp-launcher env"),
+    scenario("this folder has another comparison", "compare --particles @toy.star --structure @gaussians.pdb "
+             "--modes @modes --mode-list 7-8 --xmipp-home @programs --threads 1", "--output @other_comparison",
+             "--output ^"),
+    scenario("elNemo's blocks are consecutive", "nma --structure @beside.pdb --output ^ --cutoff-A 12 --n-modes 9",
+             f"--block-size 10 {_ELNEMO}", "--block-size 10 --engine embedded"),
+    scenario("elNemo's blocks must have", "nma --structure @helix.pdb --output ^ --cutoff-A 12 --n-modes 9",
+             f"--block-size 2 {_ELNEMO}", "--block-size 2 --engine embedded"),
+    scenario("and one mode for every two unknowns", "nma --structure @helix.pdb --output ^ --cutoff-A 12 "
+             "--block-size 0 --n-modes 70", _ELNEMO, "--engine embedded"),
     # --------------------------------------------------------------------------------------------------------- train
     scenario("already contains a training; continue it by --resume",
              f"train --output @network --particles @toy.star --box 32 --backbone resnet18 --epochs 1 --batch 10 {_CPU}",
@@ -310,6 +355,8 @@ SCENARIOS = [
              "--start-from @network"),
     scenario("fine-tuning uses no simulated images unless", f"{_TRAIN} --particles @new.star --start-from @network "
              f"{_TOY}", followed="--simulated-images 20"),
+    scenario("label more particles, or leave out --half-sets", f"{_TRAIN} --particles @one_half.star "
+             "--start-from @halves", "--half-sets"),
     scenario("learns only from labelled images", f"{_TRAIN} --particles @toy.star", followed=_TOY),
     scenario("training diverged", f"{_TRAIN} --particles @toy.star --batch 10 --box 32", "--learning-rate 1e30",
              "--learning-rate 1e-4", to_the_end=True),
@@ -318,6 +365,8 @@ SCENARIOS = [
              "--model @flipped", "preprocess --particles @seen_through.star --phase-flip --output ^"),
     scenario("--polish needs the structure and its modes", f"{_INFER} --model @network --polish",
              "--structure @toy.pdb", _TOY),
+    scenario("these networks predict no uncertainties of angles", "", f"{_INFER} --model @rest --polish {_TOY}",
+             f"{_ALIGN} --init global", around=_end_before_alignment, to_the_end=True),
     scenario("are neither predicted nor in the particle file: add a --model",
              f"{_INFER.replace('@toy.star', '@bare.star')} --model @angles --polish {_TOY}",
              followed="--model @rest/amplitudes --model @rest/shifts"),
@@ -331,23 +380,23 @@ SCENARIOS = [
 
 # advice that no scenario follows, by what keeps one from it
 NOT_FOLLOWED = {
-    "needs Xmipp's or elNemo's programs": (
-        "Xmipp's engine needs normal modes", "Xmipp's wavelets need a box", "Xmipp's HEMNMA halves the images",
-        "Xmipp's program does not start on", "elNemo's blocks are consecutive", "elNemo's blocks must have",
-        "and one mode for every two unknowns", "it could not reduce the error further", "that do not reproduce the map",
-        "found no pseudoatoms; see its log", "this folder has another comparison",
+    "is of what Xmipp's program finds: a stand-in that does as the advice says would show nothing": (
+        "it could not reduce the error further", "that do not reproduce the map", "found no pseudoatoms; see its log",
     ),
-    "needs memory to end": ("memory is not sufficient for",),
-    "needs several processes or GPUs": (
-        "workers were started without a connection", "workers on this host for", "batches of … images leave",
+    "is of workers, which tests/nn/test_processes.py starts as the advice says": (
+        "workers were started without a connection", "batches of … images leave",
     ),
-    "describes and advises nothing": (
+    "is of more workers than GPUs, where GPUs are": ("workers on this host for",),
+    "is no advice, but the note of a table, a page or a line of doctor": (
         "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",
-        "the same with --xmipp-processes", "selections in the page cover only", "since --select cannot name them apart",
+        "the same with --xmipp-processes", "selections in the page cover only",
     ),
-    "comes after long work": ("are aligned without doubt along modes", "these networks predict no uncertainties of angles",),
-    "is of the API: commands do not come here": ("this landscape has no principal components", "a density needs 1 to"),
-    "is of particles that numerics cannot tell apart": ("kernel-pca: the particles have fewer",
-                                                        "locally linear embedding"),
-    "needs particles of one half of earlier networks": ("label more particles, or leave out --half-sets",),
-}  # fmt: skip
+    "comes after long work": ("are aligned without doubt along modes",),
+    "is part of errors that other scenarios follow, where --select cannot help": ("since --select cannot name them",),
+    "is of Python code: commands require modes before, ask PCA alone for components, and bound --dimensions": (
+        "Xmipp's engine needs normal modes", "this landscape has no principal components", "a density needs 1 to",
+    ),
+    "is of failures of scikit-learn's solvers, which no data of a few modes are known to cause": (
+        "kernel-pca: the particles have fewer", "locally linear embedding",
+    ),
+}

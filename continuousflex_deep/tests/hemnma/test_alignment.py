@@ -18,9 +18,9 @@ from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs import left_out
 from continuousflex_deep.runs.batch import Batch
-from continuousflex_deep.runs.halving import is_out_of_memory
 from continuousflex_deep.runs.left_out import ImageScreen, calibration_rows
 from continuousflex_deep.runs.parts import Arrays, PartStore
+from continuousflex_deep.runs.smaller_batches import is_out_of_memory
 
 N, BOX = 30, 8
 

@@ -96,6 +96,19 @@ def test_marks_of_failed_fits_are_no_scores(folder: Path) -> None:
     np.testing.assert_allclose(found.score[2:], p.score[2:])
 
 
+@pytest.mark.parametrize(
+    ("modes", "message"),
+    [("7 7", r"modes \[7\] more than once"), ("7 x", "cannot read 'x'"), ("6 7", "rigid-body"), ("7 -1", "cannot")],
+)
+def test_xmd_that_names_no_modes_is_refused(modes: str, message: str, tmp_path: Path) -> None:
+    rows = "\n".join(f" {i}@a.mrcs {i} ' 1.0 2.0 ' ' {modes} '" for i in (1, 2))
+    head = "# XMIPP_STAR_1 *\ndata_noname\nloop_\n _image\n _itemId\n _nmaDisplacements\n _cfdModes\n"
+    write_stack(tmp_path / "a.mrcs", np.zeros((2, 8, 8), dtype=np.float32), 1.0)
+    (tmp_path / "a.xmd").write_text(f"{head}{rows}\n")
+    with pytest.raises(FormatError, match=rf"a.xmd': cfdModes does not name the modes of the amplitudes: .*{message}"):
+        read_particles(tmp_path / "a.xmd", 1.0)
+
+
 def test_xmd_that_names_its_modes_is_believed(folder: Path) -> None:
     particles = full_particles(folder)
     write_particles(particles, folder / "out.xmd")

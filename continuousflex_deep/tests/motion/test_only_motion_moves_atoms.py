@@ -13,7 +13,7 @@ READERS = {
     "motion": "moves atoms by them",
     "io.modes": "reads, writes and selects them",
     "io.reference": "compares their number of atoms with the structure's",
-    "nma.mode_facts": "their collectivity",
+    "nma.mode_properties": "their collectivity",
     "commands.align": "tells inputs apart",
     "nn.inference": "tells inputs apart",
 }
@@ -27,9 +27,9 @@ MULTIPLIERS = {
     "landscape.dependence": "eigenvectors of a covariance",
 }
 # Who asks for derivatives, to multiply them by rotations or to solve for amplitudes.
-DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.corrected"}
+DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.bent_rays"}
 # Who makes a motion of its own.
-MAKERS = {"motion", "reconstruction.corrected"}
+MAKERS = {"motion", "reconstruction.bent_rays"}
 
 PRODUCTS = {
     "tensordot", "einsum", "matmul", "dot", "inner", "outer", "vdot", "mul", "multiply", "mm", "bmm", "addmm",

@@ -19,8 +19,8 @@ from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.nn import data, inference
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
 from continuousflex_deep.nn.data import ctf_of
+from continuousflex_deep.nn.disagreement import disagreement
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
-from continuousflex_deep.nn.halves import disagreement
 from continuousflex_deep.nn.predict import Model, Predictor, load_models, with_prediction
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import InferOptions, TrainOptions

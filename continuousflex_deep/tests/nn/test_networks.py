@@ -141,8 +141,8 @@ def test_without_modes_there_are_no_simulated_images(toy, tmp_path, capsys):
 def test_structure_and_modes_must_belong_together_and_to_the_labels(toy, tmp_path):
     path, particles, model = toy
     Path(tmp_path / "modes").mkdir()
-    for name in ("vec.7", "vec.8"):
-        np.savetxt(tmp_path / "modes" / name, np.ones((8, 3)) / 24**0.5)
+    for atom, name in enumerate(("vec.7", "vec.8")):  # each moves three of 8 atoms
+        np.savetxt(tmp_path / "modes" / name, np.eye(8, 3, k=-atom) / 3**0.5)
     with pytest.raises(InputError, match="8 atoms"):
         read_labelled(small(path, tmp_path, structure=model["structure"], modes=str(tmp_path / "modes")))
     write_particles(particles.replace(mode_ids=(7, 11)), tmp_path / "other.star")

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -171,3 +172,12 @@ def test_shares_are_all_of_a_batch_and_nearly_alike(size, count):
     shares = [list(range(count))[Team(rank, size).share(count)] for rank in range(size)]
     assert [i for share in shares for i in share] == list(range(count))
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize(("batch", "size"), [(2, 2), (5, 3), (7, 4)])
+def test_batches_too_small_for_the_workers_are_refused_with_what_is_enough(batch, size):
+    with pytest.raises(InputError, match=f"batches of {batch} images leave 1 for each of {size} workers") as refused:
+        Team(0, size).require_enough(batch)
+    [enough] = map(int, re.findall(r"give --batch (\d+) or more", str(refused.value)))
+    Team(0, size).require_enough(enough)
+    Team(0, batch // 2).require_enough(batch)  # fewer workers

@@ -18,7 +18,7 @@ from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.particles import MOTIONS, Particles
-from continuousflex_deep.reconstruction.corrected import MotionCorrected, VoxelMotion
+from continuousflex_deep.reconstruction.bent_rays import MotionCorrected, VoxelMotion
 from continuousflex_deep.reconstruction.fourier import SliceAccumulator
 from continuousflex_deep.reconstruction.fsc import fourier_shell_correlation, spherical_mask
 from continuousflex_deep.tests.helpers.engine_data import (
