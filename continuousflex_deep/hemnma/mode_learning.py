@@ -22,10 +22,10 @@ from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
-from continuousflex_deep.runs.halving import Halving
 from continuousflex_deep.runs.left_out import calibration_rows
 from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
 from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, part_of_rows, pieces_to_do
+from continuousflex_deep.runs.smaller_batches import Halving
 
 FIRST_MODES = 6  # along which particles are first aligned
 FEWEST = 20  # particles aligned without doubt
