@@ -14,13 +14,14 @@ from continuousflex_deep.io.files import atomic_path
 def save_png(path: str | Path, figure: Figure, dpi: int) -> None:
     """Write a figure as PNG, atomically."""
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=dpi, format="png")
+        temporary.write_bytes(png_bytes(figure, dpi))
 
 
 def png_bytes(figure: Figure, dpi: int) -> bytes:
     """The content of a PNG file of a figure."""
     out = io.BytesIO()
-    figure.savefig(out, dpi=dpi, format="png")
+    figure.set_dpi(dpi)
+    FigureCanvasAgg(figure).print_png(out)  # draws once; savefig draws twice, first for the layout alone
     return out.getvalue()
 
 
