@@ -53,7 +53,7 @@ def test_a_second_run_keeps_what_is_finished_and_makes_the_project(
 ) -> None:
     folder, _ = without_tk
     written = (folder / "hemnma.star").stat().st_mtime_ns
-    said = run_demo(folder, **{COMPUTE_PYTHON: warm_python()})
+    said = run_demo(folder, **{COMPUTE_PYTHON: warm_python(), "SCIPION_PYTHON": warm_python()})
     assert said.count("finished by an earlier run; kept") == len(steps_of(DemoSize()))
     assert (folder / "hemnma.star").stat().st_mtime_ns == written
     assert "Scipion project: " in said
