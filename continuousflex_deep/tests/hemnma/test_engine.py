@@ -31,7 +31,7 @@ from continuousflex_deep.tests.helpers.engine_data import (
     without_truth,
 )
 
-OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, motion_prior_A=4.0)
+OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=24.0, motion_prior_A=4.0)
 
 
 def angle_deg(found: Particles, truth: Particles) -> np.ndarray:
@@ -148,7 +148,7 @@ def test_command_writes_what_it_promises(tmp_path, capsys) -> None:
     write_modes(tmp_path / "modes", toy_modes(structure))
     write_particles(without_truth(truth), tmp_path / "in.star")
     base = ["align", "--particles", str(tmp_path / "in.star"), "--structure", str(tmp_path / "toy.pdb")]
-    base += ["--modes", str(tmp_path / "modes"), "--threads", "1", "--angular-step-deg", "20", "--n-hypotheses", "4"]
+    base += ["--modes", str(tmp_path / "modes"), "--threads", "1", "--angular-step-deg", "25", "--n-hypotheses", "4"]
     assert cli.main([*base, "--mode-list", "7-8", "--output", str(tmp_path / "out.star")]) == 0
     out = read_particles(tmp_path / "out.star")
     assert out.ids.tolist() == truth.ids.tolist()

@@ -40,7 +40,7 @@ _SLOW_RANGE = {"local_step_deg": 8.0, "n_hypotheses": 16, "symmetry": "c2", "max
 class TestEmbeddedEngine(EngineContract):
     def settings(self) -> dict[str, object]:
         return {
-            "engine": "embedded", "device": "cpu", "threads": 1, "n_hypotheses": 8, "angular_step_deg": 18.0,
+            "engine": "embedded", "device": "cpu", "threads": 1, "n_hypotheses": 8, "angular_step_deg": 24.0,
             "motion_prior_A": 2.0,
         }  # fmt: skip
 

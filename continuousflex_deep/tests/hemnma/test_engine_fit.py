@@ -19,7 +19,7 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
 
-OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, motion_prior_A=4.0)
+OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=24.0, motion_prior_A=4.0)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_commands_of_the_three_switches(tmp_path, capsys) -> None:
     def align(source: str, output: str, *more: str) -> Particles:
         paths = {"particles": source, "structure": "toy.pdb", "output": output}
         given = [text for k, v in paths.items() for text in (f"--{k}", str(tmp_path / v))]
-        search = ["--threads", "1", "--angular-step-deg", "20", "--n-hypotheses", "6"]
+        search = ["--threads", "1", "--angular-step-deg", "25", "--n-hypotheses", "6"]
         assert cli.main(["align", *given, *search, *more]) == 0, capsys.readouterr().err
         return read_particles(tmp_path / output)
 

@@ -24,7 +24,7 @@ from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.symmetry import point_group
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
 
-OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=18.0, fit="pose")
+OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=24.0, fit="pose")
 
 
 def group(name: str) -> torch.Tensor:
@@ -104,7 +104,7 @@ def test_assessment_of_symmetric_particles_with_their_bound(tmp_path) -> None:
         name: str(tmp_path / name) for name in ("images.star", "truth.star", "found.star", "dimer.pdb", "figures.json")
     }
     common = ["--structure", files["dimer.pdb"], "--symmetry", "c2", "--threads", "1", "--device", "cpu"]
-    align = ["align", "--particles", files["images.star"], "--fit", "pose", "--angular-step-deg", "18"]
+    align = ["align", "--particles", files["images.star"], "--fit", "pose", "--angular-step-deg", "24"]
     assert main([*align, "--output", files["found.star"], *common]) == 0
     compare = ["evaluate", "--particles", files["found.star"], "--truth", files["truth.star"], "--bound", *common]
     assert main([*compare, "--output", files["figures.json"]]) == 0
