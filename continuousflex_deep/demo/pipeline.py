@@ -23,12 +23,13 @@ MODES = "7-9"
 class DemoSize:
     """Size of the demonstration. The default is meant for 6 minutes on 2 cores."""
 
-    images: int = 600
-    labelled: int = 400
+    images: int = 500
+    labelled: int = 300
     box_px: int = 128
     angular_step_deg: int = 15
+    calibration: int = 128
     network_box_px: int = 32
-    simulated: int = 18_000
+    simulated: int = 15_000
     epochs: int = 8
 
     def checked(self) -> "DemoSize":
@@ -75,7 +76,8 @@ def steps_of(size: DemoSize) -> list[Step]:
              "--final-box-px {box_px} --tilt-sampling uniform-sphere --output images", "images"),
         halves,
         step("labels of Image set 1 by HEMNMA", f"align --particles set1.star {of_modes} --mode-list {{modes}} "
-             "--angular-step-deg {angular_step_deg} --output hemnma.star", "hemnma.star", "hemnma.json"),
+             "--angular-step-deg {angular_step_deg} --calibration-particles {calibration} --output hemnma.star",
+             "hemnma.star", "hemnma.json"),
         step("network trained on the labels", f"train --particles hemnma.star {of_modes} --box {{network_box_px}} "
              "--backbone resnet18 --simulated-images {simulated} --epochs {epochs} --resume --output model", "model"),
         step("predictions of Image set 2", "infer --particles set2.star --model model --output network.star",

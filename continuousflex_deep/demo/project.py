@@ -34,8 +34,9 @@ def _run_protocols(driver: ProjectDriver, folder: Path, size: DemoSize) -> None:
         "particles of both sets", cfd.CfdProtImport, particleFile=str(folder / "landscape" / "landscape.star")
     ).outputParticles
     refined = driver.run(
-        "HEMNMA, local", cfd.CfdProtAlign, inputParticles=found, inputModes=modes, mode_list=MODES, init=1
-    ).outputParticles
+        "HEMNMA, local", cfd.CfdProtAlign, inputParticles=found, inputModes=modes, mode_list=MODES, init=1,
+        local_step_deg=0.0, calibration_particles=size.calibration,  # the poses are refined already
+    ).outputParticles  # fmt: skip
     landscape = driver.run("landscape", cfd.CfdProtLandscape, inputSets=[refined]).outputLandscape
     driver.run(
         "maps along the first axis", cfd.CfdProtReconstruct, source=LANDSCAPE, inputLandscape=landscape, groups=2
