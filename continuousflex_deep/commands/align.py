@@ -12,7 +12,8 @@ from continuousflex_deep.io.particle_files import read_particles, require_partic
 from continuousflex_deep.io.reference import read_reference, read_rigid_reference
 from continuousflex_deep.io.stacks import check_images
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.options import AUTO, AlignOptions, result_options
+from continuousflex_deep.messages import note
+from continuousflex_deep.options import AUTO, AlignOptions, options_of, result_options
 from continuousflex_deep.particles import STRAIGHT, Particles
 from continuousflex_deep.runs.left_out import tell_left_out
 from continuousflex_deep.runs.parts import PartStore, parts_folder, store_for
@@ -26,10 +27,10 @@ def run(options: AlignOptions) -> None:
     require_writable_folder(output.parent)
     require_free_names(output, options.particles, options.structure)
     structure, modes = reference(options)
-    known = () if options.mode_list == AUTO else modes.mode_ids
+    known = () if learns(options) else modes.mode_ids
     particles = read_particles(options.particles, options.pixel_size_A or None, known or None)
     check_images(particles)
-    if options.mode_list == AUTO:
+    if learns(options):
         modes = learned_modes(structure, modes, particles, options)
     engine = make_engine(structure, modes, options, parts_folder(output))
     engine.check(particles)
@@ -59,17 +60,27 @@ def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:
             "without modes only poses can be found (--fit pose)"
         )
     motion = STRAIGHT if options.engine == "xmipp" else options.motion
-    return read_reference(options.structure, options.modes, listed(options), options, motion)
+    structure, modes = read_reference(options.structure, options.modes, listed(options), options, motion)
+    if modes.prior_sd_A is not None and options.motion_prior_A != options_of(AlignOptions)["motion_prior_A"].default:
+        note("--motion-prior-A is not used: these modes were learned from particles, with deviations of their own")
+    return structure, modes
 
 
 def listed(options: AlignOptions) -> tuple[int, ...] | None:
     """The modes that are named; None for all, of which the data choose."""
-    return None if options.mode_list == AUTO else parse_mode_list(options.mode_list)
+    return None if learns(options) else parse_mode_list(options.mode_list)
+
+
+def learns(options: AlignOptions) -> bool:
+    """Whether the modes are learned from the particles."""
+    return options.mode_list.strip() == AUTO
 
 
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
     """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
     settings = result_options(options)
+    # it is part of the modes themselves
+    del settings["learning_particles"]
     if options.modes:
         # however they are given
         settings |= {"mode_list": modes.mode_ids, "motion": modes.motion}

@@ -74,6 +74,10 @@ class Alignment(Generic[L]):
         """The calibration that the parts were made with."""
         return self.engine.calibration_of(self._kept()), ImageScreen(*map(float, self._kept()["image_range"]))
 
+    def batch_size(self) -> int:
+        """The size of the batches, that of the worker that calibrated."""
+        return int(self._kept()["batch_size"])
+
     def result(self) -> tuple[Particles, LeftOut] | None:
         """The aligned particles and those left out, from all parts; None if a part turns out to be damaged and must be
         computed again."""
@@ -95,7 +99,7 @@ class Alignment(Generic[L]):
     def _batches(self) -> dict[str, Rows]:
         """The rows of each batch by the name of its part. The batch size is that of the worker that calibrated, so that
         workers on other devices use the same batches."""
-        batches = self.engine.batches(self.particles, int(self._kept()["batch_size"]))
+        batches = self.engine.batches(self.particles, self.batch_size())
         return {f"part-{rows[0]:08d}-{len(rows)}": rows for rows in batches}
 
     def _kept(self) -> Arrays:

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from continuousflex_deep.arrays import Floats
+from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.runs.parts import Arrays
 
 # EM ends when the log-likelihood of all particles grows by less than this, or after so many rounds
 _GAIN, _MOST = 0.2, 300
+# a direction whose variance is noise by more than this is not seen by the images. EM would take for ever to bring it
+# to rest, and no set of particles gives significant evidence for it
+_UNSEEN = 0.8
+_AT_REST = 1e-9  # of the largest variance: rounding errors
 # of the particles, whose images may be misaligned: a motion that only these show is not believed
 _DOUBTED = 0.02
 
@@ -43,7 +47,7 @@ class Fits:
     def __len__(self) -> int:
         return len(self.pull)
 
-    def turned(self, axes: Floats) -> "Fits":
+    def rotated(self, axes: Floats) -> "Fits":
         """The same in terms of the modes, from fits along axes (M, M) in terms of them."""
         return Fits(axes.T @ self.information @ axes, self.pull @ axes)
 
@@ -58,7 +62,22 @@ class Fits:
         return mean_A, posterior, likelihood
 
     def learned_covariance(self, start: Floats) -> Floats:
-        """Σ (M, M) in Å² by expectation maximisation from a start (M, M) in Å²."""
+        """Σ (M, M) in Å² by expectation maximisation from a start (M, M) in Å². Of directions that the images do not
+        see, what they leave of the start is taken away."""
+        return self._maximised(self._seen(self._maximised(start)))
+
+    def _seen(self, covariance: Floats) -> Floats:
+        """The covariance without the directions that the images do not see; the best seen one at the least.
+
+        In units of the covariance, the variance of each direction is 1, of which the particles' errors make a share.
+        """
+        root, (_, posterior, _) = _root(covariance), self.posterior(covariance)
+        inverse = np.linalg.pinv(root)
+        values, vectors = np.linalg.eigh(inverse @ posterior.mean(axis=0) @ inverse.T)
+        kept = vectors[:, : max(1, int((values < _UNSEEN).sum()))]
+        return np.asarray(root @ kept @ kept.T @ root.T)
+
+    def _maximised(self, start: Floats) -> Floats:
         covariance, before = start, -np.inf
         for _ in range(_MOST):
             mean_A, posterior, likelihood = self.posterior(covariance)
@@ -102,7 +121,7 @@ class PrincipalMotions:
     def of(covariance: Floats, fits: Fits) -> "PrincipalMotions":
         """Of a learned covariance (M, M) in Å² and the images that it was learned from."""
         values, vectors = np.linalg.eigh(covariance)
-        variance, axes = np.maximum(values[::-1], 1e-12 * values[-1]), vectors[:, ::-1].T
+        variance, axes = np.maximum(values[::-1], _AT_REST * values[-1]), vectors[:, ::-1].T
         axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], axis=1))
         _, posterior, full = fits.posterior(covariance)
         error = np.einsum("ki,nij,kj->nk", axes, posterior, axes)
@@ -113,7 +132,7 @@ class PrincipalMotions:
             axes,
             np.sqrt(variance),
             variance / variance.sum(),
-            error.mean(axis=0) / variance,
+            np.where(variance > _AT_REST * variance[0], np.minimum(error.mean(axis=0) / variance, 1), 1.0),
             np.array([lost(whole - np.outer(axis, axis)) for axis in axes]),
             moving / moving.sum(),
             np.array([lost(whole - np.outer(mode, mode)) for mode in whole]),
@@ -121,11 +140,10 @@ class PrincipalMotions:
         )
 
     @property
-    def shown(self) -> int:
-        """The number of leading motions that the images show: those whose evidence exceeds what an axis of M numbers
-        gains by chance (Schwarz, Ann Stat 1978, 6:461)."""
-        weak = self.evidence < 0.5 * len(self.axes) * np.log(self.particles)
-        return int(weak.argmax()) if weak.any() else len(weak)
+    def significant(self) -> Booleans:
+        """Whether the images show each motion (M,): its evidence exceeds what an axis of M numbers gains by chance
+        (Schwarz, Ann Stat 1978, 6:461)."""
+        return np.asarray(self.evidence > 0.5 * len(self.axes) * np.log(self.particles))
 
 
 def _evidence(lost: Floats) -> float:

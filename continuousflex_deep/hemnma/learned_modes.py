@@ -13,7 +13,14 @@ from continuousflex_deep.hemnma.mode_learning import ModeLearning
 from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
-from continuousflex_deep.io.motion_table import MOTIONS_CSV, MotionTable, write_motion_tables
+from continuousflex_deep.io.motion_table import (
+    MOTIONS_CSV,
+    MotionTable,
+    holds_normal_modes,
+    motion_numbers,
+    write_motion_tables,
+)
+from continuousflex_deep.io.records import begin_results
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.messages import note
 from continuousflex_deep.nma.network import collectivity
@@ -43,7 +50,7 @@ def learned_modes(
         )
     folder = modes_folder_of(Path(options.output))
     table = folder / MOTIONS_CSV
-    if any(folder.glob("vec.*")) and (not table.exists() or folder.samefile(options.modes)):
+    if any(folder.glob("vec.*")) and (holds_normal_modes(folder) or folder.samefile(options.modes)):
         raise InputError(
             f"'{folder}' has modes already, which those that --mode-list auto learns would replace; give another "
             "--output"
@@ -65,28 +72,32 @@ def learned_modes(
 
 
 def _write(folder: Path, source: Path, modes: NormalModes, motions: PrincipalMotions, n_atoms: int) -> None:
-    """The motions that are shown as modes, their tables, and the record of the atoms that they move."""
-    if not motions.shown:
-        note("the images show no motion along these modes; the largest that noise may have made is kept")
-    shown = max(1, motions.shown)
+    """The significant motions as modes, their tables, and the record of the atoms that they move. Nothing of an earlier
+    run counts as complete from here on, so that its files are never taken for those of this one."""
+    begin_results(folder, MOTIONS_CSV, Path(MOTIONS_CSV).with_suffix(".json").name)
+    used = motions.significant
+    if not used.any():
+        note("the images show no motion along these modes; the one with the most evidence is kept, which is noise")
+        used = motions.evidence == motions.evidence.max()
     found = MotionTable(
         motions.axes,
         motions.sd_A / np.sqrt(n_atoms),
         motions.share,
         motions.noise,
         motions.evidence,
-        shown,
+        used,
+        motion_numbers(modes.combined(motions.axes, tuple(range(len(modes))), motions.sd_A).vectors),
         modes.mode_ids,
         motions.mode_share,
         motions.mode_evidence,
     )
-    used = modes.combined(motions.axes[:shown], found.motion_ids, motions.sd_A[:shown])
-    write_modes(folder, replace(used, collectivity=collectivity(used.vectors)))
+    learned = modes.combined(motions.axes[used], found.used_ids, motions.sd_A[used])
+    write_modes(folder, replace(learned, collectivity=collectivity(learned.vectors)))
     if (source / RECORD_JSON).is_file():
         shutil.copyfile(source / RECORD_JSON, folder / RECORD_JSON)
     write_motion_tables(folder, found)
     print(
-        f"{folder}: {shown} motions learned from {motions.particles} particles along {len(modes)} modes; "
+        f"{folder}: {used.sum()} motions learned from {motions.particles} particles along {len(modes)} modes; "
         f"this folder has them as modes for the commands that follow\n{found.text()}",
         file=sys.stderr,
     )

@@ -28,10 +28,11 @@ from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, pa
 from continuousflex_deep.runs.smaller_batches import Halving
 
 FIRST_MODES = 6  # along which particles are first aligned
-FEWEST = 20  # particles aligned without doubt
+FEWEST = 20  # particles aligned unambiguously
 _ROUNDS = 3
-# a prior that is narrower than this part of the widest is too stiff for single precision
-_STIFFEST = 1e-4
+# smallest deviation that a round begins with, as a part of the largest: what the round before brought to rest may be
+# seen from where the particles are now
+_LEAST = 0.01
 _ORTHOGONAL = 0.01  # products of modes, up to which files have rounded them
 _THIS = "learning of modes"
 
@@ -52,20 +53,20 @@ class ModeLearning:
         """The motions of particles spread evenly over all.
 
         Raises InputError for a single mode, for modes that are not orthogonal, and if fewer than 20 particles can be
-        aligned without doubt.
+        aligned unambiguously.
         """
         self._require_many_orthogonal_modes()
         rows, _ = calibration_rows(particles, self.options.learning_particles)
-        found, calibration = self._aligned_along_first(particles.select(rows))
+        found, calibration, size = self._aligned_along_first(particles.select(rows))
         axes, sd_A = np.eye(len(self.modes)), self._expected_sd_A()
         for number in range(1, _ROUNDS + 1):
             engine = EmbeddedEngine(self.structure, self.modes.combined(axes, self.modes.mode_ids, sd_A), self.options)
             along = found.replace(amplitudes=found.require_amplitudes(_THIS) @ axes.T)
-            refined, covariance = self._refined(engine, along, calibration, number)
+            refined, covariance = self._refined(engine, along, calibration, number, size)
             amplitudes = refined.require_amplitudes(_THIS)
             motions = self._learned(number, axes, Fits.of_posterior(amplitudes, covariance, sd_A), np.diag(sd_A**2))
             found = refined.replace(amplitudes=amplitudes @ axes, amplitudes_sd=None)
-            axes, sd_A = motions.axes, np.maximum(motions.sd_A, _STIFFEST * motions.sd_A[0])
+            axes, sd_A = motions.axes, np.maximum(motions.sd_A, _LEAST * motions.sd_A[0])
         return motions
 
     def _require_many_orthogonal_modes(self) -> None:
@@ -85,8 +86,9 @@ class ModeLearning:
                 f"{product[first, second]:.2g}. Compute modes by the nma command, or name the modes in --mode-list"
             )
 
-    def _aligned_along_first(self, particles: Particles) -> tuple[Particles, Calibration]:
-        """Those of the particles that are aligned without doubt along the first modes, at rest along the others."""
+    def _aligned_along_first(self, particles: Particles) -> tuple[Particles, Calibration, int]:
+        """Those of the particles that are aligned unambiguously along the first modes, at rest along the others; and
+        the calibration and the batch size of this alignment."""
         first = self.modes.select(self.modes.mode_ids[:FIRST_MODES])
         alignment = Alignment(EmbeddedEngine(self.structure, first, self.options), particles, self.store)
         alignment.engine.check(particles)
@@ -94,14 +96,14 @@ class ModeLearning:
         trusted = aligned.select(np.flatnonzero(~np.asarray(aligned.ambiguous)))
         if len(trusted) < FEWEST:
             raise InputError(
-                f"--mode-list auto: of {len(aligned)} particles only {len(trusted)} are aligned without doubt along "
+                f"--mode-list auto: of {len(aligned)} particles only {len(trusted)} are aligned unambiguously along "
                 f"modes {list(first.mode_ids)}, expected {FEWEST} or more to learn from; increase "
                 "--learning-particles, or name the modes in --mode-list"
             )
         amplitudes = np.zeros((len(trusted), len(self.modes)))
         amplitudes[:, : len(first)] = trusted.require_amplitudes(_THIS)
         trusted = trusted.replace(mode_ids=self.modes.mode_ids, amplitudes=amplitudes, amplitudes_sd=None)
-        return trusted, alignment.calibration()[0]
+        return trusted, alignment.calibration()[0], alignment.batch_size()
 
     def _expected_sd_A(self) -> Floats:
         """Deviations (M,) of the amplitudes before anything is learned: those of --motion-prior-A along the first
@@ -115,7 +117,7 @@ class ModeLearning:
         return sd_A * np.sqrt(slowest / np.maximum(stiffness, slowest))
 
     def _refined(
-        self, engine: EmbeddedEngine, particles: Particles, calibration: Calibration, number: int
+        self, engine: EmbeddedEngine, particles: Particles, calibration: Calibration, number: int, size: int
     ) -> tuple[Particles, Floats]:
         """The particles refined from where they are, and the covariance (n, M, M) of their amplitudes."""
 
@@ -124,7 +126,8 @@ class ModeLearning:
             nothing = np.zeros(0, np.int64), np.zeros(0, "U1")
             return part_of_rows(rows, *nothing) | result.arrays() | {"covariance": covariance.cpu().numpy()}
 
-        batches = {f"round-{number}-{rows[0]:08d}": rows for rows in engine.batches(particles)}
+        # of the size that was used for the calibration, by whichever worker, on whichever device
+        batches = {f"round-{number}-{rows[0]:08d}-{len(rows)}": rows for rows in engine.batches(particles, size)}
         sizes = {name: len(rows) for name, rows in batches.items()}
         while True:
             for name in pieces_to_do(self.store, sizes, f"learning motions along {len(self.modes)} modes, {number}"):
@@ -144,5 +147,5 @@ class ModeLearning:
         while (kept := self.store.load(name)) is None:
             for _ in pieces_to_do(self.store, {name: 0}):
                 covariance = axes.T @ fits.learned_covariance(start) @ axes
-                self.store.save(name, PrincipalMotions.of(covariance, fits.turned(axes)).arrays())
+                self.store.save(name, PrincipalMotions.of(covariance, fits.rotated(axes)).arrays())
         return PrincipalMotions.of_arrays(kept)

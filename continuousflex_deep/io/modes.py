@@ -74,12 +74,17 @@ class NormalModes:
         return NormalModes(mode_ids, vectors, prior_sd_A=prior_sd_A, motion=self.motion, block_size=self.block_size)
 
     def moving(self, motion: str) -> "NormalModes":
-        """The same modes with another motion, or with their own (AS_MODES)."""
-        return self if motion == AS_MODES else dataclasses.replace(self, motion=motion)
+        """The same modes with another motion, or with their own (AS_MODES). What was learned of one motion does not
+        hold for the other."""
+        if motion in (AS_MODES, self.motion):
+            return self
+        return dataclasses.replace(self, motion=motion, prior_sd_A=None)
 
 
 def parse_mode_list(text: str) -> tuple[int, ...]:
     """Mode numbers of a list such as "7-9 11" or "7,8,9". InputError for rigid-body modes (1-6) and repetitions."""
+    if text.strip() == "auto":
+        raise InputError("mode list 'auto': only align learns modes from particles; give numbers, for example 7-9")
     modes: list[int] = []
     for part in text.replace(",", " ").split():
         first, _, last = part.partition("-")

@@ -157,6 +157,7 @@ def inference_store(
     if reference is not None:
         structure, modes = reference
         arrays = [structure.coords_A, structure.weights, modes.vectors]
+        arrays += [] if modes.prior_sd_A is None else [modes.prior_sd_A]
         settings["motion"] = modes.motion
     return store_for(options.output, settings, particles, *arrays)
 

@@ -98,7 +98,7 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     motion_prior_A: float = option(
         3.7,
         "Expected motion of the atoms along a mode: their RMSD at one standard deviation of its amplitude. Increase it "
-        "where larger motions are expected.",
+        "where larger motions are expected. Modes that were learned from particles bring their own.",
         "Å",
         0.01,
         engine="embedded",

@@ -391,7 +391,7 @@ NOT_FOLLOWED = {
         "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",
         "the same with --xmipp-processes", "selections in the page cover only",
     ),
-    "comes after long work": ("are aligned without doubt along modes",),
+    "comes after long work": ("are aligned unambiguously along modes",),
     "is part of errors that other scenarios follow, where --select cannot help": ("since --select cannot name them",),
     "is of Python code: commands require modes before, ask PCA alone for components, and bound --dimensions": (
         "Xmipp's engine needs normal modes", "this landscape has no principal components", "a density needs 1 to",

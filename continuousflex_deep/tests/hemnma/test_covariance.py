@@ -8,13 +8,14 @@ from continuousflex_deep.hemnma.covariance import Fits, PrincipalMotions
 M, N = 6, 400
 
 
-def planted(sd_A: tuple[float, ...], seed: int = 0, error_A: float = 10.0) -> tuple[Fits, np.ndarray, np.ndarray]:
+def planted(sd_A: tuple[float, ...], seed: int = 0, unseen_A: float = 10.0) -> tuple[Fits, np.ndarray, np.ndarray]:
     """Fits of N particles that move with these deviations along the first axes of an orthonormal frame, the frame, and
-    the amplitudes; each particle's errors are its own."""
+    the amplitudes; each particle's errors are its own, about 10 Å, and unseen_A along the last axis."""
     rng = np.random.default_rng(seed)
     frame = np.linalg.qr(rng.normal(size=(M, M)))[0].T
     amplitudes = rng.normal(size=(N, len(sd_A))) * sd_A @ frame[: len(sd_A)]
-    design = rng.normal(size=(N, 2 * M, M)) / (error_A * np.sqrt(2 * M))
+    seen_better = np.r_[np.full(M - 1, 10.0), unseen_A] ** -1.0
+    design = rng.normal(size=(N, 2 * M, M)) / np.sqrt(2 * M) * seen_better @ frame
     seen = np.einsum("nkm,nm->nk", design, amplitudes) + rng.normal(size=(N, 2 * M))
     information = design.swapaxes(1, 2) @ design
     return Fits(information, np.einsum("nkm,nk->nm", design, seen)), frame, amplitudes
@@ -57,7 +58,7 @@ def test_a_planted_covariance_is_found() -> None:
     np.testing.assert_allclose(motions.sd_A[:2], (100, 30), rtol=0.1)
     np.testing.assert_allclose(np.abs(np.sum(motions.axes[:2] * frame[:2], axis=1)), 1, atol=0.01)
     np.testing.assert_allclose(motions.axes @ motions.axes.T, np.eye(M), atol=1e-9)
-    assert motions.shown == 2
+    assert motions.significant.tolist() == [True, True, *[False] * (M - 2)]
     assert motions.share[:2].sum() > 0.99
     # what the images do not show is at rest, and where it is not it is noise
     assert (motions.sd_A[2:] < 10).all()
@@ -85,18 +86,30 @@ def test_a_few_misaligned_particles_show_no_motion() -> None:
     pull = fits.pull.copy()
     pull[:4] += fits.information[:4] @ far
     motions = PrincipalMotions.of((fits := Fits(fits.information, pull)).learned_covariance(400 * np.eye(M)), fits)
-    assert motions.shown == 1
+    assert motions.significant.sum() == 1
     pull[:60] += fits.information[:60] @ far  # but many do
     motions = PrincipalMotions.of((fits := Fits(fits.information, pull)).learned_covariance(400 * np.eye(M)), fits)
-    assert motions.shown == 2
+    assert motions.significant.tolist() == [True, True, *[False] * (M - 2)]
     assert abs(motions.axes[1] @ frame[3]) > 0.98
+
+
+@pytest.mark.parametrize("unseen_A", [100.0, 400.0, 1000.0])
+@pytest.mark.parametrize("sd_A", [(100.0, 30.0), (20.0, 15.0)])
+def test_what_images_do_not_see_hides_no_motion(sd_A: tuple[float, ...], unseen_A: float) -> None:
+    """Whatever is expected of it before."""
+    fits, frame, _ = planted(sd_A, unseen_A=unseen_A)
+    motions = PrincipalMotions.of(fits.learned_covariance(100**2 * np.eye(M)), fits)
+    assert motions.significant.sum() == 2
+    found = motions.axes[motions.significant]
+    assert np.linalg.svd(found @ frame[:2].T, compute_uv=False).min() > 0.92
+    np.testing.assert_allclose(motions.sd_A[motions.significant], sd_A, rtol=0.2)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_particles_at_rest_show_no_motion(seed: int) -> None:
     fits, _, _ = planted((0.0,), seed)
     motions = PrincipalMotions.of(fits.learned_covariance(400 * np.eye(M)), fits)
-    assert motions.shown == 0
+    assert not motions.significant.any()
     assert (motions.noise > 0.7).all()
 
 
@@ -113,9 +126,9 @@ def test_the_prior_of_the_fits_does_not_matter() -> None:
 def test_fits_along_axes_are_those_along_modes() -> None:
     fits, frame, _ = planted((50.0, 10.0))
     along = Fits(frame @ fits.information @ frame.T, fits.pull @ frame.T)
-    turned = along.turned(frame)
-    np.testing.assert_allclose(turned.information, fits.information, atol=1e-12)
-    np.testing.assert_allclose(turned.pull, fits.pull, atol=1e-12)
+    again = along.rotated(frame)
+    np.testing.assert_allclose(again.information, fits.information, atol=1e-12)
+    np.testing.assert_allclose(again.pull, fits.pull, atol=1e-12)
 
 
 def test_an_image_that_says_nothing_changes_nothing() -> None:
@@ -132,5 +145,5 @@ def test_motions_pass_through_files() -> None:
     motions = PrincipalMotions.of(fits.learned_covariance(2500 * np.eye(M)), fits)
     again = PrincipalMotions.of_arrays(motions.arrays())
     assert again.particles == N
-    assert again.shown == motions.shown
+    assert again.significant.tolist() == motions.significant.tolist()
     np.testing.assert_array_equal(again.axes, motions.axes)

@@ -10,7 +10,9 @@ from continuousflex_deep import cli
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.covariance import PrincipalMotions
 from continuousflex_deep.hemnma.mode_learning import FIRST_MODES, ModeLearning
+from continuousflex_deep.io.mode_table import mode_list_text
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
+from continuousflex_deep.io.motion_table import motion_numbers
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.options import AlignOptions
@@ -58,7 +60,7 @@ def test_the_motions_are_those_of_the_molecule(
     learned: tuple[PrincipalMotions, MemoryParts], truth: Particles
 ) -> None:
     motions, (_, moving) = learned[0], many_modes()
-    assert motions.shown == 2
+    assert np.flatnonzero(motions.significant).tolist() == [0, 1]
     # cosines of the angles between the planes of the motions found and of the true ones
     cosines = np.linalg.svd(motions.axes[:2] @ moving.T, compute_uv=False)
     assert cosines.min() > 0.95
@@ -81,6 +83,18 @@ def test_a_run_that_is_continued_finds_the_same(
     assert all(store[name] is kept[name] for name in store if "-3" not in name)
 
 
+def test_another_device_continues_with_the_same_batches(
+    learned: tuple[PrincipalMotions, MemoryParts], truth: Particles
+) -> None:
+    """Whose batches would be smaller or larger."""
+    motions, store = learned
+    kept = MemoryParts({name: part for name, part in store.items() if not name.startswith("motions-")})
+    options = dataclasses.replace(OPTIONS, batch=7)
+    again = ModeLearning(toy_structure(), many_modes()[0], options, kept).run(halfway(truth))
+    np.testing.assert_array_equal(again.axes, motions.axes)
+    assert store.keys() == kept.keys()
+
+
 def test_what_cannot_be_learned_from_is_refused(truth: Particles) -> None:
     modes = many_modes()[0]
     with pytest.raises(InputError, match="chooses among many modes, but the folder has 1"):
@@ -88,7 +102,7 @@ def test_what_cannot_be_learned_from_is_refused(truth: Particles) -> None:
     leaning = dataclasses.replace(modes, vectors=modes.vectors + 0.1 * modes.vectors[:1])
     with pytest.raises(InputError, match="needs orthogonal modes; modes 7 and"):
         ModeLearning(toy_structure(), leaning, OPTIONS).run(truth)
-    with pytest.raises(InputError, match=r"are aligned without doubt along modes .*, expected 20 or more"):
+    with pytest.raises(InputError, match=r"are aligned unambiguously along modes .*, expected 20 or more"):
         ModeLearning(toy_structure(), modes, OPTIONS).run(halfway(truth.select(np.arange(8))))
 
 
@@ -115,7 +129,10 @@ def test_the_command_aligns_along_what_it_learned(
     assert "found_modes: 2 motions learned from" in said
     assert "along 9 modes" in said
     found, modes = read_particles(folder / "found.star"), read_modes(folder / "found_modes")
-    assert found.mode_ids == modes.mode_ids == (1001, 1002)
+    assert found.mode_ids == modes.mode_ids
+    assert len(found.mode_ids) == 2
+    assert found.mode_ids[0] % 1000 == 1
+    assert found.mode_ids[0] > 1000
     assert modes.prior_sd_A is not None
     assert modes.prior_sd_A[0] > modes.prior_sd_A[1] > 0
     # the amplitudes are those of the truth, in other coordinates
@@ -131,10 +148,53 @@ def test_the_command_aligns_along_what_it_learned(
     assert "motions.csv' exists already" in said
     assert "found.star' exists already" in said
     # and they serve by their folder
-    again = words(folder, "--mode-list", "1001-1002", "--output", str(folder / "again.star"))
+    again = words(folder, "--mode-list", mode_list_text(modes.mode_ids), "--output", str(folder / "again.star"))
     again[again.index(str(folder / "modes"))] = str(folder / "found_modes")
+    capsys.readouterr()
     assert cli.main(again) == 0
+    assert "--motion-prior-A is not used" in capsys.readouterr().err
     np.testing.assert_array_equal(read_particles(folder / "again.star").amplitudes, found.amplitudes)
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_modes_continues(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And nobody takes them for complete, nor another run's table for theirs."""
+    learned = folder / "found_modes"
+    learned.mkdir()
+    (learned / "motions.csv").write_text("of an earlier run")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("continuousflex_deep.hemnma.learned_modes.write_motion_tables", killed)
+        assert cli.main(words(folder, "--mode-list", "auto")) != 0
+    assert read_modes(learned).mode_ids
+    assert not (learned / "motions.csv").exists()
+    monkeypatch.setattr("continuousflex_deep.commands.align.make_engine", killed)  # what follows is not of interest
+    assert cli.main(words(folder, "--mode-list", "auto")) != 0
+    assert "motions learned from" in capsys.readouterr().err
+    assert (learned / "motions.csv").exists()
+
+
+def test_the_numbers_of_motions_are_their_own() -> None:
+    vectors = many_modes()[0].vectors
+    first, other = (motion_numbers(v) for v in (vectors, vectors[::-1]))
+    assert not set(first) & set(other)
+    assert min(first) > 1000
+
+
+def test_learned_deviations_are_of_one_motion() -> None:
+    modes = many_modes()[0].combined(np.eye(MANY), many_modes()[0].mode_ids, np.ones(MANY))
+    assert modes.moving("straight").prior_sd_A is not None
+    assert modes.moving("helical").prior_sd_A is None
+
+
+def test_other_commands_learn_no_modes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["simulate", "--structure", folder / "toy.cif", "--modes", folder / "modes", "--mode-list", "auto"]
+    assert cli.main([*map(str, line), "--output", str(folder / "s")]) == 2
+    assert "only align learns modes" in capsys.readouterr().err
 
 
 def test_learned_modes_replace_no_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
