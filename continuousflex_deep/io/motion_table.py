@@ -5,8 +5,6 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from continuousflex_deep.arrays import Booleans, Floats
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.tables import format_rows
