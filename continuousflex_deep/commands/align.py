@@ -79,11 +79,9 @@ def learns(options: AlignOptions) -> bool:
 def part_store(options: AlignOptions, particles: Particles, structure: Structure, modes: NormalModes) -> PartStore:
     """Where the finished parts of this alignment are kept until its output is written: the folder OUTPUT.parts."""
     settings = result_options(options)
-    # it is part of the modes themselves
-    del settings["learning_particles"]
     if options.modes:
         # however they are given
-        settings |= {"mode_list": modes.mode_ids, "motion": modes.motion}
+        settings |= {"mode_list": listed(options) or modes.mode_ids, "motion": modes.motion}
     prior = () if modes.prior_sd_A is None else (modes.prior_sd_A,)
     reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors, *prior)
     return store_for(options.output, settings, particles, *reference)

@@ -389,7 +389,7 @@ NOT_FOLLOWED = {
     "is of more workers than GPUs, where GPUs are": ("workers on this host for",),
     "is no advice, but the note of a table, a page or a line of doctor": (
         "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",
-        "the same with --xmipp-processes", "selections in the page cover only",
+        "the same with --xmipp-processes", "--motion-prior-A is not used", "selections in the page cover only",
     ),
     "comes after long work": ("are aligned unambiguously along modes",),
     "is part of errors that other scenarios follow, where --select cannot help": ("since --select cannot name them",),

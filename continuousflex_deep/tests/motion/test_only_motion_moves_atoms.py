@@ -14,17 +14,21 @@ READERS = {
     "io.modes": "reads, writes and selects them",
     "io.reference": "compares their number of atoms with the structure's",
     "nma.mode_properties": "their collectivity",
+    "hemnma.mode_learning": "whether they are orthogonal",
+    "hemnma.learned_modes": "the collectivity and the numbers of learned ones",
     "commands.align": "tells inputs apart",
     "nn.inference": "tells inputs apart",
 }
 # Who multiplies what is called vectors.
 MULTIPLIERS = {
     "motion": "moves atoms",
+    "io.modes": "other modes of the same motions",
     "nma.network": "makes modes: their signs",
     "nma.elnemo": "makes modes: their energies",
     "landscape.coordinate_maps": "eigenvectors of a kernel",
     "landscape.error_blur": "eigenvectors of covariances",
     "landscape.dependence": "eigenvectors of a covariance",
+    "hemnma.covariance": "eigenvectors of covariances",
 }
 # Who asks for derivatives, to multiply them by rotations or to solve for amplitudes.
 DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.bent_rays"}
