@@ -224,7 +224,7 @@ class TestCfdWorkflow(ProjectTest):
         run = self.driver.make(protocol, **asked)
         run.setObjLabel("killed")
         self.proj.launchProtocol(run, wait=False)
-        until(lambda: when(Path(run.getPath())), every_s=0.02)
+        until(lambda: when(Path(run.getPath())) and int(self.has_said(run, "_pid") or 0) > 0, every_s=0.02)
         process = psutil.Process(int(self.has_said(run, "_pid") or 0))
         family = [*process.children(recursive=True), process]
         for member in family:
@@ -234,8 +234,12 @@ class TestCfdWorkflow(ProjectTest):
 
     def continued(self, run: Any) -> None:
         """Continue a killed run, as the form does."""
-        self.proj._updateProtocol(run)
-        self.assertTrue(run.isFailed())
+
+        def failed() -> bool:
+            self.proj._updateProtocol(run)
+            return bool(run.isFailed())
+
+        until(failed)  # it notices when it looks whether the process is alive
         run.runMode.set(MODE_RESUME)
         self.proj.launchProtocol(run, wait=True)
         self.assertTrue(run.isFinished(), run.getErrorMessage())
