@@ -11,15 +11,13 @@ PYTHON ?= $(shell for p in $$(type -ap python3.11 python3.12 python3); do \
 VENV := .venv
 RUN := env -u PYTHONPATH PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CORES := $(shell nproc 2>/dev/null || echo 2)
-WORKERS := $(shell echo $$(($(CORES) + 1)))
 STAMP := $(VENV)/.installed
 
 .PHONY: test demo fuzz lint clean
 
-# one worker more than cores, since tests also wait: for browsers, windows and Scipion. One thread each: more threads
-# per worker slow each other down
+# two workers of one thread each: more threads per worker slow each other down
 test: $(STAMP)
-	$(RUN) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	$(RUN) OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n $(CORES) --dist loadfile --no-loadscope-reorder \
 	  --max-worker-restart 0
 
 demo: $(STAMP)
