@@ -74,7 +74,8 @@ def learned_modes(
 def _write(folder: Path, source: Path, modes: NormalModes, motions: PrincipalMotions, n_atoms: int) -> None:
     """The significant motions as modes, their tables, and the record of the atoms that they move. Nothing of an earlier
     run counts as complete from here on, so that its files are never taken for those of this one."""
-    begin_results(folder, MOTIONS_CSV, Path(MOTIONS_CSV).with_suffix(".json").name)
+    table = folder / MOTIONS_CSV
+    begin_results(folder, table.name, table.with_suffix(".json").name)
     used = motions.significant
     if not used.any():
         note("the images show no motion along these modes; the one with the most evidence is kept, which is noise")

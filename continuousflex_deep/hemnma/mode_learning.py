@@ -6,8 +6,6 @@ round refines them under what was learned. The motions that the images show beco
 number of particles is aligned at the cost of these few modes.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from continuousflex_deep.arrays import Floats, Rows
@@ -43,9 +41,7 @@ class ModeLearning:
     def __init__(
         self, structure: Structure, modes: NormalModes, options: AlignOptions, store: Parts | None = None
     ) -> None:
-        self.structure, self.modes = structure, modes
-        # the engines are told by their modes which ones these are
-        self.options = replace(options, mode_list="", particles="")
+        self.structure, self.modes, self.options = structure, modes, options
         self.store: Parts = MemoryParts() if store is None else store
         self._halving = Halving("refining")
 
