@@ -123,7 +123,7 @@ def _fitted(blur: ErrorBlur, model: SmoothEnergy, start: _Fit, decade: float) ->
 
 
 def _maximise(blur: ErrorBlur, model: SmoothEnergy, counts: Floats, start: _Fit) -> Floats:
-    """The parameters with the highest penalised likelihood of counts (c, *shape), by L-BFGS from a start, in units of
+    """The parameters with the highest penalised likelihood of the places' counts, by L-BFGS from a start, in units of
     the standard deviations that the start's information gives."""
     n, free, smoothness = counts.sum(), model.n_free, start.smoothness
     root = np.linalg.cholesky(start.curvature(n, free))

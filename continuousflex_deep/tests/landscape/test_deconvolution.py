@@ -204,22 +204,31 @@ def test_points_without_spread_are_refused() -> None:
 
 
 # ------------------------------------------------------------------------------------------- the parts
-@pytest.fixture
-def blur() -> ErrorBlur:
-    rng = np.random.default_rng(0)
-    points = rng.uniform(0, 20, (300, 2))
-    root = rng.normal(size=(300, 2, 2)) + np.eye(2)
+@pytest.fixture(params=[100, 3000], ids=["few", "many"])
+def blur(request: pytest.FixtureRequest) -> ErrorBlur:
+    """Of few particles by the kernel, and of many by Fourier transforms."""
+    rng, n = np.random.default_rng(0), request.param
+    points = rng.uniform(0, 20, (n, 2))
+    points[:4] = 10  # in the middle
+    root = rng.normal(size=(n, 2, 2)) + np.eye(2)
     return ErrorBlur(points, root @ root.transpose(0, 2, 1), Grid.around(points, 30), 4)
+
+
+def at_particles(blur: ErrorBlur, values: np.ndarray) -> np.ndarray:
+    """Values of the places, for each particle (n,)."""
+    if values.ndim > 1:
+        return np.asarray(values[tuple(blur.cells.T)])
+    return np.asarray(values[np.unique(blur.cells, axis=0, return_inverse=True)[1].ravel()])
 
 
 def test_blur_is_a_convolution_with_each_covariance(blur: ErrorBlur) -> None:
     impulse = np.zeros(blur.grid.shape)
-    impulse[15, 14] = 1
-    cells = np.stack(np.meshgrid(*map(np.arange, blur.grid.shape), indexing="ij"), axis=-1) - [15, 14]
-    for seen, covariance in zip(blur.seen(impulse), blur.covariances, strict=True):
-        exponent = np.einsum("...i,ij,...j->...", cells, np.linalg.inv(covariance), cells)
-        expected = np.exp(-exponent / 2) / (2 * np.pi * np.sqrt(np.linalg.det(covariance)))
-        np.testing.assert_allclose(seen, expected, atol=3e-4)
+    impulse[14, 15] = 1
+    away, covariances = blur.cells[:, 1:] - [14, 15], blur.covariances[blur.cells[:, 0]]
+    exponent = np.einsum("ni,nij,nj->n", away, np.linalg.inv(covariances), away)
+    expected = np.exp(-exponent / 2) / (2 * np.pi * np.sqrt(np.linalg.det(covariances)))
+    assert expected.max() > 0.02
+    np.testing.assert_allclose(at_particles(blur, blur.seen(impulse)), expected, atol=3e-4)
 
 
 def test_gathered_is_the_adjoint_of_seen(blur: ErrorBlur) -> None:
@@ -228,9 +237,22 @@ def test_gathered_is_the_adjoint_of_seen(blur: ErrorBlur) -> None:
     assert (blur.seen(density) * values).sum() == pytest.approx((density * blur.gathered(values)).sum())
 
 
+@pytest.mark.parametrize(("d", "bins"), [(1, 40), (2, 20), (3, 9)])
+def test_few_particles_see_what_they_see_among_many(d: int, bins: int) -> None:
+    """Of few, the places are those with particles alone."""
+    points = np.random.default_rng(0).uniform(0, 20, (4000, d))
+    points[:2] = [[0.0] * d, [20.0] * d]  # of one grid
+    covariances, grid = np.broadcast_to(np.eye(d) + 0.5, (4000, d, d)), Grid.around(points, bins)
+    many, few = (ErrorBlur(points[:n], covariances[:n], grid, 1) for n in (4000, 5))
+    assert (few.counts.ndim, many.counts.ndim) == (1, 1 + d)
+    density = np.random.default_rng(1).uniform(1, 2, grid.shape)
+    seen = at_particles(many, many.seen(density))[:5]
+    np.testing.assert_allclose(at_particles(few, few.seen(density)), seen, rtol=1e-12)
+
+
 def test_all_particles_are_counted_once(blur: ErrorBlur) -> None:
-    assert blur.counts.sum() == 300
-    assert len(blur.counts) == 4
+    assert blur.counts.sum() == len(blur.cells)
+    assert len(blur.covariances) == 4
 
 
 def differences(function: Callable[[np.ndarray], float], at: np.ndarray) -> np.ndarray:
