@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -276,7 +275,8 @@ def test_comparison_of_both_engines(
     assert cli.main(base) == 0
     assert json.loads((tmp_path / "both" / "record.json").read_text())["times"]["xmipp"] is None
     assert "was interrupted" in capsys.readouterr().err
-    shutil.rmtree(tmp_path / "both")
+    for path in (tmp_path / "both").glob("xmipp*"):  # Xmipp's part is done anew, and ours is kept
+        path.unlink()
     assert cli.main(base) == 0
     said = capsys.readouterr().out
     assert [line.split()[:2] for line in said.splitlines() if line.startswith(("embedded  ", "xmipp  "))] == [
