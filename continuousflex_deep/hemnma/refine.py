@@ -294,6 +294,15 @@ class Refiner:
 
     def _without_derivatives(self, images: Whitened, state: State, before: Quadratic) -> Quadratic:
         """The cost at each hypothesis, with gradient and matrix from before the step."""
+        gain, cost, scale, correlation = self._compared(images, state)
+        return Quadratic(gain, cost, before.gradient, before.matrix, scale, correlation)
+
+    def cost(self, images: Whitened, state: State) -> Tensor:
+        """The cost (h,) of hypotheses as they are."""
+        return self._compared(images, state)[1]
+
+    def _compared(self, images: Whitened, state: State) -> Tensor:
+        """Gain, cost, scale and correlation (4, h) of hypotheses."""
         parts = []
         for i in range(0, len(state), self.chunk):
             s = state[i : i + self.chunk]
@@ -301,8 +310,7 @@ class Refiner:
                 seen = project(self.model, self.disc, self.field_A, s.rotation, s.displacement_A, s.amplitudes)
             y, m = _real(images.data[s.particle]), _real(seen * images.filter[s.particle])
             parts.append(torch.stack(self._fit(y, m, s)[:4]))
-        gain, cost, scale, correlation = torch.cat(parts, dim=1)
-        return Quadratic(gain, cost, before.gradient, before.matrix, scale, correlation)
+        return torch.cat(parts, dim=1)
 
 
 def joined_fields(kind: type[T], parts: list[T]) -> T:

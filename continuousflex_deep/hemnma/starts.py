@@ -1,4 +1,9 @@
-"""First hypotheses from the given poses of particles: as they are, slightly rotated, or in several conformations."""
+"""First hypotheses from the given poses of particles: as they are, slightly rotated, or in several conformations.
+
+A motion leaves the molecule's centre and, on the whole, its orientation in place: where a large domain turns, the rest
+turns back. A pose that another program found for the molecule as a whole is that of its rigid core instead. In a given
+pose, another conformation is therefore tried in both frames: as the motion moves it, and with its core in place.
+"""
 
 import numpy as np
 import torch
@@ -58,6 +63,32 @@ def with_conformations(state: State, amplitudes: Tensor) -> State:
     repeated = _repeated(state, count)
     others = torch.cat([state.amplitudes[:, None], amplitudes.expand(len(state), -1, -1)], dim=1)
     return State(repeated.rotation, repeated.displacement_A, others.flatten(0, 1), repeated.particle)
+
+
+def in_both_frames(state: State, amplitudes: Tensor, turn: Tensor, shift_A: Tensor) -> State:
+    """The hypotheses in other conformations (C, M) as they are, and in the same conformations, moved by the rotations
+    (C, 3, 3) and shifts (C, 3) that superpose their cores; those of one particle are consecutive."""
+    count = len(amplitudes)
+    still = torch.eye(3, device=turn.device).expand(count, 3, 3)
+    turn, shift_A = torch.cat([still, turn]), torch.cat([torch.zeros_like(shift_A), shift_A])
+    repeated = _repeated(state, 2 * count)
+    rotation = torch.einsum("hij,cjk->hcik", state.rotation, turn)
+    moved_A = torch.einsum("hij,cj->hci", state.rotation[:, :2], shift_A)
+    return State(
+        rotation.flatten(0, 1),
+        repeated.displacement_A + moved_A.flatten(0, 1),
+        amplitudes.repeat(2 * len(state), 1),
+        repeated.particle,
+    )
+
+
+def lowest(state: State, cost: Tensor, count: int) -> State:
+    """Of each particle's hypotheses, the `count` of lowest cost (h,); all particles have equally many, consecutive."""
+    _, each = torch.unique_consecutive(state.particle, return_counts=True)
+    per_particle = int(each[0])
+    best = cost.reshape(-1, per_particle).topk(min(count, per_particle), dim=1, largest=False).indices
+    first = per_particle * torch.arange(len(best), device=best.device)
+    return state[(first[:, None] + best).flatten()]
 
 
 def joined(first: State, second: State) -> State:

@@ -1,5 +1,7 @@
 """The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -8,6 +10,7 @@ from torch.profiler import record_function
 from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
+from continuousflex_deep.hemnma.core import core_superposition
 from continuousflex_deep.hemnma.descent import Found, descended
 from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.refine import State
@@ -18,8 +21,10 @@ from continuousflex_deep.hemnma.starts import (
     FROM_KNOWN_POSES,
     given_amplitudes,
     given_state,
+    in_both_frames,
     joined,
     knows_amplitudes,
+    lowest,
     with_conformations,
     with_neighbours,
 )
@@ -38,6 +43,8 @@ from continuousflex_deep.symmetry import point_group
 # conformations per independent motion that the search tries: from the prior at first, fewer of these beside those
 # found to occur, and many more in the second search
 _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
+# conformations per independent motion that are compared in a given pose, and how many of all compared are refined
+_COMPARED, _DESCENDED = 64, 8
 # particles whose contrast is this many deviations below that of others are searched a second time
 _SECOND_LOOK_ABOVE = 2.5
 
@@ -241,15 +248,32 @@ class EmbeddedEngine(Engine[Calibration]):
             return lambda band, spectra: with_conformations(given[: len(band.data)], conformations)
         if o.init == "local":
             given = given_state(particles, ids, self.device)
-            fresh = o.fit == "both" and not knows_amplitudes(particles, ids)
+            fresh = o.fit == "both" and not knows_amplitudes(particles, ids) and len(ids) > 0
+            bent = self._bent(maker, conformations[1:])
 
             def near(band: Band, spectra: Spectra) -> State:
                 here = given[: len(band.data)]
                 turned = with_neighbours(here, o.local_step_deg)
-                return joined(turned, with_conformations(here, conformations[1:])) if fresh else turned
+                return joined(turned, bent(here, band, spectra)) if fresh else turned
 
             return near
         return self._searcher(particles, maker, conformations, hypotheses)
+
+    def _bent(self, maker: ScheduleMaker, conformations: Tensor) -> Callable[[State, Band, Spectra], State]:
+        """The function that gives hypotheses in given poses the conformations that fit best, of these (C, M) and of
+        many others from the prior."""
+        refiner = maker.levels(maker.coarse_disc().radius_px).coarse.refiner
+        amplitudes = torch.cat([conformations, self._prior(_COMPARED, seed=2)[1:]])
+        points = refiner.model.motion
+        still = torch.eye(3, device=self.device).expand(len(amplitudes), 3, 3)
+        turn, shift_A = core_superposition(points.seen(still, amplitudes), points.rest_A)
+
+        def bent(here: State, band: Band, spectra: Spectra) -> State:
+            images = band.whitened(spectra).prefix(len(refiner.disc))
+            candidates = in_both_frames(here, amplitudes, turn, shift_A)
+            return lowest(candidates, refiner.cost(images, candidates), _DESCENDED)
+
+        return bent
 
     def _searcher(
         self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0

@@ -1,7 +1,10 @@
 """A small flexible molecule and images of it, for tests of the engine: quick, and with known truth."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
 from continuousflex_deep.geometry import matrix_to_euler, random_rotations
 from continuousflex_deep.imaging.ctf import ctf_2d
@@ -10,7 +13,7 @@ from continuousflex_deep.imaging.projector import PointModel
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.particles import Ctf, Particles
+from continuousflex_deep.particles import HELICAL, Ctf, Particles
 
 PIXEL_A, BOX_PX, SIGMA_A = 3.0, 40, 3.0
 
@@ -71,6 +74,52 @@ def toy_particles(
     shift = rng.uniform(-6, 6, size=(count, 2))
     coords = structure.coords_A + np.einsum("nm,mad->nad", q, modes.vectors)
     seen = np.einsum("nij,naj->nai", rotation, coords - coords.mean(axis=1, keepdims=True))[..., :2] - shift[:, None]
+    images, parameters = _images(seen, rng, snr, contrast, ctf, box_px, pixel_A, defocus_A, changed_ctf)
+    return _particles(folder, images, parameters, pixel_A, rotation, shift).replace(mode_ids=(7, 8), amplitudes=q)
+
+
+ARM = slice(48, 80)
+
+
+def hinged_structure() -> Structure:
+    """A body of 48 residues and, at its end, an arm of 32."""
+    return toy_structure(seed=4, residues=ARM.stop)
+
+
+def hinged_modes() -> NormalModes:
+    """Rotations of the arm about its hinge, orthonormal, with the body turning back as in normal modes."""
+    structure = hinged_structure()
+    x = structure.coords_A - structure.coords_A.mean(axis=0)
+    moved = [np.broadcast_to(axis, x.shape) for axis in np.eye(3)] + [np.cross(axis, x) for axis in np.eye(3)]
+    for axis in np.eye(3):
+        field = np.zeros_like(x)
+        field[ARM] = np.cross(axis, x[ARM] - x[ARM.start])
+        moved.append(field)
+    orthonormal = np.linalg.qr(np.reshape(moved, (len(moved), -1)).T)[0].T
+    return NormalModes((7, 8, 9), orthonormal[6:].reshape(3, *x.shape), motion=HELICAL, block_size=16)
+
+
+def hinged_particles(folder: Path, angle_deg: float, count: int = 24, snr: float = 1.0) -> tuple[Particles, np.ndarray]:
+    """Particles whose arm is turned by up to an angle to either side about one axis, at the poses of their bodies; and
+    the atoms (count, N, 3) of each."""
+    rng = np.random.default_rng(1)
+    rest = hinged_structure().coords_A
+    angle = np.radians(angle_deg) * np.linspace(-1, 1, count)
+    turn = Rotation.from_rotvec(angle[:, None] * np.array([0, 0, 1.0])).as_matrix()
+    coords = np.repeat(rest[None], count, axis=0)
+    coords[:, ARM] = np.einsum("nij,aj->nai", turn, rest[ARM] - rest[ARM.start]) + rest[ARM.start]
+    rotation, shift = random_rotations(count, rng), rng.uniform(-6, 6, size=(count, 2))
+    seen = np.einsum("nij,naj->nai", rotation, coords)[..., :2] - shift[:, None]
+    images, parameters = _images(seen, rng, snr, 1.0, True, 48, PIXEL_A, (8000, 15000), {})
+    return _particles(folder, images, parameters, PIXEL_A, rotation, shift), coords
+
+
+def _images(
+    seen: np.ndarray, rng: np.random.Generator, snr: float, contrast: float, ctf: bool, box_px: int, pixel_A: float,
+    defocus_A: tuple[float, float], changed_ctf: dict[str, float],
+) -> tuple[np.ndarray, Ctf | None]:  # fmt: skip
+    """Images of atoms at (n, N, 2), with noise, and their CTF."""
+    count = len(seen)
     axis = (np.arange(box_px) - box_px // 2) * pixel_A
     gx, gy = (np.exp(-((axis - seen[..., i, None]) ** 2) / (2 * SIGMA_A**2)) for i in (0, 1))
     images = torch.as_tensor(np.einsum("nay,nax->nyx", gy, gx), dtype=torch.float32)
@@ -90,19 +139,24 @@ def toy_particles(
         images = filter_images(images, ctf_2d(parameters, box_px, pixel_A))
     images = contrast * images
     noise = float(images.var()) ** 0.5 / np.sqrt(snr) * rng.normal(size=images.shape)
-    stack = folder / "toy.mrcs"
-    write_stack(stack, images.numpy() + noise.astype(np.float32), pixel_A)
+    return images.numpy() + noise.astype(np.float32), parameters
+
+
+def _particles(
+    folder: Path, images: np.ndarray, parameters: Ctf | None, pixel_A: float, rotation: np.ndarray, shift: np.ndarray
+) -> Particles:
+    """Particles of images, written to a folder, at known poses."""
+    count, stack = len(images), folder / "toy.mrcs"
+    write_stack(stack, images, pixel_A)
     return Particles(
         ids=np.arange(count) + 101,
         stacks=np.array([str(stack)] * count, dtype=object),
         indices=np.arange(count),
         pixel_size_A=pixel_A,
-        box_px=box_px,
+        box_px=images.shape[-1],
         ctf=parameters,
         euler_deg=matrix_to_euler(rotation),
         shift_A=shift,
-        mode_ids=(7, 8),
-        amplitudes=q,
     )
 
 

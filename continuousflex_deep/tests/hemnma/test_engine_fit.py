@@ -1,6 +1,7 @@
 """What the engine is to find: pose and conformation, one of them with the other given; from nothing or near a start."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,10 +15,20 @@ from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import write_structure
+from continuousflex_deep.motion import motion_along
+from continuousflex_deep.nma.superposition import rigid_fit
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
-from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
+from continuousflex_deep.tests.helpers.engine_data import (
+    hinged_modes,
+    hinged_particles,
+    hinged_structure,
+    toy_modes,
+    toy_particles,
+    toy_structure,
+    without_truth,
+)
 
 OPTIONS = AlignOptions(device="cpu", threads=1, n_hypotheses=12, angular_step_deg=24.0, motion_prior_A=4.0)
 
@@ -102,6 +113,23 @@ def test_local_start_from_poses_of_another_program(truth: Particles, fit: str) -
     assert np.median(angle_deg(start, truth)) > 5
     assert (angle_deg(found, truth) < 10).mean() >= 0.9
     assert np.median(np.abs(found.amplitudes - truth.amplitudes)) < 4
+
+
+def test_a_domain_that_turns_far_is_found_from_the_pose_of_the_rest(tmp_path: Path) -> None:
+    """As from another program, which gives the pose of what all particles share: along the modes the body turns back by
+    up to 30°, and in the given pose as it is no conformation fits."""
+    given, coords_A = hinged_particles(tmp_path, angle_deg=80.0)
+    options = dataclasses.replace(OPTIONS, init="local", local_step_deg=0.0, motion_prior_A=8.0)
+    structure, modes = hinged_structure(), hinged_modes()
+    found = align(EmbeddedEngine(structure, modes, options), given)
+    motion, off_A, turns_deg = motion_along(structure, modes), [], []
+    for q, truth_A in zip(found.amplitudes, coords_A, strict=True):
+        model_A = motion.coordinates(q)
+        turn, shift_A = rigid_fit(model_A, truth_A)
+        off_A.append(np.sqrt(np.square(model_A @ turn + shift_A - truth_A).sum(axis=1).mean()))
+        turns_deg.append(np.degrees(np.arccos((np.trace(turn) - 1) / 2)))
+    assert max(turns_deg) > 15
+    assert np.quantile(off_A, 0.9) < 3, np.round(off_A, 1)
 
 
 def test_modes_are_needed_unless_only_poses_are_found(tmp_path) -> None:
