@@ -2,9 +2,12 @@
 
 These particles are first aligned along the lowest modes alone. From there they are refined along all modes under a
 Gaussian prior, whose covariance is learned from the refined amplitudes and their error bars (covariance.py); the next
-round refines them under what was learned. The motions that the images show become modes of their own, along which any
-number of particles is aligned at the cost of these few modes.
+round refines them under what was learned. Where many particles could not be aligned along the lowest modes, all are
+aligned again along the motions that the others showed, and the motions are learned anew. The motions that the images
+show become modes of their own, along which any number of particles is aligned at the cost of these few modes.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,23 +19,38 @@ from continuousflex_deep.hemnma.covariance import Fits, PrincipalMotions
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import BatchResult, merged_results
 from continuousflex_deep.io.modes import NormalModes
+from continuousflex_deep.io.motion_table import motion_numbers
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.left_out import calibration_rows
-from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
+from continuousflex_deep.runs.parts import Arrays, MemoryParts, NamedParts, Parts
 from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, part_of_rows, pieces_to_do
 from continuousflex_deep.runs.smaller_batches import Halving
 
 FIRST_MODES = 6  # along which particles are first aligned
 FEWEST = 20  # particles aligned unambiguously
 _ROUNDS = 3
+# where more than this share of the particles could not be learned from, they are aligned again along what the others
+# show, at most so many times in all
+_FEW_LEFT_OUT, _PASSES = 0.1, 3
 # smallest deviation that a round begins with, as a part of the largest: what the round before brought to rest may be
 # seen from where the particles are now
 _LEAST = 0.01
 _ORTHOGONAL = 0.01  # products of modes, up to which files have rounded them
 _THIS = "learning of modes"
+
+
+@dataclass(frozen=True, eq=False)
+class _Aligned:
+    """Particles that are aligned unambiguously, with amplitudes along all modes; the share that is left out as
+    ambiguous; and the calibration and the batch size of the alignment."""
+
+    particles: Particles
+    left_out: float
+    calibration: Calibration
+    batch_size: int
 
 
 class ModeLearning:
@@ -53,16 +71,25 @@ class ModeLearning:
         """
         self._require_many_orthogonal_modes()
         rows, _ = calibration_rows(particles, self.options.learning_particles)
-        found, calibration, size = self._aligned_along_first(particles.select(rows))
-        axes, sd_A = np.eye(len(self.modes)), self._expected_sd_A()
-        for number in range(1, _ROUNDS + 1):
-            engine = EmbeddedEngine(self.structure, self.modes.combined(axes, self.modes.mode_ids, sd_A), self.options)
-            along = found.replace(amplitudes=found.require_amplitudes(_THIS) @ axes.T)
-            refined, covariance = self._refined(engine, along, calibration, number, size)
-            amplitudes = refined.require_amplitudes(_THIS)
-            motions = self._learned(number, axes, Fits.of_posterior(amplitudes, covariance, sd_A), np.diag(sd_A**2))
-            found = refined.replace(amplitudes=amplitudes @ axes, amplitudes_sd=None)
-            axes, sd_A = motions.axes, np.maximum(motions.sd_A, _LEAST * motions.sd_A[0])
+        some, first = particles.select(rows), self.modes.select(self.modes.mode_ids[:FIRST_MODES])
+        start = self._aligned(first, np.eye(len(self.modes))[: len(first)], some, self.store)
+        if len(start.particles) < FEWEST:
+            raise InputError(
+                f"--mode-list auto: of {len(rows)} particles only {len(start.particles)} are aligned unambiguously "
+                f"along modes {list(first.mode_ids)}, expected {FEWEST} or more to learn from; increase "
+                "--learning-particles, or name the modes in --mode-list"
+            )
+        motions = self._learned(start, self.store)
+        for number in range(2, _PASSES + 1):
+            if start.left_out <= _FEW_LEFT_OUT or not (used := motions.significant).any():
+                break
+            store, axes = NamedParts(self.store, f"pass-{number}-"), motions.axes[used]
+            vectors = np.tensordot(axes, self.modes.vectors, axes=1)
+            along = self.modes.combined(axes, motion_numbers(vectors), motions.sd_A[used])
+            again = self._aligned(along, axes, some, store)
+            if again.left_out >= start.left_out:
+                break
+            start, motions = again, self._learned(again, store)
         return motions
 
     def _require_many_orthogonal_modes(self) -> None:
@@ -82,24 +109,31 @@ class ModeLearning:
                 f"{product[first, second]:.2g}. Compute modes by the nma command, or name the modes in --mode-list"
             )
 
-    def _aligned_along_first(self, particles: Particles) -> tuple[Particles, Calibration, int]:
-        """Those of the particles that are aligned unambiguously along the first modes, at rest along the others; and
-        the calibration and the batch size of this alignment."""
-        first = self.modes.select(self.modes.mode_ids[:FIRST_MODES])
-        alignment = Alignment(EmbeddedEngine(self.structure, first, self.options), particles, self.store)
+    def _aligned(self, along: NormalModes, axes: Floats, particles: Particles, store: Parts) -> "_Aligned":
+        """The particles aligned along some motions, whose axes (K, M) are in terms of the modes, and at rest along
+        all others."""
+        alignment = Alignment(EmbeddedEngine(self.structure, along, self.options), particles, store)
         alignment.engine.check(particles)
         aligned, _ = alignment.run()
         trusted = aligned.select(np.flatnonzero(~np.asarray(aligned.ambiguous)))
-        if len(trusted) < FEWEST:
-            raise InputError(
-                f"--mode-list auto: of {len(aligned)} particles only {len(trusted)} are aligned unambiguously along "
-                f"modes {list(first.mode_ids)}, expected {FEWEST} or more to learn from; increase "
-                "--learning-particles, or name the modes in --mode-list"
-            )
-        amplitudes = np.zeros((len(trusted), len(self.modes)))
-        amplitudes[:, : len(first)] = trusted.require_amplitudes(_THIS)
+        amplitudes = trusted.require_amplitudes(_THIS) @ axes
         trusted = trusted.replace(mode_ids=self.modes.mode_ids, amplitudes=amplitudes, amplitudes_sd=None)
-        return trusted, alignment.calibration()[0], alignment.batch_size()
+        left_out = 1 - len(trusted) / len(aligned)
+        return _Aligned(trusted, left_out, alignment.calibration()[0], alignment.batch_size())
+
+    def _learned(self, start: "_Aligned", store: Parts) -> PrincipalMotions:
+        """The motions of particles that are refined along all modes, from where they were aligned."""
+        found, axes, sd_A = start.particles, np.eye(len(self.modes)), self._expected_sd_A()
+        for number in range(1, _ROUNDS + 1):
+            engine = EmbeddedEngine(self.structure, self.modes.combined(axes, self.modes.mode_ids, sd_A), self.options)
+            along = found.replace(amplitudes=found.require_amplitudes(_THIS) @ axes.T)
+            refined, covariance = self._refined(engine, along, start, number, store)
+            amplitudes = refined.require_amplitudes(_THIS)
+            fits = Fits.of_posterior(amplitudes, covariance, sd_A)
+            motions = self._motions(f"motions-{number}", axes, fits, np.diag(sd_A**2), store)
+            found = refined.replace(amplitudes=amplitudes @ axes, amplitudes_sd=None)
+            axes, sd_A = motions.axes, np.maximum(motions.sd_A, _LEAST * motions.sd_A[0])
+        return motions
 
     def _expected_sd_A(self) -> Floats:
         """Deviations (M,) of the amplitudes before anything is learned: those of --motion-prior-A along the first
@@ -113,22 +147,23 @@ class ModeLearning:
         return sd_A * np.sqrt(slowest / np.maximum(stiffness, slowest))
 
     def _refined(
-        self, engine: EmbeddedEngine, particles: Particles, calibration: Calibration, number: int, size: int
+        self, engine: EmbeddedEngine, particles: Particles, start: "_Aligned", number: int, store: Parts
     ) -> tuple[Particles, Floats]:
         """The particles refined from where they are, and the covariance (n, M, M) of their amplitudes."""
 
         def part_of(rows: Rows) -> Arrays:
-            result, covariance = engine.refined(Batch.read(particles, rows), calibration)
+            result, covariance = engine.refined(Batch.read(particles, rows), start.calibration)
             nothing = np.zeros(0, np.int64), np.zeros(0, "U1")
             return part_of_rows(rows, *nothing) | result.arrays() | {"covariance": covariance.cpu().numpy()}
 
         # of the size that was used for the calibration, by whichever worker, on whichever device
-        batches = {f"round-{number}-{rows[0]:08d}-{len(rows)}": rows for rows in engine.batches(particles, size)}
+        rows_of_batches = engine.batches(particles, start.batch_size)
+        batches = {f"round-{number}-{rows[0]:08d}-{len(rows)}": rows for rows in rows_of_batches}
         sizes = {name: len(rows) for name, rows in batches.items()}
         while True:
-            for name in pieces_to_do(self.store, sizes, f"learning motions along {len(self.modes)} modes, {number}"):
-                self.store.save(name, concatenated_parts(self._halving.pieces(part_of, batches[name])))
-            parts = [part for name in batches if (part := self.store.load(name)) is not None]
+            for name in pieces_to_do(store, sizes, f"learning motions along {len(self.modes)} modes, {number}"):
+                store.save(name, concatenated_parts(self._halving.pieces(part_of, batches[name])))
+            parts = [part for name in batches if (part := store.load(name)) is not None]
             if len(parts) == len(batches):  # none was damaged
                 break
         _, arrays, _ = joined_parts(particles, parts)
@@ -136,12 +171,12 @@ class ModeLearning:
         results = [BatchResult(**arrays)]
         return merged_results(particles, engine.mode_ids, engine.motion, results, self.options.fit), covariance
 
-    def _learned(self, number: int, axes: Floats, fits: Fits, start: Floats) -> PrincipalMotions:
+    @staticmethod
+    def _motions(name: str, axes: Floats, fits: Fits, start: Floats, store: Parts) -> PrincipalMotions:
         """The motions in terms of the modes, from fits along the axes (M, M). One worker learns them for all, so that
         all have the same to the last bit."""
-        name = f"motions-{number}"
-        while (kept := self.store.load(name)) is None:
-            for _ in pieces_to_do(self.store, {name: 0}):
+        while (kept := store.load(name)) is None:
+            for _ in pieces_to_do(store, {name: 0}):
                 covariance = axes.T @ fits.learned_covariance(start) @ axes
-                self.store.save(name, PrincipalMotions.of(covariance, fits.rotated(axes)).arrays())
+                store.save(name, PrincipalMotions.of(covariance, fits.rotated(axes)).arrays())
         return PrincipalMotions.of_arrays(kept)

@@ -67,6 +67,31 @@ class MemoryParts(dict[str, Arrays]):
         return []
 
 
+class NamedParts:
+    """Parts under names of their own in the store of a run: one of several pieces of work that have equal names."""
+
+    def __init__(self, store: Parts, prefix: str) -> None:
+        self._store, self._prefix = store, prefix
+
+    def finished(self) -> set[str]:
+        names = self._store.finished()
+        return {name.removeprefix(self._prefix) for name in names if name.startswith(self._prefix)}
+
+    def load(self, name: str) -> Arrays | None:
+        return self._store.load(self._prefix + name)
+
+    def save(self, name: str, arrays: Arrays) -> None:
+        self._store.save(self._prefix + name, arrays)
+
+    @contextmanager
+    def claimed(self, names: list[str]) -> Iterator[str | None]:
+        with self._store.claimed([self._prefix + name for name in names]) as name:
+            yield None if name is None else name.removeprefix(self._prefix)
+
+    def holders(self) -> list[str]:
+        return self._store.holders()
+
+
 class FinishedElsewhereError(Exception):
     """The folder of parts is gone: another worker wrote the output and removed it, or someone deleted it."""
 

@@ -14,11 +14,13 @@ from continuousflex_deep.io.mode_table import mode_list_text
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.motion_table import motion_numbers
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import MemoryParts
-from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure
+from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
 
 OPTIONS = AlignOptions(device="cpu", threads=1, init="local", local_step_deg=0.0, motion_prior_A=4.0)
 MANY = 9  # modes, of which particles are aligned along six at first
@@ -67,6 +69,24 @@ def test_the_motions_are_those_of_the_molecule(
     assert np.square(motions.sd_A[:2]).sum() == pytest.approx(np.square(truth.amplitudes).mean(axis=0).sum(), rel=0.25)
     assert motions.share[:2].sum() > 0.9
     assert (motions.noise[:2] < 0.1).all()
+
+
+def test_all_are_aligned_again_where_many_were_not_learned_from(
+    learned: tuple[PrincipalMotions, MemoryParts], truth: Particles, tmp_path: Path
+) -> None:
+    """Along the motions that the others show: those of the molecule, though a quarter of the images show nothing."""
+    assert not [name for name in learned[1] if name.startswith("pass-")]
+    images = Batch.read(truth, np.arange(len(truth))).images
+    noise = np.random.default_rng(3).normal(scale=images.std(), size=images.shape)
+    empty = np.arange(len(truth)) % 4 == 0
+    write_stack(tmp_path / "some.mrcs", np.where(empty[:, None, None], noise, images).astype(np.float32), 3.0)
+    store = MemoryParts()
+    options = dataclasses.replace(OPTIONS, init="global", n_hypotheses=12, angular_step_deg=24.0)
+    some = without_truth(truth.replace(stacks=np.full(len(truth), str(tmp_path / "some.mrcs"), dtype=object)))
+    motions = ModeLearning(toy_structure(), many_modes()[0], options, store).run(some)
+    assert {name.split("part-")[0] for name in store if "part-" in name} >= {"", "pass-2-"}
+    cosines = np.linalg.svd(motions.axes[:2] @ many_modes()[1].T, compute_uv=False)
+    assert cosines.min() > 0.9, cosines
 
 
 def test_a_run_that_is_continued_finds_the_same(

@@ -14,7 +14,7 @@ import pytest
 from continuousflex_deep.errors import DiskFullError, InputError
 from continuousflex_deep.io.files import create_exclusively
 from continuousflex_deep.runs import claims
-from continuousflex_deep.runs.parts import FinishedElsewhereError, PartStore
+from continuousflex_deep.runs.parts import FinishedElsewhereError, NamedParts, PartStore
 
 ARRAYS = {"a": np.arange(5.0), "b": np.array(["x", "y"])}
 
@@ -147,6 +147,24 @@ def test_a_claimed_piece_is_not_given_twice(tmp_path: Path) -> None:
         one.save("x", ARRAYS)
         with two.claimed(["x"]) as done:
             assert done is None
+
+
+def test_pieces_of_equal_names_in_one_store_do_not_mix(tmp_path: Path) -> None:
+    """As of an alignment that is repeated along other motions: saved, found and claimed apart from the first."""
+    whole = store(tmp_path / "run.parts")
+    with whole.joined():
+        again = NamedParts(whole, "again-")
+        whole.save("part-0", {"x": np.arange(2)})
+        assert again.finished() == set()
+        assert again.load("part-0") is None
+        again.save("part-0", {"x": np.arange(3)})
+        assert again.finished() == {"part-0"}
+        assert whole.finished() == {"part-0", "again-part-0"}
+        assert [len(s.load("part-0")["x"]) for s in (whole, again)] == [2, 3]
+        with whole.claimed(["part-1"]) as first, again.claimed(["part-1"]) as second:
+            assert (first, second) == ("part-1", "part-1")
+            with again.claimed(["part-1"]) as third:
+                assert third is None
 
 
 def test_the_piece_of_a_process_that_died_is_claimed_at_once(tmp_path: Path) -> None:
