@@ -26,7 +26,7 @@ _CLASSES = {1: 16, 2: 10, 3: 6}  # of errors
 _SMOOTHEST, _ROUGHEST = 2.0, -6.0  # decades of the smoothness that are tried
 _UNLIKELY = 10.0  # a logarithm of the evidence so far below the best ends the search
 _CONVERGED = 0.03  # slope of the likelihood, per standard deviation of a parameter
-_MOST_STEPS = 50
+_MOST_STEPS, _MOST_DESCENTS = 50, 6
 _LEAST_SPREAD = 1e-9  # of the largest coordinate: less is rounding
 _ROUNDING = 1e-12  # of the highest density: lower ones are rounding errors of the blur
 _LEAST_INFORMATION = 1e-6  # per particle, of the polynomial: a state without width has none on its width
@@ -124,7 +124,8 @@ def _fitted(blur: ErrorBlur, model: SmoothEnergy, start: _Fit, decade: float) ->
 
 def _maximise(blur: ErrorBlur, model: SmoothEnergy, counts: Floats, start: _Fit) -> Floats:
     """The parameters with the highest penalised likelihood of the places' counts, by L-BFGS from a start, in units of
-    the standard deviations that the start's information gives."""
+    the standard deviations that the start's information gives. A descent ends at a step that gains nothing by rounding,
+    which can be far from the highest likelihood; another one then starts there."""
     n, free, smoothness = counts.sum(), model.n_free, start.smoothness
     root = np.linalg.cholesky(start.curvature(n, free))
 
@@ -142,7 +143,13 @@ def _maximise(blur: ErrorBlur, model: SmoothEnergy, counts: Floats, start: _Fit)
         return value, np.asarray(solve_triangular(root, slope, lower=True))
 
     options = {"maxiter": _MOST_STEPS, "ftol": 0.0, "gtol": _CONVERGED, "maxcor": 20}
-    return at(minimize(misfit, np.zeros(len(root)), jac=True, method="L-BFGS-B", options=options).x)
+    steps = np.zeros(len(root))
+    for _ in range(_MOST_DESCENTS):
+        found = minimize(misfit, steps, jac=True, method="L-BFGS-B", options=options)
+        steps = found.x
+        if np.abs(found.jac).max() <= _CONVERGED:
+            break
+    return at(steps)
 
 
 def _information(blur: ErrorBlur, model: SmoothEnergy, parameters: Floats) -> Floats:
