@@ -69,6 +69,7 @@ class EmbeddedEngine(Engine[Calibration]):
         self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
         self._require_symmetry()
         self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
+        self._cores: dict[bytes, tuple[Tensor, Tensor]] = {}
 
     def _require_symmetry(self) -> None:
         """InputError unless the model has the stated symmetry and keeps it."""
@@ -248,15 +249,14 @@ class EmbeddedEngine(Engine[Calibration]):
             return lambda band, spectra: with_conformations(given[: len(band.data)], conformations)
         if o.init == "local":
             given = given_state(particles, ids, self.device)
-            fresh = o.fit == "both" and not knows_amplitudes(particles, ids) and len(ids) > 0
-            bent = self._bent(maker, conformations[1:])
 
             def near(band: Band, spectra: Spectra) -> State:
-                here = given[: len(band.data)]
-                turned = with_neighbours(here, o.local_step_deg)
-                return joined(turned, bent(here, band, spectra)) if fresh else turned
+                return with_neighbours(given[: len(band.data)], o.local_step_deg)
 
-            return near
+            if o.fit == "pose" or knows_amplitudes(particles, ids) or not ids:
+                return near
+            bent = self._bent(maker, conformations[1:])
+            return lambda band, spectra: joined(near(band, spectra), bent(given[: len(band.data)], band, spectra))
         return self._searcher(particles, maker, conformations, hypotheses)
 
     def _bent(self, maker: ScheduleMaker, conformations: Tensor) -> Callable[[State, Band, Spectra], State]:
@@ -264,9 +264,7 @@ class EmbeddedEngine(Engine[Calibration]):
         many others from the prior."""
         refiner = maker.levels(maker.coarse_disc().radius_px).coarse.refiner
         amplitudes = torch.cat([conformations, self._prior(_COMPARED, seed=2)[1:]])
-        points = refiner.model.motion
-        still = torch.eye(3, device=self.device).expand(len(amplitudes), 3, 3)
-        turn, shift_A = core_superposition(points.seen(still, amplitudes), points.rest_A)
+        turn, shift_A = self._core(refiner.model, amplitudes)
 
         def bent(here: State, band: Band, spectra: Spectra) -> State:
             images = band.whitened(spectra).prefix(len(refiner.disc))
@@ -274,6 +272,15 @@ class EmbeddedEngine(Engine[Calibration]):
             return lowest(candidates, refiner.cost(images, candidates), _DESCENDED)
 
         return bent
+
+    def _core(self, model: PointModel, amplitudes: Tensor) -> tuple[Tensor, Tensor]:
+        """How conformations (C, M) lie on the structure with its core in place; those of the last two sets are kept."""
+        key = amplitudes.cpu().numpy().tobytes()
+        if key not in self._cores:
+            still = torch.eye(3, device=self.device).expand(len(amplitudes), 3, 3)
+            self._cores = dict(list(self._cores.items())[-1:])
+            self._cores[key] = core_superposition(model.motion.seen(still, amplitudes), model.motion.rest_A)
+        return self._cores[key]
 
     def _searcher(
         self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0
