@@ -7,9 +7,10 @@ aligned again along the motions that the others showed, and the motions are lear
 show become modes of their own, along which any number of particles is aligned at the cost of these few modes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from continuousflex_deep.arrays import Floats, Rows
 from continuousflex_deep.errors import InputError
@@ -18,6 +19,7 @@ from continuousflex_deep.hemnma.calibration import Calibration
 from continuousflex_deep.hemnma.covariance import Fits, PrincipalMotions
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import BatchResult, merged_results
+from continuousflex_deep.hemnma.starts import given_amplitudes, knows_amplitudes
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.motion_table import motion_numbers
 from continuousflex_deep.io.structures import Structure
@@ -45,10 +47,12 @@ _THIS = "learning of modes"
 @dataclass(frozen=True, eq=False)
 class _Aligned:
     """Particles that are aligned unambiguously, with amplitudes along all modes; the share that is left out as
-    ambiguous; and the calibration and the batch size of the alignment."""
+    ambiguous; what all gain on average, twice the log-likelihood less what each motion gains by following noise (Akaike
+    1974); and the calibration and the batch size of the alignment."""
 
     particles: Particles
     left_out: float
+    gain: float
     calibration: Calibration
     batch_size: int
 
@@ -84,10 +88,11 @@ class ModeLearning:
             if start.left_out <= _FEW_LEFT_OUT or not (used := motions.significant).any():
                 break
             store, axes = NamedParts(self.store, f"pass-{number}-"), motions.axes[used]
-            vectors = np.tensordot(axes, self.modes.vectors, axes=1)
-            along = self.modes.combined(axes, motion_numbers(vectors), motions.sd_A[used])
-            again = self._aligned(along, axes, some, store)
-            if again.left_out >= start.left_out:
+            along = self.modes.combined(axes, tuple(range(len(axes))), motions.sd_A[used])
+            along = replace(along, mode_ids=motion_numbers(along.vectors))
+            again = self._aligned(along, axes, self._given_along(axes, along, some), store)
+            # along fewer motions fewer particles are ambiguous, even if the motions are wrong and fit less well
+            if again.left_out >= start.left_out or again.gain <= start.gain:
                 break
             start, motions = again, self._learned(again, store)
         return motions
@@ -118,8 +123,17 @@ class ModeLearning:
         trusted = aligned.select(np.flatnonzero(~np.asarray(aligned.ambiguous)))
         amplitudes = trusted.require_amplitudes(_THIS) @ axes
         trusted = trusted.replace(mode_ids=self.modes.mode_ids, amplitudes=amplitudes, amplitudes_sd=None)
+        calibration, score = alignment.calibration()[0], np.asarray(aligned.score)
+        gain = -np.pi * calibration.fine_px**2 * np.log1p(-np.square(score)).mean() - len(along)
         left_out = 1 - len(trusted) / len(aligned)
-        return _Aligned(trusted, left_out, alignment.calibration()[0], alignment.batch_size())
+        return _Aligned(trusted, left_out, float(gain), calibration, alignment.batch_size())
+
+    def _given_along(self, axes: Floats, along: NormalModes, particles: Particles) -> Particles:
+        """The particles with what is known of their amplitudes along the modes as amplitudes along motions (K, M)."""
+        if not knows_amplitudes(particles, self.modes.mode_ids):
+            return particles.replace(amplitudes=None, amplitudes_sd=None, mode_ids=())
+        known = given_amplitudes(particles, self.modes.mode_ids, torch.device("cpu")).numpy().astype(np.float64)
+        return particles.replace(amplitudes=known @ axes.T, amplitudes_sd=None, mode_ids=along.mode_ids)
 
     def _learned(self, start: "_Aligned", store: Parts) -> PrincipalMotions:
         """The motions of particles that are refined along all modes, from where they were aligned."""

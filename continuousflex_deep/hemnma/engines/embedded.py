@@ -13,7 +13,7 @@ from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
 from continuousflex_deep.hemnma.core import core_superposition
 from continuousflex_deep.hemnma.descent import Found, descended
 from continuousflex_deep.hemnma.engines.base import Engine
-from continuousflex_deep.hemnma.refine import State
+from continuousflex_deep.hemnma.refine import State, joined_fields
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.hemnma.schedule import Band, Schedule, ScheduleMaker
 from continuousflex_deep.hemnma.search import ReferenceLibrary, motions, prior_conformations
@@ -43,8 +43,9 @@ from continuousflex_deep.symmetry import point_group
 # conformations per independent motion that the search tries: from the prior at first, fewer of these beside those
 # found to occur, and many more in the second search
 _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
-# conformations per independent motion that are compared in a given pose, and how many of all compared are refined
-_COMPARED, _DESCENDED = 64, 8
+# conformations per independent motion, and of all motions, that are compared in a given pose; how many are refined; and
+# the number of comparisons that are held in memory
+_COMPARED, _MOST_COMPARED, _DESCENDED, _AT_A_TIME = 64, 1024, 8, 1 << 16
 # particles whose contrast is this many deviations below that of others are searched a second time
 _SECOND_LOOK_ABOVE = 2.5
 
@@ -263,13 +264,17 @@ class EmbeddedEngine(Engine[Calibration]):
         """The function that gives hypotheses in given poses the conformations that fit best, of these (C, M) and of
         many others from the prior."""
         refiner = maker.levels(maker.coarse_disc().radius_px).coarse.refiner
-        amplitudes = torch.cat([conformations, self._prior(_COMPARED, seed=2)[1:]])
+        fresh = min(_COMPARED, _MOST_COMPARED // motions(self.prior_sd_A))
+        amplitudes = torch.cat([conformations, self._prior(fresh, seed=2)[1:]])
         turn, shift_A = self._core(refiner.model, amplitudes)
 
         def bent(here: State, band: Band, spectra: Spectra) -> State:
             images = band.whitened(spectra).prefix(len(refiner.disc))
-            candidates = in_both_frames(here, amplitudes, turn, shift_A)
-            return lowest(candidates, refiner.cost(images, candidates), _DESCENDED)
+            parts = []
+            for some in torch.arange(len(here), device=self.device).split(max(1, _AT_A_TIME // len(amplitudes))):
+                candidates = in_both_frames(here[some], amplitudes, turn, shift_A)
+                parts.append(lowest(candidates, refiner.cost(images, candidates), _DESCENDED))
+            return joined_fields(State, parts)
 
         return bent
 
