@@ -16,6 +16,7 @@ import importlib.util
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -43,15 +44,16 @@ def main() -> None:
     parser = benchmark_parser(__doc__, "particle_tables.json")
     parser.add_argument("--rows", type=int, help="particles in the file")
     arguments = parse(parser, SIZES)
-    file = Path("particle_tables.star")
-    write_file(file, arguments.rows)
     table, rows = Table("reader"), []
     readers: dict[str, Callable[[Path], Figures]] = {"this program": of_particles, "its tables": of_tables}
     readers |= {name: run for name, run in (("emtable", of_emtable), ("starfile", of_starfile)) if has(name)}
-    for name, run in readers.items():
-        figures = in_own_process(run, file)
-        table.row(name, figures)
-        rows.append({"reader": name, **figures})
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "particle_tables.star"
+        write_file(file, arguments.rows)
+        for name, run in readers.items():
+            figures = in_own_process(run, file)
+            table.row(name, figures)
+            rows.append({"reader": name, **figures})
     write_figures(arguments.output, {"rows": rows, "particles": arguments.rows})
 
 
