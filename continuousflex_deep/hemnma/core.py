@@ -8,6 +8,8 @@ Van Driessen 2006; Kabsch 1976). The steps start from all points and from each p
 import torch
 from torch import Tensor
 
+from continuousflex_deep.rotations import nearest_rotation
+
 _STEPS = 10
 _PIECES = 8
 _ENOUGH_POINTS = 256  # of a larger molecule, evenly along the chain
@@ -40,10 +42,7 @@ def _concentrated(coords_A: Tensor, onto_A: Tensor, start: Tensor) -> tuple[Tens
 def _superposition(coords_A: Tensor, onto_A: Tensor) -> tuple[Tensor, Tensor]:
     """The rotations (C, 3, 3), never reflections, and shifts (C, 3) with the smallest RMSD between (C, n, 3) each."""
     centre, onto = coords_A.mean(dim=1, keepdim=True), onto_A.mean(dim=1, keepdim=True)
-    u, _, vh = torch.linalg.svd((coords_A - centre).transpose(1, 2) @ (onto_A - onto))
-    handed = torch.ones_like(centre[:, 0])
-    handed[:, 2] = torch.linalg.det(u) * torch.linalg.det(vh)
-    turn = vh.transpose(1, 2) @ (handed[:, :, None] * u.transpose(1, 2))
+    turn = nearest_rotation((onto_A - onto).transpose(1, 2) @ (coords_A - centre))
     return turn, (onto - centre @ turn.transpose(1, 2))[:, 0]
 
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from continuousflex_deep.geometry import matrix_to_euler
 from continuousflex_deep.hemnma.descent import Found
 from continuousflex_deep.options import Fit
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.rotations import nearest_rotation
 
 # a particle is ambiguous if its two best hypotheses differ by less than this in log-likelihood (natural units)
 _AMBIGUOUS_BELOW = 5.0
@@ -50,7 +50,8 @@ class BatchResult:
         state, quadratic, gap = found.state, found.quadratic, found.gap
         variance = quadratic.covariance().diagonal(dim1=1, dim2=2).clamp(min=0)
         return BatchResult(
-            euler_deg=matrix_to_euler(_orthonormal(state.rotation).cpu().numpy()),
+            # float32 products of many small steps drift
+            euler_deg=matrix_to_euler(nearest_rotation(state.rotation.double()).cpu().numpy()),
             shift_A=-state.displacement_A.cpu().numpy().astype(np.float64),
             amplitudes=state.amplitudes.cpu().numpy().astype(np.float64),
             amplitudes_sd=variance[:, 5:].sqrt().cpu().numpy().astype(np.float64),
@@ -80,9 +81,3 @@ def merged_results(
     if fit != "pose":
         merged |= {"mode_ids": mode_ids, "motion": motion}
     return particles.replace(ambiguous=(gap < _AMBIGUOUS_BELOW) | (weakness > _WEAK_ABOVE), **merged)
-
-
-def _orthonormal(rotation: Tensor) -> Tensor:
-    """The nearest rotations: float32 products of many small steps drift."""
-    u, _, vh = torch.linalg.svd(rotation.double())
-    return u @ vh

@@ -29,6 +29,7 @@ from continuousflex_deep.nn.labels import (
     quaternion_to_matrix,
 )
 from continuousflex_deep.particles import STRAIGHT
+from continuousflex_deep.rotations import nearest_rotation
 
 # enough for matrices whose smallest singular value is a tenth of the largest
 _ITERATIONS = 8
@@ -136,7 +137,7 @@ class TargetCoder:
         roughly: less exact for matrices that are far from rotations, but without waiting for a GPU.
         """
         if self.rotation == "matrix":
-            return orthogonalised(columns) if roughly else nearest_rotation(columns)
+            return orthogonalised(columns) if roughly else nearest_rotation(_finite(columns))
         if self.rotation == "euler":
             return quaternion_to_matrix(euler_to_quaternion(columns * torch.pi))
         length = columns.norm(dim=1, keepdim=True)  # a quaternion of (nearly) zero length is no rotation: identity
@@ -219,19 +220,16 @@ def fit_coder(
     )
 
 
-def nearest_rotation(flat: Tensor) -> Tensor:
-    """The rotations (n, 3, 3) nearest to matrices (n, 9) in the Frobenius norm (Umeyama 1991)."""
-    finite = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)  # of a diverging training; the loss reports it
-    u, _, vh = torch.linalg.svd(finite.unflatten(1, (3, 3)))
-    sign = torch.linalg.det(u @ vh)
-    return torch.cat([u[:, :, :2], u[:, :, 2:] * sign[:, None, None]], dim=2) @ vh
-
-
 def orthogonalised(flat: Tensor) -> Tensor:
     """Orthogonal matrices (n, 3, 3) nearest to matrices (n, 9), by iterations of multiplications only (Newton and
     Schulz; Higham 2008, 8.3). They are rotations if the matrices are right-handed, as nearly all are."""
-    x = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0).unflatten(1, (3, 3))
+    x = _finite(flat)
     x = x * (3**0.5 / x.flatten(1).norm(dim=1).clamp(min=1e-12))[:, None, None]
     for _ in range(_ITERATIONS):
         x = 1.5 * x - 0.5 * x @ (x.transpose(1, 2) @ x)
     return x
+
+
+def _finite(flat: Tensor) -> Tensor:
+    """Matrices (n, 3, 3) of (n, 9) without what a diverging training leaves; its loss reports that."""
+    return torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0).unflatten(1, (3, 3))

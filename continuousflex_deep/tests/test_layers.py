@@ -21,7 +21,7 @@ from continuousflex_deep.tests.helpers.imports import (
 # does not import each other.
 FLOORS = (
     ("_version", "data", "errors", "launch"),
-    ("arrays", "messages", "progress", "sampling"),
+    ("arrays", "messages", "progress", "rotations", "sampling"),
     ("geometry", "programs"),
     ("devices", "symmetry"),
     ("particles",),

