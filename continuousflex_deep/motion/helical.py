@@ -109,8 +109,12 @@ class HelicalMotion(Motion[Array]):
         shares = arms[..., 3]
         slots = int((shares > 0).sum(-1).max())
         row, block = library.arange(len(rest_A))[:, None], library.argsort(-shares, -1)[:, :slots]
-        bends = None if self.bends is None else self._means(mean, self.bends)[:, row, block]
-        return HelicalMotion(rest_A, self.twists, block, arms[row, block], self.weights, bends)
+        used = shares[row, block] > 0
+        # a group of fewer blocks repeats its first with nothing: in any one block all these would be its points
+        block = library.where(used, block, block[:, :1])
+        arms = arms[row, block] * used[..., None]
+        bends = None if self.bends is None else self._means(mean, self.bends)[:, row, block] * used[..., None]
+        return HelicalMotion(rest_A, self.twists, block, arms, self.weights, bends)
 
     def _means(self, mean: Callable[[Array], Array], values: Array) -> Array:
         """The means (…, G, B, k) over groups of points, of values (…, N, K, k) in each block."""

@@ -13,6 +13,7 @@ from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.reference import no_modes
 from continuousflex_deep.io.structures import Structure
 from continuousflex_deep.motion import Motion, amplitude_of_rmsd, motion_along
+from continuousflex_deep.motion.helical import HelicalMotion
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.particles import MOTIONS
@@ -166,6 +167,20 @@ def test_means_of_groups_move_as_the_means_of_their_points(motion: Motion[np.nda
     sixths = motion.averaged(lambda values: values.reshape(*values.shape[:-2], 10, 6, values.shape[-1]).mean(axis=-2))
     expected = motion.coordinates(AMPLITUDES_A).reshape(3, 10, 6, 3).mean(axis=2)
     np.testing.assert_allclose(sixths.coordinates(AMPLITUDES_A), expected, atol=1e-12)
+
+
+def test_groups_of_points_belong_to_their_own_blocks_alone(structure: Structure, modes: NormalModes) -> None:
+    """One of two blocks among many of one: in any one block the others would all be points of it as well."""
+    motion = motion_along(structure, replace(modes, motion="helical", block_size=4))
+    assert isinstance(motion, HelicalMotion)
+    own = motion.block[:, 0]
+    parts = [np.flatnonzero(own == number) for number in np.unique(own)]
+    parts[1:3] = [np.concatenate(parts[1:3])]
+    groups = motion.averaged(lambda values: np.stack([values[..., part, :].mean(axis=-2) for part in parts], axis=-2))
+    assert [set(blocks) for blocks in groups.block.tolist()] == [set(own[part]) for part in parts]
+    expected = np.stack([motion.coordinates(AMPLITUDES_A)[:, part].mean(axis=1) for part in parts], axis=1)
+    np.testing.assert_allclose(groups.coordinates(AMPLITUDES_A), expected, atol=1e-12)
+    assert len(groups.rest_A) == len(parts) > 5
 
 
 def test_views_are_rotated_coordinates_and_derivatives(motion: Motion[np.ndarray]) -> None:
