@@ -133,7 +133,7 @@ def main() -> None:
     started = time.monotonic()
     bench.make_images()
     figures = {name: SECTIONS[name](bench) for name in given.only}
-    bench.close()
+    bench.commands.close()
     before = json.loads(given.output.read_text()) if given.output.exists() else {}
     print(f"{(time.monotonic() - started) / 60:.1f} minutes")
     write_figures(given.output, before | figures)

@@ -1,25 +1,19 @@
 """The commands that the network's benchmark runs: images, labels, trainings and predictions in one folder."""
 
-import contextlib
-import multiprocessing
-import os
-import time
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from cases import Reference, Setting
-from measuring import Figures, Table, option_words
+from command_runs import Commands, Options
+from measuring import Figures, Table
 
-from continuousflex_deep import cli
 from continuousflex_deep.geometry import axes_distance_deg, euler_to_matrix, rotation_distance_deg
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.particles import Particles
-
-Options = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -38,20 +32,13 @@ class Plan:
 
 
 class Bench:
-    """Where everything is, and how it is run. Each of the jobs has a process of its own, which runs one command after
-    another."""
+    """Where everything is, and how it is run."""
 
     def __init__(
         self, plan: Plan, reference: Reference, folder: Path, data: Path, jobs: int, hardware: dict[str, Any]
     ) -> None:
         self.plan, self.reference, self.folder, self.data = plan, reference, folder, data
-        self.jobs, self.hardware = jobs, hardware
-        os.environ["OMP_NUM_THREADS"] = "1"  # of numpy; torch's threads are an option
-        self._pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("forkserver"))
-
-    def close(self) -> None:
-        """End the processes."""
-        self._pool.shutdown()
+        self.commands, self.hardware = Commands(folder, jobs), hardware
 
     @property
     def truth(self) -> Particles:
@@ -64,9 +51,8 @@ class Bench:
         return {"structure": self.reference.structure_file, "modes": self.reference.modes_folder}
 
     def command(self, name: str, options: Options) -> float:
-        """Run a command of the package in one of the processes, its output into a log; minutes that it took."""
-        words = [name, *option_words(options)]
-        return self._pool.submit(_logged, str(self.folder / "log.txt"), words).result()
+        """Run a command of the package; minutes that it took."""
+        return self.commands.run(name, options) / 60
 
     def make_images(self) -> None:
         """Images, the labels of set 1 by HEMNMA, and set 2."""
@@ -113,22 +99,11 @@ class Bench:
     def table(self, section: str, variants: Mapping[str, Options], labels: Path | None = None) -> dict[str, Figures]:
         """A row for each variant, several trained at a time."""
         table, figures = Table(section, 32), dict[str, Figures]()
-        with ThreadPoolExecutor(self.jobs) as threads:
-            done = [threads.submit(self.trained, section, name, given, labels) for name, given in variants.items()]
-            for name, future in zip(variants, done, strict=True):
-                figures[name] = future.result()
-                table.row(name, figures[name])
+        tasks = {name: partial(self.trained, section, name, given, labels) for name, given in variants.items()}
+        for name, row in self.commands.side_by_side(tasks):
+            figures[name] = row
+            table.row(name, row)
         return figures
-
-
-def _logged(log: str, words: list[str]) -> float:
-    """Run a command in this process, what it prints appended to a log; minutes that it took."""
-    started = time.monotonic()
-    with open(log, "a", encoding="utf-8") as out, contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        code = cli.main(words)
-    if code:
-        raise RuntimeError(f"{' '.join(words)}\n{Path(log).read_text(encoding='utf-8')[-2000:]}")
-    return (time.monotonic() - started) / 60
 
 
 def differences(found: Particles, truth: Particles) -> Figures:

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.spatial.transform import Rotation
 
 from continuousflex_deep import cli
@@ -113,12 +115,36 @@ def test_missing_data_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 # --------------------------------------------------------------------------------------------------- one by one
-def test_assessment(smallest: Smallest, tmp_path: Path) -> None:
-    printed = smallest("assessment", *ON_ONE_CORE)
-    for row in ("inferred vs. truth", "polished vs. truth", "HEMNMA vs. truth"):
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are blank. Drawing them takes most of the time of small reconstructions and assessments."""
+    monkeypatch.setattr(FigureCanvasAgg, "draw", lambda canvas: setattr(canvas, "renderer", canvas.get_renderer()))
+
+
+def test_article(smallest: Smallest, undrawn: None, tmp_path: Path) -> None:
+    printed = smallest("article", "--only", "tables", "groups", "times", *ON_ONE_CORE)
+    for row in ("ours: network vs. truth", "ours: network vs. HEMNMA", "article: HEMNMA vs. truth", "Cramér-Rao bound"):
         assert len(figures_of(printed, row)) > 5
-    assert len(figures_of(printed, "group_2")) > 3
-    assert (tmp_path / "assessment" / "tables" / "tables.md").is_file()
+    assert 0 < figures_of(printed, "HEMNMA, amplitude [Å]")[1] < 15
+    for poses in ("network landscape, poses of HEMNMA", "polished landscape, poses of polished"):
+        assert len(figures_of(printed, f"ours: {poses}")) > 4
+    folder = tmp_path / "article_benchmark"
+    page = (folder / "article.md").read_text(encoding="utf-8")
+    assert all((folder / picture).is_file() for picture in re.findall(r"!\[.*?\]\((.*?)\)", page))
+    assert page.count("![") == 6
+    assert (folder / "report.html").stat().st_size > 1e6
+    logged = (folder / "log.txt").read_text(encoding="utf-8")
+    smallest("article", "--only", "tables", "times", *ON_ONE_CORE)
+    again = (folder / "log.txt").read_text(encoding="utf-8").removeprefix(logged)
+    assert re.findall(r"^written: (\S+)", again, flags=re.MULTILINE) == ["article_benchmark/report.html"]
+
+
+@pytest.mark.slow
+def test_ablations_of_the_article(smallest: Smallest, undrawn: None) -> None:
+    """Twenty trainings."""
+    printed = smallest("article", "--only", "rotations", "depths", "conditions", "boxes", *ON_ONE_CORE)
+    for row in ("quaternion", "resnet34", "rotated, noise and CTF", "shifted, noise and CTF", "40 px"):
+        assert len(figures_of(printed, f"ours: {row}")) > 0
 
 
 def test_deconvolved_landscapes(smallest: Smallest) -> None:
@@ -215,17 +241,54 @@ def test_options_of_all_trainings(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are options of `train`, and what they change are parameters of a recipe."""
     monkeypatch.syspath_prepend(BENCHMARKS)
     import network  # type: ignore[import-not-found]
-    from measuring import option_words  # type: ignore[import-not-found]
 
     plans = [size["plan"] for size in network.SIZES.values()]
     trainings = [given for plan in plans for section in network.variants(plan).values() for given in section.values()]
     assert len(trainings) > 60
-    files = {"particles": "p.star", "output": "model", "structure": "s.pdb", "modes": "modes"}
     for options in trainings:
-        words = ["train", *option_words(files | dict(options))]
-        given = {k: v for k, v in vars(cli.build_parser().parse_args(words)).items() if v is not None}
-        del given["command"]
-        recipe_of(TrainOptions(**given))
+        require_recipe(options)
+
+
+def test_options_of_the_article(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of all sizes are options of `train` and `simulate`, and every row of the article's has one of ours."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    import article  # type: ignore[import-not-found]
+    import article_ablations  # type: ignore[import-not-found]
+    import article_published  # type: ignore[import-not-found]
+
+    plans = {name: size["plan"] for name, size in article.SIZES.items()}
+    for plan in plans.values():
+        require_recipe(plan.network | plan.training)
+        for variants in ("rotation", "depth", "box", "condition"):
+            for options in getattr(article_ablations, f"{variants}_variants")(plan).values():
+                require_recipe(options)
+        for condition in article_published.CONDITIONS:
+            parsed("simulate", FILES | article_ablations.condition_images(plan, condition))
+    assert list(article_ablations.depth_variants(plans["full"])) == list(article_published.DEPTHS)
+    assert list(article_ablations.box_variants(plans["full"])) == list(article_published.BOXES)
+    assert set(article_ablations.rotation_variants(plans["full"])) > set(article_published.ROTATIONS)
+    assert (plans["full"].set_1, plans["full"].set_2) == (20_000, article_published.LARGE_SET)
+
+
+FILES = {"output": "output", "structure": "s.pdb", "modes": "modes"}
+
+
+def require_recipe(options: dict[str, object]) -> None:
+    """That `train` takes the options, with a structure and labels."""
+    recipe_of(TrainOptions(**parsed("train", FILES | {"particles": "p.star"} | dict(options))))
+
+
+command_line = cache(cli.build_parser)
+
+
+def parsed(command: str, options: dict[str, object]) -> dict[str, object]:
+    """The options that a command line with them gives."""
+    from measuring import option_words  # type: ignore[import-not-found]
+
+    words = [command, *option_words(options)]
+    given = {k: v for k, v in vars(command_line().parse_args(words)).items() if v is not None}
+    del given["command"]
+    return given
 
 
 def test_real_particles(smallest: Smallest, shared_data: Path) -> None:
