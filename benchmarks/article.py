@@ -42,6 +42,8 @@ from command_line import FULL, SMALLEST, add_hardware, add_only, benchmark_parse
 from command_runs import Commands
 from measuring import machine, write_figures
 
+from continuousflex_deep.io.file_names import RECORD_JSON
+
 _RESNETS = ("resnet34", "resnet50", "resnet101")
 AS_THE_ARTICLE = Plan(
     set_1=20_000, tested=2000, set_2=50_000, groups=10, group_size=899, conditions=(8000, 2000), backbones=_RESNETS,
@@ -55,7 +57,7 @@ HALF = Plan(
     conditions_training={"epochs": 40},
 )  # fmt: skip
 FEW = Plan(
-    set_1=1300, tested=300, set_2=1000, groups=4, group_size=150, conditions=(800, 200),
+    set_1=1300, tested=300, set_2=1000, groups=4, group_size=150, conditions=(800, 200), original_maps=False,
     backbones=("resnet18", "resnet34", "resnet50"), boxes=(48, 32), network={"backbone": "resnet18", "box": 32},
     training={"simulated_images": 80_000, "epochs": 10}, ablation={"simulated_images": 8000, "epochs": 3},
     conditions_images={"box_px": 64, "pixel_size_A": 1.3, "shift_range_px": 1.25}, conditions_training={"epochs": 12},
@@ -113,7 +115,8 @@ def _conditions(given: argparse.Namespace) -> str:
     return (
         f"`python benchmarks/article.py --size {given.size} --seed {given.seed}` on {machine()}, device "
         f"{given.device}: {plan.set_1:,} images in set 1, {plan.tested:,} of them the small test set, {plan.set_2:,} "
-        f"in set 2 (the large test set), all reduced to {plan.box_px} px. Distances are absolute errors over all "
+        f"in set 2 (the large test set), all reduced to {plan.box_px} px; maps of groups are from "
+        f"{'the original' if plan.original_maps else 'these'} images. Distances are absolute errors over all "
         "particles, mean ± standard deviation; angles are the mean of the three rotated axes. Misaligned: more than 5° "
         "from the truth. Polished results are the network's, refined by HEMNMA. Goals are for --size full on one GPU "
         "(H200). They are compared with errors of Image set 1 (HEMNMA) and of the large test set; those of HEMNMA and "
@@ -122,7 +125,7 @@ def _conditions(given: argparse.Namespace) -> str:
 
 
 def report(experiment: Experiment) -> None:
-    """The page of results for a browser, of what there is in the folder."""
+    """The page of results for a browser, of what is finished in the folder."""
     folder = experiment.folder
     sources = {
         "landscape": [folder / "groups" / "network" / "landscape"],
@@ -130,7 +133,14 @@ def report(experiment: Experiment) -> None:
         "model": [folder / "model"],
         "evaluation": [folder / test / "assessment" for test in (SMALL, LARGE)],
     }
-    words = [w for name, paths in sources.items() for p in paths if p.is_dir() for w in (f"--{name}", str(p))]
+    last_written = {"model": "train.json"}
+    words = [
+        word
+        for name, paths in sources.items()
+        for path in paths
+        if (path / last_written.get(name, RECORD_JSON)).is_file()
+        for word in (f"--{name}", str(path))
+    ]
     if words:
         title = {"title": "The article's experiment", "output": folder / "report.html"}
         experiment.commands.run("report", dict(experiment.files) | title, *words)

@@ -11,6 +11,7 @@ from article_experiment import SMALL, Experiment, Plan
 from article_published import CONDITIONS, NETWORK_TRUTH, Condition
 from command_runs import Options
 
+from continuousflex_deep.io.file_names import PARTICLES_STAR, TRUTH_STAR
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.records import read_record
 from continuousflex_deep.particles import with_images
@@ -95,7 +96,7 @@ def _compared(experiment: Experiment, variants: Mapping[str, Options], original:
     """A network for each variant, and its errors of the small test set against the truth and HEMNMA."""
     labels, images, section = experiment.labels, experiment.folder / SMALL / "images.star", "ablations"
     if original:
-        everything, section = read_particles(experiment.images / "particles.star"), "ablations_original"
+        everything, section = read_particles(experiment.images / PARTICLES_STAR), "ablations_original"
         labels = experiment.write(with_images(read_particles(labels), everything), f"{section}/labels.star")
         tested = everything.select(everything.rows_of(read_particles(images).ids))
         images = experiment.write(tested, f"{section}/images.star")
@@ -122,8 +123,8 @@ def _made(experiment: Experiment, condition: Condition) -> Path:
     folder = experiment.folder / "conditions" / images.name.replace(",", "").replace(" ", "_")
     made = {"seed": experiment.seed + 1, "output": folder, "threads": experiment.hardware["threads"]}
     experiment.commands.once("simulate", dict(experiment.reference.options) | condition_images(plan, condition) | made)
-    learned, everything = plan.conditions[0], read_particles(folder / "truth.star")
-    tested = read_particles(folder / "particles.star").select(np.arange(learned, len(everything)))
+    learned, everything = plan.conditions[0], read_particles(folder / TRUTH_STAR)
+    tested = read_particles(folder / PARTICLES_STAR).select(np.arange(learned, len(everything)))
     within = folder.relative_to(experiment.folder)
     experiment.write(everything.select(np.arange(learned)), str(within / "labels.star"))
     experiment.write(tested, str(within / "images.star"))
@@ -132,7 +133,7 @@ def _made(experiment: Experiment, condition: Condition) -> Path:
 
 def _on_condition(experiment: Experiment, condition: Condition, options: Options, dataset: Path) -> dict[str, Any]:
     folder = dataset / ("copies" if condition.copies else "network")
-    truth = dataset / "truth.star"
+    truth = dataset / TRUTH_STAR
     return _learned(experiment, folder, options, dataset / "labels.star", dataset / "images.star", {}, truth)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from cases import Reference
 from command_runs import Commands, Options
 
+from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON, TRUTH_STAR
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.records import read_record
 from continuousflex_deep.particles import Particles
@@ -32,7 +33,7 @@ class Plan:
     set_1: labelled by HEMNMA; tested: of these, kept from the training as the small test set; set_2: the large test
     set. box_px: to which the simulated images are reduced. training: of the network; ablation: of the networks that are
     compared with each other, with these backbones, of which the first is that of the others, and boxes. groups of
-    group_size images.
+    group_size images, whose maps are of the original images or of the reduced ones.
     conditions: learned, of which a quarter validates, and tested images of each dataset of Supplementary Table 3.
     """
 
@@ -45,6 +46,7 @@ class Plan:
     backbones: tuple[str, ...]
     boxes: tuple[int, int]
     box_px: int = 128
+    original_maps: bool = True
     simulate: Options = field(default_factory=dict)
     align: Options = field(default_factory=dict)
     network: Options = field(default_factory=dict)
@@ -71,9 +73,14 @@ class Experiment:
         return {name: self.reference.options[name] for name in ("structure", "modes")}
 
     @property
+    def map_images(self) -> Path:
+        """The images that groups are reconstructed from."""
+        return self.images.with_name("images" if self.plan.original_maps else "reduced") / PARTICLES_STAR
+
+    @property
     def truth(self) -> Path:
         """Of all images."""
-        return self.folder / "images" / "truth.star"
+        return self.folder / "images" / TRUTH_STAR
 
     def step(
         self, what: str, command: str, options: Options, *more: str, hardware: Sequence[str] = ("device", "threads")
@@ -90,9 +97,9 @@ class Experiment:
         made = {"count": plan.set_1 + plan.set_2, "seed": self.seed, "final_box_px": 0, "output": folder}
         simulated = dict(self.reference.options) | dict(plan.simulate) | made
         self.step("images", "simulate", simulated, hardware=("threads",))
-        reduced = {"particles": folder / "particles.star", "box": plan.box_px, "output": self.folder / "reduced"}
+        reduced = {"particles": folder / PARTICLES_STAR, "box": plan.box_px, "output": self.folder / "reduced"}
         self.step("reduced images", "preprocess", reduced, hardware=())
-        everything = read_particles(self.folder / "reduced" / "particles.star")
+        everything = read_particles(self.folder / "reduced" / PARTICLES_STAR)
         rows = np.arange(len(everything))
         self.write(everything.select(rows[: plan.set_1]), "set_1.star")
         self.write(everything.select(rows[plan.set_1 - plan.tested :]), "tested.star")
@@ -144,7 +151,7 @@ class Experiment:
         results = [word for path in particles.values() for word in ("--particles", str(path))]
         asked = dict(self.files) | {"truth": self.truth, "output": output}
         self.step(f"assessment, {what}", "evaluate", asked, *results, *more)
-        return read_record(output if output.suffix else output / "record.json")
+        return read_record(output if output.suffix else output / RECORD_JSON)
 
     def write(self, particles: Particles, name: str) -> Path:
         """Particles in a file of the folder."""

@@ -7,7 +7,6 @@ import numpy as np
 from article_experiment import LARGE, SMALL, Experiment
 
 from continuousflex_deep.arrays import Floats
-from continuousflex_deep.io.file_names import PARTICLES_STAR
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.landscape.landscape import read_landscape
 from continuousflex_deep.landscape.selection import group_particles
@@ -89,7 +88,7 @@ def groups(experiment: Experiment) -> dict[str, Any]:
         by_poses = {source: members} | {poses: _posed(experiment, poses, members, folder) for poses in others}
         maps = []
         for poses, files in by_poses.items():
-            options = {"images": experiment.images / PARTICLES_STAR, "output": folder / poses}
+            options = {"images": experiment.map_images, "output": folder / poses}
             words = [word for path in files for word in ("--particles", str(path))]
             experiment.step(f"{source} landscape, maps by poses of {poses}", "reconstruct", options, *words)
             maps += ["--reconstruction", str(folder / poses)]
