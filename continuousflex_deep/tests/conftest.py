@@ -39,6 +39,16 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the commands write of a small molecule, by the option that names it, for tests that leave it as it is."""
+    from continuousflex_deep.tests.helpers.report_inputs import write_inputs  # needs gemmi
+
+    base = tmp_path_factory.mktemp("inputs") / "plain"
+    base.mkdir()
+    return write_inputs(base)
+
+
+@pytest.fixture(scope="session")
 def scipion_home() -> Path:
     """A configured SCIPION_HOME of these tests; the test is skipped where Scipion is not installed."""
     if scipion_missing():

@@ -19,11 +19,8 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    base = tmp_path_factory.mktemp("names") / "plain"
-    base.mkdir()
-    write_inputs(base)
-    return base
+def plain(inputs: dict[str, str]) -> Path:
+    return Path(inputs["structure"]).parent
 
 
 @pytest.fixture(scope="module")

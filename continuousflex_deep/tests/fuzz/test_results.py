@@ -42,7 +42,6 @@ from continuousflex_deep.tests.helpers.mutation import (
     mutated,
     survives,
 )
-from continuousflex_deep.tests.helpers.report_inputs import write_inputs
 
 JSON: tuple[Mutation, ...] = (*[json_value] * 6, *TEXT, *BYTES)
 ARRAYS: tuple[Mutation, ...] = (*[array_member] * 6, *BYTES)
@@ -50,10 +49,10 @@ PLAIN: tuple[Mutation, ...] = (*TEXT, *TEXT, *BYTES)
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def results(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of what commands wrote."""
-    base = tmp_path_factory.mktemp("results")
-    write_inputs(base)
+    base = tmp_path_factory.mktemp("results") / "base"
+    copytree(Path(inputs["structure"]).parent, base)
     reference = ["--structure", f"{base}/helix.pdb", "--modes", f"{base}/modes"]
     assert main(["modes", *reference, "--output", f"{base}/choice"]) == 0
     rows = ("comparison,id,lost,q7_A,angle_deg", "a vs. b,1,0,1.5,", "a vs. b,2,1,2.5,", "")

@@ -43,16 +43,10 @@ from continuousflex_deep.tests.helpers.report_inputs import (
     N,
     write_assessments,
     write_helix,
-    write_inputs,
     write_large_landscape,
 )
 
 _TUPLES = ("group", "trajectory", "reconstruction", "model", "evaluation")
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return write_inputs(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
@@ -359,7 +353,8 @@ def test_the_same_input_gives_the_same_blocks() -> None:
 def test_what_cannot_be_is_said(
     inputs: dict[str, str], tmp_path: Path, options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    base = Path(inputs["landscape"]).parent
+    base = tmp_path / "base"
+    shutil.copytree(Path(inputs["landscape"]).parent, base)
     particles = read_particles(base / "open.star")
     write_particles(particles.replace(ids=particles.ids + 5000), base / "foreign.star")
     (base / "one").mkdir(exist_ok=True)

@@ -37,7 +37,6 @@ from continuousflex_deep.tests.helpers.report_inputs import (
     NASTY,
     N,
     write_assessments,
-    write_inputs,
     write_large_landscape,
 )
 
@@ -52,11 +51,6 @@ RING = """(() => {
     const { x, y, width, height } = document.getElementById("here").getBoundingClientRect();
     return [x + width / 2, y + height / 2];
 })()"""
-
-
-@pytest.fixture(scope="module")
-def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return write_inputs(tmp_path_factory.mktemp("browser"))
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +120,20 @@ def write(path: Path, **options: Any) -> Path:
     values = {k: [v] if k in lists and isinstance(v, str) else v for k, v in options.items()}
     run(from_mapping(ReportOptions, {"output": str(path), **values}))
     return path
+
+
+def content_of(page: Path) -> dict[str, Any]:
+    """What a page shows."""
+    return dict(json.loads(page.read_text().split('id="content">', 1)[1].split("</script>", 1)[0]))
+
+
+def molecule_of(page: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """The content of a page's molecule, and its packed arrays by ids that no other page has."""
+    molecule = content_of(page)["molecule"]
+    arrays = {name: value for name, value in molecule.items() if isinstance(value, dict) and "block" in value}
+    renamed = {name: value | {"block": f"other-{value['block']}"} for name, value in arrays.items()}
+    texts = dict(re.findall(r'<script type="application/octet-stream" id="([\w-]+)">(.*?)</script>', page.read_text()))
+    return molecule | renamed, {f"other-{value['block']}": texts[value["block"]] for value in arrays.values()}
 
 
 def places(table: LandscapeTable) -> np.ndarray:
@@ -265,26 +273,47 @@ def test_groups_are_kept_and_read_by_the_group_command(
     assert opened.value("report.groups.all.map((g) => g.name)") == ["open", 'mid "<b>" 2']
 
 
-def test_outliers_are_selected_where_they_are_shown(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    """In a landscape in which every third particle is marked as one."""
-    table = write_large_landscape(tmp_path / "marked", inputs["landscape"], 90)
-    table.outlier[::3] = True
-    write_landscape_table(tmp_path / "marked", table)
-    with open_report(browser, write(tmp_path / "r.html", landscape=str(tmp_path / "marked"))) as opened:
-        (x0, y0), (x1, y1) = frame_around(places(table), 0.9)
-        opened.drag([(x0, y0), (x1, y1)], "select")
-        without = set(ids_of(opened.download("#download-selection", tmp_path)))
-        assert without == ids_in_box(table, opened.selections()[0], places(table))
-        assert "--keep-outliers" not in opened.text("#ids-command")
-        opened.page.check("#show-outliers")
-        opened.wait("report.groups.selection === null")
-        opened.drag([(x0, y0), (x1, y1)], "select")
-        table.outlier[:] = False
-        assert set(ids_of(opened.download("#download-selection", tmp_path))) == ids_in_box(
-            table, opened.selections()[0], places(table)
-        )
-        assert "--keep-outliers" in opened.text("#ids-command")
-        assert opened.complaints == []
+@pytest.fixture(scope="module")
+def marked(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A landscape in which every third particle is marked as an outlier."""
+    folder = tmp_path_factory.mktemp("outliers") / "marked"
+    shutil.copytree(inputs["landscape"], folder)
+    table = read_landscape_table(folder)
+    table.outlier[:] = np.arange(N) % 3 == 0
+    write_landscape_table(folder, table)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def outliers_once(browser: Any, marked: Path) -> Iterator[OpenReport]:
+    with open_report(browser, write(marked.parent / "r.html", landscape=str(marked))) as page:
+        page.remember()
+        yield page
+
+
+@pytest.fixture
+def outliers(outliers_once: OpenReport) -> Iterator[OpenReport]:
+    """That landscape, as it is when it was just opened."""
+    outliers_once.start_over()
+    yield outliers_once
+    require_quiet(outliers_once)
+
+
+def test_outliers_are_selected_where_they_are_shown(outliers: OpenReport, marked: Path, tmp_path: Path) -> None:
+    table = read_landscape_table(marked)
+    (x0, y0), (x1, y1) = frame_around(places(table), 0.9)
+    outliers.drag([(x0, y0), (x1, y1)], "select")
+    without = set(ids_of(outliers.download("#download-selection", tmp_path)))
+    assert without == ids_in_box(table, outliers.selections()[0], places(table))
+    assert "--keep-outliers" not in outliers.text("#ids-command")
+    outliers.page.check("#show-outliers")
+    outliers.wait("report.groups.selection === null")
+    outliers.drag([(x0, y0), (x1, y1)], "select")
+    table.outlier[:] = False
+    selected = set(ids_of(outliers.download("#download-selection", tmp_path)))
+    assert selected == ids_in_box(table, outliers.selections()[0], places(table))
+    assert selected > without
+    assert "--keep-outliers" in outliers.text("#ids-command")
 
 
 # ------------------------------------------------------------------ looking
@@ -371,7 +400,7 @@ def test_slider_moves_the_molecule(moving: OpenReport, inputs: dict[str, str]) -
 
 @pytest.mark.parametrize("of_blocks", [True, False])
 def test_helical_motion_is_that_of_the_commands(
-    browser: Any, inputs: dict[str, str], tmp_path: Path, of_blocks: bool
+    moving: OpenReport, inputs: dict[str, str], tmp_path: Path, of_blocks: bool
 ) -> None:
     """Modes that leave blocks rigid, and others that bend them."""
     structure, modes = read_reference(inputs["structure"], inputs["modes"])
@@ -382,12 +411,19 @@ def test_helical_motion_is_that_of_the_commands(
     path = write(tmp_path / "r.html", structure=inputs["structure"], modes=str(tmp_path / "modes"))
     q = np.array([60.0, -45, 30])
     expected = motion_along(structure, modes).coordinates(q) - structure.center_A
-    with open_report(browser, path) as opened:
-        opened.wait(STILL)
-        shown = opened.value(f"Array.from(report.panel.molecule.motion.coordinates({q.tolist()}))")
-        told = opened.value(f"report.panel.molecule.motion.rmsd({q.tolist()})")
+    script = """async ([content, blocks, q]) => {
+        const type = "application/octet-stream", made = [];
+        for (const [id, textContent] of Object.entries(blocks))
+            made.push(Object.assign(document.createElement("script"), { type, id, textContent }));
+        document.body.append(...made);
+        const molecule = await report.panel.molecule.constructor.unpack(content);
+        made.forEach((script) => script.remove());
+        await report.panel.viewer.show(molecule, molecule.motion.coordinates(q));
+        return molecule.motion.rmsd(q);
+    }"""
+    told = moving.value(script, [*molecule_of(path), q.tolist()])
     atoms = structure.representative_atoms
-    np.testing.assert_allclose(np.reshape(shown, (-1, 3)), expected[atoms], atol=1e-3)
+    np.testing.assert_allclose(held(moving), expected[atoms], atol=2e-3)
     moved = expected[atoms] + structure.center_A - structure.coords_A[atoms]
     assert told == pytest.approx(np.sqrt(np.square(moved).sum(axis=1).mean()), abs=1e-3)
 
@@ -466,19 +502,6 @@ def test_a_source_is_a_colour(opened: OpenReport) -> None:
 # ------------------------------------------------------------------ other inputs, large ones
 
 
-def test_frames_without_a_structure(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    with open_report(browser, write(tmp_path / "r.html", trajectory=inputs["trajectory"])) as opened:
-        assert opened.page.is_visible("#molecule")
-        assert not opened.page.is_visible("#landscape")
-        opened.page.locator("#frame").evaluate("(s) => { s.value = 4; s.dispatchEvent(new Event('input')); }")
-        opened.wait(STILL)
-        frame = gemmi.read_structure(f"{inputs['trajectory']}/frames.pdb")[4]
-        expected = np.array([site.atom.pos.tolist() for site in frame.all()])
-        shown = np.array(opened.value("Array.from(report.panel.viewer.shown)")).reshape(-1, 3)
-        np.testing.assert_allclose(shown - shown.mean(axis=0), expected - expected.mean(axis=0), atol=2e-3)
-        assert opened.complaints == []
-
-
 def test_tables_alone(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
     page = write(tmp_path / "r.html", evaluation=inputs["evaluation"], model=inputs["model"])
     with open_report(browser, page, width=420) as opened:
@@ -540,20 +563,40 @@ def test_without_webgl_the_rest_is_shown(browser: Any, whole: Path, table: Lands
     context.close()
 
 
-def test_long_ids_are_written_whole(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    """63 bits, of which a browser's numbers hold 53."""
-    table = write_large_landscape(tmp_path / "long", inputs["landscape"], 60)
+@pytest.fixture(scope="module")
+def many_groups(
+    browser: Any, inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[OpenReport, LandscapeTable]]:
+    """Fourteen groups of particles with ids of 63 bits, of which a browser's numbers hold 53."""
+    base = tmp_path_factory.mktemp("many_groups")
+    table = write_large_landscape(base / "long", inputs["landscape"], 60)
     table.ids[:] = 2**63 - 1 - np.arange(60)
-    write_landscape_table(tmp_path / "long", table)
-    with open_report(browser, write(tmp_path / "r.html", landscape=str(tmp_path / "long"))) as opened:
-        (x0, y0), (x1, y1) = frame_around(places(table), 0.8)
-        opened.drag([(x0, y0), (x1, y1)], "select")
-        ids = ids_of(opened.download("#download-selection", tmp_path))
-        assert set(ids) == ids_in_box(table, opened.selections()[0], places(table))
-        assert max(ids) > 2**62
-        opened.page.click("#add-group")
-        groups = json.loads(opened.download("#download-groups", tmp_path).read_text())
-        assert set(groups["groups"][0]["ids"]) == set(ids)
+    write_landscape_table(base / "long", table)
+    names = [f"g{i}" for i in range(14)]
+    groups = [NamedGroup(name, COLOURS[0], table.ids[i : i + 3]) for i, name in enumerate(names)]
+    write_groups(base / "g.json", groups)
+    page = write(base / "r.html", landscape=str(base / "long"), group=str(base / "g.json"))
+    with open_report(browser, page) as opened:
+        yield opened, table
+
+
+def test_more_groups_than_colours_are_told_apart(many_groups: tuple[OpenReport, LandscapeTable]) -> None:
+    drawn = many_groups[0].value(f"{PLOT}.data.filter((t) => t.name).map((t) => [t.marker.color, t.marker.symbol])")
+    assert len({tuple(one) for one in drawn}) == len(drawn) == 14
+    assert [colour for colour, _ in drawn[:12]] == list(COLOURS)
+
+
+def test_long_ids_are_written_whole(many_groups: tuple[OpenReport, LandscapeTable], tmp_path: Path) -> None:
+    opened, table = many_groups
+    (x0, y0), (x1, y1) = frame_around(places(table), 0.8)
+    opened.drag([(x0, y0), (x1, y1)], "select")
+    ids = ids_of(opened.download("#download-selection", tmp_path))
+    assert set(ids) == ids_in_box(table, opened.selections()[0], places(table))
+    assert max(ids) > 2**62
+    opened.page.click("#add-group")
+    groups = json.loads(opened.download("#download-groups", tmp_path).read_text())["groups"]
+    assert set(groups[0]["ids"]) == set(table.ids[:3].tolist())
+    assert set(groups[-1]["ids"]) == set(ids)
 
 
 # ------------------------------------------------------------------ what is shown is what is selected
@@ -616,37 +659,31 @@ def test_a_box_by_the_keyboard(opened: OpenReport, table: LandscapeTable, tmp_pa
 
 
 def test_commands_of_groups_with_outliers_keep_them(
-    browser: Any, inputs: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    outliers: OpenReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the page prints is run, as it is."""
-    shutil.copytree(inputs["landscape"], tmp_path / "marked")
-    table = read_landscape_table(tmp_path / "marked")
-    table.outlier[:] = np.arange(N) % 3 == 0
-    write_landscape_table(tmp_path / "marked", table)
-    with open_report(browser, write(tmp_path / "r.html", landscape=str(tmp_path / "marked"))) as opened:
-        opened.page.click("#select-box")
-        opened.page.fill("#group-name", "inliers")
-        opened.page.click("#add-group")
-        assert "--keep-outliers" not in opened.text("#groups-command")
-        opened.page.check("#show-outliers")
-        opened.page.click("#select-box")
-        opened.page.fill("#group-name", "-β all")
-        opened.page.click("#add-group")
-        opened.page.uncheck("#show-outliers")
-        assert "--keep-outliers" in opened.text("#groups-command")
-        first, second = opened.value("document.getElementById('group-commands').textContent").split("\n")
-        assert "--keep-outliers" not in first
-        for number in (1, 2):
-            opened.download(f"#groups tr:nth-child({number}) button:text('download ids')", tmp_path)
-        opened.download("#download-groups", tmp_path)
-        monkeypatch.chdir(tmp_path)
-        for command, count in ((first, 32), (second, 48)):
-            words = shlex.split(command)[3:]
-            assert main(words) == 0
-            assert len(read_particles(words[-1])) == count
-        assert main(shlex.split(opened.text("#groups-command"))[3:]) == 0
-        assert sorted(len(read_particles(file)) for file in Path("groups").glob("*.star")) == [32, 48]
-        assert opened.complaints == []
+    outliers.page.click("#select-box")
+    outliers.page.fill("#group-name", "inliers")
+    outliers.page.click("#add-group")
+    assert "--keep-outliers" not in outliers.text("#groups-command")
+    outliers.page.check("#show-outliers")
+    outliers.page.click("#select-box")
+    outliers.page.fill("#group-name", "-β all")
+    outliers.page.click("#add-group")
+    outliers.page.uncheck("#show-outliers")
+    assert "--keep-outliers" in outliers.text("#groups-command")
+    first, second = outliers.value("document.getElementById('group-commands').textContent").split("\n")
+    assert "--keep-outliers" not in first
+    for number in (1, 2):
+        outliers.download(f"#groups tr:nth-child({number}) button:text('download ids')", tmp_path)
+    outliers.download("#download-groups", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for command, count in ((first, 32), (second, 48)):
+        words = shlex.split(command)[3:]
+        assert main(words) == 0
+        assert len(read_particles(words[-1])) == count
+    assert main(shlex.split(outliers.text("#groups-command"))[3:]) == 0
+    assert sorted(len(read_particles(file)) for file in Path("groups").glob("*.star")) == [32, 48]
 
 
 def test_names_of_files_are_distinct_and_no_options(opened: OpenReport, table: LandscapeTable) -> None:
@@ -660,18 +697,6 @@ def test_names_of_files_are_distinct_and_no_options(opened: OpenReport, table: L
     assert len(set(files)) == len(names)
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*\.txt", file) and len(file) < 80 for file in files)
     assert (files[6], files[4]) == ("a_b.txt", "output.txt")
-
-
-def test_more_groups_than_colours_are_told_apart(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    ids = read_landscape_table(inputs["landscape"]).ids
-    names = [f"g{i}" for i in range(14)]
-    write_groups(tmp_path / "g.json", [NamedGroup(n, COLOURS[0], ids[i : i + 3]) for i, n in enumerate(names)])
-    with open_report(
-        browser, write(tmp_path / "r.html", landscape=inputs["landscape"], group=f"{tmp_path}/g.json")
-    ) as o:
-        drawn = o.value(f"{PLOT}.data.filter((t) => t.name).map((t) => [t.marker.color, t.marker.symbol])")
-        assert len({tuple(one) for one in drawn}) == len(drawn) == 14
-        assert [colour for colour, _ in drawn[:12]] == list(COLOURS)
 
 
 # ------------------------------------------------------------------ several trajectories, maps and assessments
@@ -692,28 +717,50 @@ def two_paths(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) 
     return paths
 
 
-def test_quick_frames_of_two_molecules_do_not_mix(
-    browser: Any, inputs: dict[str, str], two_paths: list[str], tmp_path: Path
-) -> None:
-    with open_report(browser, write(tmp_path / "r.html", trajectory=two_paths)) as opened:
-        opened.value("""(async () => {
-            const path = document.getElementById("path"), asked = [];
-            for (let i = 0; i < 9; i++) {
-                path.value = (i + 1) % 2;
-                asked.push(report.panel.showFrame(i % 5));
-                await new Promise((resolve) => setTimeout(resolve, 7 * i));
-            }
-            await Promise.all(asked);
-        })()""")
-        opened.wait(STILL)
-        assert opened.text("#molecule-told") == "second/path, frame 4"
-        model = gemmi.read_structure(f"{two_paths[1]}/frames.pdb")[3]
-        expected = np.array([a.atom.pos.tolist() for a in model.all()])
-        shown = held(opened)
-        np.testing.assert_allclose(shown - shown.mean(axis=0), expected - expected.mean(axis=0), atol=5e-3)
-        structures = "report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current.structures.length"
-        assert opened.value(structures) == 2  # and its rest
-        assert opened.complaints == []
+@pytest.fixture(scope="module")
+def paths_once(
+    browser: Any, inputs: dict[str, str], two_paths: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenReport]:
+    path = tmp_path_factory.mktemp("paths_page") / "r.html"
+    with open_report(browser, write(path, landscape=inputs["landscape"], trajectory=two_paths * 4)) as page:
+        yield page
+
+
+@pytest.fixture
+def paths(paths_once: OpenReport) -> Iterator[OpenReport]:
+    """Eight paths in a landscape, without a structure."""
+    yield paths_once
+    require_quiet(paths_once)
+
+
+def test_frames_without_a_structure(paths: OpenReport, two_paths: list[str]) -> None:
+    assert paths.page.is_visible("#molecule")
+    paths.page.locator("#frame").evaluate("(s) => { s.value = 4; s.dispatchEvent(new Event('input')); }")
+    paths.wait(STILL)
+    frame = gemmi.read_structure(f"{two_paths[0]}/frames.pdb")[4]
+    expected = np.array([site.atom.pos.tolist() for site in frame.all()])
+    shown = np.array(paths.value("Array.from(report.panel.viewer.shown)")).reshape(-1, 3)
+    np.testing.assert_allclose(shown - shown.mean(axis=0), expected - expected.mean(axis=0), atol=2e-3)
+
+
+def test_quick_frames_of_two_molecules_do_not_mix(paths: OpenReport, two_paths: list[str]) -> None:
+    paths.value("""(async () => {
+        const path = document.getElementById("path"), asked = [];
+        for (let i = 0; i < 9; i++) {
+            path.value = (i + 1) % 2;
+            asked.push(report.panel.showFrame(i % 5));
+            await new Promise((resolve) => setTimeout(resolve, 7 * i));
+        }
+        await Promise.all(asked);
+    })()""")
+    paths.wait(STILL)
+    assert paths.text("#molecule-told") == "second/path, frame 4"
+    model = gemmi.read_structure(f"{two_paths[1]}/frames.pdb")[3]
+    expected = np.array([a.atom.pos.tolist() for a in model.all()])
+    shown = held(paths)
+    np.testing.assert_allclose(shown - shown.mean(axis=0), expected - expected.mean(axis=0), atol=5e-3)
+    structures = "report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current.structures.length"
+    assert paths.value(structures) == 2  # and its rest
 
 
 def test_clicks_before_the_molecule_is_there(browser: Any, whole: Path, inputs: dict[str, str]) -> None:
@@ -783,46 +830,47 @@ def test_a_click_on_an_energy_shows_its_frame(moving: OpenReport, inputs: dict[s
     assert ticks == ["1", "2", "3", "4", "5"]
 
 
-def test_paths_have_lines_of_their_own(
-    browser: Any, inputs: dict[str, str], two_paths: list[str], tmp_path: Path
-) -> None:
-    page = write(tmp_path / "r.html", landscape=inputs["landscape"], trajectory=two_paths * 4)
-    with open_report(browser, page) as opened:
-        lines = opened.value(f"{PLOT}.data.filter((t) => t.mode === 'lines+markers').map((t) => [t.name, t.line])")
-        assert len({(line["color"], line["dash"]) for _, line in lines}) == len(lines) == 8
-        assert [name for name, _ in lines[:2]] == ["first/path", "second/path"]
-        assert opened.complaints == []
+def test_paths_have_lines_of_their_own(paths: OpenReport) -> None:
+    lines = paths.value(f"{PLOT}.data.filter((t) => t.mode === 'lines+markers').map((t) => [t.name, t.line])")
+    assert len({(line["color"], line["dash"]) for _, line in lines}) == len(lines) == 8
+    assert [name for name, _ in lines[:2]] == ["first/path", "second/path"]
 
 
-def test_assessments_have_tables_and_curves(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    folders = write_assessments(Path(inputs["landscape"]).parent, tmp_path)
-    with open_report(browser, write(tmp_path / "r.html", evaluation=list(folders.values()))) as opened:
-        assert opened.value("document.querySelectorAll('#evaluations table').length") == 4 + 2
-        curves = opened.value("""[...document.querySelectorAll("#evaluations .chart")].map((c) =>
-            c.data.map((t) => t.name))""")
-        heights = opened.value("""[...document.querySelectorAll("#evaluations .chart")].map((c) =>
-            c._fullLayout.yaxis._length)""")
-        assert min(heights) > 120  # beside their legends
-        assert len(curves) == 2 + 2
-        assert curves[0][:3] == ["centroid", "true centroid", "structure at rest"]
-        assert "allowed by noise" in curves[0]
-        assert "true centroid" not in curves[2]
-        assert opened.value("getComputedStyle(document.querySelector('#evaluations td')).whiteSpace") == "nowrap"
-        assert opened.complaints == []
-
-
-def test_thirteen_curves_are_told_apart(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    folder = tmp_path / "map"
-    shutil.copytree(Path(inputs["landscape"]).parent / "map", folder)
+@pytest.fixture(scope="module")
+def curves(browser: Any, inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenReport]:
+    """Two assessments, and a map with thirteen curves."""
+    base = tmp_path_factory.mktemp("curves")
+    folders = write_assessments(Path(inputs["landscape"]).parent, base)
+    shutil.copytree(Path(inputs["landscape"]).parent / "map", base / "map")
     columns = [f"c{i}" for i in range(13)]
     rows = [",".join([str(0.01 * i), *["0.9"] * 13]) for i in range(3)]
-    (folder / "fsc.csv").write_text("\n".join([",".join(["frequency_per_A", *columns]), *rows]) + "\n")
-    with open_report(browser, write(tmp_path / "r.html", reconstruction=str(folder))) as opened:
-        lines = opened.value(
-            "document.querySelector('#reconstructions .chart').data.map((t) => [t.line.color, t.line.dash])"
-        )
-        assert [colour for colour, _ in lines[:12]] == list(COLOURS)
-        assert len({tuple(line) for line in lines}) == 13
+    (base / "map" / "fsc.csv").write_text("\n".join([",".join(["frequency_per_A", *columns]), *rows]) + "\n")
+    page = write(base / "r.html", evaluation=list(folders.values()), reconstruction=str(base / "map"))
+    with open_report(browser, page) as opened:
+        yield opened
+        assert opened.complaints == []
+
+
+def test_assessments_have_tables_and_curves(curves: OpenReport) -> None:
+    assert curves.value("document.querySelectorAll('#evaluations table').length") == 4 + 2
+    names = curves.value("""[...document.querySelectorAll("#evaluations .chart")].map((c) =>
+        c.data.map((t) => t.name))""")
+    heights = curves.value("""[...document.querySelectorAll("#evaluations .chart")].map((c) =>
+        c._fullLayout.yaxis._length)""")
+    assert min(heights) > 120  # beside their legends
+    assert len(names) == 2 + 2
+    assert names[0][:3] == ["centroid", "true centroid", "structure at rest"]
+    assert "allowed by noise" in names[0]
+    assert "true centroid" not in names[2]
+    assert curves.value("getComputedStyle(document.querySelector('#evaluations td')).whiteSpace") == "nowrap"
+
+
+def test_thirteen_curves_are_told_apart(curves: OpenReport) -> None:
+    lines = curves.value(
+        "document.querySelector('#reconstructions .chart').data.map((t) => [t.line.color, t.line.dash])"
+    )
+    assert [colour for colour, _ in lines[:12]] == list(COLOURS)
+    assert len({tuple(line) for line in lines}) == 13
 
 
 # ------------------------------------------------------------------ what goes wrong, and where
@@ -831,27 +879,50 @@ def test_thirteen_curves_are_told_apart(browser: Any, inputs: dict[str, str], tm
 def rewrite(page: Path, change: Callable[[dict[str, Any]], None]) -> Path:
     """The page with other content, as no command writes it."""
     head, rest = page.read_text().split('id="content">', 1)
-    text, tail = rest.split("</script>", 1)
-    content = json.loads(text)
+    tail, content = rest.split("</script>", 1)[1], content_of(page)
     change(content)
     page.write_text(f'{head}id="content">{json_in_html(content)}</script>{tail}')
     return page
 
 
-def test_one_bad_section_leaves_the_others(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    page = write(
-        tmp_path / "r.html", model=inputs["model"], evaluation=inputs["evaluation"], trajectory=inputs["trajectory"]
-    )
+@pytest.fixture(scope="module")
+def antibody(inputs: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A structure in which three residues have one number, on which inserted ones have letters."""
+    structure = read_structure(inputs["structure"])
+    numbers, codes = structure.residue_numbers.copy(), np.full(len(structure), "", dtype=object)
+    numbers[10:13], codes[11:13] = numbers[10], ["A", "B"]
+    path = tmp_path_factory.mktemp("antibody") / "antibody.pdb"
+    write_structure(path, dataclasses.replace(structure, residue_numbers=numbers, insertion_codes=codes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def damaged(
+    browser: Any, inputs: dict[str, str], antibody: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OpenReport]:
+    """A structure that moves along helices, without a landscape; one section cannot be shown."""
+    base = tmp_path_factory.mktemp("damaged")
+    modes = read_reference(str(antibody), inputs["modes"])[1]
+    write_modes(base / "modes", dataclasses.replace(modes, motion="helical", block_size=5))
+    shown = {"structure": str(antibody), "modes": str(base / "modes")}
+    page = write(base / "r.html", model=inputs["model"], evaluation=inputs["evaluation"], **shown)
 
     def break_trainings(content: dict[str, Any]) -> None:
         del content["trainings"][0]["networks"][0]["curves"]["train_loss"]
 
     with open_report(browser, rewrite(page, break_trainings)) as opened:
-        assert opened.value("document.body.dataset.state") == "ready"
-        assert "This part cannot be shown" in opened.text("#trainings-section")
-        assert opened.page.is_visible("#evaluations table")
-        assert opened.page.is_visible("#molecule canvas")
-        assert not opened.page.is_visible("#status")
+        opened.wait(STILL)
+        yield opened
+        assert len(opened.complaints) == 1
+
+
+def test_one_bad_section_leaves_the_others(damaged: OpenReport) -> None:
+    assert damaged.value("document.body.dataset.state") == "ready"
+    assert "This part cannot be shown" in damaged.text("#trainings-section")
+    assert damaged.page.is_visible("#evaluations table")
+    assert damaged.page.is_visible("#molecule canvas")
+    assert not damaged.page.is_visible("#status")
+    assert not damaged.page.is_visible("#landscape")
 
 
 def test_only_an_old_browser_is_blamed(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
@@ -878,23 +949,24 @@ def test_unfinished_trainings_say_so(browser: Any, inputs: dict[str, str], tmp_p
 # ------------------------------------------------------------------ ways to use it
 
 
-def test_the_wheel_scrolls_and_zooms_with_ctrl(browser: Any, plot_alone: Path) -> None:
-    with open_report(browser, plot_alone, width=1280, height=720) as opened:
-        span = f"{PLOT}._fullLayout.xaxis.range[1] - {PLOT}._fullLayout.xaxis.range[0]"
-        height = opened.value(f"{PLOT}.clientHeight")
-        assert height == pytest.approx(0.7 * 720, abs=1)
-        opened.page.mouse.move(*opened.at(0, 0))
-        before = opened.value(span)
-        opened.page.mouse.wheel(0, 120)
-        opened.wait("scrollY > 50")
-        opened.page.wait_for_timeout(300)
-        assert opened.value(span) == before
-        opened.value("scrollTo(0, 0)")
-        opened.page.keyboard.down("Control")
-        opened.page.mouse.wheel(0, -120)
-        opened.wait(f"{span} < {0.99 * before}")
-        opened.page.keyboard.up("Control")
-        assert opened.value("scrollY") == 0
+def test_the_wheel_scrolls_and_zooms_with_ctrl(opened: OpenReport) -> None:
+    opened.page.set_viewport_size({"width": 1280, "height": 720})
+    span = f"{PLOT}._fullLayout.xaxis.range[1] - {PLOT}._fullLayout.xaxis.range[0]"
+    opened.wait(f"Math.abs({PLOT}._fullLayout.height - 0.7 * 720) < 1")
+    assert opened.value(f"{PLOT}.clientHeight") == pytest.approx(0.7 * 720, abs=1)
+    opened.page.mouse.move(*opened.at(0, 0))
+    before = opened.value(span)
+    opened.page.mouse.wheel(0, 120)
+    opened.wait("scrollY > 50")
+    opened.page.wait_for_timeout(300)
+    assert opened.value(span) == before
+    opened.value("scrollTo(0, 0)")
+    opened.page.keyboard.down("Control")
+    opened.page.mouse.wheel(0, -120)
+    opened.wait(f"{span} < {0.99 * before}")
+    opened.page.keyboard.up("Control")
+    assert opened.value("scrollY") == 0
+    opened.page.set_viewport_size({"width": 1440, "height": 1000})
 
 
 def test_a_swipe_selects_nothing(browser: Any, plot_alone: Path) -> None:
@@ -926,23 +998,14 @@ def test_the_file_of_a_structure_says_what_it_is(moving: OpenReport, tmp_path: P
     assert moving.download("#download-structure", tmp_path).name == "structure_path_frame_3.cif"
 
 
-def test_residues_of_one_number_are_all_drawn(browser: Any, inputs: dict[str, str], tmp_path: Path) -> None:
-    structure = read_structure(inputs["structure"])
-    numbers, codes = structure.residue_numbers.copy(), np.full(len(structure), "", dtype=object)
-    numbers[10:13], codes[11:13] = numbers[10], ["A", "B"]
-    antibody = dataclasses.replace(structure, residue_numbers=numbers, insertion_codes=codes)
-    write_structure(tmp_path / "antibody.pdb", antibody)
-    page = write(tmp_path / "r.html", structure=str(tmp_path / "antibody.pdb"), modes=inputs["modes"])
-    with open_report(browser, page) as opened:
-        units = (
-            "report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current.structures[0].cell.obj.data.units"
-        )
-        assert opened.value(f"{units}.map((u) => [u.elements.length, u.residueCount])") == [[len(structure)] * 2]
-        back = gemmi.make_structure_from_block(gemmi.cif.read(str(opened.download("#download-structure", tmp_path)))[0])
-        (chain,) = back[0]
-        assert [str(r.seqid) for r in chain][9:14] == ["10", "11", "11A", "11B", "14"]
-        assert [r.label_seq for r in chain][9:14] == [10, 11, 12, 13, 16]
-        assert opened.complaints == []
+def test_residues_of_one_number_are_all_drawn(damaged: OpenReport, antibody: Path, tmp_path: Path) -> None:
+    units = "report.panel.viewer.viewer.plugin.managers.structure.hierarchy.current.structures[0].cell.obj.data.units"
+    atoms = len(read_structure(antibody))
+    assert damaged.value(f"{units}.map((u) => [u.elements.length, u.residueCount])") == [[atoms] * 2]
+    back = gemmi.make_structure_from_block(gemmi.cif.read(str(damaged.download("#download-structure", tmp_path)))[0])
+    (chain,) = back[0]
+    assert [str(r.seqid) for r in chain][9:14] == ["10", "11", "11A", "11B", "14"]
+    assert [r.label_seq for r in chain][9:14] == [10, 11, 12, 13, 16]
 
 
 def test_nothing_from_elsewhere_is_allowed(opened: OpenReport) -> None:
