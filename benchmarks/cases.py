@@ -24,10 +24,16 @@ MODES = (7, 8, 9)
 
 @dataclass(frozen=True)
 class Setting:
-    """How images are made and aligned: options of the commands `simulate` and `align` that are not their defaults."""
+    """How images are made and aligned: options of the commands `simulate` and `align` that are not their defaults; and
+    of which atoms, all or Cα alone."""
 
     simulate: Mapping[str, object] = field(default_factory=dict)
     align: Mapping[str, object] = field(default_factory=dict)
+    every_atom: bool = True
+
+    def atoms(self, structure: Structure) -> np.ndarray:
+        """Rows of the atoms of a structure that are shown and aligned."""
+        return np.flatnonzero(self.every_atom | (structure.atom_names == "CA"))
 
 
 ARTICLE = Setting()  # 128 px of 0.65 Å, all orientations, SNR 0.1, Eq. 1 of the article along modes 7 to 9
@@ -35,6 +41,7 @@ ARTICLE = Setting()  # 128 px of 0.65 Å, all orientations, SNR 0.1, Eq. 1 of th
 TINY = Setting(
     {"box_px": 40, "pixel_size_A": 2.08, "final_box_px": 0, "shift_range_px": 1.0, "snr": 1.0},
     {"n_hypotheses": 4, "angular_step_deg": 30.0},
+    every_atom=False,
 )
 
 
@@ -61,9 +68,13 @@ def written(structure: Structure, modes: NormalModes, folder: Path) -> Reference
     return Reference(structure, modes, folder / "structure.cif", folder / "modes")
 
 
-def adenylate_kinase(folder: Path, mode_ids: tuple[int, ...] = MODES) -> Reference:
-    """The open form of adenylate kinase (4AKE, 1,656 atoms) with modes as `nma` computes them, in folder/modes."""
+def adenylate_kinase(folder: Path, mode_ids: tuple[int, ...] = MODES, setting: Setting = ARTICLE) -> Reference:
+    """The open form of adenylate kinase (4AKE, 1,656 atoms) with modes as `nma` computes them, in folder/modes; of the
+    atoms of a setting, which amplitudes depend on: modes are of unit norm over all of them."""
     structure = read_structure(ADENYLATE_KINASE)
+    if not setting.every_atom:
+        structure = structure.select(setting.atoms(structure))
+        return written(structure, slowest_modes(structure, mode_ids), folder)
     modes = slowest_modes(structure, mode_ids)
     write_modes(folder / "modes", modes)
     return Reference(structure, modes, ADENYLATE_KINASE, folder / "modes")

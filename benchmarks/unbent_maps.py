@@ -31,8 +31,8 @@ IMAGES = {
     "defocus_A": [5000, 15000], "tilt_sampling": "uniform-sphere",
 }  # fmt: skip
 SIZES = {
-    FULL: {"images": 2000, "shares": [5, 10, 20, 40, 80], "setting": ARTICLE},
-    SMALLEST: {"images": 16, "shares": [10], "setting": TINY},
+    FULL: {"images": 2000, "shares": [5, 10, 20, 40, 80], "range_A": 200.0, "setting": ARTICLE},
+    SMALLEST: {"images": 16, "shares": [10], "range_A": 70.0, "setting": TINY},
 }
 
 
@@ -42,9 +42,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="images to simulate")
     parser.add_argument("--shares", nargs="+", type=int, help="groups, in percent of all particles")
     parser.add_argument("--snr", type=float, default=0.1, help="their signal-to-noise ratio (default 0.1)")
-    parser.add_argument(
-        "--range-A", type=float, default=200.0, help="two standard deviations of the amplitudes (default 200)"
-    )
+    parser.add_argument("--range-A", type=float, help="two standard deviations of the amplitudes")
     add_hardware(parser)
     arguments = parse(parser, SIZES)
     table, figures = Table("poses and amplitudes"), {}
@@ -64,7 +62,7 @@ class Case:
 
         self.folder, self._shares, self._align = folder, arguments.shares, arguments.setting.align
         self._hardware = {"device": arguments.device, "threads": arguments.threads}
-        self.reference: Reference = adenylate_kinase(folder)
+        self.reference: Reference = adenylate_kinase(folder, setting=arguments.setting)
         asked = {"count": arguments.images, "snr": arguments.snr, "amplitude_range": arguments.range_A}
         made = IMAGES | arguments.setting.simulate | asked
         images = {"output": folder / "sim", "threads": arguments.threads}
