@@ -16,11 +16,11 @@ from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particl
 
 @pytest.fixture(scope="module")
 def truth(tmp_path_factory: pytest.TempPathFactory) -> Particles:
-    return toy_particles(tmp_path_factory.mktemp("toy"), count=10)
+    return toy_particles(tmp_path_factory.mktemp("toy"), count=6)
 
 
 def aligned(particles: Particles, device: str, **options: object) -> Particles:
-    settings = {"angular_step_deg": 25.0, "n_hypotheses": 4, "motion_prior_A": 4.0, "threads": 1} | options
+    settings = {"angular_step_deg": 40.0, "n_hypotheses": 3, "motion_prior_A": 4.0, "threads": 1} | options
     structure = toy_structure()
     engine = EmbeddedEngine(structure, toy_modes(structure), AlignOptions(device=device, **settings))
     assert engine.device.type == device
