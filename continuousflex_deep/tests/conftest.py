@@ -1,5 +1,6 @@
 """What all tests share: the test data outside the repository, one thread per worker, a Scipion of their own."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -71,6 +72,10 @@ def _scipion_for_its_own_tests(request: pytest.FixtureRequest) -> None:
     """Scipion's test classes, which Scipion runs without pytest, cannot ask for the fixture themselves."""
     if request.module.__name__.startswith(_SCIPION_TESTS):
         request.getfixturevalue("scipion_home")
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # modules and tests stay: else they are searched for garbage again and again, which takes some percent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -31,34 +31,44 @@ class Advice:
 
 def all_advice() -> list[Advice]:
     """Every text in the code of the commands and of what they use that names an option in a sentence."""
-    return [said for said in all_sentences() if said.flags]
+    sources = {module: source for module, source in _sources().items() if FLAG.search(source)}
+    return [said for said in _said_by(sources) if said.flags]
 
 
 @cache
 def all_sentences() -> tuple[Advice, ...]:
     """The same with the texts that name no option, or a function adds it to them."""
-    return tuple(
-        Advice(module, text)
+    return tuple(_said_by(_sources()))
+
+
+def _sources() -> dict[str, str]:
+    return {
+        module: path.read_text(encoding="utf-8")
         for module, path in project_modules().items()
         if module.split(".")[0] not in _ELSEWHERE or module == "options.validation"
-        for text in sentences(path.read_text(encoding="utf-8"))
-    )
+    }
 
 
-def sentences(source: str) -> Iterator[str]:
+def _said_by(sources: dict[str, str]) -> Iterator[Advice]:
+    return (Advice(module, text) for module, source in sources.items() for text in sentences(source))
+
+
+@cache
+def sentences(source: str) -> tuple[str, ...]:
     """The string literals of a source, apart from docstrings, that have some words; gaps in place of values."""
-    tree, inner = ast.parse(source), set()
-    for node in ast.walk(tree):
+    inner: set[int] = set()
+    literals: list[ast.expr] = []
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.JoinedStr):
             inner |= {id(part) for part in node.values}
+            literals.append(node)
+        elif isinstance(node, ast.Constant):
+            literals.append(node)
         elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:
             inner.add(id(node.body[0].value))  # type: ignore[attr-defined]
-    for node in ast.walk(tree):
-        if id(node) not in inner and isinstance(node, (ast.Constant, ast.JoinedStr)):
-            text = _text(node)
-            # the rest are words of command lines of other programs
-            if len(text.split()) >= _FEWEST_WORDS and not re.match(r"\s|-\w ", text):
-                yield text
+    texts = (_text(node) for node in literals if id(node) not in inner)
+    # the rest are words of command lines of other programs
+    return tuple(t for t in texts if len(t.split()) >= _FEWEST_WORDS and not re.match(r"\s|-\w ", t))
 
 
 def _text(node: ast.expr) -> str:
