@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
-from continuousflex_deep.imaging.simulation import draw_truth, images_in_order, noise_level, prepare
+from continuousflex_deep.devices import choose_device
+from continuousflex_deep.imaging.simulated_images import images_in_order, noise_level
+from continuousflex_deep.imaging.simulation import draw_truth, prepare
 from continuousflex_deep.io.file_names import PARTICLES_STAR, RECORD_JSON, TRUTH_STAR
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.particle_files import write_particles
@@ -22,6 +24,7 @@ from continuousflex_deep.runs.sole_writer import sole_writer
 def run(options: SimulateOptions) -> None:
     """Write particles.mrcs, particles.star (optics only), truth.star (with poses and amplitudes) and record.json."""
     require_writable_folder(options.output)
+    device = choose_device(options.device, options.threads)
     simulator = prepare(options)
     folder = Path(os.path.abspath(options.output))
     truth = draw_truth(options, simulator, str(folder / "particles.mrcs"))
@@ -32,9 +35,9 @@ def run(options: SimulateOptions) -> None:
         progress_bar("simulate", options.count, unit="image") as bar,
     ):
         level = noise_level(simulator, options)
-        for image in images_in_order(simulator, truth, level, options):
-            writer.write(image[None].numpy())
-            bar.update(1)
+        for images in images_in_order(simulator, truth, level, options, device):
+            writer.write(images.numpy())
+            bar.update(len(images))
     unknown = truth.replace(euler_deg=None, shift_A=None, mode_ids=(), amplitudes=None, extra={})
     write_particles(unknown, folder / PARTICLES_STAR)
     write_particles(truth, folder / TRUTH_STAR)

@@ -77,16 +77,18 @@ def project(atoms: list[Scatterer], xy_A: Tensor, box_px: int, pixel_size_A: flo
 
 
 def projection_transform(atoms: list[Scatterer], xy_A: Tensor, box_px: int, pixel_size_A: float) -> Tensor:
-    """Transform (d, d//2+1), complex64, of the projection with its origin at pixel (0, 0), in the layout of rfft2."""
-    kx = torch.fft.rfftfreq(box_px, pixel_size_A, dtype=torch.float64)
-    ky = torch.fft.fftfreq(box_px, pixel_size_A, dtype=torch.float64)
+    """Transforms (…, d, d//2+1), complex64, of projections of atoms at (…, N, 2), with their origin at pixel (0, 0), in
+    the layout of rfft2; on the device of the positions."""
+    kx = torch.fft.rfftfreq(box_px, pixel_size_A, dtype=torch.float64, device=xy_A.device)
+    ky = torch.fft.fftfreq(box_px, pixel_size_A, dtype=torch.float64, device=xy_A.device)
     k2 = ky[:, None] ** 2 + kx[None, :] ** 2
-    total = torch.zeros(len(ky), len(kx), dtype=torch.complex64)
+    total = torch.zeros(*xy_A.shape[:-2], len(ky), len(kx), dtype=torch.complex64, device=xy_A.device)
     for element in atoms:
-        position = xy_A[element.rows].double()
-        wave_x = waves(kx, position[:, 0])
-        wave_y = waves(ky, position[:, 1]) * element.weights[:, None]
-        total += (wave_y.to(torch.complex64).T @ wave_x.to(torch.complex64)) * element.factor(k2).float()
+        position = xy_A[..., element.rows.to(xy_A.device), :].double()
+        wave_x = waves(kx, position[..., 0])
+        wave_y = waves(ky, position[..., 1]) * element.weights.to(xy_A.device)[:, None]
+        sums = wave_y.to(torch.complex64).transpose(-1, -2) @ wave_x.to(torch.complex64)
+        total += sums * element.factor(k2).float()
     return _without_nyquist(total, box_px) / pixel_size_A**2
 
 
@@ -111,8 +113,8 @@ def density(atoms: list[Scatterer], coords_A: Tensor, box_px: int, pixel_size_A:
 
 
 def waves(frequency: Tensor, position_A: Tensor) -> Tensor:
-    """exp(−2πi k x), (n, frequencies), complex128, for positions (n,) in Å and frequencies in 1/Å."""
-    turns = position_A[:, None] * frequency[None, :]
+    """exp(−2πi k x), (…, n, frequencies), complex128, for positions (…, n) in Å and frequencies in 1/Å."""
+    turns = position_A[..., None] * frequency
     return torch.polar(torch.ones_like(turns), -2 * torch.pi * turns)
 
 

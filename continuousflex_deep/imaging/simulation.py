@@ -16,22 +16,14 @@ Random numbers of an image follow from the seed and the image's number, so an im
 are.
 """
 
-import os
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from continuousflex_deep.arrays import Floats, as_column
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.geometry import euler_to_matrix
-from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.density import require_fits
-from continuousflex_deep.imaging.fourier import filter_images, resize
-from continuousflex_deep.imaging.scattering import Scatterer, project, projection_transform, scatterers
+from continuousflex_deep.imaging.scattering import Scatterer, scatterers
 from continuousflex_deep.io.conformations import read_conformations
 from continuousflex_deep.io.modes import NormalModes, parse_mode_list
 from continuousflex_deep.io.reference import read_reference, read_rigid_reference
@@ -42,7 +34,7 @@ from continuousflex_deep.particles import Ctf, Particles
 
 CONFORMATION = "cfdConformation"  # column with the number of the conformation, from 1
 _N_PILOT = 32  # images whose mean signal determines the noise level
-_TRUTH, _NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth does not depend on noise
+_TRUTH, NOISE, _PILOT = 0, 1, 2  # streams of random numbers, so that truth does not depend on noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,78 +145,6 @@ def draw_truth(options: SimulateOptions, simulator: Simulator, stack: str, pilot
         motion=simulator.modes.motion,
         extra={} if simulator.frames_A is None else {CONFORMATION: as_column([str(f + 1) for f in frame])},
     )
-
-
-def signal_transform(simulator: Simulator, truth: Particles, row: int, box_px: int, pixel_size_A: float) -> Tensor:
-    """Transform (d, d//2+1) of the noise-free projection of one particle, origin at pixel (0, 0), before its CTF.
-
-    Atoms that a large deformation or shift moves out of the box are not in the image.
-    """
-    euler, shift = truth.require_poses("simulation")
-    # the shift moves the image back to the centre
-    xy = simulator.coordinates(truth, row) @ euler_to_matrix(euler[row])[:2].T - shift[row]
-    reach_px = int(np.ceil(np.abs(xy).max() / pixel_size_A)) + 2
-    if 2 * reach_px <= box_px:
-        return projection_transform(simulator.atoms, torch.as_tensor(xy), box_px, pixel_size_A)
-    # the transform is periodic: atoms that leave the box on one side must not enter it on the other
-    wide = project(simulator.atoms, torch.as_tensor(xy), 2 * reach_px, pixel_size_A)
-    start = reach_px - box_px // 2
-    cut = wide[start : start + box_px, start : start + box_px]
-    return torch.fft.rfft2(torch.fft.ifftshift(cut))
-
-
-def noise_level(simulator: Simulator, options: SimulateOptions) -> float:
-    """Standard deviation per pixel of all added noise, from the SNR and the mean variance of the signal."""
-    if options.snr == 0:
-        return 0.0
-    truth = draw_truth(options, simulator, "", pilot=True)
-    d = options.box_px
-    signal, passed = [], []
-    for row in range(len(truth)):
-        contrast = _contrast(truth, row, options)
-        transform = signal_transform(simulator, truth, row, d, options.pixel_size_A) * contrast
-        signal.append(torch.fft.irfft2(transform, s=(d, d)).var(correction=0).item())
-        # white noise of variance s² has s²·mean(CTF²) after the CTF
-        passed.append(torch.fft.irfft2(contrast.to(torch.complex64), s=(d, d)).square().sum().item())
-    share = options.noise_before_ctf
-    return float(np.sqrt(np.mean(signal) / options.snr / (share * np.mean(passed) + 1 - share)))
-
-
-def simulate_image(simulator: Simulator, truth: Particles, row: int, level: float, options: SimulateOptions) -> Tensor:
-    """One image (d, d), float32, with the final box; level: standard deviation of all added noise, 0 for none."""
-    d = options.box_px
-    contrast = _contrast(truth, row, options)
-    transform = signal_transform(simulator, truth, row, d, options.pixel_size_A)
-    before, after = np.zeros((2, d, d), dtype=np.float32)
-    if level > 0:
-        rng = np.random.default_rng([options.seed, _NOISE, row])
-        before, after = rng.standard_normal((2, d, d), dtype=np.float32)
-    share = options.noise_before_ctf
-    transform = (transform + torch.fft.rfft2(torch.as_tensor(before)) * (level * np.sqrt(share))) * contrast
-    transform = transform + torch.fft.rfft2(torch.as_tensor(after)) * (level * np.sqrt(1 - share))
-    image = torch.fft.fftshift(torch.fft.irfft2(transform, s=(d, d)))
-    if truth.phase_flipped:
-        image = filter_images(image, torch.where(contrast < 0, -1.0, 1.0))
-    return resize(image, truth.box_px).float()
-
-
-def images_in_order(
-    simulator: Simulator, truth: Particles, level: float, options: SimulateOptions
-) -> Iterator[Tensor]:
-    """Images in order, computed several at a time; a bounded number is in memory."""
-    threads = options.threads or len(os.sched_getaffinity(0))
-    with ThreadPoolExecutor(threads) as pool:
-        for start in range(0, len(truth), 8 * threads):
-            rows = range(start, min(start + 8 * threads, len(truth)))
-            yield from pool.map(lambda row: simulate_image(simulator, truth, row, level, options), rows)
-
-
-def _contrast(truth: Particles, row: int, options: SimulateOptions) -> Tensor:
-    """The factor of the projection's transform (d, d//2+1): the CTF, with which protein is bright; 1 without CTF."""
-    d = options.box_px
-    if truth.ctf is None:
-        return torch.ones(d, d // 2 + 1)
-    return ctf_2d(truth.ctf.select(np.array([row])), d, options.pixel_size_A)[0]
 
 
 def _draw_amplitudes(options: SimulateOptions, n_modes: int, rng: np.random.Generator) -> Floats:

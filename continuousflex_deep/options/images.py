@@ -7,12 +7,12 @@ from typing import Literal, Union
 
 from continuousflex_deep.options.schema import Range, option, required
 from continuousflex_deep.options.shared import (
+    Hardware,
     Motion,
     ParticleFile,
     StructureAndModes,
     motion_option,
     pixel_size_option,
-    threads_option,
 )
 
 # of amplitudes, or where structures are read from
@@ -20,7 +20,7 @@ Conformations = Union[Literal["trajectory", "uniform", "gaussian", "linear"], st
 
 
 @dataclass(frozen=True)
-class SimulateOptions(StructureAndModes):
+class SimulateOptions(StructureAndModes, Hardware):
     """Simulate images with known conformations and poses, with a CTF, and with noise before and after the CTF."""
 
     output: str = required("Folder for the images and their true parameters.", "output")
@@ -85,7 +85,6 @@ class SimulateOptions(StructureAndModes):
     phase_flip: bool = option(True, "Flip the phases of the images.")
     final_box_px: int = option(128, "Box after downsampling; 0 keeps the simulated box.", "px", low=0)
     seed: int = option(0, "Random seed. Change it for other images.", level="advanced")
-    threads: int = threads_option()
 
 
 @dataclass(frozen=True)

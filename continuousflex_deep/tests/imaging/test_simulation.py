@@ -14,17 +14,19 @@ from continuousflex_deep import cli
 from continuousflex_deep.commands.simulate import run
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix
-from continuousflex_deep.imaging import simulation
+from continuousflex_deep.imaging import simulated_images, simulation
 from continuousflex_deep.imaging.ctf import ctf_2d
 from continuousflex_deep.imaging.density import structure_to_map
 from continuousflex_deep.imaging.fourier import radius_px
 from continuousflex_deep.imaging.scattering import project, scatterers
+from continuousflex_deep.imaging.simulated_images import images_in_order, noise_level, signal_transform, simulate_image
 from continuousflex_deep.io.modes import NormalModes, write_modes
 from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import read_images, stack_info
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.options import SimulateOptions
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.tests.helpers.emulated_gpu import emulated_gpu
 
 
 def molecule(n: int = 40, seed: int = 0) -> Structure:
@@ -205,7 +207,7 @@ def image_of(
 ) -> tuple[torch.Tensor, simulation.Simulator, Particles]:
     simulator = simulation.prepare(options)
     truth = simulation.draw_truth(options, simulator, "stack")
-    return simulation.simulate_image(simulator, truth, row, level, options), simulator, truth
+    return simulate_image(simulator, truth, row, level, options), simulator, truth
 
 
 def test_noise_free_image_is_the_deformed_rotated_shifted_structure(base: SimulateOptions) -> None:
@@ -246,8 +248,8 @@ def test_snr_and_the_two_noises(base: SimulateOptions, share: float) -> None:
     settings = replace(base, snr=0.25, noise_before_ctf=share, final_box_px=0, phase_flip=False, count=24)
     simulator = simulation.prepare(settings)
     truth = simulation.draw_truth(settings, simulator, "stack")
-    level = simulation.noise_level(simulator, settings)
-    pairs = [[simulation.simulate_image(simulator, truth, row, s, settings) for s in (0.0, level)] for row in range(24)]
+    level = noise_level(simulator, settings)
+    pairs = [[simulate_image(simulator, truth, row, s, settings) for s in (0.0, level)] for row in range(24)]
     signal, noise = torch.stack([p[0] for p in pairs]), torch.stack([p[1] - p[0] for p in pairs])
     assert (signal.var(dim=(1, 2)).mean() / noise.var()).item() == pytest.approx(0.25, rel=0.15)
     # both parts were white where they were added; the one from before the CTF now has the CTF's power
@@ -262,9 +264,28 @@ def test_what_leaves_the_box_does_not_come_back(base: SimulateOptions) -> None:
     settings = replace(base, ctf=False, final_box_px=0)
     simulator = simulation.prepare(settings)
     truth = simulation.draw_truth(settings, simulator, "s").replace(shift_A=np.full((6, 2), -28.0))
-    image = simulation.simulate_image(simulator, truth, 0, 0.0, settings)
+    image = simulate_image(simulator, truth, 0, 0.0, settings)
     assert image[:8, :8].abs().max() < 0.02 * image.abs().max()
     assert image[50:, 50:].max() == image.max()
+
+
+@pytest.mark.parametrize(("phase_flip", "ctf", "shift_px"), [(True, True, 0.0), (False, False, -28.0)])
+def test_a_gpu_makes_the_same_images_many_at_once(
+    base: SimulateOptions, monkeypatch: pytest.MonkeyPatch, phase_flip: bool, ctf: bool, shift_px: float
+) -> None:
+    """In batches, of which the last is smaller; with atoms that leave the box in some images."""
+    settings = replace(base, phase_flip=phase_flip, ctf=ctf, snr=0.2)
+    simulator = simulation.prepare(settings)
+    truth = simulation.draw_truth(settings, simulator, "s")
+    truth = truth.replace(shift_A=truth.shift_A + np.where(np.arange(6) % 2, shift_px, 0)[:, None])
+    level = noise_level(simulator, settings)
+    expected = torch.cat(list(images_in_order(simulator, truth, level, settings, torch.device("cpu"))))
+    monkeypatch.setattr(simulated_images, "working_bytes", lambda device: 1_800_000)
+    with emulated_gpu(monkeypatch):
+        batches = list(images_in_order(simulator, truth, level, settings, torch.device("cuda")))
+    assert len({len(batch) for batch in batches}) == 2
+    found = torch.cat([torch.as_tensor(batch.numpy()) for batch in batches])
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.std().item())
 
 
 def test_command_writes_images_optics_and_truth(base: SimulateOptions) -> None:
@@ -330,7 +351,7 @@ def xmipp_images(shared_data: Path) -> tuple[torch.Tensor, torch.Tensor, torch.T
     )
     simulator = simulation.prepare(settings)
     ctf = ctf_2d(truth.require_ctf("test"), box, pixel)
-    ours = [simulation.signal_transform(simulator, truth, row, box, pixel) * ctf[row] for row in range(len(truth))]
+    ours = [signal_transform(simulator, truth, row, box, pixel) * ctf[row] for row in range(len(truth))]
     theirs = torch.fft.rfft2(torch.fft.ifftshift(torch.as_tensor(read_images(truth)), dim=(-2, -1)))
     return theirs, torch.stack(ours), ctf[0].square()
 
