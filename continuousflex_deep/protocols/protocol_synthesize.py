@@ -38,7 +38,7 @@ class CfdProtSynthesize(CfdProtBase):
         names = ["snr", "ctf", "phase_flip", "defocus_A", "voltage_kV", "cs_mm", "amplitude_contrast"]
         add_options(form, SimulateOptions, names)
         add_advanced_options(form, SimulateOptions)
-        self._addComputeParams(form, gpu=False)
+        self._addComputeParams(form, gpu=True)
 
     def _writeInputs(self) -> dict[str, Any]:
         return {"output": self._outputFolder(), **self._writeModes()}
