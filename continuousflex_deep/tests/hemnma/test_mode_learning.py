@@ -81,7 +81,7 @@ def test_all_are_aligned_again_where_many_were_not_learned_from(
     empty = np.arange(len(truth)) % 4 == 0
     write_stack(tmp_path / "some.mrcs", np.where(empty[:, None, None], noise, images).astype(np.float32), 3.0)
     store = MemoryParts()
-    options = dataclasses.replace(OPTIONS, init="global", n_hypotheses=12, angular_step_deg=24.0)
+    options = dataclasses.replace(OPTIONS, init="global", n_hypotheses=6, angular_step_deg=30.0)
     some = without_truth(truth.replace(stacks=np.full(len(truth), str(tmp_path / "some.mrcs"), dtype=object)))
     motions = ModeLearning(toy_structure(), many_modes()[0], options, store).run(some)
     assert {name.split("part-")[0] for name in store if "part-" in name} >= {"", "pass-2-"}
