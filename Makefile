@@ -1,6 +1,6 @@
-# make test   the test suite          make lint    ruff and mypy
-# make demo   the demonstration       make fuzz   100,000 damaged files
-# make clean  remove what these made
+# make test   the test suite          make lint       ruff and mypy
+# make demo   the demonstration       make fuzz       100,000 damaged files
+# make clean  remove what these made  make gpu-check  what a GPU computes, and how fast
 # Each makes .venv once, from the versions in constraints.txt. PYTHON=/path/to/python chooses another interpreter.
 
 SHELL := /bin/bash
@@ -13,7 +13,7 @@ RUN := env -u PYTHONPATH PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 CORES := $(shell nproc 2>/dev/null || echo 2)
 STAMP := $(VENV)/.installed
 
-.PHONY: test demo fuzz lint clean
+.PHONY: test demo fuzz lint gpu-check clean
 
 # two workers of one thread each: more threads per worker slow each other down
 test: $(STAMP)
@@ -27,6 +27,9 @@ demo: $(STAMP)
 fuzz: $(STAMP)
 	$(RUN) OMP_NUM_THREADS=1 CFD_FUZZ_CASES=4000 $(VENV)/bin/python -m pytest continuousflex_deep/tests/fuzz \
 	  -n $(CORES) --max-worker-restart 0 -o timeout=14400 -o faulthandler_timeout=14390
+
+gpu-check: $(STAMP)
+	$(RUN) $(VENV)/bin/python benchmarks/gpu_check.py --device cuda
 
 lint: $(STAMP)
 	$(RUN) $(VENV)/bin/python -m ruff check .

@@ -350,6 +350,26 @@ def test_equal_chains_take_each_others_places(tmp_path: Path) -> None:
     assert made["compared"](case, still, found, widened)["rmsd"] == pytest.approx(4 / 2**0.5, rel=0.01)  # half moved
 
 
+@pytest.mark.parametrize("stage", ["simulate", "align", "train", "polish"])
+def test_stages_of_the_gpu_check(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, which has imported everything. Inference, and a ribosome, are benchmarks of their own."""
+    monkeypatch.chdir(tmp_path)
+    run_benchmark("gpu_check", "--size", "smallest", "--stage", stage, "--output", "stage.json", *ON_ONE_CORE)
+    figures = json.loads(Path("stage.json").read_text())["figures"]
+    assert any(name.endswith("images/s") for name in figures)
+    assert all(np.isfinite(value) for value in figures.values())
+
+
+def test_gpu_check(smallest: Smallest) -> None:
+    """One stage that ends in time; another does not, and is no reason to lose the first."""
+    printed = smallest("gpu_check", "--only", "agreement", *ON_ONE_CORE)
+    assert printed.count("0  at most") == 2
+    assert "not met" not in printed
+    with pytest.raises(SystemExit, match="error: simulate, polish: see above"):
+        smallest("gpu_check", "--only", "simulate", "polish", "--limit", "0.1", *ON_ONE_CORE)
+    assert json.loads(Path("gpu_check.json").read_text())["unfinished"]["polish"] == "took more than 0.1 s"
+
+
 def test_particle_tables(smallest: Smallest) -> None:
     printed = smallest("particle_tables")
     for row in ("this program", "its tables"):
