@@ -60,7 +60,7 @@ FEW = Plan(
     set_1=1300, tested=300, set_2=1000, groups=4, group_size=150, conditions=(800, 200), original_maps=False,
     backbones=("resnet18", "resnet34", "resnet50"), boxes=(48, 32), network={"backbone": "resnet18", "box": 32},
     training={"simulated_images": 80_000, "epochs": 10}, ablation={"simulated_images": 8000, "epochs": 3},
-    conditions_images={"box_px": 64, "pixel_size_A": 1.3, "shift_range_px": 1.25}, conditions_training={"epochs": 12},
+    conditions_images={"box_px": 64, "pixel_size_A": 1.3, "shift_range_px": 1.25}, conditions_training={"epochs": 8},
 )  # fmt: skip
 TINIEST = Plan(
     set_1=18, tested=4, set_2=12, groups=2, group_size=5, conditions=(16, 4), box_px=32,
