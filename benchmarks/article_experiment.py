@@ -5,7 +5,7 @@ HEMNMA.star      Image set 1 aligned; labels.star is all of it but the small tes
 model/           the network that learned from the labels
 network.star     both test sets predicted by the network; polished.star is refined by HEMNMA
 small/, large/   the two apart, small/ also with HEMNMA.star; and their assessment/
-groups/          groups of the network's landscape and of the polished one, see article_groups.py
+groups/          groups of the network's landscape and of the polished one, see article_tables.py
 """
 
 from collections.abc import Mapping, Sequence
@@ -96,7 +96,7 @@ class Experiment:
         plan, folder = self.plan, self.folder / "images"
         made = {"count": plan.set_1 + plan.set_2, "seed": self.seed, "final_box_px": 0, "output": folder}
         simulated = dict(self.reference.options) | dict(plan.simulate) | made
-        self.step("images", "simulate", simulated, hardware=("threads",))
+        self.step("images", "simulate", simulated)
         reduced = {"particles": folder / PARTICLES_STAR, "box": plan.box_px, "output": self.folder / "reduced"}
         self.step("reduced images", "preprocess", reduced, hardware=())
         everything = read_particles(self.folder / "reduced" / PARTICLES_STAR)
