@@ -85,6 +85,7 @@ PARTS: dict[str, Callable[[Experiment], dict[str, Any]]] = {
     "times": times,
 }
 
+
 def main() -> None:
     """Do what is asked for; print the tables, and write figures, page and report."""
     parser = benchmark_parser(__doc__, "article.json")

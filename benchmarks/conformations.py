@@ -11,8 +11,8 @@ turned about its hinge in steps of 3.6° within ±108°; 128 px of 3 Å, SNR 0.0
 GroEL on the way from its free state (1GR5) to that which GroES caps (1GRU), as files 1gr5.pdb and 1gru.pdb in a folder
 groel of the data; 128 px of 2.4 Å, SNR 0.03. Its 14 equal chains may take each other's places: the best of the 14 ways
 counts. Orientations are uniform on the sphere. The images are aligned along the modes of the command nma, from nothing
-(global), or from the true poses (given): modes 7 to 12, or the motions that align learns from them among modes 7 to 36
-(auto).
+(global), or from the true poses of what stays in place (given): modes 7 to 12, or the motions that align learns from
+them among modes 7 to 36 (auto).
 
 mis     share of misaligned particles: turned by more than 5° from the truth, after the structures are superposed
 angle   median angle in degrees between found and true orientation, of the others
