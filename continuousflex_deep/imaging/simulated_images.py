@@ -68,7 +68,10 @@ def images_in_order(
                 for image in pool.map(lambda row: simulate_image(simulator, truth, row, level, options), rows):
                     yield image[None]
             return
-        drawn = lambda row: (seen_A(simulator, truth, row), _noise(row, level, options))  # noqa: E731
+
+        def drawn(row: int) -> tuple[Tensor, Tensor]:
+            return seen_A(simulator, truth, row), _noise(row, level, options)
+
         parts = list(_parts(len(truth), _images_at_once(simulator, options, device)))
         coming = pool.map(drawn, parts[0])
         for rows, following in zip(parts, [*parts[1:], range(0)], strict=True):
