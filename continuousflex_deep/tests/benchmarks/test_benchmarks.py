@@ -98,8 +98,11 @@ def test_what_can_be_selected_can_be_measured(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.syspath_prepend(BENCHMARKS)
     import engine_limits  # type: ignore[import-not-found]
     import engine_limits_conditions  # type: ignore[import-not-found]
+    import gpu_check  # type: ignore[import-not-found]
+    import gpu_check_stages  # type: ignore[import-not-found]
 
     assert list(engine_limits_conditions.CONDITIONS) == list(engine_limits.NAMES)
+    assert list(gpu_check_stages.STAGES) == list(gpu_check.STAGES)
 
 
 def test_a_given_option_wins_over_the_size(smallest: Smallest) -> None:
