@@ -1,4 +1,7 @@
-"""Particle files: RELION STAR (3.0, 3.1 and later) and Xmipp xmd are read and written, cryoSPARC datasets are read."""
+"""Particle files: RELION STAR (3.0, 3.1 and later) and Xmipp xmd are read and written, cryoSPARC datasets are read.
+
+FREALIGN's parameter files are not complete by themselves; `io.frealign` reads them.
+"""
 
 from pathlib import Path
 
@@ -8,6 +11,8 @@ from continuousflex_deep.io.cryosparc import read_cryosparc
 from continuousflex_deep.io.star import read_star, write_star
 from continuousflex_deep.messages import note_once
 from continuousflex_deep.particles import Particles
+
+FREALIGN = ".par"  # parameter files, which only `convert` reads
 
 
 def read_particles(
@@ -33,6 +38,12 @@ def read_particles(
 
 
 def _read(path: Path, pixel_size_A: float | None, mode_ids: tuple[int, ...] | None) -> Particles:
+    if path.suffix.lower() == FREALIGN:
+        raise InputError(
+            f"'{path}' is a parameter file of FREALIGN, which names neither its stack nor the microscope; convert it "
+            "first: convert --particles FILE.par --stack STACK --voltage-kV … --cs-mm … --amplitude-contrast … "
+            "--output FILE.star"
+        )
     if path.suffix.lower() == ".cs":
         return read_cryosparc(path, pixel_size_A)
     blocks = read_star(path, lambda column: relion.is_number(column) or xmipp.is_number(column))

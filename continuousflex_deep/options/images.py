@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Any, Literal, Union
 
-from continuousflex_deep.options.schema import Range, option, required
+from continuousflex_deep.options.schema import Paths, Range, option, required, required_list
 from continuousflex_deep.options.shared import (
     Hardware,
     Motion,
@@ -109,10 +109,22 @@ class PreprocessOptions(ParticleFile):
     invert: bool = option(False, "Invert the contrast.", label="Invert the contrast")
 
 
-@dataclass(frozen=True)
-class ConvertOptions(ParticleFile):
-    """Convert particles between programs: .star, .xmd or .cs in, .star (RELION 3.1) or .xmd out."""
+def _of_par(default: float, what: str, unit: str = "", high: float | None = None, label: str = "") -> Any:
+    """What a parameter file of FREALIGN lacks; the default stands for no value."""
+    text = f"{what} of the images of a .par file, which does not give it."
+    return option(default, text, unit, low=default, high=high, label=label)
 
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """Convert particles between programs: .star, .xmd, .cs or .par in, .star (RELION 3.1) or .xmd out; merge sets of
+    particles, or divide a set."""
+
+    particles: Paths = required_list(
+        "Particle file (.star of RELION, .xmd of Xmipp, .cs of cryoSPARC, .par of FREALIGN and cisTEM). Repeat it to "
+        "merge sets.",
+        "input",
+    )
     output: str = required("Particle file to write (.star for RELION, .xmd for Xmipp).", "output")
     images: str = option(
         "",
@@ -120,6 +132,28 @@ class ConvertOptions(ParticleFile):
         "file where the results were found on downsampled images.",
         role="input",
     )
+    stack: str = option("", "Image stack of a .par file, which does not name it.", role="input")
+    voltage_kV: float = _of_par(0.0, "Acceleration voltage", "kV")
+    cs_mm: float = _of_par(-1.0, "Spherical aberration", "mm", label="Spherical aberration (mm)")
+    amplitude_contrast: float = _of_par(-1.0, "Amplitude contrast, as a fraction,", high=1.0)
+    min_occupancy_percent: float = option(
+        50.0,
+        "Occupancy (OCC) below which a particle of a .par file is left out. Of a classification, each class has a file "
+        "with all particles: with 50 each of them is in one class at most.",
+        "%",
+        low=0.0,
+        high=100.0,
+        label="Smallest occupancy (%)",
+    )
+    draw: int = option(
+        0,
+        "Number of particles to draw at random, of each file in proportion to its particles; 0 takes all. Give it, "
+        "with --rest, to divide a set into particles to align and particles to predict.",
+        low=0,
+        level="hidden",
+    )
+    rest: str = option("", "Particle file to write for the particles that are not drawn.", role="output")
+    seed: int = option(0, "Random seed. Change it to draw other particles.", low=0, level="hidden")
     xmd_modes: str = option(
         "",
         "Modes of the amplitudes in an .xmd file that does not name them, for example 7-9; by default from 7 on.",

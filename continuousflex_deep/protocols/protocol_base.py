@@ -152,7 +152,8 @@ class CfdProtBase(EMProtocol):
     # -------------------------- information ---------------------------------
     def _validate(self) -> list[str]:
         try:
-            self._options(**dict.fromkeys(self.PATHS, _LATER))
+            known = options_of(self.OPTIONS)
+            self._options(**{name: [_LATER] if known[name].is_list else _LATER for name in self.PATHS})
             return self._validateInputs()
         except InputError as error:
             return [str(error)]

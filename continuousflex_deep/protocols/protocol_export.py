@@ -42,7 +42,7 @@ class CfdProtExport(CfdProtBase):
     def _writeInputs(self) -> dict[str, Any]:
         images = self.inputImages.get()
         return {
-            "particles": self._writeParticles(self.inputParticles.get()),
+            "particles": [self._writeParticles(self.inputParticles.get())],
             "images": self._writeParticles(images, "input_images.star") if images is not None else "",
             "output": self.getExportedFile(),
         }

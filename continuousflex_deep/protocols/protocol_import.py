@@ -1,4 +1,4 @@
-"""Particles of RELION, cryoSPARC or Xmipp files, with their poses."""
+"""Particles of RELION, cryoSPARC, Xmipp or FREALIGN files, with their poses."""
 
 from enum import Enum
 from pathlib import Path
@@ -9,12 +9,13 @@ from pyworkflow.protocol import params
 
 from continuousflex_deep.convert import fill_set
 from continuousflex_deep.io.links import link_stacks
-from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.io.particle_files import FREALIGN, read_particles
 from continuousflex_deep.options import ConvertOptions
 from continuousflex_deep.protocols.form_options import add_options
 from continuousflex_deep.protocols.protocol_base import CfdProtBase
 
-_SUFFIXES = (".star", ".cs", ".xmd")
+_SUFFIXES = (".star", ".cs", ".xmd", FREALIGN)
+_IS_PAR = f"(particleFile or '').strip().lower().endswith('{FREALIGN}')"
 
 
 class CfdImportOutputs(Enum):
@@ -23,10 +24,11 @@ class CfdImportOutputs(Enum):
 
 class CfdProtImport(CfdProtBase):
     """Imports particles with their orientations, shifts, CTF, half sets and optics groups, and amplitudes if they have
-    any, from a file of RELION (.star), cryoSPARC (.cs) or Xmipp (.xmd).
+    any, from a file of RELION (.star), cryoSPARC (.cs), Xmipp (.xmd) or FREALIGN and cisTEM (.par).
 
     Images are not copied: the project links to them. Of a cryoSPARC job give the file of its particles; what that
-    lacks is taken from the passthrough file beside it.
+    lacks is taken from the passthrough file beside it. A .par file names neither its stack nor the microscope: give
+    both.
     """
 
     _label = "import particles with poses"
@@ -41,8 +43,19 @@ class CfdProtImport(CfdProtBase):
             params.FileParam,
             label="Particle file",
             important=True,
-            help="A .star file of RELION (3.0, 3.1 or later), a .cs file of cryoSPARC, or an .xmd file of Xmipp.",
+            help="A .star file of RELION (3.0, 3.1 or later), a .cs file of cryoSPARC, an .xmd file of Xmipp, or a "
+            ".par file of FREALIGN or cisTEM.",
         )
+        form.addParam(
+            "stackFile",
+            params.FileParam,
+            allowsNull=True,
+            condition=_IS_PAR,
+            label="Image stack",
+            help="The stack whose images the .par file numbers.",
+        )
+        of_par = ["voltage_kV", "cs_mm", "amplitude_contrast", "min_occupancy_percent"]
+        add_options(form, ConvertOptions, of_par, **{name: {"condition": _IS_PAR} for name in of_par})
         form.addParam(
             "imageFile",
             params.FileParam,
@@ -54,7 +67,12 @@ class CfdProtImport(CfdProtBase):
         add_options(form, ConvertOptions, ["pixel_size_A", "xmd_modes"])
 
     def _writeInputs(self) -> dict[str, Any]:
-        return {"particles": self._file("particleFile"), "images": self._file("imageFile"), "output": self._imported()}
+        return {
+            "particles": [self._file("particleFile")],
+            "images": self._file("imageFile"),
+            "stack": self._file("stackFile"),
+            "output": self._imported(),
+        }
 
     def createOutputStep(self) -> None:
         particles = link_stacks(read_particles(self._imported()), self._getExtraPath("images"))
@@ -64,12 +82,14 @@ class CfdProtImport(CfdProtBase):
 
     def _validateInputs(self) -> list[str]:
         errors = []
-        for name in ("particleFile", "imageFile"):
+        for name in ("particleFile", "imageFile", "stackFile"):
             file = self._file(name)
-            if file and Path(file).suffix not in _SUFFIXES:
+            if file and name != "stackFile" and Path(file).suffix not in _SUFFIXES:
                 errors.append(f"'{file}': expected a file {', '.join(_SUFFIXES[:-1])} or {_SUFFIXES[-1]}.")
             elif file and not Path(file).is_file():
                 errors.append(f"There is no file '{file}'.")
+        if Path(self._file("particleFile")).suffix.lower() == FREALIGN and not self._file("stackFile"):
+            errors.append("A .par file does not name its images: give its stack.")
         if not self._file("particleFile"):
             errors.append("Give the file of the particles.")
         return errors

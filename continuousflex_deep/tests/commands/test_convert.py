@@ -290,3 +290,64 @@ def test_modes_of_an_xmd_file_that_does_not_name_them(tmp_path: Path) -> None:
         assert main([*base, *given]) == 0
         assert read_particles(tmp_path / "out.star").mode_ids == expected
     assert main([*base, "--xmd-modes", "7-9"]) == 2
+
+
+# ------------------------------------------------------------------------------------------- FREALIGN, merging, drawing
+def parameters(numbers: list[int], occupancy: float = 100.0) -> str:
+    """Rows of FREALIGN 9 for these images of a stack."""
+    form = "%7d%8.2f%8.2f%8.2f%10.2f%10.2f%8d%6d%9.1f%9.1f%8.2f%8.2f%10d%11.4f%8.2f%8.2f\n"
+    return "".join(form % (n, 30, 20, 10 * n, 1.5, -2, 5e4, 7, 1e4, 9e3, 12, occupancy, 0, 0.5, 9, 0) for n in numbers)
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    """Two classes of a stack of 30 images: 20 in one, 10 in the other."""
+    images = np.random.default_rng(0).normal(size=(30, 8, 8)).astype(np.float32)
+    write_stack(tmp_path / "stack.mrc", images, 1.05)
+    one, other = [n for n in range(1, 31) if n % 3], [n for n in range(1, 31) if n % 3 == 0]
+    (tmp_path / "class1.par").write_text(parameters(one) + parameters(other, 10.0))
+    (tmp_path / "class2.par").write_text(parameters(one, 20.0) + parameters(other))
+    return tmp_path
+
+
+MICROSCOPE = ("--voltage-kV", "300", "--cs-mm", "2.7", "--amplitude-contrast", "0.07")
+
+
+def test_classes_of_frealign(classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stack = ("--stack", str(classes / "stack.mrc"), *MICROSCOPE)
+    assert convert(classes / "class1.par", classes / "one.star", *stack) == 0
+    both = ("--particles", str(classes / "class2.par"), *stack)
+    assert convert(classes / "class1.par", classes / "both.star", *both) == 0
+    said = capsys.readouterr()
+    assert "of 30 particles are left out 10 whose occupancy is below 50% (--min-occupancy-percent)" in said.err
+    assert "20 particles of 8 px, 1.05 Å/px, CTF, poses" in said.out
+    assert len(read_particles(classes / "one.star")) == 20
+    assert sorted(read_particles(classes / "both.star").ids) == list(range(1, 31))
+    everything = ("--min-occupancy-percent", "0")
+    assert convert(classes / "class1.par", classes / "all.star", *stack, *everything) == 0
+    assert len(read_particles(classes / "all.star")) == 30
+    assert convert(classes / "class1.par", classes / "none.star", *MICROSCOPE[:2]) == 2
+    assert "give --stack, --cs-mm, --amplitude-contrast" in capsys.readouterr().err
+
+
+def test_a_set_is_divided_with_the_same_share_of_each_file(classes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = ("--particles", str(classes / "class2.par"), "--stack", str(classes / "stack.mrc"), *MICROSCOPE)
+    divided = (*both, "--draw", "12", "--rest", str(classes / "rest.star"))
+    sets = []
+    for seed in ("0", "0", "1"):
+        assert convert(classes / "class1.par", classes / "drawn.star", *divided, "--seed", seed) == 0
+        drawn, rest = (read_particles(classes / f"{name}.star").ids for name in ("drawn", "rest"))
+        assert sorted([*drawn, *rest]) == list(range(1, 31))
+        assert ((drawn % 3 == 0).sum(), len(drawn)) == (4, 12)  # 10 of 30 are of the second class
+        assert (np.diff(drawn[drawn % 3 != 0]) > 0).all()  # in the order of the files
+        sets.append(set(drawn.tolist()))
+    assert sets[0] == sets[1] != sets[2]
+    assert json.loads((classes / "rest.json").read_text())["particles"] == 18
+    for wrong, message in (
+        ((*both, "--draw", "31"), "--draw: got 31, but there are 30 particles; draw fewer"),
+        ((*both, "--rest", str(classes / "r.star")), "is for the particles that are not drawn; give --draw, too"),
+        ((*both, "--draw", "3", "--rest", str(classes / "drawn.star")), "give two names"),
+        ((*both, "--draw", "30", "--rest", str(classes / "r.star")), "leaves no particles for --rest"),
+    ):
+        assert convert(classes / "class1.par", classes / "drawn.star", *wrong) == 2
+        assert message in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.geometry import euler_to_matrix
 from continuousflex_deep.io.cryosparc_fields import CRYOSPARC_FIELDS
+from continuousflex_deep.io.frealign_fields import FREALIGN_FIELDS
 from continuousflex_deep.io.meanings import Fields, Verdict
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.relion_fields import RELION_FIELDS
@@ -21,7 +22,7 @@ from continuousflex_deep.tests.helpers.image_dialects import write_mrc
 
 BOX, PIXEL = 8, 2.0
 OPTICS = {"rlnOpticsGroup": "1", "rlnImagePixelSize": "2.0", "rlnImageSize": "8", "rlnImageDimensionality": "2"}
-FORMATS = {"RELION": RELION_FIELDS, "Xmipp": XMIPP_FIELDS, "cryoSPARC": CRYOSPARC_FIELDS}
+FORMATS = {"RELION": RELION_FIELDS, "Xmipp": XMIPP_FIELDS, "cryoSPARC": CRYOSPARC_FIELDS, "FREALIGN": FREALIGN_FIELDS}
 
 
 def relion_text(columns: dict[str, list[str]], optics: list[dict[str, str]] | None = None) -> str:

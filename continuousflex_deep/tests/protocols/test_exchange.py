@@ -106,7 +106,7 @@ class TestCfdExchange(ProjectTest):
     def test_5_bad_input_is_refused_before_launch(self) -> None:
         refusals = [
             (cfd.CfdProtImport, {"particleFile": "absent.star"}, "no file 'absent.star'"),
-            (cfd.CfdProtImport, {"particleFile": "particles.txt"}, "expected a file .star, .cs or .xmd"),
+            (cfd.CfdProtImport, {"particleFile": "particles.txt"}, "expected a file .star, .cs, .xmd or .par"),
             (cfd.CfdProtExport, {"inputParticles": self.imported, "exportFile": "x.cs"}, "expected .star (RELION)"),
             (
                 cfd.CfdProtExport,
@@ -118,6 +118,19 @@ class TestCfdExchange(ProjectTest):
             with self.subTest(protocol=protocol_class.__name__, message=message):
                 errors = self.driver.make(protocol_class, **values).validate()
                 self.assertTrue(any(message in error for error in errors), errors)
+
+    def test_5_frealign_file_with_its_stack(self) -> None:
+        parameters = Path("class1.par").resolve()
+        row = "%7d%8.2f%8.2f%8.2f%10.2f%10.2f%8d%6d%9.1f%9.1f%8.2f%8.2f%10d%11.4f%8.2f%8.2f\n"
+        rows = [row % (n, 30, 20, 10, 1.5, -2, 5e4, 7, 1e4, 9e3, 12, 100 * (n < 4), 0, 0.5, 9, 0) for n in range(1, 9)]
+        parameters.write_text("".join(rows))
+        given = {"particleFile": str(parameters), "voltage_kV": 300.0, "cs_mm": 2.7, "amplitude_contrast": 0.07}
+        stack = str(self.source.parents[1] / "J1" / "extract" / "a.mrc")
+        found = self.driver.run("class 1", cfd.CfdProtImport, stackFile=stack, **given).outputParticles
+        self.assertEqual(found.getIdSet(), {1, 2, 3})
+        self.assertTrue(found.hasAlignmentProj())
+        self.assertEqual(found.getFirstItem().getCTF().getDefocusU(), 1e4)
+        self.assertIn("give its stack", str(self.driver.make(cfd.CfdProtImport, **given).validate()))
 
     def test_6_missing_images_are_told(self) -> None:
         table = dataset(N, BOX_PX, PIXEL_SIZE_A)

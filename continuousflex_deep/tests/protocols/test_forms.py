@@ -26,7 +26,11 @@ from continuousflex_deep.protocols.form_options import option_label, read_option
 
 names = [name for name in all_names if name != "CfdProtToContinuousFlex"]  # where there is one, it runs no command
 # options that a protocol leaves at their defaults, since its particles are a set of the project, which knows them
-KNOWN_OF_SETS = {"CfdProtExport": {"pixel_size_A", "xmd_modes"}}
+KNOWN_OF_SETS = {
+    "CfdProtExport": {
+        "pixel_size_A", "xmd_modes", "voltage_kV", "cs_mm", "amplitude_contrast", "min_occupancy_percent",
+    },
+}  # fmt: skip
 pytestmark = [pytest.mark.scipion, pytest.mark.usefixtures("scipion_home")]
 
 
