@@ -12,6 +12,8 @@ not done again, and figures are added to those in the output. Columns: mean abso
 recipes     default against paper, for the same time: small takes less than 20 minutes on 2 cores. Then what the default
             network's error bars are worth, and what polishing makes of its predictions and at what cost
 ablation    one choice of the default recipe changed at a time
+batches     images a step, at a learning rate that grows as their square root (Adam's noise stays the same): what larger
+            ones, in which a GPU learns from several times as many images a second, cost in accuracy for each image
 labels      the same for choices that concern labelled images, without simulated ones
 weights     labels of which half are spoilt, with error bars that say so: weighted by them or not
 halves      what two networks on halves of the labels tell of errors
@@ -26,7 +28,7 @@ Fills "Network" of docs/results.md. The default size takes 20 minutes on 2 cores
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,7 @@ from scipy.spatial.transform import Rotation
 
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations, rotation_distance_deg
 from continuousflex_deep.io.particle_files import read_particles, write_particles
+from continuousflex_deep.nn.recipes import RECIPES
 
 SMALL = Plan(
     labelled=1000,
@@ -72,6 +75,8 @@ TINIEST = Plan(
     ablation={"simulated_images": 16, "epochs": 1},
     labels={"simulated_images": 0, "epochs": 1},
     of_xmipp=2,
+    batches=(4, 8),
+    longer=(1,),
 )
 SIZES = {
     "small": {"plan": SMALL, "jobs": 2},
@@ -113,9 +118,21 @@ def variants(plan: Plan) -> dict[str, dict[str, Options]]:
     return {
         "recipes": dict(plan.recipes),
         "ablation": {name: {**plan.ablation, **given} for name, given in ABLATION.items()},
+        "batches": dict(batches_of(plan)),
         "labels": {name: {**plan.labels, **given} for name, given in LABELS.items()},
         "weights": {name: {**on_labels, **given} for name, given in WEIGHTS.items()},
     }
+
+
+def batches_of(plan: Plan) -> Iterator[tuple[str, Options]]:
+    """Sizes of batches and numbers of images, with the options of each."""
+    default = RECIPES["default"]
+    first, images = plan.batches[0], int(str(plan.ablation.get("simulated_images", default.simulated_images)))
+    for times in plan.longer:
+        for batch in plan.batches:
+            rate = default.learning_rate * (batch / first) ** 0.5
+            sized = {"batch": batch, "learning_rate": rate, "simulated_images": images * times}
+            yield f"batches of {batch}" + (f", {times} times as long" if times > 1 else ""), {**plan.ablation, **sized}
 
 
 def main() -> None:
@@ -226,6 +243,11 @@ def ablation(bench: Bench) -> dict[str, Figures]:
     return bench.table("ablation", variants(bench.plan)["ablation"])
 
 
+def batches(bench: Bench) -> dict[str, Figures]:
+    """Larger batches, for as many images and for more."""
+    return bench.table("batches", variants(bench.plan)["batches"])
+
+
 def on_labels(bench: Bench) -> dict[str, Figures]:
     """Copies of labelled images, where there are no others."""
     return bench.table("labels", variants(bench.plan)["labels"])
@@ -260,6 +282,7 @@ def _small_turns(angle_deg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 SECTIONS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
     "recipes": recipes,
     "ablation": ablation,
+    "batches": batches,
     "labels": on_labels,
     "weights": weights,
     "halves": halves,

@@ -19,7 +19,8 @@ from continuousflex_deep.particles import Particles
 @dataclass(frozen=True)
 class Plan:
     """How many images are labelled and tested, how they are made and labelled, and the options of all trainings, of the
-    recipes, of ablations and of trainings on labels alone; how many of Xmipp's images are predicted."""
+    recipes, of ablations and of trainings on labels alone; how many of Xmipp's images are predicted; images a step, the
+    recipe's first, and how many times as many images as of ablations."""
 
     labelled: int
     tested: int
@@ -29,6 +30,8 @@ class Plan:
     ablation: Options
     labels: Options
     of_xmipp: int = 32
+    batches: tuple[int, ...] = (128, 512, 1024)
+    longer: tuple[int, ...] = (1, 2)
 
 
 class Bench:

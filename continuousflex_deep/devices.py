@@ -45,6 +45,13 @@ def working_bytes(device: torch.device) -> int:
     return max(1 << 26, (free + kept_by_torch) // 8)
 
 
+def images_at_once(device: torch.device, box_px: int, bytes_per_px: int, most: int) -> int:
+    """How many images a GPU takes at a time: `most`, or less by powers of two where their intermediate results, of so
+    many bytes for each pixel, exceed the working memory. Small kernels cost a GPU their launch, whatever they do."""
+    fitting = max(1, working_bytes(device) // (bytes_per_px * box_px**2))
+    return int(min(most, 1 << (fitting.bit_length() - 1)))
+
+
 def has_fast_products(device: torch.device) -> bool:
     """Whether float32 matrix products can be several times faster there with 10 bits of mantissa (TF32)."""
     return device.type == "cuda"

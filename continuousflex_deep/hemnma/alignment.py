@@ -112,7 +112,7 @@ class Alignment(Generic[L]):
         for _ in pieces_to_do(self.store, {_CALIBRATION: 0}):
             calibration, screen = calibrated(self.engine, self.particles)
             of_images = {"image_range": np.array([screen.lowest, screen.highest])}
-            size = {"batch_size": np.array(self.engine.batch_size())}
+            size = {"batch_size": np.array(self.engine.batch_size(self.particles))}
             self.store.save(_CALIBRATION, calibration.arrays() | of_images | size)
 
     def _align(self, rows: Rows, calibration: L, screen: ImageScreen) -> Arrays:

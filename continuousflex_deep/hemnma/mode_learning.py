@@ -46,11 +46,12 @@ _THIS = "learning of modes"
 
 @dataclass(frozen=True, eq=False)
 class _Aligned:
-    """Particles that are aligned unambiguously, with amplitudes along all modes; the share that is left out as
-    ambiguous; what all gain on average, twice the log-likelihood less what each motion gains by following noise (Akaike
-    1974); and the calibration and the batch size of the alignment."""
+    """Particles that are aligned unambiguously, with amplitudes along all modes, and the same as they were before; the
+    share that is left out as ambiguous; what all gain on average, twice the log-likelihood less what each motion gains
+    by following noise (Akaike 1974); and the calibration and the batch size of the alignment."""
 
     particles: Particles
+    before: Particles
     left_out: float
     gain: float
     calibration: Calibration
@@ -126,7 +127,8 @@ class ModeLearning:
         calibration, score = alignment.calibration()[0], np.asarray(aligned.score)
         gain = -np.pi * calibration.fine_px**2 * np.log1p(-np.square(score)).mean() - len(along)
         left_out = 1 - len(trusted) / len(aligned)
-        return _Aligned(trusted, left_out, float(gain), calibration, alignment.batch_size())
+        before = particles.select(particles.rows_of(trusted.ids))
+        return _Aligned(trusted, before, left_out, float(gain), calibration, alignment.batch_size())
 
     def _given_along(self, axes: Floats, along: NormalModes, particles: Particles) -> Particles:
         """The particles with what is known of their amplitudes along the modes as amplitudes along motions (K, M)."""
@@ -166,7 +168,8 @@ class ModeLearning:
         """The particles refined from where they are, and the covariance (n, M, M) of their amplitudes."""
 
         def part_of(rows: Rows) -> Arrays:
-            result, covariance = engine.refined(Batch.read(particles, rows), start.calibration)
+            held_to = start.before.select(rows)
+            result, covariance = engine.refined(Batch.read(particles, rows), start.calibration, held_to)
             nothing = np.zeros(0, np.int64), np.zeros(0, "U1")
             return part_of_rows(rows, *nothing) | result.arrays() | {"covariance": covariance.cpu().numpy()}
 

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from continuousflex_deep.devices import working_bytes
+from continuousflex_deep.hemnma.pose_prior import GivenPoses, PosePrior
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project, project_with_jacobian
 from continuousflex_deep.options import Fit
 
@@ -35,14 +36,16 @@ Evaluation = Callable[["Whitened", "State", "Quadratic"], "Quadratic"]
 
 @dataclass(frozen=True, eq=False)
 class Whitened:
-    """Images in units of the noise: data (k, n) complex, and the model's filter W (k, n)."""
+    """Images in units of the noise: data (k, n) complex, and the model's filter W (k, n); and the given poses of their
+    particles (k), if these are held to them."""
 
     data: Tensor
     filter: Tensor
+    given: GivenPoses | None = None
 
     def prefix(self, count: int) -> "Whitened":
         """The first coefficients, that is, a smaller disc."""
-        return Whitened(self.data[:, :count], self.filter[:, :count])
+        return Whitened(self.data[:, :count], self.filter[:, :count], self.given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +169,7 @@ class Refiner:
     """Levenberg–Marquardt of one model in one frequency disc, for poses, amplitudes or both.
 
     prior_sd_A: of all amplitudes, or of each (M,); memory_bytes: for intermediate results; 0 selects a size for the
-    device.
+    device; pose_prior: for images whose particles are held to given poses.
     """
 
     def __init__(
@@ -177,7 +180,9 @@ class Refiner:
         prior_sd_A: float | Tensor,
         fit: Fit = "both",
         memory_bytes: int = 0,
+        pose_prior: PosePrior | None = None,
     ) -> None:
+        self.pose_prior = pose_prior
         self.model, self.disc, self.field_A, self.fit = model, disc, field_A, fit
         device, count = model.weights.device, 5 + model.motion.n_modes
         self.prior = torch.zeros(count, device=device)
@@ -215,6 +220,12 @@ class Refiner:
         gradient = scale[:, None] * (jy - scale[:, None] * jmm) - (self.prior * q)[:, self.free]
         projected = jm @ jm.transpose(1, 2) - jmm[:, :, None] * jmm[:, None, :] / mm[:, None, None]
         matrix = scale[:, None, None] ** 2 * projected + torch.diag(self.prior[self.free])
+        if self.pose_prior is not None and images.given is not None:
+            held = self.pose_prior.terms(
+                state.rotation, state.displacement_A, state.amplitudes, images.given[state.particle]
+            )
+            cost, gradient = cost + held[0], gradient + held[1][:, self.free]
+            matrix = matrix + held[2][:, self.free[:, None], self.free]
         return Quadratic(gain, cost, *self._of_all(gradient, matrix), scale, correlation)
 
     def _fit(self, y: Tensor, m: Tensor, state: State) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -309,7 +320,10 @@ class Refiner:
             with record_function("projections"):
                 seen = project(self.model, self.disc, self.field_A, s.rotation, s.displacement_A, s.amplitudes)
             y, m = _real(images.data[s.particle]), _real(seen * images.filter[s.particle])
-            parts.append(torch.stack(self._fit(y, m, s)[:4]))
+            gain, cost, scale, correlation = self._fit(y, m, s)[:4]
+            if self.pose_prior is not None and images.given is not None:
+                cost = cost + self.pose_prior.cost(s.rotation, s.displacement_A, s.amplitudes, images.given[s.particle])
+            parts.append(torch.stack([gain, cost, scale, correlation]))
         return torch.cat(parts, dim=1)
 
 

@@ -15,6 +15,7 @@ from continuousflex_deep.hemnma.levels import (
     disc_for,
     residue_groups,
 )
+from continuousflex_deep.hemnma.pose_prior import GivenPoses, PosePrior
 from continuousflex_deep.hemnma.refine import Refiner, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
 from continuousflex_deep.imaging.spectra import Spectra
@@ -27,13 +28,15 @@ _FEWEST_RINGS = 3
 @dataclass(frozen=True, eq=False)
 class Band:
     """Particles in the form that the engine uses: coefficients (k, n) complex and CTF (k, n) on a disc; field of view
-    in Å; and whether phases are flipped, which removes the CTF's sign."""
+    in Å; whether phases are flipped, which removes the CTF's sign; and the given poses (k), if the particles are held
+    to them."""
 
     data: Tensor
     optics: Tensor
     disc: FrequencyDisc
     field_A: float
     flipped: bool
+    given: GivenPoses | None = None
 
     @property
     def ctf(self) -> Tensor:
@@ -41,11 +44,13 @@ class Band:
         return self.optics.abs() if self.flipped else self.optics
 
     def __getitem__(self, rows: Tensor | slice) -> "Band":
-        return replace(self, data=self.data[rows], optics=self.optics[rows])
+        given = None if self.given is None else self.given[rows]
+        return replace(self, data=self.data[rows], optics=self.optics[rows], given=given)
 
     def whitened(self, spectra: Spectra) -> Whitened:
         """The images in units of the noise."""
-        return Whitened(spectra.whitened(self.data, self.ctf, self.disc), spectra.filter(self.ctf, self.disc))
+        data = spectra.whitened(self.data, self.ctf, self.disc)
+        return Whitened(data, spectra.filter(self.ctf, self.disc), self.given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +76,7 @@ class ScheduleMaker:
     finest_A: float
     symmetry: Tensor
     fit: Fit
+    pose_prior: PosePrior | None
 
     @staticmethod
     def of(
@@ -83,15 +89,17 @@ class ScheduleMaker:
         finest_A: float,
         symmetry: Tensor,
         fit: Fit = "both",
+        pose_sd_A: float = 0.0,
     ) -> "ScheduleMaker":
         """For a model whose atoms belong to residues (A,), in images of box_px pixels, fitted to finest_A at the
-        finest."""
+        finest; pose_sd_A: of given poses that particles are held to, 0 for none."""
         device = model.weights.device
         band = disc_for(2.0, field_A, box_px, device)
         groups = residue_groups(residue_index, len(model.weights)).to(device)
         coarse = model.coarse_grained(groups)
+        held = PosePrior.of(model.motion, pose_sd_A) if pose_sd_A else None
         return ScheduleMaker(
-            model, coarse, band, field_A, box_px, prior_sd_A, step_deg, finest_A, symmetry.to(device), fit
+            model, coarse, band, field_A, box_px, prior_sd_A, step_deg, finest_A, symmetry.to(device), fit, held
         )
 
     def coarse_disc(self) -> FrequencyDisc:
@@ -117,7 +125,7 @@ class ScheduleMaker:
         coarse = self.coarse_disc()
         medium_px = round((coarse.radius_px * fine_px) ** 0.5)
         make = lambda model, px: Refiner(  # noqa: E731
-            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit
+            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit, pose_prior=self.pose_prior
         )
         return Schedule(
             coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0), self.symmetry),

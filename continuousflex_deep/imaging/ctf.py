@@ -27,8 +27,11 @@ def ctf_at(ctf: Ctf, frequency_x: Tensor, frequency_y: Tensor) -> Tensor:
     The defocus angle is measured from the x axis towards y, as in RELION. Computed in double precision, returned as
     float32.
     """
-    u = {f.name: torch.from_numpy(np.array(getattr(ctf, f.name), dtype=np.float64)) for f in fields(ctf)}
-    u = {k: v.to(frequency_x.device).reshape(-1, *([1] * frequency_x.ndim)) for k, v in u.items()}
+    names = [f.name for f in fields(ctf)]
+    # one copy to the device for all
+    values = torch.from_numpy(np.stack([np.asarray(getattr(ctf, name), dtype=np.float64) for name in names]))
+    values = values.to(frequency_x.device).reshape(len(names), -1, *([1] * frequency_x.ndim))
+    u = dict(zip(names, values, strict=True))
     fx, fy = frequency_x.double(), frequency_y.double()
     f2 = fx**2 + fy**2
     angle = torch.atan2(fy, fx) - torch.deg2rad(u["defocus_angle_deg"])

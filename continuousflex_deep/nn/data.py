@@ -96,7 +96,7 @@ class Preprocess:
         """The network's input from Fourier coefficients (B, n) on `disc`; phases are flipped if noise is given."""
         disc = self.disc(coefficients.device)
         if self.noise:
-            coefficients = coefficients / torch.tensor(self.noise, device=coefficients.device)[disc.ring]
+            coefficients = coefficients / _on_disc(self.noise, disc)
         return _standardised(disc.scatter(coefficients, self.network_box_px)).unsqueeze(1)
 
     def optics(self, ctf: Ctf, device: torch.device) -> Tensor:
@@ -256,6 +256,12 @@ def _standardised(images: Tensor) -> Tensor:
     mean, deviation = images.mean(dim=(1, 2), keepdim=True), images.std(dim=(1, 2), keepdim=True)
     # an image can lose all its contrast with its high frequencies; it then becomes zero instead of NaN
     return (images - mean) / deviation.clamp(min=1e-12)
+
+
+@lru_cache(maxsize=8)
+def _on_disc(rings: tuple[float, ...], disc: FrequencyDisc) -> Tensor:
+    """Values (n,) on a disc of values by ring."""
+    return torch.tensor(rings, device=disc.device)[disc.ring]
 
 
 @lru_cache(maxsize=8)

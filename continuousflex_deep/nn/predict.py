@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from continuousflex_deep.devices import mixed_precision
+from continuousflex_deep.devices import images_at_once, mixed_precision
 from continuousflex_deep.nn.checkpoint import Checkpoint, load_checkpoint, model_files
 from continuousflex_deep.nn.data import ImageReader, ctf_of, in_batches
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.model import PoseNetwork
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.particles import Ctf, Particles
+
+# images that are predicted together, and the bytes that each takes for each of its pixels
+_CPU_BATCH, _GPU_BATCH, _BYTES_PER_PX = 256, 1024, 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +62,18 @@ class Predictor:
 
     @staticmethod
     def of(models: list[Model], device: torch.device, batch: int, workers: int) -> "Predictor":
-        """The models' networks on a device; batch: images at a time; workers: threads that read ahead."""
+        """The models' networks on a device; batch: images at a time, 0 for a number that suits it; workers: threads
+        that read ahead."""
+        if not batch:
+            largest = max(m.checkpoint.preprocess.box_px for m in models)
+            cpu = device.type == "cpu"
+            batch = _CPU_BATCH if cpu else images_at_once(device, largest, _BYTES_PER_PX, _GPU_BATCH)
         return Predictor(models, [m.checkpoint.network(device) for m in models], device, batch, workers)
 
     def predict(self, particles: Particles, rows: np.ndarray) -> "Predicted":
         """Predictions for those of some rows whose images can be used, in their order. Images are read once, ahead,
         batch by batch, for all networks."""
-        found: list[list[Prediction]] = [[] for _ in self.models]
+        found: list[list[Tensor]] = [[] for _ in self.models]
         good, bad, reasons = [rows[:0]], [rows[:0]], [np.zeros(0, dtype=object)]
         for read, images, wrong in ImageReader(particles, in_batches(rows, self.batch), self.workers, self.device):
             usable = wrong == ""
@@ -76,10 +84,20 @@ class Predictor:
                 images = images[torch.from_numpy(usable).to(self.device)]
             if len(images):
                 outputs = self._outputs(images, ctf_of(particles, read[usable]))
-                for model, numbers, parts in zip(self.models, outputs, found, strict=True):
-                    parts.append(model.checkpoint.coder.decode(numbers, model.checkpoint.doubt_scale))
-        merged = _merged(found)
-        return Predicted(merged, np.concatenate(good), np.concatenate(bad), np.concatenate(reasons).astype(str))
+                for parts, numbers in zip(found, outputs, strict=True):
+                    parts.append(numbers)
+        rows, bad_rows, why = (np.concatenate(parts) for parts in (good, bad, reasons))
+        return Predicted(self._decoded(found), rows, bad_rows, why.astype(str))
+
+    def _decoded(self, found: list[list[Tensor]]) -> Prediction:
+        """What all networks predict together, from each one's outputs for consecutive batches. Only here does the
+        device have to have finished, so that it never waits for what comes between two batches."""
+        merged: dict[str, Any] = {}
+        for model, outputs in zip(self.models, found, strict=True):
+            if outputs:
+                decoded = model.checkpoint.coder.decode(torch.cat(outputs), model.checkpoint.doubt_scale)
+                merged |= {name: values for name, values in vars(decoded).items() if values is not None}
+        return Prediction(**merged)
 
     @torch.inference_mode()
     def _outputs(self, images: Tensor, ctf: Ctf | None) -> list[Tensor]:
@@ -101,16 +119,6 @@ class Predicted:
     rows: np.ndarray
     bad_rows: np.ndarray
     bad_reasons: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=str))
-
-
-def _merged(found: list[list[Prediction]]) -> Prediction:
-    """The predictions of all networks, from each one's predictions of consecutive batches."""
-    merged: dict[str, Any] = {}
-    for parts in found:
-        for name in (f.name for f in fields(Prediction)):
-            if parts and getattr(parts[0], name) is not None:
-                merged[name] = np.concatenate([getattr(p, name) for p in parts])
-    return Prediction(**merged)
 
 
 def with_prediction(particles: Particles, prediction: Prediction, models: list[Model]) -> Particles:

@@ -86,6 +86,17 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
         engine="embedded",
         level="advanced",
     )
+    given_pose_sd_A: float = option(
+        0.0,
+        "With a local start: hold particles to their given poses, which place the atoms of the part of the molecule "
+        "that is at rest with this RMS error; 0 leaves poses free. Set it where poses are better known than the images "
+        "alone tell, as for large motions in very noisy images.",
+        "Å",
+        0,
+        engine="embedded",
+        level="advanced",
+        label="Error of the given poses (Å)",
+    )
     n_hypotheses: int = option(
         32,
         "Orientations of each particle that are refined after the search. Increase it if particles are misaligned; "
@@ -147,8 +158,8 @@ class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
     )
     batch: int = option(
         0,
-        "Particles that are aligned together; 0 takes 64 on a CPU, 512 on a GPU, and 16 for each process of Xmipp's "
-        "engine. Reduce it if memory is short.",
+        "Particles that are aligned together; 0 takes 64 on a CPU, up to 4,096 on a GPU as its memory allows, and 16 "
+        "for each process of Xmipp's engine. Reduce it if memory is short.",
         low=0,
         level="advanced",
     )

@@ -166,7 +166,11 @@ class InferOptions(StructureAtoms, ParticleFile, Hardware):
         label="Use half-set networks",
     )
     batch: int = option(
-        256, "Images that are predicted together. Reduce it if memory is short.", low=1, role="resource"
+        0,
+        "Images that are predicted together; 0 takes 256 on a CPU and up to 1,024 on a GPU, as its memory allows. "
+        "Reduce it if memory is short.",
+        low=0,
+        role="resource",
     )
     workers: int = option(
         2, "Threads that read images ahead. Increase it if a GPU waits for images.", low=0, role="resource"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from continuousflex_deep.devices import choose_device
+from continuousflex_deep.devices import choose_device, images_at_once
 from continuousflex_deep.launch import Launch, cores_of_this_worker, current_launch, limit_spinning
 from continuousflex_deep.tests.helpers import needs
 
@@ -47,6 +47,18 @@ def test_torchrun_inside_a_slurm_step_is_torchrun() -> None:
 def test_a_process_without_a_launcher_is_alone(environ: dict[str, str]) -> None:
     assert current_launch(environ) == Launch()
     assert cores_of_this_worker(environ) == len(os.sched_getaffinity(0))
+
+
+def test_a_gpu_takes_as_many_images_as_its_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, free = torch.device("cuda", 0), {"bytes": 8 << 30}
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free["bytes"], 80 << 30))
+    for name in ("memory_reserved", "memory_allocated"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: 0)
+    assert images_at_once(gpu, 128, 40, most=4096) == 1024, "an eighth of 8 GiB, for 1,638 of 640 KiB"
+    assert images_at_once(gpu, 256, 40, most=4096) == 256
+    assert images_at_once(gpu, 4096, 40, most=4096) == 1, "one at the least"
+    free["bytes"] = 140 << 30
+    assert images_at_once(gpu, 128, 40, most=4096) == 4096
 
 
 def test_workers_of_one_host_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:

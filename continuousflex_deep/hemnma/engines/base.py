@@ -44,14 +44,14 @@ class Engine(ABC, Generic[L]):
             note("the particles have no CTF; their images are assumed to be free of it")
 
     def batches(self, particles: Particles, size: int = 0) -> Iterator[np.ndarray]:
-        """Row numbers of one batch after another; size 0 is batch_size()."""
-        step = size or self.batch_size()
+        """Row numbers of one batch after another; size 0 is that of batch_size."""
+        step = size or self.batch_size(particles)
         for start in range(0, len(particles), step):
             yield np.arange(start, min(start + step, len(particles)))
 
     @abstractmethod
-    def batch_size(self) -> int:
-        """Number of particles that are aligned together."""
+    def batch_size(self, particles: Particles) -> int:
+        """Number of particles, of those given, that are aligned together."""
 
     @abstractmethod
     def calibrate(self, batch: Batch) -> L:

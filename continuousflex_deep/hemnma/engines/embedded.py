@@ -1,18 +1,20 @@
 """The embedded HEMNMA engine: global search, multi-hypothesis descent from coarse to fine, error bars."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.profiler import record_function
 
-from continuousflex_deep.devices import choose_device
+from continuousflex_deep.devices import choose_device, images_at_once
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
 from continuousflex_deep.hemnma.core import core_superposition
 from continuousflex_deep.hemnma.descent import Found, descended
 from continuousflex_deep.hemnma.engines.base import Engine
+from continuousflex_deep.hemnma.pose_prior import GivenPoses
 from continuousflex_deep.hemnma.refine import State, joined_fields
 from continuousflex_deep.hemnma.results import BatchResult
 from continuousflex_deep.hemnma.schedule import Band, Schedule, ScheduleMaker
@@ -48,6 +50,9 @@ _FIRST, _BESIDE_KNOWN, _SECOND_LOOK = 8, 4, 20
 _COMPARED, _MOST_COMPARED, _DESCENDED, _AT_A_TIME = 64, 1024, 8, 1 << 16
 # particles whose contrast is this many deviations below that of others are searched a second time
 _SECOND_LOOK_ABOVE = 2.5
+# particles that are aligned together: on a CPU so many that their intermediate results stay in its caches. The number
+# of kernels that a GPU launches hardly depends on it. Of a particle, images and coefficients take these bytes
+_CPU_BATCH, _GPU_BATCH, _BYTES_PER_PX = 64, 4096, 40
 
 
 class EmbeddedEngine(Engine[Calibration]):
@@ -91,7 +96,24 @@ class EmbeddedEngine(Engine[Calibration]):
         super().check(particles)
         if self.options.init == "local" or self.options.fit == "conformation":
             particles.require_poses(FROM_KNOWN_POSES)
+        self._require_held_alone()
         self._require_modes_of(particles)
+
+    def _require_held_alone(self) -> None:
+        """InputError if particles are to be held to given poses, and other options ask for other poses or for none."""
+        o = self.options
+        if not o.given_pose_sd_A:
+            return
+        if o.init != "local" or o.fit == "conformation":
+            raise InputError(
+                "--given-pose-sd-A holds particles to given poses while they are refined: it needs --init local, and "
+                "--fit both or --fit pose"
+            )
+        if o.search_above_deg:
+            raise InputError(
+                "--given-pose-sd-A holds all particles to their given poses, --search-above-deg searches others for "
+                "some of them; leave one of the two out"
+            )
 
     def _require_modes_of(self, particles: Particles) -> None:
         """InputError if poses alone are to be found in conformations along modes that the engine does not have."""
@@ -105,8 +127,10 @@ class EmbeddedEngine(Engine[Calibration]):
                 "columns to align all in the conformation of the structure"
             )
 
-    def batch_size(self) -> int:
-        return self.options.batch or (64 if self.device.type == "cpu" else 512)
+    def batch_size(self, particles: Particles) -> int:
+        if self.options.batch or self.device.type == "cpu":
+            return self.options.batch or _CPU_BATCH
+        return images_at_once(self.device, particles.box_px, _BYTES_PER_PX, _GPU_BATCH)
 
     def calibrate(self, batch: Batch) -> Calibration:
         """Noise, transfer and contrast sign from all of these particles."""
@@ -172,10 +196,15 @@ class EmbeddedEngine(Engine[Calibration]):
             return np.zeros(0, dtype=np.int64)
         return np.flatnonzero(~(deviation <= limit))  # or NaN
 
-    def refined(self, batch: Batch, calibration: Calibration) -> tuple[BatchResult, Tensor]:
-        """The given poses and amplitudes of the particles refined at the finest level, without a search; and the
-        covariance (k, M, M) of the amplitudes in Å², in double precision, whatever the pose, with the prior."""
+    def refined(
+        self, batch: Batch, calibration: Calibration, held_to: Particles | None = None
+    ) -> tuple[BatchResult, Tensor]:
+        """The poses and amplitudes of the particles refined at the finest level, without a search; and the covariance
+        (k, M, M) of the amplitudes in Å², in double precision, whatever the pose, with the prior. held_to: the same
+        particles in the poses that they are to be held to, if others."""
         maker, band, _ = self._transformed(batch, calibration.phase_flipped)
+        if held_to is not None:
+            band = replace(band, given=self._held_to(held_to))
         fine = maker.levels(calibration.fine_px).fine
         images = band.whitened(calibration.spectra).prefix(len(fine.refiner.disc))
         given = given_state(batch.particles, self.mode_ids, self.device)
@@ -226,6 +255,7 @@ class EmbeddedEngine(Engine[Calibration]):
             o.finest_resolution_A,
             self._symmetry,
             o.fit,
+            o.given_pose_sd_A,
         )
 
     def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc, flipped: bool) -> Band:
@@ -235,7 +265,14 @@ class EmbeddedEngine(Engine[Calibration]):
             ctf = torch.ones(data.shape, device=self.device)
         else:
             ctf = ctf_at(particles.ctf, disc.kx / field_A, disc.ky / field_A)
-        return Band(data, ctf, disc, field_A, flipped)
+        return Band(data, ctf, disc, field_A, flipped, self._held_to(particles))
+
+    def _held_to(self, particles: Particles) -> GivenPoses | None:
+        """The given poses of the particles, if they are to be held to them."""
+        if not self.options.given_pose_sd_A:
+            return None
+        given = given_state(particles, self.mode_ids, self.device)
+        return GivenPoses(given.rotation, given.displacement_A)
 
     def _prior(self, per_motion: int, seed: int = 0) -> Tensor:
         """The reference's conformation, and others drawn from the prior."""

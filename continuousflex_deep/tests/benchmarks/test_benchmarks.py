@@ -393,6 +393,15 @@ def test_gpu_check(smallest: Smallest) -> None:
     assert json.loads(Path("gpu_check.json").read_text())["unfinished"]["polish"] == "took more than 0.1 s"
 
 
+def test_launches(smallest: Smallest) -> None:
+    """A batch of twice as many images launches hardly more kernels."""
+    printed = smallest("launches", "--only", "polish")
+    few, more = (figures_of(printed, f"polish, {batch} together") for batch in (2, 4))
+    assert few[0] == pytest.approx(few[1] / 2, rel=0.01)
+    assert more[1] < 1.5 * few[1]
+    assert min(few[2], more[2]) >= 4, "each level waits for what is left to refine"
+
+
 def test_particle_tables(smallest: Smallest) -> None:
     printed = smallest("particle_tables")
     for row in ("this program", "its tables"):

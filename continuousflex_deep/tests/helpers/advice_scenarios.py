@@ -292,6 +292,10 @@ SCENARIOS = [
              "--motion helical"),
     scenario("a start from known poses (--init local or --fit conformation)",
              _ALIGN.replace("@toy.star", "@bare.star"), "--init local", "--init global"),
+    scenario("holds particles to given poses while they are refined", f"{_ALIGN} --given-pose-sd-A 2", "--init global",
+             "--init local"),
+    scenario("for some of them; leave one of the two out", f"{_ALIGN} --given-pose-sd-A 2 --init local",
+             "--search-above-deg 20"),
     scenario("to align each in its own conformation", "align --particles @toy.star --structure @toy.pdb --output "
              f"^.star {_CPU} --fit pose", followed="--modes @modes --mode-list '7 8'"),
     scenario("there is no pixel size in the file or in its stack's header",

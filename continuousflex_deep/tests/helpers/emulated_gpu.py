@@ -72,9 +72,11 @@ def emulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(torch.cuda, "is_available", lambda: True)
         patch.setattr(torch.cuda, "device_count", lambda: 1)
+        patch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 0))  # one without bfloat16
         patch.setattr(torch.cuda, "mem_get_info", lambda device=None: (1 << 33, 1 << 33))
         for name in ("set_device", "synchronize"):
             patch.setattr(torch.cuda, name, lambda device=None: None)
+        patch.setattr(torch.Tensor, "pin_memory", lambda self: self)
         for name in ("memory_reserved", "memory_allocated"):
             patch.setattr(torch.cuda, name, lambda device=None: 0)
         with EmulatedGpu():

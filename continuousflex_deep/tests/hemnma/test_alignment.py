@@ -35,7 +35,7 @@ class MeansEngine:
         self.batch, self.fits, self.done = batch, fits, []  # type: int, int, list[list[int]]
         self.options = SimpleNamespace(calibration_particles=learns, fit="both")
 
-    def batch_size(self) -> int:
+    def batch_size(self, particles: Particles) -> int:
         return self.batch
 
     def batches(self, particles: Particles, size: int) -> Iterator[np.ndarray]:

@@ -42,7 +42,6 @@ def test_on_a_gpu_as_on_a_cpu(tmp_path, monkeypatch, flipped):
     _, particles = toy_particles(tmp_path, n=20, noise=0.3, ctf=toy_ctf(np.full(20, 9000.0)), phase_flipped=flipped)
     expected = learned_from(particles, "cpu")
     with emulated_gpu(monkeypatch):
-        monkeypatch.setattr(torch.Tensor, "pin_memory", lambda self: self)
         found = learned_from(particles, "cuda:0")
     for here, there in zip(found, expected, strict=True):
         np.testing.assert_allclose(here, there, rtol=1e-4, atol=1e-4)
