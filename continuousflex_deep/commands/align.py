@@ -82,6 +82,5 @@ def part_store(options: AlignOptions, particles: Particles, structure: Structure
     if options.modes:
         # however they are given
         settings |= {"mode_list": listed(options) or modes.mode_ids, "motion": modes.motion}
-    prior = () if modes.prior_sd_A is None else (modes.prior_sd_A,)
-    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors, *prior)
+    reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors, *modes.learned)
     return store_for(options.output, settings, particles, *reference)

@@ -7,6 +7,7 @@ from pwem.objects import AtomStruct, NormalMode, SetOfNormalModes
 
 from continuousflex_deep.constants import ATOMS_FILE
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.amplitude_density import DENSITY_JSON
 from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.modes import MODE_FACTS, MOTION_JSON, read_modes
 from continuousflex_deep.io.reference import read_reference
@@ -16,8 +17,8 @@ from continuousflex_deep.io.structures import write_structure
 def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, ...]:
     """Make ``folder`` a mode folder of links ``vec.N`` to the set's files; N is the mode's id. Returns the numbers.
 
-    If all modes come from one of our mode folders, its properties (energies, …), its motion and its record, which names
-    the atoms, are linked, too.
+    If all modes come from one of our mode folders, its properties (energies, …), its motion, the density of amplitudes
+    along it and its record, which names the atoms, are linked, too.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -31,7 +32,7 @@ def modes_to_folder(modes: SetOfNormalModes, folder: str | Path) -> tuple[int, .
         numbers.append(int(mode.getObjId()))
         sources.add(file.parent if file.name == name else None)
     source = sources.pop() if len(sources) == 1 else None
-    for name in (MODE_FACTS, MOTION_JSON, RECORD_JSON):
+    for name in (MODE_FACTS, MOTION_JSON, DENSITY_JSON, RECORD_JSON):
         (target / name).unlink(missing_ok=True)
         if source is not None and (source / name).is_file():
             _link(target / name, source / name)

@@ -74,6 +74,13 @@ class Alignment(Generic[L]):
         """The calibration that the parts were made with."""
         return self.engine.calibration_of(self._kept()), ImageScreen(*map(float, self._kept()["image_range"]))
 
+    def begin_with(self, calibration: L, earlier: "Alignment[L]") -> None:
+        """Begin with a calibration instead of learning one, and with the batch size and the limits for usable images of
+        an earlier alignment of these particles."""
+        for _ in pieces_to_do(self.store, {_CALIBRATION: 0}):
+            kept = {name: earlier._kept()[name] for name in ("image_range", "batch_size")}
+            self.store.save(_CALIBRATION, calibration.arrays() | kept)
+
     def batch_size(self) -> int:
         """The size of the batches, that of the worker that calibrated."""
         return int(self._kept()["batch_size"])

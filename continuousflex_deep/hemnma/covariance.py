@@ -37,12 +37,18 @@ class Fits:
     def of_posterior(mean_A: Floats, covariance: Floats, prior_sd_A: Floats) -> "Fits":
         """From the fits (n, M), with covariance (n, M, M), under a prior of independent amplitudes with deviations
         prior_sd_A (M,)."""
+        return Fits.of_posteriors(mean_A, covariance, np.diag(prior_sd_A**-2.0), np.zeros(len(prior_sd_A)))
+
+    @staticmethod
+    def of_posteriors(mean_A: Floats, covariance: Floats, prior_precision: Floats, prior_mean_A: Floats) -> "Fits":
+        """The same under Gaussian priors of these precisions (…, M, M) and means (…, M), one for each or for all."""
         precision = np.linalg.inv(covariance)
-        information = precision - np.diag(prior_sd_A**-2.0)
+        information = precision - prior_precision
         values, vectors = np.linalg.eigh((information + information.swapaxes(1, 2)) / 2)
         # an image says nothing, at the least
         information = (vectors * np.maximum(values, 0)[:, None]) @ vectors.swapaxes(1, 2)
-        return Fits(information, (precision @ mean_A[:, :, None])[:, :, 0])
+        expected = (prior_precision @ prior_mean_A[..., None])[..., 0]
+        return Fits(information, (precision @ mean_A[:, :, None])[:, :, 0] - expected)
 
     def __len__(self) -> int:
         return len(self.pull)

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.hemnma.covariance import PrincipalMotions
-from continuousflex_deep.hemnma.mode_learning import ModeLearning
+from continuousflex_deep.hemnma.mode_learning import LearnedModes, ModeLearning
 from continuousflex_deep.io.file_names import RECORD_JSON
 from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
@@ -58,29 +57,29 @@ def learned_modes(
     require_writable_folder(folder)
     require_free_names(table, options.particles, options.structure)
     settings = result_options(options) | {"mode_list": modes.mode_ids, "motion": modes.motion}
-    known = [a for a in (modes.eigenvalues, modes.prior_sd_A) if a is not None]
+    known = [*([] if modes.eigenvalues is None else [modes.eigenvalues]), *modes.learned]
     reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors, *known)
     store = store_for(table, settings, particles, *reference)
     with SharedRun(store, table) as shared:
         while not shared.is_written():
-            motions = ModeLearning(structure, modes, options, store).run(particles)
+            learned = ModeLearning(structure, modes, options, store).run(particles)
             with shared.writing() as mine:
                 if mine:
-                    _write(folder, Path(options.modes), modes, motions, len(structure))
-                    write_record_of(table, store, "align", options, learned_from=motions.particles)
+                    _write(folder, Path(options.modes), modes, learned, len(structure))
+                    write_record_of(table, store, "align", options, learned_from=learned.motions.particles)
     return read_modes(folder)
 
 
-def _write(folder: Path, source: Path, modes: NormalModes, motions: PrincipalMotions, n_atoms: int) -> None:
-    """The significant motions as modes, their tables, and the record of the atoms that they move. Nothing of an earlier
+def _write(folder: Path, source: Path, modes: NormalModes, found: LearnedModes, n_atoms: int) -> None:
+    """The used motions as modes, their tables, and the record of the atoms that they move. Nothing of an earlier
     run counts as complete from here on, so that its files are never taken for those of this one."""
     table = folder / MOTIONS_CSV
     begin_results(folder, table.name, table.with_suffix(".json").name)
-    used = motions.significant
+    motions, used = found.motions, found.used
     if not used.any():
         note("the images show no motion along these modes; the one with the most evidence is kept, which is noise")
         used = motions.evidence == motions.evidence.max()
-    found = MotionTable(
+    described = MotionTable(
         motions.axes,
         motions.sd_A / np.sqrt(n_atoms),
         motions.share,
@@ -92,13 +91,14 @@ def _write(folder: Path, source: Path, modes: NormalModes, motions: PrincipalMot
         motions.mode_share,
         motions.mode_evidence,
     )
-    learned = modes.combined(motions.axes[used], found.used_ids, motions.sd_A[used])
-    write_modes(folder, replace(learned, collectivity=collectivity(learned.vectors)))
+    learned = modes.combined(motions.axes[used], described.used_ids, motions.sd_A[used])
+    write_modes(folder, replace(learned, collectivity=collectivity(learned.vectors), density=found.density))
     if (source / RECORD_JSON).is_file():
         shutil.copyfile(source / RECORD_JSON, folder / RECORD_JSON)
-    write_motion_tables(folder, found)
+    write_motion_tables(folder, described)
+    places = "" if found.density is None else f", and a density of {len(found.density)} Gaussians along them"
     print(
-        f"{folder}: {used.sum()} motions learned from {motions.particles} particles along {len(modes)} modes; "
-        f"this folder has them as modes for the commands that follow\n{found.text()}",
+        f"{folder}: {used.sum()} motions learned from {motions.particles} particles along {len(modes)} modes{places}; "
+        f"this folder has them as modes for the commands that follow\n{described.text()}",
         file=sys.stderr,
     )

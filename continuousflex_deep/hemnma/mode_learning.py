@@ -5,6 +5,10 @@ Gaussian prior, whose covariance is learned from the refined amplitudes and thei
 round refines them under what was learned. Where many particles could not be aligned along the lowest modes, all are
 aligned again along the motions that the others showed, and the motions are learned anew. The motions that the images
 show become modes of their own, along which any number of particles is aligned at the cost of these few modes.
+
+Where many are ambiguous even so, as along a way that bends, the Gaussian of these motions allows much that no particle
+does. Then the density of their amplitudes is learned as well (density.py), in several rounds of alignment under what
+the round before has learned: each shows particles that the one before could not place.
 """
 
 from dataclasses import dataclass, replace
@@ -12,14 +16,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from continuousflex_deep.arrays import Floats, Rows
+from continuousflex_deep.arrays import Booleans, Floats, Rows
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.alignment import Alignment
-from continuousflex_deep.hemnma.calibration import Calibration
+from continuousflex_deep.hemnma.calibration import Calibration, farthest_points
 from continuousflex_deep.hemnma.covariance import Fits, PrincipalMotions
+from continuousflex_deep.hemnma.density import learned_density
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import BatchResult, merged_results
 from continuousflex_deep.hemnma.starts import given_amplitudes, knows_amplitudes
+from continuousflex_deep.io.amplitude_density import AmplitudeDensity
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.motion_table import motion_numbers
 from continuousflex_deep.io.structures import Structure
@@ -37,6 +43,13 @@ _ROUNDS = 3
 # where more than this share of the particles could not be learned from, they are aligned again along what the others
 # show, at most so many times in all
 _FEW_LEFT_OUT, _PASSES = 0.1, 3
+# rounds that learn a density, until ambiguous particles no longer get fewer by this share; the factor by which
+# deviations are larger than what the particles in no doubt show, which move less than the others; and further axes than
+# the significant ones, which a bend needs
+_DENSITY_ROUNDS, _FEWER, _WIDER, _FURTHER = 4, 0.01, 1.5, 2
+_DENSITIES = 2  # times that axes are learned, and the density along them
+_GAUSSIANS, _EACH = 8, 12  # at most, and particles for each
+_CONFORMATIONS = 24  # that a round takes from the one before
 # smallest deviation that a round begins with, as a part of the largest: what the round before brought to rest may be
 # seen from where the particles are now
 _LEAST = 0.01
@@ -48,14 +61,24 @@ _THIS = "learning of modes"
 class _Aligned:
     """Particles that are aligned unambiguously, with amplitudes along all modes, and the same as they were before; the
     share that is left out as ambiguous; what all gain on average, twice the log-likelihood less what each motion gains
-    by following noise (Akaike 1974); and the calibration and the batch size of the alignment."""
+    by following noise (Akaike 1974); the alignment, and its calibration."""
 
     particles: Particles
     before: Particles
     left_out: float
     gain: float
     calibration: Calibration
-    batch_size: int
+    alignment: Alignment[Calibration]
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedModes:
+    """What is learned along M modes: their principal motions, which of them (M,) become modes, and the density of the
+    amplitudes along these, where it is no Gaussian."""
+
+    motions: PrincipalMotions
+    used: Booleans
+    density: AmplitudeDensity | None
 
 
 class ModeLearning:
@@ -68,8 +91,8 @@ class ModeLearning:
         self.store: Parts = MemoryParts() if store is None else store
         self._halving = Halving("refining")
 
-    def run(self, particles: Particles) -> PrincipalMotions:
-        """The motions of particles spread evenly over all.
+    def run(self, particles: Particles) -> LearnedModes:
+        """The motions of particles spread evenly over all, and their density where many are ambiguous.
 
         Raises InputError for a single mode, for modes that are not orthogonal, and if fewer than 20 particles can be
         aligned unambiguously.
@@ -96,7 +119,60 @@ class ModeLearning:
             if again.left_out >= start.left_out or again.gain <= start.gain:
                 break
             start, motions = again, self._learned(again, store)
-        return motions
+        best = LearnedModes(motions, motions.significant, None)
+        if start.left_out > _FEW_LEFT_OUT and best.used.any():
+            for number in range(1, _DENSITIES + 1):
+                store = NamedParts(self.store, f"density-{number}-")
+                found, again = self._with_density(motions, some, start, store)
+                if number > 1 and again.left_out >= start.left_out:
+                    break
+                best, start = found, again
+                if number < _DENSITIES:  # those that found their places now show where the axes should lie
+                    motions = self._learned(start, NamedParts(store, "axes-"))
+        return best
+
+    def _with_density(
+        self, motions: PrincipalMotions, particles: Particles, start: "_Aligned", store: Parts
+    ) -> tuple[LearnedModes, "_Aligned"]:
+        """The density of the amplitudes along the significant motions and some further ones, by rounds of alignment and
+        learning, and the last of these alignments."""
+        used = motions.significant.copy()
+        used[np.flatnonzero(~used & (motions.evidence > 0))[:_FURTHER]] = True
+        axes, density = motions.axes[used], None
+        along = self.modes.combined(axes, tuple(range(len(axes))), _WIDER * motions.sd_A[used])
+        along = replace(along, mode_ids=motion_numbers(along.vectors))
+        given = self._given_along(axes, along, particles)
+        for number in range(1, _DENSITY_ROUNDS + 1):
+            of_round = NamedParts(store, f"{number}-")
+            again = self._aligned(along, axes, given, of_round, start)
+            if len(again.particles) < FEWEST or (density and again.left_out > start.left_out - _FEWER):
+                break
+            start, density = again, self._next_density(along, axes, again, of_round)
+            along = replace(along, density=density)
+        return LearnedModes(motions, used, density), start
+
+    def _next_density(self, along: NormalModes, axes: Floats, start: "_Aligned", store: Parts) -> AmplitudeDensity:
+        """The density of particles that are aligned along some motions, under the density of these or their
+        deviations."""
+        assert along.prior_sd_A is not None
+        engine = EmbeddedEngine(self.structure, along, self.options)
+        found = start.particles.replace(
+            mode_ids=along.mode_ids, amplitudes=start.particles.require_amplitudes(_THIS) @ axes.T
+        )
+        refined, covariance = self._refined(engine, found, start, 1, store)
+        amplitudes = refined.require_amplitudes(_THIS)
+        prior: tuple[Floats, Floats] = np.diag(along.prior_sd_A**-2.0), np.zeros(len(axes))
+        if engine.density is not None:
+            places = torch.as_tensor(amplitudes, dtype=torch.float32, device=engine.device)
+            mean_A, precision = engine.density.of_best(places)
+            prior = precision.double().cpu().numpy(), mean_A.double().cpu().numpy()
+        fits, name = Fits.of_posteriors(amplitudes, covariance, *prior), "learned"
+        while (kept := store.load(name)) is None:
+            for _ in pieces_to_do(store, {name: 0}):
+                count = max(1, min(_GAUSSIANS, len(fits) // _EACH))
+                learned = learned_density(fits, amplitudes, along.prior_sd_A, count)
+                store.save(name, {key: np.asarray(value) for key, value in vars(learned).items()})
+        return AmplitudeDensity(**kept)
 
     def _require_many_orthogonal_modes(self) -> None:
         """InputError otherwise: the covariance of amplitudes along other modes is not that of a motion."""
@@ -115,11 +191,17 @@ class ModeLearning:
                 f"{product[first, second]:.2g}. Compute modes by the nma command, or name the modes in --mode-list"
             )
 
-    def _aligned(self, along: NormalModes, axes: Floats, particles: Particles, store: Parts) -> "_Aligned":
+    def _aligned(
+        self, along: NormalModes, axes: Floats, particles: Particles, store: Parts, earlier: "_Aligned | None" = None
+    ) -> "_Aligned":
         """The particles aligned along some motions, whose axes (K, M) are in terms of the modes, and at rest along
-        all others."""
+        all others; with the calibration of an earlier alignment, if given, and conformations that it found."""
         alignment = Alignment(EmbeddedEngine(self.structure, along, self.options), particles, store)
         alignment.engine.check(particles)
+        if earlier is not None:
+            found = torch.as_tensor(earlier.particles.require_amplitudes(_THIS) @ axes.T, dtype=torch.float32)
+            known = farthest_points(found.to(earlier.calibration.conformations.device), _CONFORMATIONS)
+            alignment.begin_with(replace(earlier.calibration, conformations=known), earlier.alignment)
         aligned, _ = alignment.run()
         trusted = aligned.select(np.flatnonzero(~np.asarray(aligned.ambiguous)))
         amplitudes = trusted.require_amplitudes(_THIS) @ axes
@@ -128,7 +210,7 @@ class ModeLearning:
         gain = -np.pi * calibration.fine_px**2 * np.log1p(-np.square(score)).mean() - len(along)
         left_out = 1 - len(trusted) / len(aligned)
         before = particles.select(particles.rows_of(trusted.ids))
-        return _Aligned(trusted, before, left_out, float(gain), calibration, alignment.batch_size())
+        return _Aligned(trusted, before, left_out, float(gain), calibration, alignment)
 
     def _given_along(self, axes: Floats, along: NormalModes, particles: Particles) -> Particles:
         """The particles with what is known of their amplitudes along the modes as amplitudes along motions (K, M)."""
@@ -174,7 +256,7 @@ class ModeLearning:
             return part_of_rows(rows, *nothing) | result.arrays() | {"covariance": covariance.cpu().numpy()}
 
         # of the size that was used for the calibration, by whichever worker, on whichever device
-        rows_of_batches = engine.batches(particles, start.batch_size)
+        rows_of_batches = engine.batches(particles, start.alignment.batch_size())
         batches = {f"round-{number}-{rows[0]:08d}-{len(rows)}": rows for rows in rows_of_batches}
         sizes = {name: len(rows) for name, rows in batches.items()}
         while True:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.profiler import record_function
 
 from continuousflex_deep.devices import working_bytes
+from continuousflex_deep.hemnma.density_prior import DensityPrior
 from continuousflex_deep.hemnma.pose_prior import GivenPoses, PosePrior
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, project, project_with_jacobian
 from continuousflex_deep.options import Fit
@@ -169,7 +170,8 @@ class Refiner:
     """Levenberg–Marquardt of one model in one frequency disc, for poses, amplitudes or both.
 
     prior_sd_A: of all amplitudes, or of each (M,); memory_bytes: for intermediate results; 0 selects a size for the
-    device; pose_prior: for images whose particles are held to given poses.
+    device; pose_prior: for images whose particles are held to given poses; density: of the amplitudes, in place of
+    prior_sd_A.
     """
 
     def __init__(
@@ -181,12 +183,13 @@ class Refiner:
         fit: Fit = "both",
         memory_bytes: int = 0,
         pose_prior: PosePrior | None = None,
+        density: DensityPrior | None = None,
     ) -> None:
-        self.pose_prior = pose_prior
+        self.pose_prior, self.density = pose_prior, density
         self.model, self.disc, self.field_A, self.fit = model, disc, field_A, fit
         device, count = model.weights.device, 5 + model.motion.n_modes
         self.prior = torch.zeros(count, device=device)
-        self.prior[5:] = prior_sd_A**-2
+        self.prior[5:] = prior_sd_A**-2 if density is None else 0.0
         # the parameters to fit
         self.free = torch.arange(5 if fit == "conformation" else 0, 5 if fit == "pose" else count, device=device)
         waves, sums = 2 * (disc.radius_px + 1), 4 + 2 * model.motion.n_modes
@@ -220,6 +223,12 @@ class Refiner:
         gradient = scale[:, None] * (jy - scale[:, None] * jmm) - (self.prior * q)[:, self.free]
         projected = jm @ jm.transpose(1, 2) - jmm[:, :, None] * jmm[:, None, :] / mm[:, None, None]
         matrix = scale[:, None, None] ** 2 * projected + torch.diag(self.prior[self.free])
+        if self.density is not None and self.fit != "pose":
+            near = self.density.terms(state.amplitudes)
+            first = len(self.free) - near[1].shape[1]  # of the amplitudes
+            cost = cost + near[0]
+            gradient[:, first:] += near[1]
+            matrix[:, first:, first:] += near[2]
         if self.pose_prior is not None and images.given is not None:
             held = self.pose_prior.terms(
                 state.rotation, state.displacement_A, state.amplitudes, images.given[state.particle]
@@ -321,6 +330,8 @@ class Refiner:
                 seen = project(self.model, self.disc, self.field_A, s.rotation, s.displacement_A, s.amplitudes)
             y, m = _real(images.data[s.particle]), _real(seen * images.filter[s.particle])
             gain, cost, scale, correlation = self._fit(y, m, s)[:4]
+            if self.density is not None and self.fit != "pose":
+                cost = cost + self.density.cost(s.amplitudes)
             if self.pose_prior is not None and images.given is not None:
                 cost = cost + self.pose_prior.cost(s.rotation, s.displacement_A, s.amplitudes, images.given[s.particle])
             parts.append(torch.stack([gain, cost, scale, correlation]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.density_prior import DensityPrior
 from continuousflex_deep.hemnma.levels import (
     COARSE,
     FINE,
@@ -77,6 +78,7 @@ class ScheduleMaker:
     symmetry: Tensor
     fit: Fit
     pose_prior: PosePrior | None
+    density: DensityPrior | None
 
     @staticmethod
     def of(
@@ -90,16 +92,19 @@ class ScheduleMaker:
         symmetry: Tensor,
         fit: Fit = "both",
         pose_sd_A: float = 0.0,
+        density: DensityPrior | None = None,
     ) -> "ScheduleMaker":
         """For a model whose atoms belong to residues (A,), in images of box_px pixels, fitted to finest_A at the
-        finest; pose_sd_A: of given poses that particles are held to, 0 for none."""
+        finest; pose_sd_A: of given poses that particles are held to, 0 for none; density: of the amplitudes, if it
+        is known better than by deviations."""
         device = model.weights.device
         band = disc_for(2.0, field_A, box_px, device)
         groups = residue_groups(residue_index, len(model.weights)).to(device)
         coarse = model.coarse_grained(groups)
         held = PosePrior.of(model.motion, pose_sd_A) if pose_sd_A else None
+        symmetry = symmetry.to(device)
         return ScheduleMaker(
-            model, coarse, band, field_A, box_px, prior_sd_A, step_deg, finest_A, symmetry.to(device), fit, held
+            model, coarse, band, field_A, box_px, prior_sd_A, step_deg, finest_A, symmetry, fit, held, density
         )
 
     def coarse_disc(self) -> FrequencyDisc:
@@ -125,8 +130,9 @@ class ScheduleMaker:
         coarse = self.coarse_disc()
         medium_px = round((coarse.radius_px * fine_px) ** 0.5)
         make = lambda model, px: Refiner(  # noqa: E731
-            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit, pose_prior=self.pose_prior
-        )
+            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit, pose_prior=self.pose_prior,
+            density=self.density,
+        )  # fmt: skip
         return Schedule(
             coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0), self.symmetry),
             medium=Level(make(self.model, medium_px), MEDIUM, Kept(2, 60.0), self.symmetry),

@@ -10,6 +10,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError, InputError
+from continuousflex_deep.io.amplitude_density import AmplitudeDensity, read_density, write_density
 from continuousflex_deep.io.files import atomic_path
 from continuousflex_deep.io.independence import LEAST_OWN, dependent_modes
 from continuousflex_deep.io.records import write_json
@@ -31,8 +32,9 @@ class NormalModes:
 
     Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity, score and prior_sd_A are arrays (M,),
     or None if the source does not contain them; prior_sd_A: the deviation of each amplitude in Å that was learned from
-    particles. motion: how amplitudes move the atoms, straight or helical; block_size: residues or pseudoatoms in a
-    rigid block (motion/blocks.py), or 0 if the source does not tell.
+    particles; density: where the amplitudes of these particles lie, if they are no single Gaussian. motion: how
+    amplitudes move the atoms, straight or helical; block_size: residues or pseudoatoms in a rigid block
+    (motion/blocks.py), or 0 if the source does not tell.
     """
 
     mode_ids: tuple[int, ...]
@@ -43,6 +45,7 @@ class NormalModes:
     prior_sd_A: Floats | None = None
     motion: str = STRAIGHT
     block_size: int = 0
+    density: "AmplitudeDensity | None" = None
 
     def __post_init__(self) -> None:
         if self.motion not in MOTIONS or self.block_size < 0:
@@ -65,7 +68,15 @@ class NormalModes:
         pick: dict[str, Any] = {
             k: None if getattr(self, k) is None else getattr(self, k)[rows] for k in _OF_EACH
         }
-        return dataclasses.replace(self, mode_ids=tuple(mode_ids), vectors=self.vectors[rows], **pick)
+        density = None if self.density is None else self.density.select(rows)
+        return dataclasses.replace(self, mode_ids=tuple(mode_ids), vectors=self.vectors[rows], density=density, **pick)
+
+    @property
+    def learned(self) -> "list[Floats]":
+        """The arrays of what was learned from particles, which an alignment along the modes depends on."""
+        prior = [] if self.prior_sd_A is None else [self.prior_sd_A]
+        d = self.density
+        return prior if d is None else [*prior, d.weights, d.mean_A, d.covariance]
 
     def combined(self, axes: Floats, mode_ids: tuple[int, ...], prior_sd_A: Floats) -> "NormalModes":
         """Other coordinates of the same motions: axes (K, M), orthonormal, are the new modes' amplitudes along these
@@ -78,7 +89,7 @@ class NormalModes:
         hold for the other."""
         if motion in (AS_MODES, self.motion):
             return self
-        return dataclasses.replace(self, motion=motion, prior_sd_A=None)
+        return dataclasses.replace(self, motion=motion, prior_sd_A=None, density=None)
 
 
 def parse_mode_list(text: str) -> tuple[int, ...]:
@@ -126,7 +137,8 @@ def read_modes(folder: str | Path, mode_ids: tuple[int, ...] | None = None) -> N
     if len(lengths) > 1:
         raise FormatError(f"'{base}': mode files have different numbers of atoms {sorted(lengths)}")
     facts = _read_facts(base / MODE_FACTS, chosen) | _read_motion(base / MOTION_JSON)
-    modes = NormalModes(mode_ids=tuple(chosen), vectors=np.array(vectors), **facts)
+    density = read_density(base, chosen)
+    modes = NormalModes(mode_ids=tuple(chosen), vectors=np.array(vectors), density=density, **facts)
     _require_independent(modes, base)
     return modes
 
@@ -149,6 +161,7 @@ def write_modes(folder: str | Path, modes: NormalModes) -> None:
         for i, m in enumerate(modes.mode_ids)
     ]
     write_json(base / MODE_FACTS, rows)
+    write_density(base, modes.density, modes.mode_ids)
     if modes.motion == STRAIGHT:
         (base / MOTION_JSON).unlink(missing_ok=True)
     else:

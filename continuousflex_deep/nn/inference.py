@@ -156,8 +156,7 @@ def inference_store(
     arrays: list[np.ndarray] = []
     if reference is not None:
         structure, modes = reference
-        arrays = [structure.coords_A, structure.weights, modes.vectors]
-        arrays += [] if modes.prior_sd_A is None else [modes.prior_sd_A]
+        arrays = [structure.coords_A, structure.weights, modes.vectors, *modes.learned]
         settings["motion"] = modes.motion
     return store_for(options.output, settings, particles, *arrays)
 

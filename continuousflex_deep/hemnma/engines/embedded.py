@@ -12,6 +12,7 @@ from continuousflex_deep.devices import choose_device, images_at_once
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
 from continuousflex_deep.hemnma.core import core_superposition
+from continuousflex_deep.hemnma.density_prior import DensityPrior
 from continuousflex_deep.hemnma.descent import Found, descended
 from continuousflex_deep.hemnma.engines.base import Engine
 from continuousflex_deep.hemnma.pose_prior import GivenPoses
@@ -72,6 +73,8 @@ class EmbeddedEngine(Engine[Calibration]):
         self.prior_sd_A = torch.full((len(modes),), options.motion_prior_A * len(structure) ** 0.5, dtype=torch.float64)
         if modes.prior_sd_A is not None:
             self.prior_sd_A = torch.as_tensor(modes.prior_sd_A)
+        self._places = modes.density
+        self.density = None if modes.density is None else DensityPrior.of(modes.density, self.device)
         self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
         self._require_symmetry()
         self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
@@ -256,6 +259,7 @@ class EmbeddedEngine(Engine[Calibration]):
             self._symmetry,
             o.fit,
             o.given_pose_sd_A,
+            self.density,
         )
 
     def _band(self, particles: Particles, images: Tensor, disc: FrequencyDisc, flipped: bool) -> Band:
@@ -276,6 +280,10 @@ class EmbeddedEngine(Engine[Calibration]):
 
     def _prior(self, per_motion: int, seed: int = 0) -> Tensor:
         """The reference's conformation, and others drawn from the prior."""
+        if self._places is not None:
+            count = per_motion * max(motions(self.prior_sd_A), len(self._places) // 2)
+            drawn = self._places.drawn(min(count, _MOST_COMPARED), seed)
+            return torch.as_tensor(np.concatenate([0 * drawn[:1], drawn]), dtype=torch.float32, device=self.device)
         return prior_conformations(self.prior_sd_A, per_motion, seed).to(self.device)
 
     def _starter(self, particles: Particles, maker: ScheduleMaker, conformations: Tensor, hypotheses: int = 0) -> Start:

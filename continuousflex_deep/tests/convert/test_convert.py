@@ -19,6 +19,7 @@ from pyworkflow.object import CsvList
 from continuousflex_deep import convert
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler, random_rotations, rotation_distance_deg
+from continuousflex_deep.io.amplitude_density import AmplitudeDensity
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.star import parse_star
@@ -210,7 +211,8 @@ def test_what_is_known_of_modes_travels_with_them(tmp_path: Path, monkeypatch: p
     """Energies are in no Scipion object, only in the folder that the modes come from."""
     monkeypatch.chdir(tmp_path)
     vectors = np.eye(6).reshape(6, 2, 3)[:2]
-    known = {"eigenvalues": np.array([2.0, 5.0]), "motion": HELICAL, "block_size": 10}
+    density = AmplitudeDensity(np.ones(1), np.array([[3.0, 1.0]]), np.eye(2)[None])
+    known = {"eigenvalues": np.array([2.0, 5.0]), "motion": HELICAL, "block_size": 10, "density": density}
     write_modes(tmp_path / "made", NormalModes((7, 8), vectors, **known))
     modes = SetOfNormalModes.create(str(tmp_path))
     convert.fill_modes(modes, tmp_path / "made")
@@ -218,6 +220,8 @@ def test_what_is_known_of_modes_travels_with_them(tmp_path: Path, monkeypatch: p
     linked = read_modes(tmp_path / "links")
     assert linked.eigenvalues.tolist() == [2.0, 5.0]
     assert (linked.motion, linked.block_size) == (HELICAL, 10)
+    assert linked.density is not None
+    assert linked.density.mean_A.tolist() == [[3.0, 1.0]]
     (tmp_path / "made" / "modes.json").unlink()
     convert.modes_to_folder(modes, tmp_path / "links")
     assert read_modes(tmp_path / "links").eigenvalues is None

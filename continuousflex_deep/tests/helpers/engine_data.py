@@ -13,6 +13,7 @@ from continuousflex_deep.imaging.projector import PointModel
 from continuousflex_deep.io.modes import NormalModes
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.nma.superposition import rigid_fit
 from continuousflex_deep.particles import HELICAL, Ctf, Particles
 
 PIXEL_A, BOX_PX, SIGMA_A = 3.0, 40, 3.0
@@ -76,6 +77,12 @@ def toy_particles(
     seen = np.einsum("nij,naj->nai", rotation, coords - coords.mean(axis=1, keepdims=True))[..., :2] - shift[:, None]
     images, parameters = _images(seen, rng, snr, contrast, ctf, box_px, pixel_A, defocus_A, changed_ctf)
     return _particles(folder, images, parameters, pixel_A, rotation, shift).replace(mode_ids=(7, 8), amplitudes=q)
+
+
+def rmsd_A(model_A: np.ndarray, true_A: np.ndarray) -> float:
+    """Of two conformations, superposed."""
+    turn, shift_A = rigid_fit(model_A, true_A)
+    return float(np.sqrt(np.square(model_A @ turn + shift_A - true_A).sum(axis=1).mean()))
 
 
 ARM = slice(48, 80)

@@ -8,7 +8,9 @@ import pytest
 
 from continuousflex_deep import cli
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.hemnma.alignment import align
 from continuousflex_deep.hemnma.covariance import PrincipalMotions
+from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.mode_learning import FIRST_MODES, ModeLearning
 from continuousflex_deep.io.mode_table import mode_list_text
 from continuousflex_deep.io.modes import NormalModes, read_modes, write_modes
@@ -16,11 +18,21 @@ from continuousflex_deep.io.motion_table import motion_numbers
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.io.structures import write_structure
+from continuousflex_deep.motion import motion_along
 from continuousflex_deep.options import AlignOptions
-from continuousflex_deep.particles import Particles
+from continuousflex_deep.particles import HELICAL, Particles
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.parts import MemoryParts
-from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure, without_truth
+from continuousflex_deep.tests.helpers.engine_data import (
+    hinged_modes,
+    hinged_particles,
+    hinged_structure,
+    rmsd_A,
+    toy_modes,
+    toy_particles,
+    toy_structure,
+    without_truth,
+)
 
 OPTIONS = AlignOptions(device="cpu", threads=1, init="local", local_step_deg=0.0, motion_prior_A=4.0)
 MANY = 9  # modes, of which particles are aligned along six at first
@@ -55,7 +67,7 @@ def halfway(truth: Particles) -> Particles:
 @pytest.fixture(scope="module")
 def learned(truth: Particles) -> tuple[PrincipalMotions, MemoryParts]:
     store = MemoryParts()
-    return ModeLearning(toy_structure(), many_modes()[0], OPTIONS, store).run(halfway(truth)), store
+    return ModeLearning(toy_structure(), many_modes()[0], OPTIONS, store).run(halfway(truth)).motions, store
 
 
 def test_the_motions_are_those_of_the_molecule(
@@ -83,8 +95,18 @@ def test_all_are_aligned_again_where_many_were_not_learned_from(
     store = MemoryParts()
     options = dataclasses.replace(OPTIONS, init="global", n_hypotheses=6, angular_step_deg=30.0)
     some = without_truth(truth.replace(stacks=np.full(len(truth), str(tmp_path / "some.mrcs"), dtype=object)))
-    motions = ModeLearning(toy_structure(), many_modes()[0], options, store).run(some)
-    assert {name.split("part-")[0] for name in store if "part-" in name} >= {"", "pass-2-"}
+    found = ModeLearning(toy_structure(), many_modes()[0], options, store).run(some)
+    motions = found.motions
+    rounds = {name.split("part-")[0] for name in store if "part-" in name}
+    assert rounds >= {"", "pass-2-", "density-1-1-", "density-2-1-"}
+    # empty images stay ambiguous, so that a density is learned as well, of the amplitudes of the others
+    assert found.density is not None
+    parts = found.density.select([0, 1])
+    shares = parts.weights[:-1] / parts.weights[:-1].sum()  # without the broad one
+    apart = parts.mean_A[:-1] - shares @ parts.mean_A[:-1]
+    spread = np.einsum("k,kij->ij", shares, parts.covariance[:-1] + apart[:, :, None] * apart[:, None])
+    expected = np.square(truth.require_amplitudes("test")).mean(axis=0).sum()
+    assert np.trace(spread) == pytest.approx(expected, rel=0.35)
     cosines = np.linalg.svd(motions.axes[:2] @ many_modes()[1].T, compute_uv=False)
     assert cosines.min() > 0.9, cosines
 
@@ -97,7 +119,7 @@ def test_a_run_that_is_continued_finds_the_same(
     kept = MemoryParts(store)
     for name in [name for name in store if name.startswith(("round-3", "motions-3"))]:
         del kept[name]
-    again = ModeLearning(toy_structure(), many_modes()[0], OPTIONS, kept).run(halfway(truth))
+    again = ModeLearning(toy_structure(), many_modes()[0], OPTIONS, kept).run(halfway(truth)).motions
     np.testing.assert_array_equal(again.axes, motions.axes)
     assert store.keys() == kept.keys()
     assert all(store[name] is kept[name] for name in store if "-3" not in name)
@@ -110,7 +132,7 @@ def test_another_device_continues_with_the_same_batches(
     motions, store = learned
     kept = MemoryParts({name: part for name, part in store.items() if not name.startswith("motions-")})
     options = dataclasses.replace(OPTIONS, batch=7)
-    again = ModeLearning(toy_structure(), many_modes()[0], options, kept).run(halfway(truth))
+    again = ModeLearning(toy_structure(), many_modes()[0], options, kept).run(halfway(truth)).motions
     np.testing.assert_array_equal(again.axes, motions.axes)
     assert store.keys() == kept.keys()
 
@@ -232,3 +254,37 @@ def test_only_the_embedded_engine_learns(folder: Path, capsys: pytest.CaptureFix
         del plain[plain.index(name) : plain.index(name) + 2]
     assert cli.main(plain) == 2
     assert "learns the modes by the embedded engine" in capsys.readouterr().err
+
+
+def hinge_modes() -> NormalModes:
+    """Helical modes of a body with an arm: rotations of the arm about its hinge, and smooth bends of the whole."""
+    structure, hinge = hinged_structure(), hinged_modes()
+    s = np.linspace(-1, 1, len(structure))
+    bends = [np.outer(np.cos(np.pi * k * s), axis) for k in (1, 2) for axis in np.eye(3)]
+    x = structure.coords_A - structure.coords_A.mean(axis=0)
+    rigid = [np.broadcast_to(axis, x.shape) for axis in np.eye(3)] + [np.cross(axis, x) for axis in np.eye(3)]
+    flat = np.reshape([*rigid, *hinge.vectors, *bends], (15, -1))
+    vectors = np.linalg.qr(flat.T)[0].T[6:].reshape(9, *x.shape)
+    return NormalModes(tuple(range(7, 16)), vectors, motion=HELICAL, block_size=16)
+
+
+@pytest.mark.slow
+def test_a_way_that_bends_is_found_by_a_density_of_its_places(tmp_path: Path) -> None:
+    """An arm that turns far, in images so noisy that many are ambiguous under one Gaussian: under the density
+    conformations are nearer to the truth."""
+    given, coords_A = hinged_particles(tmp_path, angle_deg=100.0, count=96, snr=0.03)
+    structure, modes, store = hinged_structure(), hinge_modes(), MemoryParts()
+    options = dataclasses.replace(OPTIONS, motion_prior_A=8.0, given_pose_sd_A=1.0)
+    learned = ModeLearning(structure, modes, options, store).run(given.replace(amplitudes=None, mode_ids=()))
+    assert learned.density is not None
+    assert {name.split("part-")[0] for name in store} >= {"density-1-1-", "density-1-2-", "density-2-1-"}
+    assert learned.used.sum() >= learned.motions.significant.sum() >= 1
+    along = modes.combined(learned.motions.axes[learned.used], tuple(range(1001, 1001 + int(learned.used.sum()))),
+                           learned.motions.sd_A[learned.used])  # fmt: skip
+    off_A = []
+    for density in (None, learned.density):
+        engine = EmbeddedEngine(structure, dataclasses.replace(along, density=density), options)
+        found = align(engine, given.replace(amplitudes=None, mode_ids=()))
+        motion = motion_along(structure, along)
+        off_A.append([rmsd_A(motion.coordinates(q), x) for q, x in zip(found.amplitudes, coords_A, strict=True)])
+    assert np.mean(off_A[1]) < 0.9 * np.mean(off_A[0])

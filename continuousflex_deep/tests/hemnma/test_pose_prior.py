@@ -22,6 +22,7 @@ from continuousflex_deep.tests.helpers.engine_data import (
     hinged_particles,
     hinged_structure,
     in_double,
+    rmsd_A,
 )
 
 SD_A = 1.5
@@ -150,12 +151,6 @@ def test_particles_are_held_to_given_poses_in_noise(tmp_path: Path) -> None:
         off_A.append([rmsd_A(motion.coordinates(q), true_A) for q, true_A in zip(amplitudes, coords_A, strict=True)])
     free, held = np.median(off_A, axis=1)
     assert held < 0.85 * free, (free, held)
-
-
-def rmsd_A(model_A: np.ndarray, true_A: np.ndarray) -> float:
-    """Of two conformations, superposed."""
-    turn, shift_A = rigid_fit(model_A, true_A)
-    return float(np.sqrt(np.square(model_A @ turn + shift_A - true_A).sum(axis=1).mean()))
 
 
 def test_what_it_does_not_go_with(tmp_path: Path) -> None:
