@@ -130,8 +130,8 @@ class ScheduleMaker:
         coarse = self.coarse_disc()
         medium_px = round((coarse.radius_px * fine_px) ** 0.5)
         make = lambda model, px: Refiner(  # noqa: E731
-            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit, pose_prior=self.pose_prior,
-            density=self.density,
+            model, FrequencyDisc(px, coarse.device), self.field_A, self.prior_sd_A, self.fit,
+            pose_prior=self.pose_prior, density=self.density,
         )  # fmt: skip
         return Schedule(
             coarse=Level(make(self.coarse_model, coarse.radius_px), COARSE, Kept(4, 40.0), self.symmetry),
