@@ -29,7 +29,7 @@ nearly all of them for the antibody (estimated from 200 and 60 images); --only a
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
@@ -73,13 +73,15 @@ SIZES = {
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A structure, its conformations (F, N, 3) in the order of the way (F,), and how they are shown and aligned."""
+    """A structure, its conformations (F, N, 3) in the order of the way (F,), and how they are shown and aligned, from
+    any start and from given poses."""
 
     structure: Structure
     frames_A: np.ndarray
     way: np.ndarray
     simulate: dict[str, object]
     align: dict[str, object]
+    given: dict[str, object] = field(default_factory=dict)
     orders: tuple[np.ndarray | slice, ...] = (slice(None),)  # those of the atoms that leave the molecule as it is
 
 
@@ -150,6 +152,7 @@ def aligned(case: Case, files: dict[str, object], base: Path, start: str, how: d
     """Figures of one alignment."""
     source = "given.star" if start == "given" else "particles.star"
     options = {"particles": base / "images" / source, "output": base / "aligned.star", **case.align}
+    options |= case.given if start == "given" else {}
     (base / "aligned.star").unlink(missing_ok=True)
     rmtree(base / "aligned_modes", ignore_errors=True)
     started = time.process_time()
@@ -253,7 +256,8 @@ def igg(data: Path) -> Case:
     angles_deg = 3.6 * np.arange(-30, 31)
     frames = np.stack([turned_fab(structure, angle) for angle in angles_deg])
     images = {"box_px": 128, "pixel_size_A": 3.0, "final_box_px": 0, "snr": 0.01, "defocus_A": [10_000.0, 25_000.0]}
-    return Case(structure, frames, angles_deg, images, {"motion_prior_A": 8.0})
+    held = {"given_pose_sd_A": 1.0, "local_step_deg": 0.0}  # for CryoBench's poses are true
+    return Case(structure, frames, angles_deg, images, {"motion_prior_A": 8.0}, held)
 
 
 def groel(data: Path) -> Case:
