@@ -75,7 +75,7 @@ SIZES = {
     "small": {"only": list(SETS), "images": 600, "box": 64, "recovar_box": 32, "states": 5, "neighbours": 50,
               "dimensions": 4, "epochs": 30, "width": 128, "limit": 3600.0, "setting": ARTICLE},
     SMALLEST: {"only": ["mode-7"], "images": 20, "box": 40, "recovar_box": 0, "states": 2, "neighbours": 4,
-               "dimensions": 1, "epochs": 1, "width": 16, "limit": 300.0, "setting": TINY},
+               "dimensions": 1, "epochs": 1, "width": 16, "limit": 300.0, "poses": [GIVEN], "setting": TINY},
 }  # fmt: skip
 
 

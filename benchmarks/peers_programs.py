@@ -56,15 +56,15 @@ class Processes:
     def once(self, name: str, words: Sequence[object], within: Path | None = None) -> Cost:
         """What a program costs, with its output in a log; within: the folder that it runs in. Unfinished if it fails or
         takes too long; the benchmark ends where the folder has a result of other words."""
-        note, words = self.folder / "finished" / f"{name}.json", [str(word) for word in words]
+        note, line = self.folder / "finished" / f"{name}.json", [str(word) for word in words]
         if note.is_file():
             before = read_json(note, "finished program")
-            if before["words"] != words:
+            if before["words"] != line:
                 sys.exit(f"error: '{self.folder}' has '{name}' of other options; give another --folder, or delete it")
             return Cost(**before["cost"])
         note.parent.mkdir(parents=True, exist_ok=True)
-        cost = measured(words, self.folder / f"{name}.log", self.limit_s, within, self.environment())
-        write_json(note, {"words": words, "cost": asdict(cost)})
+        cost = measured(line, self.folder / f"{name}.log", self.limit_s, within, self.environment())
+        write_json(note, {"words": line, "cost": asdict(cost)})
         return cost
 
     def environment(self) -> dict[str, str]:

@@ -413,15 +413,14 @@ def test_particle_tables(smallest: Smallest) -> None:
 def test_peers(smallest: Smallest) -> None:
     """Ours; peers are named as missing, with the way to install them."""
     printed = smallest("peers", *ON_ONE_CORE)
-    for poses in ("unknown", "given"):
-        figures = figures_of(printed, f"mode-7, ours, poses {poses}")
-        order, r2, neighbours, _to, _from, groups, model, rmsd_A, wall_s, *_ = figures
-        assert -1 <= order <= 1
-        assert r2 <= 1
-        assert 0 < neighbours <= 1
-        assert 0 < groups < model < 19 / 40
-        assert 0 < rmsd_A < 8
-        assert wall_s > 0
+    figures = figures_of(printed, "mode-7, ours, poses given")
+    order, r2, neighbours, _to_truth, _from_truth, groups, model, rmsd_A, wall_s, *_ = figures
+    assert -1 <= order <= 1
+    assert r2 <= 1
+    assert 0 < neighbours <= 1
+    assert 0 < groups < model < 19 / 40
+    assert 0 < rmsd_A < 8
+    assert wall_s > 0
     assert len(figures_of(printed, "mode-7, one map")) == 1
     for name in ("cryodrgn==4.3.1", "recovar==1.0.5"):
         assert f"pip install {name}" in printed
