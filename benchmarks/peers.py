@@ -38,7 +38,7 @@ of that many particles can reach; those of "one map" are of all particles togeth
 0.85 boxes. Maps of peers and deformed structures use more particles, or more knowledge, than such a group has.
 --recovar-box gives RECOVAR images of a smaller box over the same width; all are then compared there as well.
 
-Fills "Beside other programs" of docs/results.md. The default size takes a day on one core (estimated from 600 images),
+Fills "Beside other programs" of docs/results.md. The default size takes days on one core (estimated from 600 images),
 nearly all of it for peers, which are made for GPUs. --size small, of 600 images of 64 px, takes about two hours. With
 --folder, what has finished is not repeated.
 """
