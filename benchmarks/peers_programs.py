@@ -1,6 +1,7 @@
 """Programs that benchmarks/peers.py measures, each a process with a time limit: cryoDRGN and RECOVAR."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,18 +119,18 @@ def measured(
 def require_installed(name: str, python: Path) -> Path:
     """The folder of the programs of a Python that has a peer in its version; Unfinished where it has not, with the way
     to install it."""
+    program = shutil.which(python)
+    if program is None:
+        raise Unfinished(f"there is no program '{python}' to run {name}; give its environment's Python by --{name}")
     asked = f"from importlib.metadata import version; print(version('{name}'))"
-    try:
-        answer = subprocess.run([python, "-c", asked], capture_output=True, text=True)
-    except OSError as reason:
-        raise Unfinished(f"{python}: {reason.strerror}") from reason
+    answer = subprocess.run([program, "-c", asked], capture_output=True, text=True)
     wanted, found = VERSIONS[name], answer.stdout.strip()
     if answer.returncode or found != wanted:
         raise Unfinished(
             f"{python} has {found or 'no'} {name}, expected {wanted}; make an environment of its own for it "
             f"(python -m venv FOLDER; FOLDER/bin/pip install {name}=={wanted}) and give --{name} FOLDER/bin/python"
         )
-    return python.parent
+    return Path(program).absolute().parent  # and not where a link in it leads to
 
 
 @dataclass(frozen=True)

@@ -189,13 +189,56 @@ def test_what_has_finished_is_not_run_again(programs: ModuleType, tmp_path: Path
 def test_a_peer_that_is_not_installed(programs: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(programs.Unfinished, match=r"has no recovar, expected 1.0.5; .*pip install recovar==1.0.5"):
         programs.require_installed("recovar", Path(sys.executable))
-    with pytest.raises(programs.Unfinished, match="No such file"):
+    with pytest.raises(programs.Unfinished, match=r"there is no program '.*python' to run recovar"):
         programs.require_installed("recovar", tmp_path / "python")
-    monkey = tmp_path / "python"
-    monkey.write_text("#!/bin/sh\necho 3.4.1\n")
-    monkey.chmod(0o755)
+    python = program(tmp_path / "python", "#!/bin/sh\necho 3.4.1\n")
     with pytest.raises(programs.Unfinished, match=r"has 3.4.1 cryodrgn, expected 4.3.1"):
-        programs.require_installed("cryodrgn", monkey)
+        programs.require_installed("cryodrgn", python)
+
+
+def program(path: Path, text: str) -> Path:
+    """An executable file."""
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+RECOVAR = f"""#!{sys.executable}
+import pathlib, sys
+import numpy as np
+from continuousflex_deep.io.maps import write_volume
+assert pathlib.Path("given.star").is_file(), "run in the folder of the particles"
+output = pathlib.Path(sys.argv[sys.argv.index("-o") + 1])
+if sys.argv[1] == "pipeline":
+    assert sys.argv[2] == "given.star" and sys.argv[sys.argv.index("--zdim") + 1] == "2"
+    (output / "model" / "zdim_2").mkdir(parents=True)
+    np.save(output / "model" / "zdim_2" / "latent_coords.npy", np.arange(6.0).reshape(3, 2))
+else:
+    assert sys.argv[1] == "compute_state" and (pathlib.Path(sys.argv[2]) / "model").is_dir()
+    output.mkdir()
+    for number, point in enumerate(np.loadtxt(sys.argv[sys.argv.index("--latent-points") + 1])):
+        write_volume(output / f"state{{number:03d}}.mrc", np.full((4, 4, 4), point.sum(), np.float32), 1.0)
+"""
+
+
+def test_a_peer_from_a_relative_folder(
+    programs: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program in RECOVAR's place that reads and writes files where RECOVAR 1.0.5 does."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("bin", "images", "recovar"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "images" / "given.star").touch()
+    program(tmp_path / "bin" / "recovar", RECOVAR)
+    python = program(tmp_path / "bin" / "python", "#!/bin/sh\necho 1.0.5\n")
+    place = programs.require_installed("recovar", python.relative_to(tmp_path))
+    source, output = tmp_path / "images" / "given.star", tmp_path / "recovar"
+    peer = programs.PEERS["recovar"](programs.Processes(tmp_path, 1, 60.0), place, source, output, 2, 1, 1)
+    latents, cost = peer.latents()
+    np.testing.assert_array_equal(latents, np.arange(6.0).reshape(3, 2))
+    maps, of_maps = peer.maps(latents[:2])
+    assert [volume.mean() for volume in maps] == [1, 5]
+    assert min(cost.cpu_s, of_maps.cpu_s) > 0
 
 
 def test_cost_is_kept_as_json(programs: ModuleType, tmp_path: Path) -> None:
