@@ -39,6 +39,7 @@ class Alignment:
         start = ("local", self.particles.given) if self.poses_given else ("global", self.particles.particles)
         files = {"init": start[0], "particles": start[1], "output": self.folder / "aligned.star"}
         options = self.particles.reference.options | dict(self.particles.align) | dict(self.hardware) | files
+        options |= self.particles.held if self.poses_given else {}
         self.folder.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, "-m", "continuousflex_deep", "align", *option_words(options)]
         return self.processes.once(f"{self.folder.name}_align", words)

@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import conformations
@@ -38,9 +38,10 @@ class State:
 class ParticleSet:
     """Images in a folder with their truth.
 
-    reference: which our alignment knows, with its options; particles: without poses; given: with the poses of the part
-    that does not move. shown: the atoms of the images; coords_A: takes the number of a particle to their coordinates
-    (N, 3) about the centre that all conformations share; known (m,): those of them that the reference has.
+    reference: which our alignment knows, with its options, and held: further ones from given poses. particles: without
+    poses; given: with the poses of the part that does not move. shown: the atoms of the images; coords_A: takes the
+    number of a particle to their coordinates (N, 3) about the centre that all conformations share; known (m,): those of
+    them that the reference has.
     place (n,): on the way, by which conformations are ordered; amplitudes (n, d): the whole conformation.
     """
 
@@ -52,6 +53,7 @@ class ParticleSet:
     known: Integers
     place: Floats
     amplitudes: Floats
+    held: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def particles(self) -> Path:
@@ -117,6 +119,7 @@ def igg(arguments: argparse.Namespace, folder: Path) -> ParticleSet:
         trace,
         case.way[frame],
         case.way[frame, None],
+        case.given,
     )
 
 
