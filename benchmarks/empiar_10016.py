@@ -51,7 +51,7 @@ class Plan:
 
     images: of each class; aligned: of both, to train on. every: of so many residues one is there. box_px: to which
     images are reduced. The second class is moved_rmsd_A from the first, and conformations in a class spread by
-    spread_rmsd_A along each mode. excluded_A: of the first principal axis, about 0, is in neither group.
+    spread_rmsd_A along each mode. excluded_rmsd_A: of the first principal axis, about 0, is in neither group.
     b_factor_A2: blurs the points, of which each stands for more atoms where they are few.
     """
 
@@ -61,7 +61,7 @@ class Plan:
     every: int = 1
     moved_rmsd_A: float = 6.0
     spread_rmsd_A: float = 0.7
-    excluded_A: float = 100.0
+    excluded_rmsd_A: float = 0.75
     b_factor_A2: float = 50.0
     network: Options = field(default_factory=dict)
     simulate: Options = field(default_factory=dict)
@@ -92,8 +92,8 @@ SIZES = {
     },
     SMALLEST: {
         "plan": Plan(
-            images=12, aligned=12, box_px=32, every=32, network={"cutoff_A": 65.0, "block_size": 2}, excluded_A=0.0,
-            b_factor_A2=2000.0,
+            images=12, aligned=12, box_px=32, every=32, network={"cutoff_A": 65.0, "block_size": 2},
+            excluded_rmsd_A=0.0, b_factor_A2=2000.0,
             simulate={"box_px": 40, "pixel_size_A": 9.44, "snr": 1.0, "shift_range_px": 1.0, "defocus_A": DEFOCUS_A},
             align={"n_hypotheses": 4, "angular_step_deg": 30.0},
             train={"backbone": "resnet18", "box": 32, "simulated_images": 16, "epochs": 1, "keep_ambiguous": True},
@@ -178,8 +178,8 @@ class Rehearsal:
         files = [word for file in self.predicted for word in ("--particles", str(file))]
         landscape = self.folder / "landscape"
         self.step("landscape", "landscape", {"output": landscape, **self.plan.landscape}, *files, hardware=False)
-        found = []
-        for name, side in (("low", f"< {-self.plan.excluded_A:g}"), ("high", f"> {self.plan.excluded_A:g}")):
+        found, least_A = [], self.plan.excluded_rmsd_A * len(self.ribosome.whole) ** 0.5
+        for name, side in (("low", f"< {-least_A:.0f}"), ("high", f"> {least_A:.0f}")):
             file = self.folder / f"{name}.star"
             selected = {"landscape": landscape, "expression": f"pc1 {side}", "output": file}
             self.step(f"group, {name}", "group", selected, hardware=False)
