@@ -93,6 +93,7 @@ def on_emulated_gpu() -> Iterator[None]:
 
 def counted(work: Callable[[], object]) -> tuple[int, int]:
     """Kernels that some work launches, and how often it waits for them."""
+    import torch
     from torch.overrides import TorchFunctionMode
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -110,7 +111,10 @@ def counted(work: Callable[[], object]) -> tuple[int, int]:
         count = 0
 
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            self.count += getattr(func, "__name__", "") in _WAITS and isinstance(args[0], OnGpu)
+            name, on_gpu = getattr(func, "__name__", ""), bool(args) and isinstance(args[0], OnGpu)
+            masked = name == "__getitem__" and getattr(args[1], "dtype", None) == torch.bool
+            fetched = name == "to" and any(str(a) == "cpu" for a in (*args[1:], *(kwargs or {}).values()))
+            self.count += on_gpu and (name in _WAITS or masked or fetched)
             return func(*args, **(kwargs or {}))
 
     with Launches() as launches, Waits() as waits:

@@ -1,6 +1,7 @@
 """The comparisons that the options of `evaluate` ask for: which results with which, along which modes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,5 +135,6 @@ def _bound(truth: Particles, structure: Structure, modes: NormalModes, options: 
 
     settings = AlignOptions(init="local", device=options.device, threads=options.threads)
     modes = no_modes(structure) if truth.amplitudes is None else modes.moving(truth.motion)
-    engine = EmbeddedEngine(structure, modes, settings)
+    # what other particles tell is not in the images that the bound is of
+    engine = EmbeddedEngine(structure, replace(modes, density=None), settings)
     return cramer_rao_bound(engine, truth, calibration_for(engine, truth)).as_errors()

@@ -7,8 +7,7 @@ from pwem.objects import AtomStruct, NormalMode, SetOfNormalModes
 
 from continuousflex_deep.constants import ATOMS_FILE
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.amplitude_density import DENSITY_JSON
-from continuousflex_deep.io.file_names import RECORD_JSON
+from continuousflex_deep.io.file_names import DENSITY_JSON, RECORD_JSON
 from continuousflex_deep.io.modes import MODE_FACTS, MOTION_JSON, read_modes
 from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.structures import write_structure

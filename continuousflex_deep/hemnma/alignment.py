@@ -52,6 +52,7 @@ class Alignment(Generic[L]):
         self.engine, self.particles = engine, particles
         self.store: Parts = MemoryParts() if store is None else store
         self._halving = Halving("aligning")
+        self._given: Arrays | None = None  # a calibration that is not learned here
 
     def run(self) -> tuple[Particles, LeftOut]:
         """The aligned particles, and those left out because their images cannot be used."""
@@ -77,9 +78,8 @@ class Alignment(Generic[L]):
     def begin_with(self, calibration: L, earlier: "Alignment[L]") -> None:
         """Begin with a calibration instead of learning one, and with the batch size and the limits for usable images of
         an earlier alignment of these particles."""
-        for _ in pieces_to_do(self.store, {_CALIBRATION: 0}):
-            kept = {name: earlier._kept()[name] for name in ("image_range", "batch_size")}
-            self.store.save(_CALIBRATION, calibration.arrays() | kept)
+        kept = {name: earlier._kept()[name] for name in ("image_range", "batch_size")}
+        self._given = calibration.arrays() | kept
 
     def batch_size(self) -> int:
         """The size of the batches, that of the worker that calibrated."""
@@ -117,6 +117,9 @@ class Alignment(Generic[L]):
     def _calibrated(self) -> None:
         """Calibrate, unless the calibration exists."""
         for _ in pieces_to_do(self.store, {_CALIBRATION: 0}):
+            if self._given is not None:
+                self.store.save(_CALIBRATION, self._given)
+                continue
             calibration, screen = calibrated(self.engine, self.particles)
             of_images = {"image_range": np.array([screen.lowest, screen.highest])}
             size = {"batch_size": np.array(self.engine.batch_size(self.particles))}

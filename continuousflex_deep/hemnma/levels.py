@@ -68,7 +68,7 @@ def keep_best(
     behind = quadratic.cost - quadratic.cost[first]
     second = torch.where(fresh & (rank == 1), behind / 2, torch.full_like(behind, float("inf")))
     gap = torch.full_like(behind[starts], float("inf")).scatter_reduce(0, _index(counts), second, "amin")
-    going = fresh & (rank < kept.count) & (behind <= kept.behind)
+    going = torch.nonzero(fresh & (rank < kept.count) & (behind <= kept.behind)).flatten()
     return state[going], quadratic[going], gap
 
 

@@ -124,7 +124,7 @@ class ModeLearning:
             for number in range(1, _DENSITIES + 1):
                 store = NamedParts(self.store, f"density-{number}-")
                 found, again = self._with_density(motions, some, start, store)
-                if number > 1 and again.left_out >= start.left_out:
+                if found.density is None or again.left_out >= start.left_out:
                     break
                 best, start = found, again
                 if number < _DENSITIES:  # those that found their places now show where the axes should lie
@@ -145,15 +145,20 @@ class ModeLearning:
         for number in range(1, _DENSITY_ROUNDS + 1):
             of_round = NamedParts(store, f"{number}-")
             again = self._aligned(along, axes, given, of_round, start)
-            if len(again.particles) < FEWEST or (density and again.left_out > start.left_out - _FEWER):
+            if len(again.particles) < FEWEST or (number > 1 and again.left_out > start.left_out - _FEWER):
                 break
-            start, density = again, self._next_density(along, axes, again, of_round)
-            along = replace(along, density=density)
+            start, density = again, along.density
+            if (learned := self._next_density(along, axes, again, of_round)) is None:
+                break
+            along = replace(along, density=learned)
+        # the density under which the particles were aligned last, as they were found to be placed by it
         return LearnedModes(motions, used, density), start
 
-    def _next_density(self, along: NormalModes, axes: Floats, start: "_Aligned", store: Parts) -> AmplitudeDensity:
-        """The density of particles that are aligned along some motions, under the density of these or their
-        deviations."""
+    def _next_density(
+        self, along: NormalModes, axes: Floats, start: "_Aligned", store: Parts
+    ) -> AmplitudeDensity | None:
+        """The density of particles that are aligned along some motions, under the density of these or their deviations;
+        None if one Gaussian tells as much."""
         assert along.prior_sd_A is not None
         engine = EmbeddedEngine(self.structure, along, self.options)
         found = start.particles.replace(
@@ -171,8 +176,8 @@ class ModeLearning:
             for _ in pieces_to_do(store, {name: 0}):
                 count = max(1, min(_GAUSSIANS, len(fits) // _EACH))
                 learned = learned_density(fits, amplitudes, along.prior_sd_A, count)
-                store.save(name, {key: np.asarray(value) for key, value in vars(learned).items()})
-        return AmplitudeDensity(**kept)
+                store.save(name, {} if learned is None else {k: np.asarray(v) for k, v in vars(learned).items()})
+        return AmplitudeDensity(**kept) if kept else None
 
     def _require_many_orthogonal_modes(self) -> None:
         """InputError otherwise: the covariance of amplitudes along other modes is not that of a motion."""

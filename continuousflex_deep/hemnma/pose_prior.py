@@ -2,9 +2,9 @@
 
 Programs that align to one map give the pose of what does not move. A given pose therefore places half of the atoms,
 those that the present conformation leaves nearest to where it has them (the least trimmed squares of Rousseeuw 1984).
-With κ = 5/σ², where σ is the RMS distance in Å by which given poses misplace them, the cost is κ times the mean square
-of these atoms' distances. For a rigid part that is a Gaussian of the pose's five numbers, since the depth is not known
-and free. It is continuous where one atom takes the place of another.
+The cost is κ times the mean square of these atoms' distances, where κ makes it 5 on average, one for each number of a
+pose (the depth is not known and free), for rigid molecules whose given poses misplace the atoms by an RMS distance σ.
+It is nearly that of a Gaussian of these numbers.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from continuousflex_deep.motion import Motion
 
 _ENOUGH_POINTS = 128  # of a larger molecule, evenly along the chain
 _NUMBERS = 5  # of a pose
+# mean square distance of the nearest half of a rotated and shifted ball's atoms, as a part of that of all
+_OF_NEAREST = 0.45
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class PosePrior:
     def of(motion: Motion[Tensor], sd_A: float) -> "PosePrior":
         """For given poses that misplace the atoms of the part at rest by an RMS distance of sd_A."""
         every = -(-len(motion.rest_A) // _ENOUGH_POINTS)
-        return PosePrior(motion.select(slice(None, None, every)), _NUMBERS / sd_A**2)
+        return PosePrior(motion.select(slice(None, None, every)), _NUMBERS / (_OF_NEAREST * sd_A**2))
 
     def cost(self, rotation: Tensor, displacement_A: Tensor, amplitudes: Tensor, given: GivenPoses) -> Tensor:
         """The cost (h,) of hypotheses (h, 3, 3), (h, 2), (h, M) whose particles have these given poses (h)."""

@@ -8,10 +8,9 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import FormatError
+from continuousflex_deep.io.file_names import DENSITY_JSON
 from continuousflex_deep.io.records import write_json
 from continuousflex_deep.io.texts import parse_json, read_text
-
-DENSITY_JSON = "density.json"
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,6 +4,7 @@ Files that a module of `io` reads have their names there.
 """
 
 RECORD_JSON = "record.json"  # of every command that writes a folder
+DENSITY_JSON = "density.json"  # of the amplitudes along learned modes
 PARTICLES_STAR, TRUTH_STAR = "particles.star", "truth.star"  # simulate, preprocess, reconstruct
 LANDSCAPE_STAR = "landscape.star"
 DEPENDENCE_PNG = "dependence.png"  # landscape: coordinates by view, defocus, …

@@ -36,6 +36,7 @@ from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, req
 from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
+from continuousflex_deep.launch import current_launch
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
@@ -52,8 +53,9 @@ _COMPARED, _MOST_COMPARED, _DESCENDED, _AT_A_TIME = 64, 1024, 8, 1 << 16
 # particles whose contrast is this many deviations below that of others are searched a second time
 _SECOND_LOOK_ABOVE = 2.5
 # particles that are aligned together: on a CPU so many that their intermediate results stay in its caches. The number
-# of kernels that a GPU launches hardly depends on it. Of a particle, images and coefficients take these bytes
-_CPU_BATCH, _GPU_BATCH, _BYTES_PER_PX = 64, 4096, 40
+# of kernels that a GPU launches hardly depends on it. Of a particle, images and coefficients take these bytes a pixel
+_CPU_BATCH, _LEAST_BATCH, _GPU_BATCH, _BYTES_PER_PX = 64, 512, 4096, 40
+_BATCHES_A_WORKER = 4
 
 
 class EmbeddedEngine(Engine[Calibration]):
@@ -133,7 +135,12 @@ class EmbeddedEngine(Engine[Calibration]):
     def batch_size(self, particles: Particles) -> int:
         if self.options.batch or self.device.type == "cpu":
             return self.options.batch or _CPU_BATCH
-        return images_at_once(self.device, particles.box_px, _BYTES_PER_PX, _GPU_BATCH)
+        # several for each worker, so that none waits long for the others
+        shared = -(-len(particles) // (_BATCHES_A_WORKER * current_launch().size))
+        most = max(_LEAST_BATCH, 1 << max(0, shared - 1).bit_length())
+        matrices = 16 * self.options.n_hypotheses * (5 + len(self.mode_ids)) ** 2
+        bytes_per_px = _BYTES_PER_PX + matrices // particles.box_px**2
+        return images_at_once(self.device, particles.box_px, bytes_per_px, min(most, _GPU_BATCH))
 
     def calibrate(self, batch: Batch) -> Calibration:
         """Noise, transfer and contrast sign from all of these particles."""

@@ -97,6 +97,10 @@ def _particles(folder: Path) -> None:
     rows = "".join(f"{i + 1}@no_pixel_size.mrcs {q7} {q8}\n" for i, (q7, q8) in enumerate(toy.amplitudes))
     columns = "_rlnImageName #1\n_cfdAmplitude7 #2\n_cfdAmplitude8 #3\n"
     (folder / "no_pixel_size.star").write_text(f"data_\n\nloop_\n{columns}{rows}")
+    # as FREALIGN 9 writes its parameters, of images in small.mrcs
+    row = "%7d%8.2f%8.2f%8.2f%10.2f%10.2f%8d%6d%9.1f%9.1f%8.2f%8.2f%10d%11.4f%8.2f%8.2f\n"
+    lines = [row % (i + 1, 10 * i, 40, 70, 1, -2, 50000, 1, 15e3, 15e3, 0, 60, -2200, 0.5, 20, 0.5) for i in range(N)]
+    (folder / "small.par").write_text("".join(lines))
     (folder / "expanded.star").write_text(f"data_\n\nloop_\n{columns}{rows}{rows}")
     write_particles(make_particles(folder, n=200), folder / "line.star")
     (folder / "other_comparison").mkdir()

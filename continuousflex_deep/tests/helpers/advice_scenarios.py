@@ -72,6 +72,7 @@ _EVALUATE = f"evaluate {_TOY}"
 _ALIGN = f"align --particles @toy.star --structure @toy.pdb --output ^.star {_CPU} --modes @modes --mode-list 7-8"
 _XMIPP = ("align --particles @toy.star --structure @gaussians.pdb --modes @modes --mode-list 7-8 --output ^.star "
           "--engine xmipp --xmipp-home @programs")
+_FREALIGN = "--stack @small.mrcs --voltage-kV 300 --cs-mm 2.7 --amplitude-contrast 0.07"
 _ELNEMO = "--engine elnemo --elnemo-home @programs"
 _TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --workers 1 {_CPU}"
 _INFER = f"infer --particles @toy.star --output ^.star {_CPU}"
@@ -106,6 +107,19 @@ SCENARIOS = [
     # ------------------------------------------------------------------------------------- files of the wrong kind
     scenario("is an input file; give another name", "convert --particles @toy.star",
              "--output @toy.star", "--output ^.star"),
+    scenario("is for the particles that are not drawn; give --draw, too",
+             "convert --particles @toy.star --output ^.star --rest ^.rest.star", followed="--draw 3"),
+    scenario("are both '…'; give two names", "convert --particles @toy.star --output ^.star --draw 3",
+             "--rest ^.star", "--rest ^.rest.star"),
+    scenario("particles; draw fewer", "convert --particles @toy.star --output ^.star", "--draw 9999", "--draw 3"),
+    scenario("leaves no particles for --rest; draw fewer", "convert --particles @three.star --output ^.star "
+             "--rest ^.rest.star", "--draw 3", "--draw 2"),
+    scenario("which names neither its stack nor the microscope; convert it first",
+             "", "preprocess --particles @small.par --output ^ --box 16",
+             f"convert --particles @small.par --output ^.star {_FREALIGN}"),
+    scenario("reduce --min-occupancy-percent, or give the",
+             f"convert --particles @small.par --output ^.star {_FREALIGN}",
+             "--min-occupancy-percent 100", "--min-occupancy-percent 50"),
     scenario("expected a .json file for the groups", "clusters --landscape @pca", "--output ^", "--output ^.json"),
     scenario("expected a file name that ends in .pdb or .cif", "pseudoatoms --map @density.mrc",
              "--output ^", "--output ^.pdb"),
@@ -394,7 +408,9 @@ NOT_FOLLOWED = {
     "is no advice, but the note of a table, a page or a line of doctor": (
         "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",
         "the same with --xmipp-processes", "--motion-prior-A is not used", "selections in the page cover only",
+        "whose occupancy is below …%", "particles below --min-occupancy-percent",
     ),
+    "is to remove a file or to learn anew, which takes long": ("is not the density of amplitudes that",),
     "comes after long work": ("are aligned unambiguously along modes",),
     "is part of errors that other scenarios follow, where --select cannot help": ("since --select cannot name them",),
     "is of Python code: commands require modes before, ask PCA alone for components, and bound --dimensions": (

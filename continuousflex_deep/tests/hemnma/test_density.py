@@ -14,7 +14,8 @@ from continuousflex_deep.hemnma.density import learned_density
 from continuousflex_deep.hemnma.density_prior import DensityPrior
 from continuousflex_deep.hemnma.refine import Refiner, State, Whitened
 from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel
-from continuousflex_deep.io.amplitude_density import DENSITY_JSON, AmplitudeDensity
+from continuousflex_deep.io.amplitude_density import AmplitudeDensity
+from continuousflex_deep.io.file_names import DENSITY_JSON
 from continuousflex_deep.io.modes import read_modes, write_modes
 from continuousflex_deep.tests.helpers.engine_data import in_double, toy_modes, toy_structure
 from continuousflex_deep.tests.helpers.fits import FIELD_A, images_of, perturbed, states
@@ -36,22 +37,68 @@ def fits_of(amplitudes: np.ndarray, error_A: float, seed: int = 0) -> Fits:
 def test_two_states_are_found_though_errors_hide_them() -> None:
     """Deviations of the states, not those of the estimates, which are three times as wide."""
     planted, rng = two_states(), np.random.default_rng(1)
-    which = rng.random(1500) < 0.3
+    which = rng.random(600) < 0.3
     root = np.linalg.cholesky(planted.covariance)[np.where(which, 0, 1)]
-    true_A = planted.mean_A[np.where(which, 0, 1)] + np.einsum("nij,nj->ni", root, rng.normal(size=(1500, 2)))
+    true_A = planted.mean_A[np.where(which, 0, 1)] + np.einsum("nij,nj->ni", root, rng.normal(size=(600, 2)))
     fits = fits_of(true_A, 15.0)
     estimates = np.linalg.solve(fits.information, fits.pull[..., None])[..., 0]
     assert estimates[which, 1].std() > 10
-    found = learned_density(fits, estimates, true_A.std(axis=0), count=2)
-    order = np.argsort(found.mean_A[:2, 0])
-    np.testing.assert_allclose(found.weights[order], 0.9 * planted.weights, atol=0.03)
-    np.testing.assert_allclose(found.mean_A[order], planted.mean_A, atol=2.5)
-    for place, expected in zip(order, planted.covariance, strict=True):
-        widest = np.sqrt(np.linalg.eigvalsh(found.covariance[place])[-1])
-        assert widest == pytest.approx(np.sqrt(np.linalg.eigvalsh(expected)[-1]), rel=0.35)
+    found = learned_density(fits, estimates, true_A.std(axis=0), most=8)
+    assert found is not None
+    for state, (weight, mean_A, covariance) in enumerate(
+        zip(planted.weights, planted.mean_A, planted.covariance, strict=True)
+    ):
+        here = np.flatnonzero((found.mean_A[:-1, 0] > 0) == state)
+        shares = found.weights[here] / found.weights[here].sum()
+        centre_A = shares @ found.mean_A[here]
+        apart = found.mean_A[here] - centre_A
+        spread = np.einsum("k,kij->ij", shares, found.covariance[here] + apart[:, :, None] * apart[:, None])
+        assert found.weights[here].sum() == pytest.approx(0.9 * weight, abs=0.03)
+        np.testing.assert_allclose(centre_A, mean_A, atol=2.5)
+        widest = [np.sqrt(np.linalg.eigvalsh(c)[-1]) for c in (spread, covariance)]
+        assert widest[0] == pytest.approx(widest[1], abs=2.5)
     # what was not seen stays possible
-    assert found.weights[2] == pytest.approx(0.1)
-    np.testing.assert_allclose(found.covariance[2], np.diag(true_A.var(axis=0)), rtol=1e-6)
+    assert found.weights[-1] == pytest.approx(0.1)
+    np.testing.assert_allclose(found.covariance[-1], np.diag(true_A.var(axis=0)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("numbers", "error_A"), [(1, 10.0), (2, 5.0), (4, 10.0)])
+def test_one_gaussian_is_left_as_it_is(numbers: int, error_A: float) -> None:
+    """More of them would be clumps of chance, with error bars that are too small."""
+    true_A = np.random.default_rng(4).normal(size=(240, numbers)) * 10
+    fits = fits_of(true_A, error_A)
+    estimates = np.linalg.solve(fits.information, fits.pull[..., None])[..., 0]
+    assert learned_density(fits, estimates, true_A.std(axis=0), most=8) is None
+
+
+def test_a_bent_way_needs_several_and_tells_of_particles_that_it_was_not_learned_from() -> None:
+    """Amplitudes under the density are nearer to the truth than under one Gaussian, by errors as they are told."""
+    rng = np.random.default_rng(5)
+
+    def bent(count: int) -> np.ndarray:
+        place = rng.uniform(-1, 1, count)
+        return np.stack([60 * place, 50 * place**2 - 20], axis=1) + rng.normal(size=(count, 2))
+
+    fits, others = fits_of(true_A := bent(240), 8.0), fits_of(other_A := bent(240), 8.0, seed=6)
+    estimates = np.linalg.solve(fits.information, fits.pull[..., None])[..., 0]
+    density = learned_density(fits, estimates, true_A.std(axis=0), most=8)
+    assert density is not None
+    assert len(density) >= 3
+    one = others.posterior(np.cov(true_A.T) + np.outer(true_A.mean(axis=0), true_A.mean(axis=0)))[0]
+    costs = []
+    for mean_A, covariance, height in zip(density.mean_A, density.covariance, density.log_heights, strict=True):
+        precision = np.linalg.inv(covariance)
+        spread = np.linalg.inv(others.information + precision)
+        best = (spread @ (others.pull + precision @ mean_A)[..., None])[..., 0]
+        fit = np.einsum("ni,nij,nj->n", best, others.information, best) - 2 * (best * others.pull).sum(axis=1)
+        away = best - mean_A
+        costs.append((fit + np.einsum("ni,ij,nj->n", away, precision, away) - 2 * height, best, spread))
+    which = np.argmin([cost for cost, *_ in costs], axis=0)
+    mixed = np.stack([best for _, best, _ in costs])[which, np.arange(240)]
+    told = np.stack([spread for *_, spread in costs])[which, np.arange(240)]
+    rms = lambda found: float(np.sqrt(np.square(found - other_A).sum(axis=1).mean()))  # noqa: E731
+    assert rms(mixed) < 0.92 * rms(one)
+    assert rms(mixed) < 1.6 * np.sqrt(np.trace(told, axis1=1, axis2=2).mean())
 
 
 def test_what_fits_say_does_not_depend_on_the_prior_that_they_were_made_under() -> None:

@@ -98,15 +98,10 @@ def test_all_are_aligned_again_where_many_were_not_learned_from(
     found = ModeLearning(toy_structure(), many_modes()[0], options, store).run(some)
     motions = found.motions
     rounds = {name.split("part-")[0] for name in store if "part-" in name}
-    assert rounds >= {"", "pass-2-", "density-1-1-", "density-2-1-"}
-    # empty images stay ambiguous, so that a density is learned as well, of the amplitudes of the others
-    assert found.density is not None
-    parts = found.density.select([0, 1])
-    shares = parts.weights[:-1] / parts.weights[:-1].sum()  # without the broad one
-    apart = parts.mean_A[:-1] - shares @ parts.mean_A[:-1]
-    spread = np.einsum("k,kij->ij", shares, parts.covariance[:-1] + apart[:, :, None] * apart[:, None])
-    expected = np.square(truth.require_amplitudes("test")).mean(axis=0).sum()
-    assert np.trace(spread) == pytest.approx(expected, rel=0.35)
+    assert rounds >= {"", "pass-2-", "density-1-1-"}
+    # empty images stay ambiguous, and a density is tried, but one Gaussian tells as much of the others
+    assert found.density is None
+    assert found.used.tolist() == motions.significant.tolist()
     cosines = np.linalg.svd(motions.axes[:2] @ many_modes()[1].T, compute_uv=False)
     assert cosines.min() > 0.9, cosines
 

@@ -51,13 +51,20 @@ def cost_of(prior: PosePrior, state: State, given: GivenPoses) -> torch.Tensor:
 
 
 def test_nothing_in_the_given_pose_and_one_on_average_for_each_number_of_it(model: PointModel) -> None:
-    """Of five numbers that misplace the atoms by an RMS distance of SD_A, two are the shift."""
+    """For poses whose five numbers are normal deviates of the deviations with which they misplace the atoms by an RMS
+    distance of SD_A in all."""
     count, rng = 4000, np.random.default_rng(1)
     given, prior = given_poses(count), PosePrior.of(model.motion, SD_A)
     assert cost_of(prior, hypotheses(given, np.zeros((count, 8))), given).max() < 1e-20
+    x = model.motion.rest_A.numpy()
+    across = given.rotation.numpy() @ (np.eye(3) * np.square(x).sum(axis=1).mean() - x.T @ x / len(x))
+    # the mean square distance is ω·I·ω, which is σ²/5 for each axis
+    inertia = across @ given.rotation.numpy().swapaxes(1, 2)
+    root = np.linalg.cholesky(np.linalg.inv(inertia))
     step = np.zeros((count, 8))
+    step[:, :3] = SD_A / np.sqrt(5) * np.einsum("kij,kj->ki", root, rng.normal(size=(count, 3)))
     step[:, 3:5] = rng.normal(scale=SD_A / np.sqrt(5), size=(count, 2))
-    assert float(cost_of(prior, hypotheses(given, step), given).mean()) == pytest.approx(2, rel=0.1)
+    assert float(cost_of(prior, hypotheses(given, step), given).mean()) == pytest.approx(5, rel=0.15)
 
 
 def test_derivatives_are_those_of_the_cost(model: PointModel) -> None:
@@ -100,7 +107,7 @@ def test_the_depth_is_free_and_the_arm_may_turn(model: PointModel) -> None:
         amplitudes = torch.tensor(q, dtype=torch.float64).expand(5, 3)
         core = prior.cost(as_given, shift, amplitudes, given)
         free = prior.cost(given.rotation, given.displacement_A, amplitudes, given)
-        assert core.max() < 5 * (off / SD_A) ** 2 + 1e-6
+        assert core.max() < 5 / 0.45 * (off / SD_A) ** 2 + 1e-6
         assert free.min() > 4 * core.max(), (free, core)
 
 
@@ -132,7 +139,7 @@ def test_a_descent_without_images_ends_in_the_given_pose(model: PointModel) -> N
     assert angle.max() < 1, angle
     assert (found.displacement_A - given.displacement_A).abs().max() < 0.1
     deviation = quadratic.covariance()[:, 3:5, 3:5].diagonal(dim1=1, dim2=2).sqrt()
-    assert (deviation >= 0.9 * SD_A / np.sqrt(5)).all()
+    assert (deviation >= 0.6 * SD_A / np.sqrt(5)).all()
 
 
 def test_particles_are_held_to_given_poses_in_noise(tmp_path: Path) -> None:
@@ -141,7 +148,7 @@ def test_particles_are_held_to_given_poses_in_noise(tmp_path: Path) -> None:
     given, coords_A = hinged_particles(tmp_path, angle_deg=80.0, count=24, snr=0.08)
     structure, modes, batch = hinged_structure(), hinged_modes(), Batch.read(given, np.arange(24))
     motion, off_A, calibration = motion_along(structure, modes), [], None
-    for sd_A in (0.0, 0.5):
+    for sd_A in (0.0, 0.75):
         options = AlignOptions(
             device="cpu", threads=1, init="local", local_step_deg=0.0, motion_prior_A=8.0, given_pose_sd_A=sd_A
         )
