@@ -29,6 +29,7 @@ MULTIPLIERS = {
     "landscape.error_blur": "eigenvectors of covariances",
     "landscape.dependence": "eigenvectors of a covariance",
     "hemnma.covariance": "eigenvectors of covariances",
+    "hemnma.density": "eigenvectors of covariances",
 }
 # Who asks for derivatives, to multiply them by rotations or to solve for amplitudes.
 DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.bent_rays"}
