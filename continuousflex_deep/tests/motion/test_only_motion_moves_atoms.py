@@ -32,7 +32,7 @@ MULTIPLIERS = {
     "hemnma.density": "eigenvectors of covariances",
 }
 # Who asks for derivatives, to multiply them by rotations or to solve for amplitudes.
-DERIVERS = {"motion", "imaging.projector", "nma.choice", "reconstruction.bent_rays"}
+DERIVERS = {"motion", "hemnma.pose_prior", "imaging.projector", "nma.choice", "reconstruction.bent_rays"}
 # Who makes a motion of its own.
 MAKERS = {"motion", "reconstruction.bent_rays"}
 
