@@ -11,6 +11,7 @@ does. Then the density of their amplitudes is learned as well (density.py), in s
 the round before has learned: each shows particles that the one before could not place.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -171,12 +172,13 @@ class ModeLearning:
             places = torch.as_tensor(amplitudes, dtype=torch.float32, device=engine.device)
             mean_A, precision = engine.density.of_best(places)
             prior = precision.double().cpu().numpy(), mean_A.double().cpu().numpy()
-        fits, name = Fits.of_posteriors(amplitudes, covariance, *prior), "learned"
-        while (kept := store.load(name)) is None:
-            for _ in pieces_to_do(store, {name: 0}):
-                count = max(1, min(_GAUSSIANS, len(fits) // _EACH))
-                learned = learned_density(fits, amplitudes, along.prior_sd_A, count)
-                store.save(name, {} if learned is None else {k: np.asarray(v) for k, v in vars(learned).items()})
+        fits, spread_A = Fits.of_posteriors(amplitudes, covariance, *prior), along.prior_sd_A
+
+        def learned() -> Arrays:
+            density = learned_density(fits, amplitudes, spread_A, max(1, min(_GAUSSIANS, len(fits) // _EACH)))
+            return {} if density is None else {name: np.asarray(values) for name, values in vars(density).items()}
+
+        kept = _learned_once("density", store, learned)
         return AmplitudeDensity(**kept) if kept else None
 
     def _require_many_orthogonal_modes(self) -> None:
@@ -277,10 +279,18 @@ class ModeLearning:
 
     @staticmethod
     def _motions(name: str, axes: Floats, fits: Fits, start: Floats, store: Parts) -> PrincipalMotions:
-        """The motions in terms of the modes, from fits along the axes (M, M). One worker learns them for all, so that
-        all have the same to the last bit."""
-        while (kept := store.load(name)) is None:
-            for _ in pieces_to_do(store, {name: 0}):
-                covariance = axes.T @ fits.learned_covariance(start) @ axes
-                store.save(name, PrincipalMotions.of(covariance, fits.rotated(axes)).arrays())
-        return PrincipalMotions.of_arrays(kept)
+        """The motions in terms of the modes, from fits along the axes (M, M)."""
+
+        def learned() -> Arrays:
+            covariance = axes.T @ fits.learned_covariance(start) @ axes
+            return PrincipalMotions.of(covariance, fits.rotated(axes)).arrays()
+
+        return PrincipalMotions.of_arrays(_learned_once(name, store, learned))
+
+
+def _learned_once(name: str, store: Parts, learn: Callable[[], Arrays]) -> Arrays:
+    """What one worker learns for all, so that all have the same to the last bit."""
+    while (kept := store.load(name)) is None:
+        for _ in pieces_to_do(store, {name: 0}):
+            store.save(name, learn())
+    return kept
