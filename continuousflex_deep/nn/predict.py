@@ -90,8 +90,8 @@ class Predictor:
         return Predicted(self._decoded(found), rows, bad_rows, why.astype(str))
 
     def _decoded(self, found: list[list[Tensor]]) -> Prediction:
-        """What all networks predict together, from each one's outputs for consecutive batches. Only here does the
-        device have to have finished, so that it never waits for what comes between two batches."""
+        """What all networks predict together, from each one's outputs for consecutive batches, which stay on the device
+        until here: to decode those of one batch would wait for them."""
         merged: dict[str, Any] = {}
         for model, outputs in zip(self.models, found, strict=True):
             if outputs:

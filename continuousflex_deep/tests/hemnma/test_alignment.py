@@ -19,7 +19,7 @@ from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs import left_out
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.left_out import ImageScreen, calibration_rows
-from continuousflex_deep.runs.parts import Arrays, PartStore
+from continuousflex_deep.runs.parts import Arrays, MemoryParts, PartStore
 from continuousflex_deep.runs.smaller_batches import is_out_of_memory
 
 N, BOX = 30, 8
@@ -99,6 +99,19 @@ def test_results_belong_to_their_particles(particles: Particles) -> None:
     assert found.ids.tolist() == particles.ids.tolist()
     assert len(left_out) == 0
     np.testing.assert_array_equal(found.amplitudes[:, 0], means(particles))
+
+
+def test_a_given_calibration_is_not_learned_again_even_if_its_part_is_lost(particles: Particles) -> None:
+    earlier: Alignment[Any] = Alignment(MeansEngine(batch=4, learns=10), particles)
+    earlier.run()
+    engine, store = MeansEngine(batch=9, learns=20), MemoryParts()
+    alignment: Alignment[Any] = Alignment(engine, particles, store)
+    alignment.begin_with(engine.calibration_of({"learned_from": np.array(5)}), earlier)
+    alignment.run()
+    assert (learned_from(alignment), alignment.batch_size()) == (5, 4)
+    assert {len(rows) for rows in engine.done[:-1]} == {4}
+    del store["calibration"]
+    assert (learned_from(alignment), alignment.batch_size()) == (5, 4)
 
 
 def test_killed_run_goes_on_where_it_was(particles: Particles, tmp_path: Path) -> None:

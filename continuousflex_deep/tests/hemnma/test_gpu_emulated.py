@@ -41,6 +41,31 @@ def test_emulation_refuses_what_a_gpu_refuses(monkeypatch):
                 read()
 
 
+def test_batches_are_large_where_there_are_particles_for_all_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And none is so large that memory, of 8 GiB, cannot hold it."""
+    structure = toy_structure()
+
+    def size(particles: int, workers: int = 1, box_px: int = 32, **options: int) -> int:
+        settings = AlignOptions(device="cuda", threads=1, **options)
+        engine = EmbeddedEngine(structure, toy_modes(structure), settings)
+        for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": workers, "LOCAL_WORLD_SIZE": workers}.items():
+            monkeypatch.setenv(name, str(value))
+        stacks = np.full(particles, "s.mrcs", dtype=object)
+        rows = np.arange(particles)
+        return engine.batch_size(
+            Particles(ids=rows + 1, stacks=stacks, indices=rows, pixel_size_A=3.0, box_px=box_px)
+        )
+
+    with emulated_gpu(monkeypatch):
+        assert size(100) == 512
+        assert size(10_000) == 4096
+        assert size(10_000, workers=4) == 1024
+        assert size(1_000_000, workers=4) == 4096
+        assert size(1_000_000, box_px=256) < 1024
+        assert size(1_000_000, n_hypotheses=1000) < 4096
+        assert size(1_000_000, batch=77) == 77
+
+
 @pytest.mark.parametrize(
     "options",
     [{}, {"init": "local"}, {"fit": "pose"}, {"fit": "conformation"}],

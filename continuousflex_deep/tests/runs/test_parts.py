@@ -30,6 +30,15 @@ def leave_part(folder: Path, determining: object = "same") -> None:
         made.save("part-0", ARRAYS)
 
 
+def test_a_part_may_hold_nothing(tmp_path: Path) -> None:
+    """Which is another answer than that there is none."""
+    made = store(tmp_path)
+    with made.joined():
+        made.save("part-0", {})
+        assert made.load("part-0") == {}
+        assert made.load("part-1") is None
+
+
 def test_parts_are_kept_for_the_same_run_only(tmp_path: Path) -> None:
     leave_part(tmp_path)
     again, other = store(tmp_path), store(tmp_path, "other")
