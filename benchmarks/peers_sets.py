@@ -20,7 +20,7 @@ from continuousflex_deep.particles import HELICAL, Particles
 
 _AK_WIDTH_A, _IGG_WIDTH_A = 83.2, 384.0  # fields of view
 _AK_ATOMS, _AK_RANGE_A = 1656, 200.0  # amplitudes of the article: the largest, for all atoms of adenylate kinase
-_IGG_MODES, _TRACE_CUTOFF_A = tuple(range(7, 13)), 12.0  # of Cα atoms, which are farther apart than all atoms
+_IGG_MODES = tuple(range(7, 13))
 # peers do not know of flipped phases; views are even, for an uneven distribution is no subject here
 _IMAGES = {"tilt_sampling": "uniform-sphere", "no_phase_flip": True, "final_box_px": 0}
 
@@ -107,7 +107,7 @@ def igg(arguments: argparse.Namespace, folder: Path) -> ParticleSet:
     write_particles(conformations.given(case, truth), images / "given.star")
     trace = np.flatnonzero(case.structure.atom_names == "CA")
     structure = case.structure.select(trace)
-    modes = slowest_modes(structure, _IGG_MODES, cutoff_A=_TRACE_CUTOFF_A)
+    modes = slowest_modes(structure, _IGG_MODES, cutoff_A=conformations.TRACE_CUTOFF_A)
     frame = truth.extra["cfdConformation"].astype(int) - 1
     frames_A = case.frames_A - case.structure.center_A
     return ParticleSet(

