@@ -14,8 +14,9 @@ from continuousflex_deep.arrays import Booleans, Floats, Integers
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.sampling import same_pixel_size, size_text
 
-STRAIGHT, HELICAL = "straight", "helical"  # how amplitudes move atoms: the kinds of the package motion
-MOTIONS = (STRAIGHT, HELICAL)
+# how amplitudes move atoms: the kinds of the package motion
+STRAIGHT, HELICAL, JOINTED = "straight", "helical", "jointed"
+MOTIONS = (STRAIGHT, HELICAL, JOINTED)
 AS_MODES = "modes"  # the motion that a folder of modes names
 
 
@@ -44,7 +45,7 @@ class Particles:
     pixel_size_A and box_px of the images; ctf; phase_flipped: whether the images are phase flipped already;
     euler_deg (n, 3) rot, tilt, psi; shift_A (n, 2), which moves the image back to the centre;
     amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd; motion: the kind of
-    motion that they are amplitudes of, straight or helical;
+    motion that they are amplitudes of, one of MOTIONS;
     angle_sd_deg, shift_sd_A, score (n,); ambiguous (n,) True if hypotheses disagree;
     half (n,): half set of each particle, 1 or 2, or 0 for none;
     extra: uninterpreted columns of the source file, as strings (n,); optics_extra: the same of its optics table, one
@@ -93,7 +94,7 @@ class Particles:
                 f"particles: got images of {self.box_px} px of {self.pixel_size_A:g} Å, expected both above 0"
             )
         if self.motion not in MOTIONS:
-            raise InputError(f"particles: got amplitudes of a motion '{self.motion}', expected {' or '.join(MOTIONS)}")
+            raise InputError(f"particles: got amplitudes of a motion '{self.motion}', expected {', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}")
         if twice := named_twice(self.mode_ids):
             raise InputError(f"particles: amplitudes of modes {twice} are given more than once; give each mode once")
         for name in ("amplitudes", "amplitudes_sd"):

@@ -13,7 +13,7 @@ from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
 from continuousflex_deep.nma.mode_report import format_modes
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.particles import HELICAL, STRAIGHT
+from continuousflex_deep.particles import JOINTED, STRAIGHT
 from continuousflex_deep.programs import ELNEMO
 from continuousflex_deep.runs.sole_writer import sole_writer
 
@@ -48,10 +48,10 @@ def run(options: NmaOptions) -> None:
 
 
 def _motion(used: NmaOptions) -> str:
-    """The motion that is kept with the modes: helical where it leaves the blocks of the network rigid."""
+    """The motion that is kept with the modes: of rigid blocks where the network has them."""
     if used.motion != "auto":
         return used.motion
-    return HELICAL if used.block_size > 0 else STRAIGHT
+    return JOINTED if used.block_size > 0 else STRAIGHT
 
 
 def _blocks(block_size: int, kind: str) -> str:

@@ -113,7 +113,7 @@ class Columns:
         motion = self.constant(MOTION, STRAIGHT)
         if motion not in MOTIONS:
             raise FormatError(
-                f"'{self.path}', column {MOTION}: got '{motion}', expected {' or '.join(MOTIONS)}; correct it"
+                f"'{self.path}', column {MOTION}: got '{motion}', expected {', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}; correct it"
             )
         return motion
 

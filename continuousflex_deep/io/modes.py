@@ -33,7 +33,7 @@ class NormalModes:
     Each vector has unit norm over all its 3·N numbers. eigenvalues, collectivity, score and prior_sd_A are arrays (M,),
     or None if the source does not contain them; prior_sd_A: the deviation of each amplitude in Å that was learned from
     particles; density: where the amplitudes of these particles lie, if they are no single Gaussian. motion: how
-    amplitudes move the atoms, straight or helical; block_size: residues or pseudoatoms in a rigid block
+    amplitudes move the atoms, one of MOTIONS; block_size: residues or pseudoatoms in a rigid block
     (motion/blocks.py), or 0 if the source does not tell.
     """
 
@@ -50,8 +50,8 @@ class NormalModes:
     def __post_init__(self) -> None:
         if self.motion not in MOTIONS or self.block_size < 0:
             raise InputError(
-                f"normal modes: got a motion '{self.motion}' of blocks of {self.block_size}, expected straight or "
-                "helical, and a size of at least 0"
+                f"normal modes: got a motion '{self.motion}' of blocks of {self.block_size}, expected "
+                f"{', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}, and a size of at least 0"
             )
         if twice := named_twice(self.mode_ids):
             raise InputError(f"normal modes: modes {twice} are given more than once; give each mode once")
@@ -258,6 +258,6 @@ def _read_motion(path: Path) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise FormatError(
             f"'{path}' does not say how atoms move ({error}); expected for example "
-            '{"motion": "helical", "block_size": 10}; compute the modes again with the nma command'
+            '{"motion": "jointed", "block_size": 10}; compute the modes again with the nma command'
         ) from error
     return {"motion": motion, "block_size": block_size}

@@ -10,25 +10,25 @@ from continuousflex_deep.motion.base import Motion
 from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.motion.helical import helical_motion
 from continuousflex_deep.motion.straight import StraightMotion
-from continuousflex_deep.particles import HELICAL
+from continuousflex_deep.particles import JOINTED, STRAIGHT
 
 _BLOCK_SIZE = 10  # residues, or pseudoatoms, of modes whose blocks are not known
 _RIGID = 1e-5  # of a mode's norm; files give nine digits
 
 
 def motion_along(structure: Structure, modes: NormalModes) -> Motion[Floats]:
-    """The motion of a structure along modes, helical or straight as the modes say. Raises InputError for modes of
-    another number of atoms.
+    """The motion of a structure along modes, of the kind that the modes say. Raises InputError for modes of another
+    number of atoms, and for jointed motion of too many blocks.
 
     The net translation is removed: the weighted centre does not move, as with Xmipp's --centerPDB.
     """
     require_same_atoms(modes, len(structure))
     weights = structure.weights / structure.weights.sum()
-    if modes.motion != HELICAL:
+    if modes.motion == STRAIGHT:
         drift = np.einsum("n,mni->mi", weights, modes.vectors)
         return StraightMotion(structure.coords_A, np.asarray(modes.vectors - drift[:, None]))
     block = block_numbers(structure, modes.block_size or _BLOCK_SIZE)
-    motion, apart = helical_motion(structure.coords_A, weights, modes.vectors, block)
+    motion, apart = helical_motion(structure.coords_A, weights, modes.vectors, block, modes.motion == JOINTED)
     if len(apart) and apart.max() > _RIGID:
         most = int(apart.argmax())
         note_once(

@@ -3,7 +3,7 @@
 A mode moves the atoms of a block, at arms s from its centre c, by τ + ω × s (+ r, where it bends the block). At
 amplitudes q the block's twist is Σ q·(τ, ω), and its atoms are at c + R·(s + Σ q·r) + t, with the rotation R and the
 translation t of this twist (screws.py). The first derivative at rest is the mode. (Hoffmann & Grudinin, J Chem Theory
-Comput 2017, 13:2123.)
+Comput 2017, 13:2123.) With joints (joints.py) the blocks are also translated, so that neighbours stay together.
 """
 
 import dataclasses
@@ -18,6 +18,7 @@ from scipy import sparse
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.motion.base import Array, Motion, Other
 from continuousflex_deep.motion.blocks import block_sums
+from continuousflex_deep.motion.joints import joints_of
 from continuousflex_deep.motion.screws import cross_matrix, library_of, screw, screw_derivative
 
 _BLOCKS_AT_ONCE = 64  # of the shares of groups of points
@@ -32,7 +33,7 @@ class HelicalMotion(Motion[Array]):
     twists (M, B, 6): τ in Å and ω in rad of each block along each mode, per Å of amplitude. block (N, K); arms
     (N, K, 4): the arm in Å from the block's centre times the block's share of the point, and the share. weights (B,):
     of the blocks, with a sum of 1; arms have a weighted mean of 0 in each block. bends (M, N, K, 3): what the modes
-    move the points within their blocks, times the share; None for rigid ones.
+    move the points within their blocks, times the share; None for rigid ones. joints (4·B, B): see joints.py; None without.
     """
 
     rest_A: Array
@@ -41,6 +42,7 @@ class HelicalMotion(Motion[Array]):
     arms: Array
     weights: Array
     bends: Array | None = None
+    joints: Array | None = None
 
     @property
     def n_modes(self) -> int:
@@ -49,7 +51,8 @@ class HelicalMotion(Motion[Array]):
     @property
     def parameters(self) -> dict[str, Array]:
         known = {"twists": self.twists, "block": self.block, "arms": self.arms, "weights": self.weights}
-        return known if self.bends is None else {**known, "bends": self.bends}
+        further = {"bends": self.bends, "joints": self.joints}
+        return known | {name: array for name, array in further.items() if array is not None}
 
     @cached_property
     def gram(self) -> Array:
@@ -114,7 +117,7 @@ class HelicalMotion(Motion[Array]):
         block = library.where(used, block, block[:, :1])
         arms = arms[row, block] * used[..., None]
         bends = None if self.bends is None else self._means(mean, self.bends)[:, row, block] * used[..., None]
-        return HelicalMotion(rest_A, self.twists, block, arms, self.weights, bends)
+        return dataclasses.replace(self, rest_A=rest_A, block=block, arms=arms, bends=bends)
 
     def _means(self, mean: Callable[[Array], Array], values: Array) -> Array:
         """The means (…, G, B, k) over groups of points, of values (…, N, K, k) in each block."""
@@ -164,15 +167,16 @@ class HelicalMotion(Motion[Array]):
         arms[..., :3] = (places_A[:, None] - centres[block]) * shares[..., None]
         arms[..., 3] = shares
         bends = None if self.bends is None else self.bends[:, :, 0][:, nearest] * shares[..., None]
-        return HelicalMotion(places_A, np.asarray(self.twists), block, arms, np.asarray(self.weights), bends)
+        joints = None if self.joints is None else np.asarray(self.joints)
+        return HelicalMotion(places_A, np.asarray(self.twists), block, arms, np.asarray(self.weights), bends, joints)
 
     def converted(self, convert: Callable[[Array], Other]) -> "HelicalMotion[Other]":
-        bends = None if self.bends is None else convert(self.bends)
+        bends, joints = (None if array is None else convert(array) for array in (self.bends, self.joints))
         index = convert(self.block)
         library = library_of(index)
         return HelicalMotion(
             convert(self.rest_A), convert(self.twists), library.asarray(index, dtype=library.int64),
-            convert(self.arms), convert(self.weights), bends,
+            convert(self.arms), convert(self.weights), bends, joints,
         )  # fmt: skip
 
     def of_rigid_blocks(self) -> "HelicalMotion[Array]":
@@ -188,6 +192,8 @@ class HelicalMotion(Motion[Array]):
         """R − 1 (…, B, 3, 3) and t (…, B, 3) of the blocks; the weighted centre stays in place."""
         twist = self._twist(amplitudes_A)
         turn, shift_A = screw(twist[..., 3:], twist[..., :3])
+        if self.joints is not None:
+            shift_A = shift_A - self._opened(turn, shift_A, twist)
         return turn, shift_A - self._drift(shift_A)
 
     def _screw_derivatives(self, amplitudes_A: Array) -> tuple[Array, Array, Array]:
@@ -198,9 +204,20 @@ class HelicalMotion(Motion[Array]):
         each = self.twists.reshape(self.n_modes, *(1,) * (twist.ndim - 2), *self.twists.shape[1:])
         each = library.broadcast_to(each, (self.n_modes, *twist.shape))
         further, shifts_A = screw_derivative(twist[..., 3:], twist[..., :3], each[..., 3:], each[..., :3])
-        shifts_A = shifts_A - self._drift(shifts_A)
         across = cross_matrix(further)
-        return turn, library.moveaxis(across + across @ turn, 0, -4), library.moveaxis(shifts_A, 0, -3)
+        turns = across + across @ turn
+        if self.joints is not None:
+            shifts_A = shifts_A - self._opened(turns, shifts_A, each)
+        shifts_A = shifts_A - self._drift(shifts_A)
+        return turn, library.moveaxis(turns, 0, -4), library.moveaxis(shifts_A, 0, -3)
+
+    def _opened(self, turn: Array, shift_A: Array, twist: Array) -> Array:
+        """Minus the translations (…, B, 3) that close what screws, or their derivatives, open at the joints beyond first
+        order, for R − 1 (…, B, 3, 3) and t (…, B, 3) of twists (…, B, 6)."""
+        assert self.joints is not None
+        beyond = _beside(turn - cross_matrix(twist[..., 3:]), shift_A - twist[..., :3])
+        wide = library_of(turn).moveaxis(beyond, -3, -2)  # (…, 3, B, 4)
+        return (wide.reshape(*wide.shape[:-2], len(self.joints)) @ self.joints).swapaxes(-1, -2)
 
     def _bend_derivative(self, turn: Array, turns: Array, amplitudes_A: Array) -> Array:
         """The part of ∂x/∂q (…, M, N, 3) of what the modes move points within their blocks."""
@@ -262,17 +279,18 @@ def _beside(turn: Array, shift_A: Array) -> Array:
 
 
 def helical_motion(
-    coords_A: Floats, weights: Floats, vectors: Floats, block: Integers
+    coords_A: Floats, weights: Floats, vectors: Floats, block: Integers, jointed: bool = False
 ) -> tuple[HelicalMotion[Floats], Floats]:
     """The helical motion of atoms (N, 3) along modes (M, N, 3), and the share (M,) of each mode's length that bends the
-    blocks.
+    blocks. jointed: whether neighbouring blocks stay together; InputError then as of `joints_of`.
 
     weights (N,): with a sum of 1; their centre does not move. block (N,): from 0. The twists are those that fit the
     mode best in each block.
     """
     count = int(block.max()) + 1
     total = np.bincount(block, weights, count)
-    arms = coords_A - (block_sums(block, weights[:, None] * coords_A, count) / total[:, None])[block]
+    centres_A = block_sums(block, weights[:, None] * coords_A, count) / total[:, None]
+    arms = coords_A - centres_A[block]
     squared = np.square(arms).sum(axis=1)[:, None, None] * np.eye(3) - arms[:, :, None] * arms[:, None]
     inertia = block_sums(block, squared.reshape(-1, 9), count).reshape(-1, 3, 3)
     inverse = np.linalg.pinv(inertia, rcond=_PLANE, hermitian=True)
@@ -284,5 +302,6 @@ def helical_motion(
         bend[:] = within - np.cross(twist[block, 3:], arms)
     share = np.sqrt(np.square(bends).sum(axis=(1, 2)) / np.square(vectors).sum(axis=(1, 2)))
     armed = np.concatenate([arms, np.ones((len(arms), 1))], axis=1)
-    motion = HelicalMotion(coords_A, twists, block[:, None], armed[:, None], total, bends[:, :, None])
+    joints = joints_of(coords_A, block, centres_A, total) if jointed else None
+    motion = HelicalMotion(coords_A, twists, block[:, None], armed[:, None], total, bends[:, :, None], joints)
     return motion, share

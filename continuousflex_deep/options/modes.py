@@ -71,11 +71,11 @@ class NmaOptions:
         low=7,
         label="Number of modes",
     )
-    motion: Literal["auto", "helical", "straight"] = option(
+    motion: Literal["auto", "jointed", "helical", "straight"] = option(
         "auto",
-        "Motion of the atoms along the modes, which is kept with them: on helices, which leave blocks of residues "
-        "rigid, or straight, as in the article and in Xmipp, which always moves atoms straight. auto "
-        "takes helices where the network has rigid blocks.",
+        "Motion of the atoms along the modes, which is kept with them: in rigid blocks of residues that turn and stay "
+        "together (jointed), in blocks that turn each by itself (helical), or straight, as in the article and in "
+        "Xmipp, which always moves atoms straight. auto takes jointed where the network has rigid blocks.",
         level="advanced",
         label="Motion of the atoms",
     )

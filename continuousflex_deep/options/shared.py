@@ -60,14 +60,15 @@ def place_option() -> Any:
 
 Place = Literal["auto", "middle", "centre", "header"]
 Models = Literal["first", "all"]  # of a structure file
-Motion = Literal["modes", "helical", "straight"]  # along modes; "modes": as their folder says
+Motion = Literal["modes", "jointed", "helical", "straight"]  # along modes; "modes": as their folder says
 
 
 def motion_option(engine: str = "") -> Any:
     return option(
         "modes",
-        "Motion of the atoms along the modes: as the folder of the modes says (modes), on helices, which leave blocks "
-        "of residues rigid, or straight, as in the article and in Xmipp. Choose straight to compare with these.",
+        "Motion of the atoms along the modes: as the folder of the modes says (modes), in rigid blocks of residues that "
+        "turn and stay together (jointed), in blocks that turn each by itself (helical), or straight, as in the article "
+        "and in Xmipp. Choose straight to compare with these.",
         engine=engine,
         level="advanced",
         label="Motion of the atoms",

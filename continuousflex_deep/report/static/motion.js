@@ -28,7 +28,7 @@ class StraightMotion {
   }
 }
 
-/** Rigid blocks of atoms on helices: the same formulas as motion/helical.py and motion/screws.py. */
+/** Rigid blocks of atoms on helices, with joints or without: the same formulas as motion/helical.py and screws.py. */
 class HelicalMotion {
   constructor(rest, parts) {
     Object.assign(this, { rest }, parts);
@@ -37,9 +37,8 @@ class HelicalMotion {
   }
 
   static async unpack(content, rest) {
-    const names = ["twists", "block", "arms", "weights"].concat(content.bends ? ["bends"] : []);
-    const parts = {};
-    for (const name of names) parts[name] = await unpackArray(content[name]);
+    const names = ["twists", "block", "arms", "weights", "bends", "joints"], parts = {};
+    for (const name of names.filter((n) => content[n])) parts[name] = await unpackArray(content[name]);
     return new HelicalMotion(rest, parts);
   }
 
@@ -74,18 +73,31 @@ class HelicalMotion {
 
   /** R − 1 and t of every block; the weighted centre of all atoms stays in place. */
   _screws(amplitudes) {
-    const drift = [0, 0, 0], screws = [];
+    const drift = [0, 0, 0], screws = [], twists = [];
     for (let b = 0; b < this.blocks; b++) {
       const twist = [0, 0, 0, 0, 0, 0];
       amplitudes.forEach((q, m) => {
         for (let i = 0; i < 6; i++) twist[i] += q * this.twists[(m * this.blocks + b) * 6 + i];
       });
-      const screw = screwOf(twist);
-      screw.shift.forEach((x, i) => (drift[i] += this.weights[b] * x));
-      screws.push(screw);
+      screws.push(screwOf(twist));
+      twists.push(twist);
     }
+    if (this.joints) this._close(screws, twists);
+    screws.forEach(({ shift }, b) => shift.forEach((x, i) => (drift[i] += this.weights[b] * x)));
     for (const { shift } of screws) drift.forEach((x, i) => (shift[i] -= x));
     return screws;
+  }
+
+  /** Translate the blocks so that joints open to first order alone. */
+  _close(screws, twists) {
+    const beyond = screws.map(({ turn, shift }, b) => {
+      const [tx, ty, tz, x, y, z] = twists[b], across = [0, -z, y, z, 0, -x, -y, x, 0], velocity = [tx, ty, tz];
+      return [0, 1, 2].map((i) => [0, 1, 2].map((j) => turn[3 * i + j] - across[3 * i + j]).concat(shift[i] - velocity[i]));
+    });
+    screws.forEach(({ shift }, b) => {
+      beyond.forEach((rows, c) =>
+        rows.forEach((row, i) => row.forEach((x, k) => (shift[i] -= x * this.joints[(4 * c + k) * this.blocks + b]))));
+    });
   }
 }
 
@@ -104,4 +116,4 @@ function screwOf([tx, ty, tz, x, y, z]) {
   return { turn, shift };
 }
 
-const MOTIONS = { straight: StraightMotion, helical: HelicalMotion };
+const MOTIONS = { straight: StraightMotion, helical: HelicalMotion, jointed: HelicalMotion };

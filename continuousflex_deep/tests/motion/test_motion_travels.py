@@ -22,7 +22,7 @@ from continuousflex_deep.io.structures import read_structure, write_structure
 from continuousflex_deep.landscape.merging import merge_sets
 from continuousflex_deep.motion import motion_along
 from continuousflex_deep.nn.checkpoint import load_checkpoint
-from continuousflex_deep.particles import HELICAL, STRAIGHT, concatenate, join
+from continuousflex_deep.particles import HELICAL, JOINTED, STRAIGHT, concatenate, join
 from continuousflex_deep.tests.helpers.engine_data import toy_modes, toy_particles, toy_structure
 from continuousflex_deep.tests.helpers.quick_trainings import quick_trainings
 
@@ -68,7 +68,7 @@ def test_from_the_modes_to_the_landscape(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "kind"),
-    [((), HELICAL), (("--block-size", "0"), STRAIGHT), (("--block-size", "0", "--motion", "helical"), HELICAL)],
+    [((), JOINTED), (("--block-size", "0"), STRAIGHT), (("--block-size", "0", "--motion", "helical"), HELICAL)],
 )
 def test_networks_without_blocks_move_straight_unless_asked(tmp_path: Path, words: tuple[str, ...], kind: str) -> None:
     write_structure(tmp_path / "toy.pdb", toy_structure())
@@ -195,7 +195,7 @@ def test_particle_files_keep_it(tmp_path: Path, suffix: str) -> None:
     assert read_particles(tmp_path / f"p{suffix}").motion == HELICAL
     text = (tmp_path / f"p{suffix}").read_text()
     (tmp_path / f"p{suffix}").write_text(text.replace(HELICAL, "curly"))
-    with pytest.raises(FormatError, match="column cfdMotion: got 'curly', expected straight or helical"):
+    with pytest.raises(FormatError, match="column cfdMotion: got 'curly', expected straight, helical or jointed"):
         read_particles(tmp_path / f"p{suffix}")
     write_particles(replace(particles, motion=STRAIGHT), tmp_path / f"s{suffix}")
     assert "cfdMotion" not in (tmp_path / f"s{suffix}").read_text()  # as files always were

@@ -398,15 +398,16 @@ def test_slider_moves_the_molecule(moving: OpenReport, inputs: dict[str, str]) -
     np.testing.assert_allclose(shown, expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["helical", "jointed"])
 @pytest.mark.parametrize("of_blocks", [True, False])
-def test_helical_motion_is_that_of_the_commands(
-    moving: OpenReport, inputs: dict[str, str], tmp_path: Path, of_blocks: bool
+def test_motion_of_blocks_is_that_of_the_commands(
+    moving: OpenReport, inputs: dict[str, str], tmp_path: Path, of_blocks: bool, kind: str
 ) -> None:
     """Modes that leave blocks rigid, and others that bend them."""
     structure, modes = read_reference(inputs["structure"], inputs["modes"])
     if of_blocks:
         modes = compute_modes(structure, NmaOptions(structure="", output="", n_modes=9, block_size=5, cutoff_A=12))
-    modes = dataclasses.replace(modes, motion="helical", block_size=5)
+    modes = dataclasses.replace(modes, motion=kind, block_size=5)
     write_modes(tmp_path / "modes", modes)
     path = write(tmp_path / "r.html", structure=inputs["structure"], modes=str(tmp_path / "modes"))
     q = np.array([60.0, -45, 30])
