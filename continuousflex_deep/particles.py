@@ -94,7 +94,10 @@ class Particles:
                 f"particles: got images of {self.box_px} px of {self.pixel_size_A:g} Å, expected both above 0"
             )
         if self.motion not in MOTIONS:
-            raise InputError(f"particles: got amplitudes of a motion '{self.motion}', expected {', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}")
+            raise InputError(
+                f"particles: got amplitudes of a motion '{self.motion}', expected {', '.join(MOTIONS[:-1])} or "
+                f"{MOTIONS[-1]}"
+            )
         if twice := named_twice(self.mode_ids):
             raise InputError(f"particles: amplitudes of modes {twice} are given more than once; give each mode once")
         for name in ("amplitudes", "amplitudes_sd"):

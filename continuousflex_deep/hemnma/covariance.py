@@ -22,6 +22,8 @@ _GAIN, _MOST = 0.2, 300
 # to rest, and no set of particles gives significant evidence for it
 _UNSEEN = 0.8
 _AT_REST = 1e-9  # of the largest variance: rounding errors
+# of the largest deviation: less is rest, of which rounding errors may tell a little
+_LEAST_FURTHER = 1e-3
 # of the particles, whose images may be misaligned: a motion that only these show is not believed
 _DOUBTED = 0.02
 
@@ -150,6 +152,13 @@ class PrincipalMotions:
         """Whether the images show each motion (M,): its evidence exceeds what an axis of M numbers gains by chance
         (Schwarz, Ann Stat 1978, 6:461)."""
         return np.asarray(self.evidence > 0.5 * len(self.axes) * np.log(self.particles))
+
+    def significant_and_further(self, count: int) -> Booleans:
+        """The significant motions, and up to `count` further ones, the largest that images show something of (M,)."""
+        chosen = self.significant.copy()
+        shown = ~chosen & (self.evidence > 0) & (self.sd_A > _LEAST_FURTHER * self.sd_A[0])
+        chosen[np.flatnonzero(shown)[:count]] = True
+        return chosen
 
 
 def _evidence(lost: Floats) -> float:

@@ -137,8 +137,7 @@ class ModeLearning:
     ) -> tuple[LearnedModes, "_Aligned"]:
         """The density of the amplitudes along the significant motions and some further ones, by rounds of alignment and
         learning, and the last of these alignments."""
-        used = motions.significant.copy()
-        used[np.flatnonzero(~used & (motions.evidence > 0))[:_FURTHER]] = True
+        used = motions.significant_and_further(_FURTHER)
         axes, density = motions.axes[used], None
         along = self.modes.combined(axes, tuple(range(len(axes))), _WIDER * motions.sd_A[used])
         along = replace(along, mode_ids=motion_numbers(along.vectors))

@@ -113,7 +113,8 @@ class Columns:
         motion = self.constant(MOTION, STRAIGHT)
         if motion not in MOTIONS:
             raise FormatError(
-                f"'{self.path}', column {MOTION}: got '{motion}', expected {', '.join(MOTIONS[:-1])} or {MOTIONS[-1]}; correct it"
+                f"'{self.path}', column {MOTION}: got '{motion}', expected {', '.join(MOTIONS[:-1])} or "
+                f"{MOTIONS[-1]}; correct it"
             )
         return motion
 

@@ -33,7 +33,7 @@ class HelicalMotion(Motion[Array]):
     twists (M, B, 6): τ in Å and ω in rad of each block along each mode, per Å of amplitude. block (N, K); arms
     (N, K, 4): the arm in Å from the block's centre times the block's share of the point, and the share. weights (B,):
     of the blocks, with a sum of 1; arms have a weighted mean of 0 in each block. bends (M, N, K, 3): what the modes
-    move the points within their blocks, times the share; None for rigid ones. joints (4·B, B): see joints.py; None without.
+    move the points within their blocks, times the share; None for rigid ones. joints (4·B, B): see joints.py, or None.
     """
 
     rest_A: Array
@@ -212,7 +212,7 @@ class HelicalMotion(Motion[Array]):
         return turn, library.moveaxis(turns, 0, -4), library.moveaxis(shifts_A, 0, -3)
 
     def _opened(self, turn: Array, shift_A: Array, twist: Array) -> Array:
-        """Minus the translations (…, B, 3) that close what screws, or their derivatives, open at the joints beyond first
+        """Minus the translations (…, B, 3) that close what screws, or their derivatives, open at joints beyond first
         order, for R − 1 (…, B, 3, 3) and t (…, B, 3) of twists (…, B, 6)."""
         assert self.joints is not None
         beyond = _beside(turn - cross_matrix(twist[..., 3:]), shift_A - twist[..., :3])
@@ -288,7 +288,7 @@ def helical_motion(
     mode best in each block.
     """
     count = int(block.max()) + 1
-    total = np.bincount(block, weights, count)
+    total = np.asarray(np.bincount(block, weights, count), dtype=np.float64)
     centres_A = block_sums(block, weights[:, None] * coords_A, count) / total[:, None]
     arms = coords_A - centres_A[block]
     squared = np.square(arms).sum(axis=1)[:, None, None] * np.eye(3) - arms[:, :, None] * arms[:, None]

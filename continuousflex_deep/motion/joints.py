@@ -5,7 +5,7 @@ each other, although the mode itself does neither. Each pair of near atoms of tw
 middle between them. Where both blocks are to first order, the joint may open as the mode says; what the screws add to
 that is a gap g. The blocks are moved by the translations d that close these gaps best: those of the least
 Σ w·|g + d_a − d_b|² over the joints of blocks a and b, as springs between the atoms would. They are linear in what the
-screws add, R − 1 − [ω]× and t − τ, and of second order in the amplitudes, so that the derivative at rest stays the mode.
+screws add, R − 1 − [ω]× and t − τ, and of second order in the amplitudes: the derivative at rest stays the mode.
 """
 
 import numpy as np
@@ -35,8 +35,8 @@ def joints_of(coords_A: Floats, block: Integers, centres_A: Floats, weights: Flo
     count = len(weights)
     if count > MOST_BLOCKS:
         raise InputError(
-            f"jointed motion: got {count:,} rigid blocks, expected at most {MOST_BLOCKS:,}; compute the modes with larger "
-            "blocks (nma --block-size), or give --motion helical"
+            f"jointed motion: got {count:,} rigid blocks, expected at most {MOST_BLOCKS:,}; compute the modes "
+            "with larger blocks (nma --block-size), or give --motion helical"
         )
     first, second, stiffness = _pairs(coords_A, block)
     middle_A = (coords_A[first] + coords_A[second]) / 2
@@ -54,9 +54,9 @@ def joints_of(coords_A: Floats, block: Integers, centres_A: Floats, weights: Flo
 
 def _pairs(coords_A: Floats, block: Integers) -> tuple[Integers, Integers, Floats]:
     """Near atoms (j,) and (j,) of two blocks, and the stiffness (j,) of their joints."""
-    tree = cKDTree(coords_A)
     if len(coords_A) < 2:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
+    tree = cKDTree(coords_A)
     usual_A = float(np.median(tree.query(coords_A, 2)[0][:, 1]))
     pairs = tree.query_pairs(_NEAR * usual_A, output_type="ndarray")
     first, second = pairs[block[pairs[:, 0]] != block[pairs[:, 1]]].T
@@ -66,4 +66,5 @@ def _pairs(coords_A: Floats, block: Integers) -> tuple[Integers, Integers, Float
 
 def _counted(row: Integers, column: Integers, values: Floats, count: int) -> Floats:
     """Sums (count, count) of values at these rows and columns."""
-    return np.bincount(row * count + column, values, count * count).reshape(count, count)
+    sums = np.bincount(row * count + column, values, count * count)
+    return np.asarray(sums.reshape(count, count), dtype=np.float64)

@@ -66,9 +66,9 @@ Motion = Literal["modes", "jointed", "helical", "straight"]  # along modes; "mod
 def motion_option(engine: str = "") -> Any:
     return option(
         "modes",
-        "Motion of the atoms along the modes: as the folder of the modes says (modes), in rigid blocks of residues that "
-        "turn and stay together (jointed), in blocks that turn each by itself (helical), or straight, as in the article "
-        "and in Xmipp. Choose straight to compare with these.",
+        "Motion of the atoms along the modes: as the folder of the modes says (modes), in rigid blocks of residues "
+        "that turn and stay together (jointed), in blocks that turn each by itself (helical), or straight, as in the "
+        "article and in Xmipp. Choose straight to compare with these.",
         engine=engine,
         level="advanced",
         label="Motion of the atoms",

@@ -1,5 +1,7 @@
 """The covariance of amplitudes learned from what images say of them, against what is known of Gaussians."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -138,6 +140,18 @@ def test_an_image_that_says_nothing_changes_nothing() -> None:
     covariance = 400 * np.eye(M)
     assert nothing.posterior(covariance)[2].sum() == pytest.approx(fits.posterior(covariance)[2].sum(), rel=1e-12)
     np.testing.assert_allclose(nothing.posterior(covariance)[1][-1], covariance, rtol=1e-9)
+
+
+def test_motions_at_rest_are_no_further_ones() -> None:
+    """Rounding errors may give them some evidence; a density along them would have no width."""
+    fits, _, _ = planted((50.0, 10.0))
+    motions = PrincipalMotions.of(fits.learned_covariance(2500 * np.eye(M)), fits)
+    sd_A = 50 * np.array([1, 0.2, 0.1, 0.05, 0.01, *np.full(M - 5, 3e-5)])
+    evidence = np.array([1000.0, 500, 0.1, 0.0, 0.2, *np.full(M - 5, 1e-12)])
+    some = replace(motions, sd_A=sd_A, evidence=evidence)
+    assert np.flatnonzero(some.significant).tolist() == [0, 1]
+    assert np.flatnonzero(some.significant_and_further(1)).tolist() == [0, 1, 2]
+    assert np.flatnonzero(some.significant_and_further(3)).tolist() == [0, 1, 2, 4]
 
 
 def test_motions_pass_through_files() -> None:

@@ -27,7 +27,7 @@ _REACH_A = 2 + _NEAR_A / 2  # from the middle of a rod to its joint
 
 
 def line(between_A: float) -> np.ndarray:
-    return np.concatenate([_ROD + [place * (4 + between_A), 0, 0] for place in (-1, 0, 1)])
+    return np.concatenate([_ROD + np.array([place * (4 + between_A), 0, 0]) for place in (-1, 0, 1)])
 
 
 def mode_of(rates: tuple[float, float, float], along_y: tuple[float, float, float]) -> np.ndarray:

@@ -44,7 +44,10 @@ def rigid_modes(structure: Structure) -> NormalModes:
     return compute_modes(structure, NmaOptions(structure="", output="", n_modes=9, block_size=4, cutoff_A=12))
 
 
-@pytest.fixture(scope="module", params=["straight", "helical", "helical, of rigid blocks", "jointed", "jointed, of rigid blocks"])
+@pytest.fixture(
+    scope="module",
+    params=["straight", "helical", "helical, of rigid blocks", "jointed", "jointed, of rigid blocks"],
+)
 def motion(request: pytest.FixtureRequest, structure: Structure) -> Motion[np.ndarray]:
     """Straight; helical and jointed, with modes that bend the blocks, and without."""
     kind, _, rigid = request.param.partition(",")
