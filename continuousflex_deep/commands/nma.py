@@ -8,12 +8,14 @@ from continuousflex_deep.io.files import require_writable_folder
 from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import element_digest
-from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.motion.blocks import block_numbers
+from continuousflex_deep.motion.joints import MOST_BLOCKS, require_joinable
 from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
 from continuousflex_deep.nma.mode_report import format_modes
 from continuousflex_deep.nma.network import compute_modes, for_structure, network_cutoff_A
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.particles import JOINTED, STRAIGHT
+from continuousflex_deep.particles import HELICAL, JOINTED, STRAIGHT
 from continuousflex_deep.programs import ELNEMO
 from continuousflex_deep.runs.sole_writer import sole_writer
 
@@ -33,7 +35,7 @@ def run(options: NmaOptions) -> None:
         modes = elnemo_modes(structure, used, Path(options.output) / "elnemo.log")
     else:
         modes = compute_modes(structure, used)
-    modes = replace(modes, motion=_motion(used), block_size=used.block_size)
+    modes = replace(modes, motion=_motion(used, structure), block_size=used.block_size)
     begin_results(options.output)
     write_modes(options.output, modes)
     facts = {
@@ -47,11 +49,20 @@ def run(options: NmaOptions) -> None:
     print(f"modes {modes.mode_ids[0]} to {modes.mode_ids[-1]} are in {options.output}")
 
 
-def _motion(used: NmaOptions) -> str:
-    """The motion that is kept with the modes: of rigid blocks where the network has them."""
+def _motion(used: NmaOptions, structure: Structure) -> str:
+    """The motion that is kept with the modes: of rigid blocks where the network has them, with joints between them
+    where that is possible. Raises InputError for joints that are asked for where it is not."""
+    blocks = int(block_numbers(structure, used.block_size).max()) + 1
+    if used.motion == JOINTED and used.block_size > 0:
+        require_joinable(blocks)
     if used.motion != "auto":
         return used.motion
-    return JOINTED if used.block_size > 0 else STRAIGHT
+    if used.block_size == 0:
+        return STRAIGHT
+    if blocks <= MOST_BLOCKS:
+        return JOINTED
+    print(f"{blocks:,} blocks are more than jointed motion takes ({MOST_BLOCKS:,}): the motion is helical")
+    return HELICAL
 
 
 def _blocks(block_size: int, kind: str) -> str:

@@ -33,11 +33,7 @@ def joints_of(coords_A: Floats, block: Integers, centres_A: Floats, weights: Flo
     weighted centre stays in place. Raises InputError for more than 4,000 blocks.
     """
     count = len(weights)
-    if count > MOST_BLOCKS:
-        raise InputError(
-            f"jointed motion: got {count:,} rigid blocks, expected at most {MOST_BLOCKS:,}; compute the modes "
-            "with larger blocks (nma --block-size), or give --motion helical"
-        )
+    require_joinable(count)
     first, second, stiffness = _pairs(coords_A, block)
     middle_A = (coords_A[first] + coords_A[second]) / 2
     a, b = block[first], block[second]
@@ -50,6 +46,15 @@ def joints_of(coords_A: Floats, block: Integers, centres_A: Floats, weights: Flo
     loose = _LOOSE * max(float(np.diagonal(springs).mean()), 1.0) * count * np.diag(weights)
     moved = cho_solve(cho_factor(springs + loose), pulls.reshape(count, count * 4))
     return np.ascontiguousarray((moved - weights @ moved).T)
+
+
+def require_joinable(blocks: int) -> None:
+    """InputError for more blocks than jointed motion takes."""
+    if blocks > MOST_BLOCKS:
+        raise InputError(
+            f"jointed motion: got {blocks:,} rigid blocks, expected at most {MOST_BLOCKS:,}; compute the modes "
+            "with larger blocks (nma --block-size), or give --motion helical"
+        )
 
 
 def _pairs(coords_A: Floats, block: Integers) -> tuple[Integers, Integers, Floats]:

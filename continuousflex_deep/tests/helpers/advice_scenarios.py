@@ -404,6 +404,9 @@ NOT_FOLLOWED = {
     "is of workers, which tests/nn/test_processes.py starts as the advice says": (
         "workers were started without a connection", "batches of … images leave",
     ),
+    "is of thousands of blocks, for which tests/motion/test_joints.py follows it with fewer": (
+        "jointed motion: got … rigid blocks",
+    ),
     "is of more workers than GPUs, where GPUs are": ("workers on this host for",),
     "is no advice, but the note of a table, a page or a line of doctor": (
         "Both are independent of the structure only beyond", "Xmipp's programs through Scipion, for --engine xmipp",

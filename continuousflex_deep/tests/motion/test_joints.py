@@ -1,16 +1,19 @@
 """Joints: blocks that turn far stay together, and no more than that changes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from continuousflex_deep import cli
+from continuousflex_deep.commands import nma
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.modes import NormalModes
-from continuousflex_deep.io.structures import Structure, read_structure
-from continuousflex_deep.motion import HelicalMotion, motion_along
+from continuousflex_deep.io.modes import NormalModes, read_modes
+from continuousflex_deep.io.structures import Structure, read_structure, write_structure
+from continuousflex_deep.motion import HelicalMotion, joints, motion_along
 from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.motion.helical import helical_motion
 from continuousflex_deep.motion.joints import MOST_BLOCKS, joints_of
@@ -129,6 +132,22 @@ def test_too_many_blocks_are_refused() -> None:
     atoms = np.stack([np.arange(count, dtype=float), np.zeros(count), np.zeros(count)], axis=1)
     with pytest.raises(InputError, match="got 4,001 rigid blocks, expected at most 4,000"):
         joints_of(atoms, np.arange(count), atoms, np.full(count, 1 / count))
+
+
+def test_large_networks_move_on_helices_unless_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in (nma, joints):
+        monkeypatch.setattr(module, "MOST_BLOCKS", 20)
+    write_structure(tmp_path / "toy.pdb", toy_structure())
+    network = ("--structure", str(tmp_path / "toy.pdb"), "--cutoff-A", "15", "--n-modes", "8", "--block-size", "2")
+    assert cli.main(["nma", *network, "--output", str(tmp_path / "auto")]) == 0
+    assert read_modes(tmp_path / "auto").motion == HELICAL
+    assert "blocks are more than jointed motion takes (20)" in capsys.readouterr().out
+    assert cli.main(["nma", *network, "--output", str(tmp_path / "asked"), "--motion", "jointed"]) == 2
+    assert "or give --motion helical" in capsys.readouterr().err
+    for words in (("--motion", "helical"), ("--motion", "jointed", "--block-size", "4")):
+        assert cli.main(["nma", *network, "--output", str(tmp_path / "asked"), *words]) == 0
 
 
 def test_one_block_or_one_atom_has_no_joints() -> None:
