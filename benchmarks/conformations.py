@@ -1,4 +1,4 @@
-"""Alignment of images of motions that no mode spans: straight motion beside helical.
+"""Alignment of images of motions that no mode spans: by each kind of motion.
 
     python benchmarks/conformations.py [--data FOLDER] [--only ak dims igg igg-trace groel] [--images 400]
                                        [--folder FOLDER] [--output conformations.json]
@@ -68,7 +68,7 @@ SIZES = {
     FULL: {"only": ["ak", "igg"], "images": 400, "modes": ["7-12", "auto"], "starts": ["global", "given"],
            "motions": list(MOTIONS), "last_mode": 36, "setting": ARTICLE},
     SMALLEST: {"only": ["ak"], "images": 22, "modes": ["7-8", "auto"], "starts": ["given"], "last_mode": 9,
-               "motions": ["helical"], "setting": TINY},
+               "motions": ["jointed"], "setting": TINY},
 }  # fmt: skip
 
 

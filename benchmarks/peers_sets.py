@@ -16,7 +16,7 @@ from continuousflex_deep.io.file_names import PARTICLES_STAR, TRUTH_STAR
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import Structure, write_structure
 from continuousflex_deep.motion import motion_along
-from continuousflex_deep.particles import HELICAL, Particles
+from continuousflex_deep.particles import JOINTED, Particles
 
 _AK_WIDTH_A, _IGG_WIDTH_A = 83.2, 384.0  # fields of view
 _AK_ATOMS, _AK_RANGE_A = 1656, 200.0  # amplitudes of the article: the largest, for all atoms of adenylate kinase
@@ -113,7 +113,7 @@ def igg(arguments: argparse.Namespace, folder: Path) -> ParticleSet:
     return ParticleSet(
         images,
         written(structure, modes, folder),
-        case.align | {"motion": HELICAL},
+        case.align | {"motion": JOINTED},
         case.structure,
         lambda row: frames_A[frame[row]],
         trace,

