@@ -197,6 +197,8 @@ def test_the_last_step_needs_no_derivatives(model, monkeypatch):
     sd = quadratic.covariance().diagonal(dim1=1, dim2=2).sqrt()
     assert ((fast.amplitudes - slow.amplitudes).abs() < 0.1 * sd[:, 5:]).all()
     assert ((fast.displacement_A - slow.displacement_A).abs() < 0.1 * sd[:, 3:5]).all()
-    assert (found.cost - quadratic.cost).abs().max() < 0.02, "the cost told is that of where it ended"
+    # costs of 80,000 have steps of 0.008 in float32
+    rounding = 5e-7 * quadratic.cost.abs()
+    assert ((found.cost - quadratic.cost).abs() < 0.02 + rounding).all(), "the cost told is that of where it ended"
     torch.testing.assert_close(found.scale, quadratic.scale, rtol=1e-3, atol=0)
     torch.testing.assert_close(found.covariance(), quadratic.covariance(), rtol=0.1, atol=1e-6)
