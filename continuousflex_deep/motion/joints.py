@@ -43,7 +43,7 @@ def joints_of(coords_A: Floats, block: Integers, centres_A: Floats, weights: Flo
         for axis in range(4):
             pulls[:, :, axis] += _counted(one, one, arm[:, axis], count) - _counted(other, one, arm[:, axis], count)
     springs = pulls[:, :, 3]
-    loose = _LOOSE * max(float(np.diagonal(springs).mean()), 1.0) * count * np.diag(weights)
+    loose = _LOOSE * (float(np.diagonal(springs).mean()) or 1.0) * count * np.diag(weights)
     moved = cho_solve(cho_factor(springs + loose), pulls.reshape(count, count * 4))
     return np.ascontiguousarray((moved - weights @ moved).T)
 
@@ -59,10 +59,12 @@ def require_joinable(blocks: int) -> None:
 
 def _pairs(coords_A: Floats, block: Integers) -> tuple[Integers, Integers, Floats]:
     """Near atoms (j,) and (j,) of two blocks, and the stiffness (j,) of their joints."""
-    if len(coords_A) < 2:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
     tree = cKDTree(coords_A)
-    usual_A = float(np.median(tree.query(coords_A, 2)[0][:, 1]))
+    nearest_A = tree.query(coords_A, min(2, len(coords_A)))[0]
+    apart_A = nearest_A[nearest_A > 0]  # atoms may lie upon each other
+    if not len(apart_A):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
+    usual_A = float(np.median(apart_A))
     pairs = tree.query_pairs(_NEAR * usual_A, output_type="ndarray")
     first, second = pairs[block[pairs[:, 0]] != block[pairs[:, 1]]].T
     apart_A = np.linalg.norm(coords_A[first] - coords_A[second], axis=1)

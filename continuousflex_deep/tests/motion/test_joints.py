@@ -150,6 +150,15 @@ def test_large_networks_move_on_helices_unless_asked(
         assert cli.main(["nma", *network, "--output", str(tmp_path / "asked"), *words]) == 0
 
 
+def test_atoms_upon_each_other_change_nothing_else() -> None:
+    """Most atoms of the line twice."""
+    twice = np.concatenate([line(_NEAR_A), line(_NEAR_A)[:12]])
+    block, weights = np.concatenate([_BLOCK, _BLOCK[:12]]), np.ones(3) / 3
+    centres = np.array([[-7.5, 0, 0], [0, 0, 0], [7.5, 0, 0]])
+    once = joints_of(line(_NEAR_A), _BLOCK, centres, weights)
+    np.testing.assert_allclose(joints_of(twice, block, centres, weights), once, atol=1e-4)
+
+
 def test_one_block_or_one_atom_has_no_joints() -> None:
     np.testing.assert_array_equal(joints_of(np.zeros((1, 3)), np.zeros(1, int), np.zeros((1, 3)), np.ones(1)), 0)
     alone = joints_of(_ROD, np.zeros(5, int), np.zeros((1, 3)), np.ones(1))
