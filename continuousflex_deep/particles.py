@@ -44,8 +44,9 @@ class Particles:
     ids (n,) int64; stacks (n,) paths of image stacks; indices (n,) zero-based positions in them;
     pixel_size_A and box_px of the images; ctf; phase_flipped: whether the images are phase flipped already;
     euler_deg (n, 3) rot, tilt, psi; shift_A (n, 2), which moves the image back to the centre;
-    amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd; motion: the kind of
-    motion that they are amplitudes of, one of MOTIONS;
+    amplitudes (n, modes) along the modes `mode_ids`, in Å for unit-norm modes, with amplitudes_sd; free_amplitudes and
+    free_amplitudes_sd: what the images alone say, where the amplitudes were drawn to those of others; motion: the kind
+    of motion that they are amplitudes of, one of MOTIONS;
     angle_sd_deg, shift_sd_A, score (n,); ambiguous (n,) True if hypotheses disagree;
     half (n,): half set of each particle, 1 or 2, or 0 for none;
     extra: uninterpreted columns of the source file, as strings (n,); optics_extra: the same of its optics table, one
@@ -64,6 +65,8 @@ class Particles:
     mode_ids: tuple[int, ...] = ()
     amplitudes: Floats | None = None
     amplitudes_sd: Floats | None = None
+    free_amplitudes: Floats | None = None
+    free_amplitudes_sd: Floats | None = None
     motion: str = STRAIGHT
     angle_sd_deg: Floats | None = None
     shift_sd_A: Floats | None = None
@@ -100,7 +103,7 @@ class Particles:
             )
         if twice := named_twice(self.mode_ids):
             raise InputError(f"particles: amplitudes of modes {twice} are given more than once; give each mode once")
-        for name in ("amplitudes", "amplitudes_sd"):
+        for name in ("amplitudes", "amplitudes_sd", *_FREE):
             values = getattr(self, name)
             if values is not None and values.shape != (n, len(self.mode_ids)):
                 raise InputError(
@@ -128,8 +131,9 @@ class Particles:
         return dataclasses.replace(self, **changes)
 
     def replace(self, **changes: Any) -> "Particles":
-        """A copy with other values of some fields."""
-        return dataclasses.replace(self, **changes)
+        """A copy with other values of some fields. Other amplitudes are not what the images say of the ones before."""
+        stale: dict[str, Any] = dict.fromkeys(_FREE) if "amplitudes" in changes else {}
+        return dataclasses.replace(self, **(stale | changes))
 
     def rows_of(self, ids: ArrayLike) -> Integers:
         """Row numbers of the given ids, in their order. InputError if an id is missing."""
@@ -206,8 +210,10 @@ def evenly_spread(count: int, most: int) -> Integers:
 
 
 RESULTS = (
-    "euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous", "half",
+    "euler_deg", "shift_A", "amplitudes", "amplitudes_sd", "free_amplitudes", "free_amplitudes_sd", "angle_sd_deg",
+    "shift_sd_A", "score", "ambiguous", "half",
 )  # fmt: skip
+_FREE = ("free_amplitudes", "free_amplitudes_sd")
 _ROW_ARRAYS = ("ids", "stacks", "indices", *RESULTS)
 _HALVES = (0, 1, 2)
 SAMPLING = ("rlnImageSize", "rlnImagePixelSize")  # columns of optics groups whose images differ in it
@@ -273,7 +279,7 @@ def join(base: Particles, results: Particles) -> Particles:
     changes = {name: getattr(matched, name) for name in RESULTS if getattr(matched, name) is not None}
     if "amplitudes" in changes:
         changes |= {"mode_ids": matched.mode_ids, "motion": matched.motion}
-    return dataclasses.replace(base, **changes)
+    return base.replace(**changes)
 
 
 def with_images(particles: Particles, images: Particles) -> Particles:

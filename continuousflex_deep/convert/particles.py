@@ -18,18 +18,19 @@ from continuousflex_deep.constants import AMPLITUDES_ATTRIBUTE, COST_ATTRIBUTE, 
 from continuousflex_deep.convert.origin import modes_of_its_amplitudes
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.geometry import euler_to_matrix, matrix_to_euler
-from continuousflex_deep.io.columns import AMBIGUOUS, AMPLITUDES_SD, CRYOSPARC_UID, MOTION, NUMBERS
+from continuousflex_deep.io.columns import AMBIGUOUS, CRYOSPARC_UID, MOTION, NUMBERS, VECTORS
 from continuousflex_deep.io.image_files import plain_stack
 from continuousflex_deep.io.relion import HALF_SET, OPTICS_GROUP, optics_of_text, optics_text
 from continuousflex_deep.io.xmipp import score_of_cost, with_failed
 from continuousflex_deep.particles import STRAIGHT, Ctf, Particles
 
-AMPLITUDES_SD_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE, _MOTION_ATTRIBUTE = (f"_{c}" for c in (AMPLITUDES_SD, AMBIGUOUS, MOTION))
-# attribute of a Scipion particle -> field of Particles, for single numbers
+_AMBIGUOUS_ATTRIBUTE, _MOTION_ATTRIBUTE = f"_{AMBIGUOUS}", f"_{MOTION}"
+# attribute of a Scipion particle -> field of Particles, for single numbers and for vectors
 _NUMBERS = {f"_{column}": name for column, name in NUMBERS.items()}
+_VECTORS = {f"_{column}": name for column, name in VECTORS.items()}
 _RESULT_ATTRIBUTES = {
-    AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, AMPLITUDES_SD_ATTRIBUTE, COST_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE,
-    _MOTION_ATTRIBUTE, *_NUMBERS,
+    AMPLITUDES_ATTRIBUTE, MODE_IDS_ATTRIBUTE, COST_ATTRIBUTE, _AMBIGUOUS_ATTRIBUTE, _MOTION_ATTRIBUTE, *_NUMBERS,
+    *_VECTORS,
 }  # fmt: skip
 # attributes of a Scipion particle, named as in RELION's plugin; the latter -> column of the particle file, and type
 _HALF_SET_ATTRIBUTE = f"_{HALF_SET}"
@@ -83,6 +84,7 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         ambiguous = with_failed(ambiguous, failed)
     extra = _kept_columns(items)
     numbers: dict[str, Any] = {field: _column(items, attribute, float) for attribute, field in _NUMBERS.items()}
+    numbers |= {field: _vectors(items, attribute) for attribute, field in _VECTORS.items()}
     return Particles(
         ids=np.array([item.getObjId() for item in items], dtype=np.int64),
         stacks=np.array([os.path.abspath(plain_stack(item.getFileName())) for item in items], dtype=object),
@@ -95,7 +97,6 @@ def particles_from_set(image_set: SetOfParticles) -> Particles:
         shift_A=poses[1] * pixel_size_A if poses else None,
         mode_ids=mode_ids,
         amplitudes=amplitudes,
-        amplitudes_sd=_vectors(items, AMPLITUDES_SD_ATTRIBUTE),
         motion=_motion(items),
         score=score,
         ambiguous=ambiguous,
@@ -373,8 +374,10 @@ def _set_results(item: ParticleFlex, particles: Particles, row: int) -> None:
     coordinates = [particles.extra[name][row] for name in _coordinate_columns(particles)]
     if coordinates:
         item.setZRed([float(value) for value in coordinates])
-    if particles.amplitudes_sd is not None:
-        setattr(item, AMPLITUDES_SD_ATTRIBUTE, _csv(particles.amplitudes_sd[row], float))
+    for attribute, field in _VECTORS.items():
+        values = getattr(particles, field)
+        if values is not None:
+            setattr(item, attribute, _csv(values[row], float))
     if particles.score is not None:
         setattr(item, COST_ATTRIBUTE, Float(1 - float(particles.score[row])))
     for attribute, field in _NUMBERS.items():

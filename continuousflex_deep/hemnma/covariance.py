@@ -52,6 +52,12 @@ class Fits:
         expected = (prior_precision @ prior_mean_A[..., None])[..., 0]
         return Fits(information, (precision @ mean_A[:, :, None])[:, :, 0] - expected)
 
+    def alone(self, sd_A: Floats) -> tuple[Floats, Floats]:
+        """Amplitudes (n, M) and their deviations (n, M) under a Gaussian prior about rest, of independent amplitudes
+        with deviations sd_A (M,): what the images alone say, where these are wide."""
+        covariance = np.linalg.inv(self.information + np.diag(sd_A**-2.0))
+        return (covariance @ self.pull[..., None])[..., 0], np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+
     def __len__(self) -> int:
         return len(self.pull)
 

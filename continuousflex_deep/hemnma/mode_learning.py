@@ -166,12 +166,8 @@ class ModeLearning:
         )
         refined, covariance = self._refined(engine, found, start, 1, store)
         amplitudes = refined.require_amplitudes(_THIS)
-        prior: tuple[Floats, Floats] = np.diag(along.prior_sd_A**-2.0), np.zeros(len(axes))
-        if engine.density is not None:
-            places = torch.as_tensor(amplitudes, dtype=torch.float32, device=engine.device)
-            mean_A, precision = engine.density.of_best(places)
-            prior = precision.double().cpu().numpy(), mean_A.double().cpu().numpy()
-        fits, spread_A = Fits.of_posteriors(amplitudes, covariance, *prior), along.prior_sd_A
+        fits = Fits.of_posteriors(amplitudes, covariance, *engine.prior_at(amplitudes))
+        spread_A = along.prior_sd_A
 
         def learned() -> Arrays:
             density = learned_density(fits, amplitudes, spread_A, max(1, min(_GAUSSIANS, len(fits) // _EACH)))

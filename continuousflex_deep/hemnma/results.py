@@ -19,7 +19,7 @@ _WEAK_ABOVE = 3.5
 # arrays that are not results, because their values were given
 _FIXED_BY: dict[Fit, tuple[str, ...]] = {
     "both": (),
-    "pose": ("amplitudes", "amplitudes_sd"),
+    "pose": ("amplitudes", "amplitudes_sd", "free_amplitudes", "free_amplitudes_sd"),
     "conformation": ("euler_deg", "shift_A", "angle_sd_deg", "shift_sd_A"),
 }
 
@@ -27,7 +27,8 @@ _FIXED_BY: dict[Fit, tuple[str, ...]] = {
 @dataclass(frozen=True, eq=False)
 class BatchResult:
     """Results of k particles as arrays: euler_deg (k, 3), shift_A (k, 2), amplitudes (k, M), score, gap, weakness (k,)
-    and, if the engine gives them, error bars: amplitudes_sd (k, M), angle_sd_deg, shift_sd_A (k,)."""
+    and, if the engine gives them, error bars: amplitudes_sd (k, M), angle_sd_deg, shift_sd_A (k,); where amplitudes are
+    drawn to those of other particles, what the images alone say: free_amplitudes, free_amplitudes_sd (k, M)."""
 
     euler_deg: np.ndarray
     shift_A: np.ndarray
@@ -38,6 +39,8 @@ class BatchResult:
     amplitudes_sd: np.ndarray | None = None
     angle_sd_deg: np.ndarray | None = None
     shift_sd_A: np.ndarray | None = None
+    free_amplitudes: np.ndarray | None = None
+    free_amplitudes_sd: np.ndarray | None = None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The known arrays by name."""

@@ -23,6 +23,10 @@ from continuousflex_deep.sampling import same_pixel_size
 NUMBERS = {"cfdAngleSd": "angle_sd_deg", "cfdShiftSd": "shift_sd_A"}
 AMBIGUOUS, CRYOSPARC_UID = "cfdAmbiguous", "cfdCryosparcUid"
 AMPLITUDES_SD = "cfdAmplitudesSd"  # one vector; RELION's files have a column per mode
+# column of a vector -> field of Particles
+VECTORS = {
+    AMPLITUDES_SD: "amplitudes_sd", "cfdAmplitudesFree": "free_amplitudes", "cfdAmplitudesFreeSd": "free_amplitudes_sd",
+}  # fmt: skip
 MOTION = "cfdMotion"  # that the amplitudes are of, unless straight
 # file column -> (Ctf field, default when the file leaves it out)
 CtfColumns = Mapping[str, tuple[str, float | None]]

@@ -30,7 +30,7 @@ _KINDS = {
     **dict.fromkeys(("ids", "source", "stack", "index"), ("iu", ())),
     **dict.fromkeys(("outlier", "ambiguous"), ("b", ())),
     **dict.fromkeys(("distance", "score", "angle_sd_deg", "shift_sd_A", "defocus_A"), ("f", ())),
-    **dict.fromkeys(("amplitudes", "amplitudes_sd"), ("f", ("mode_ids",))),
+    **dict.fromkeys(("amplitudes", "amplitudes_sd", "free_amplitudes", "free_amplitudes_sd"), ("f", ("mode_ids",))),
     "coordinates": ("f", ("labels",)),
     "euler_deg": ("f", (3,)),
     "shift_A": ("f", (2,)),
@@ -66,6 +66,8 @@ class LandscapeTable:
     pixel_size_A: float
     motion: str = STRAIGHT
     amplitudes_sd: Floats | None = field(default=None)
+    free_amplitudes: Floats | None = field(default=None)
+    free_amplitudes_sd: Floats | None = field(default=None)
     euler_deg: Floats | None = field(default=None)
     shift_A: Floats | None = field(default=None)
     score: Floats | None = field(default=None)
@@ -170,6 +172,8 @@ def table_of(
         pixel_size_A=particles.pixel_size_A,
         motion=particles.motion,
         amplitudes_sd=particles.amplitudes_sd,
+        free_amplitudes=particles.free_amplitudes,
+        free_amplitudes_sd=particles.free_amplitudes_sd,
         euler_deg=particles.euler_deg,
         shift_A=particles.shift_A,
         score=particles.score,

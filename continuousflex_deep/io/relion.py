@@ -1,6 +1,7 @@
 """RELION particle tables (3.0, 3.1 and later) to and from Particles. Shifts are in Å; in pixels in 3.0."""
 
 import re
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,9 @@ _SAME_SHIFT_A = 0.01
 _OF_DETECTOR = ("rlnDetectorPixelSize", "rlnMagnification")
 _NAME = "rlnOpticsGroupName"
 HALF_SET, OPTICS_GROUP = "rlnRandomSubset", "rlnOpticsGroup"
-_AMPLITUDE = re.compile(r"cfdAmplitude(\d+)(Sd)?")
+_AMPLITUDE = re.compile(r"cfdAmplitude(\d+)(Sd|Free|FreeSd)?")
+# what follows the mode in the name of a column -> field of Particles
+_OF_AMPLITUDES = {"": "amplitudes", "Sd": "amplitudes_sd", "Free": "free_amplitudes", "FreeSd": "free_amplitudes_sd"}
 # columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
     "rlnImageName", "rlnDetectorPixelSize", "rlnMagnification", "rlnPixelSize", "cfdParticleId", AMBIGUOUS, MOTION,
@@ -72,9 +75,9 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
     in_file_A = _pixel_sizes_A(columns)
     pixel = columns.agreed_pixel_size(pixel_size_A, None if in_file_A is None else float(in_file_A[0]), header_pixel)
     modes = tuple(sorted(int(m[1]) for m in map(_AMPLITUDE.fullmatch, columns.table) if m and not m[2]))
-    amplitudes, deviations = [f"cfdAmplitude{m}" for m in modes], [f"cfdAmplitude{m}Sd" for m in modes]
+    of_modes = {name: [f"cfdAmplitude{m}{ending}" for m in modes] for ending, name in _OF_AMPLITUDES.items()}
     # what the optics table is to hold, too, where the particles have it: a copy would outlive a change of the images
-    used = _INTERPRETED | ((set(optics) | _OPTICS_WRITTEN) - {OPTICS_GROUP}) | {*amplitudes, *deviations}
+    used = _INTERPRETED | ((set(optics) | _OPTICS_WRITTEN) - {OPTICS_GROUP}) | {*chain.from_iterable(of_modes.values())}
     used -= set(_incomplete(columns))
     return Particles(
         ids=columns.ids("cfdParticleId", images),
@@ -87,8 +90,7 @@ def read_relion(path: Path, blocks: dict[str, Table], pixel_size_A: float | None
         euler_deg=columns.numbers(*_ANGLES) if columns.has(*_ANGLES) else None,
         shift_A=_shifts_A(columns, in_file_A if in_file_A is not None and not pixel_size_A else pixel),
         mode_ids=modes,
-        amplitudes=columns.numbers(*amplitudes) if modes else None,
-        amplitudes_sd=columns.numbers(*deviations) if modes and columns.has(*deviations) else None,
+        **{name: columns.numbers(*of) if of and columns.has(*of) else None for name, of in of_modes.items()},
         motion=columns.motion(),
         ambiguous=columns.number(AMBIGUOUS) > 0.5 if AMBIGUOUS in columns else None,
         half=_half_sets(columns),
@@ -332,10 +334,9 @@ def relion_blocks(p: Particles, path: Path) -> dict[str, Table]:
     if p.shift_A is not None:
         table |= {name: texts(p.shift_A[:, i]) for i, name in enumerate(_SHIFTS_A)}
     for i, mode in enumerate(p.mode_ids):
-        if p.amplitudes is not None:
-            table[f"cfdAmplitude{mode}"] = texts(p.amplitudes[:, i])
-        if p.amplitudes_sd is not None:
-            table[f"cfdAmplitude{mode}Sd"] = texts(p.amplitudes_sd[:, i])
+        for ending, name in _OF_AMPLITUDES.items():
+            if (values := getattr(p, name)) is not None:
+                table[f"cfdAmplitude{mode}{ending}"] = texts(values[:, i])
     table |= motion_column(p)
     for column, name in _NUMBERS.items():
         if getattr(p, name) is not None:

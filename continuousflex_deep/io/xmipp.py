@@ -14,9 +14,9 @@ from continuousflex_deep.arrays import Booleans, Floats, Table
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.columns import (
     AMBIGUOUS,
-    AMPLITUDES_SD,
     MOTION,
     NUMBERS,
+    VECTORS,
     Columns,
     CtfColumns,
     motion_column,
@@ -48,7 +48,7 @@ _ANGLES = ("angleRot", "angleTilt", "anglePsi")
 # columns that have their own fields in Particles; the others are kept unchanged
 _INTERPRETED = {
     "image", "itemId", "flip", *_SHIFTS, NMA_DISPLACEMENTS, "samplingRate", "cost", "ctfPhaseFlipped", _MODES,
-    AMPLITUDES_SD, AMBIGUOUS, MOTION, *NUMBERS, *_ANGLES, *_CTF,
+    AMBIGUOUS, MOTION, *VECTORS, *NUMBERS, *_ANGLES, *_CTF,
 }  # fmt: skip
 
 
@@ -86,6 +86,7 @@ def read_xmipp(
         ambiguous = with_failed(ambiguous, failed)
     euler_deg, shift_px = _poses(columns)
     numbers: dict[str, Any] = {name: columns.number(column) for column, name in NUMBERS.items() if column in columns}
+    numbers |= {name: columns.vectors(column) for column, name in VECTORS.items() if column in columns}
     return Particles(
         ids=columns.ids("itemId", images),
         stacks=images.stacks,
@@ -98,7 +99,6 @@ def read_xmipp(
         shift_A=None if shift_px is None else shift_px * pixel,
         mode_ids=modes,
         amplitudes=amplitudes,
-        amplitudes_sd=columns.vectors(AMPLITUDES_SD) if AMPLITUDES_SD in columns else None,
         motion=columns.motion(),
         score=score,
         ambiguous=ambiguous,
@@ -170,8 +170,8 @@ def xmipp_table(p: Particles, path: Path) -> Table:
         # Xmipp has no column for the numbers of modes, but keeps unknown columns
         table[NMA_DISPLACEMENTS] = vector_texts(p.amplitudes)
         table[_MODES] = np.array([" ".join(map(str, p.mode_ids)) + " "] * len(p), dtype=object)
-    if p.amplitudes_sd is not None:
-        table[AMPLITUDES_SD] = vector_texts(p.amplitudes_sd)
+    vectors = {column: getattr(p, name) for column, name in VECTORS.items()}
+    table |= {column: vector_texts(values) for column, values in vectors.items() if values is not None}
     table |= motion_column(p)
     cost = None if p.score is None else 1 - p.score
     numbers = {"cost": cost, **{column: getattr(p, name) for column, name in NUMBERS.items()}}

@@ -5,12 +5,37 @@ modes, which are taken as zero. Principal components are linear in the amplitude
 Coordinates of other methods have the covariance of the linear map that fits theirs within the error bars.
 """
 
+from typing import Protocol
+
 import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.landscape.pca import PCA
 from continuousflex_deep.landscape.reduction import Reduction
+
+
+class WithErrors(Protocol):
+    """Particles, or a table of them, with amplitudes and error bars."""
+
+    @property
+    def amplitudes(self) -> Floats | None: ...
+    @property
+    def amplitudes_sd(self) -> Floats | None: ...
+    @property
+    def free_amplitudes(self) -> Floats | None: ...
+    @property
+    def free_amplitudes_sd(self) -> Floats | None: ...
+
+
+def measured(particles: WithErrors) -> tuple[Floats, Floats]:
+    """Amplitudes (n, M) as the images alone show them, and the deviations (n, M) of their errors. Those that are drawn
+    to what other particles showed are no measurements: their errors depend on the truth."""
+    pairs = (particles.free_amplitudes, particles.free_amplitudes_sd), (particles.amplitudes, particles.amplitudes_sd)
+    for amplitudes, deviations in pairs:
+        if amplitudes is not None and deviations is not None:
+            return amplitudes, deviations
+    raise ValueError("the particles have no error bars")
 
 
 def coordinate_covariances(

@@ -11,7 +11,7 @@ from continuousflex_deep.io.groups import COLOURS, NamedGroup
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.landscape.clusters import MOST_CLUSTERS, Clustering, Trial, find_clusters
-from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
+from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances, measured
 from continuousflex_deep.landscape.deconvolved_mixture import deconvolved_mixture
 from continuousflex_deep.landscape.reduction import Reduction
 from continuousflex_deep.options import ClustersOptions
@@ -99,8 +99,10 @@ def _overlap_without_errors(
     mixture = found.model.mixture
     if mixture is None or len(mixture.means) < 2 or reduction is None or table.amplitudes_sd is None:
         return None
-    errors = coordinate_covariances(reduction, table.amplitudes[rows], table.amplitudes_sd[rows], tuple(range(k)))
-    return deconvolved_mixture(mixture, table.coordinates[rows, :k], errors).uncertain_share(_SURELY)
+    amplitudes, deviations = (values[rows] for values in measured(table))
+    errors = coordinate_covariances(reduction, amplitudes, deviations, tuple(range(k)))
+    points = table.coordinates[rows] if table.free_amplitudes is None else reduction.transform(amplitudes)
+    return deconvolved_mixture(mixture, points[:, :k], errors).uncertain_share(_SURELY)
 
 
 def remarks(suggestion: Suggestion) -> list[str]:

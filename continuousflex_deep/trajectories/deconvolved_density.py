@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.density_table import DensityTable
-from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances
+from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances, measured
 from continuousflex_deep.landscape.deconvolution import FEWEST_PARTICLES, deconvolve, has_spread
 from continuousflex_deep.landscape.landscape import Landscape
 from continuousflex_deep.messages import note, note_once
@@ -79,23 +79,25 @@ def landscape_density(
     if len(kept) < FEWEST_PARTICLES:
         note_once(f"{len(kept)} particles are too few to deconvolve their density: it is raw below {FEWEST_PARTICLES}")
         return raw
-    amplitudes = kept.require_amplitudes("a deconvolved density")
-    return deconvolved_density(
-        raw, coordinate_covariances(landscape.reduction, amplitudes, kept.amplitudes_sd, dimensions)
-    )
+    amplitudes, deviations = measured(kept)
+    covariances = coordinate_covariances(landscape.reduction, amplitudes, deviations, dimensions)
+    if kept.free_amplitudes is None:
+        return deconvolved_density(raw, points, covariances)
+    return deconvolved_density(raw, landscape.reduction.transform(amplitudes)[:, dimensions], covariances)
 
 
-def deconvolved_density(raw: Density, covariances: Floats) -> DeconvolvedDensity:
-    """The density of the particles of a raw one, deconvolved with errors of covariances (n, d, d).
+def deconvolved_density(raw: Density, points: Floats, covariances: Floats) -> DeconvolvedDensity:
+    """The density of the particles of a raw one, deconvolved: measured as points (n, d) with errors of covariances
+    (n, d, d).
 
     As in the raw density, the weight of one particle is given to a Gaussian with the mean and covariance of all.
     """
-    points, n = raw.particles, len(raw.particles)
+    n = len(points)
     found = deconvolve(points, covariances)
     background = normal_density(points, found.grid.corner, found.grid.spacing, found.grid.shape[0])
     values, *replicas = ((1 - 1 / n) * p + background / n for p in (found.values, *found.replicas))
     return DeconvolvedDensity(
-        points, raw.bandwidth, found.grid.corner, found.grid.spacing, values,
+        raw.particles, raw.bandwidth, found.grid.corner, found.grid.spacing, values,
         replicas=np.array(replicas), error_sd=np.sqrt(np.diagonal(covariances, axis1=1, axis2=2).mean(axis=0)),
     )  # fmt: skip
 

@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 from torch.profiler import record_function
 
+from continuousflex_deep.arrays import Floats
 from continuousflex_deep.devices import choose_device, images_at_once
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.calibration import Calibration, Start, calibrate
 from continuousflex_deep.hemnma.core import core_superposition
+from continuousflex_deep.hemnma.covariance import Fits
 from continuousflex_deep.hemnma.density_prior import DensityPrior
 from continuousflex_deep.hemnma.descent import Found, descended
 from continuousflex_deep.hemnma.engines.base import Engine
@@ -56,6 +58,8 @@ _SECOND_LOOK_ABOVE = 2.5
 # of kernels that a GPU launches hardly depends on it. Of a particle, images and coefficients take these bytes a pixel
 _CPU_BATCH, _LEAST_BATCH, _GPU_BATCH, _BYTES_PER_PX = 64, 512, 4096, 40
 _BATCHES_A_WORKER = 4
+# what an image alone says of amplitudes is told under a prior that is so many times as wide as the learned one
+_ALONE = 5.0
 
 
 class EmbeddedEngine(Engine[Calibration]):
@@ -75,6 +79,7 @@ class EmbeddedEngine(Engine[Calibration]):
         self.prior_sd_A = torch.full((len(modes),), options.motion_prior_A * len(structure) ** 0.5, dtype=torch.float64)
         if modes.prior_sd_A is not None:
             self.prior_sd_A = torch.as_tensor(modes.prior_sd_A)
+        self._learned = modes.prior_sd_A is not None
         self._places = modes.density
         self.density = None if modes.density is None else DensityPrior.of(modes.density, self.device)
         self._symmetry = torch.as_tensor(point_group(options.symmetry), dtype=torch.float32, device=self.device)
@@ -172,7 +177,26 @@ class EmbeddedEngine(Engine[Calibration]):
                     few, search = band[some], self._searcher(chosen.select(some.cpu().numpy()), maker, *how)
                     again = descended(few, search(few, spectra), levels, spectra)
                     found = found.better(again, some, self._symmetry)
-        return BatchResult.of(found, calibration.intensity.weakness(found.intensity))
+        result = BatchResult.of(found, calibration.intensity.weakness(found.intensity))
+        return replace(result, **self._alone(result, found))
+
+    def _alone(self, result: BatchResult, found: Found) -> dict[str, np.ndarray]:
+        """What the images alone say of the amplitudes, where the prior was learned from all: without this prior, under
+        one that is several times as wide."""
+        if not self._learned or self.options.fit == "pose":
+            return {}
+        covariance = found.quadratic.amplitude_covariance().cpu().numpy()
+        fits = Fits.of_posteriors(result.amplitudes, covariance, *self.prior_at(result.amplitudes))
+        amplitudes, deviations = fits.alone(_ALONE * self.prior_sd_A.numpy())
+        return {"free_amplitudes": amplitudes, "free_amplitudes_sd": deviations}
+
+    def prior_at(self, amplitudes: Floats) -> tuple[Floats, Floats]:
+        """Precision (…, M, M) and mean (…, M) of the Gaussian prior that counts for amplitudes (k, M)."""
+        if self.density is None:
+            return np.diag(self.prior_sd_A.numpy() ** -2.0), np.zeros(len(self.prior_sd_A))
+        places = torch.as_tensor(amplitudes, dtype=torch.float32, device=self.device)
+        mean_A, precision = self.density.of_best(places)
+        return precision.double().cpu().numpy(), mean_A.double().cpu().numpy()
 
     @property
     def _may_search(self) -> bool:

@@ -58,6 +58,8 @@ def particles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Particles:
         mode_ids=(7, 9, 12),
         amplitudes=RNG.normal(size=(n, 3)) * 100,
         amplitudes_sd=RNG.uniform(1, 2, (n, 3)),
+        free_amplitudes=RNG.normal(size=(n, 3)) * 100,
+        free_amplitudes_sd=RNG.uniform(1, 2, (n, 3)),
         angle_sd_deg=RNG.uniform(0, 1, n),
         shift_sd_A=RNG.uniform(0, 1, n),
         score=RNG.uniform(0, 1, n),
@@ -101,7 +103,8 @@ def test_set_round_trip_by_id(particles: Particles, tmp_path: Path) -> None:
     assert back.indices.tolist() == expected.indices.tolist()
     assert (back.mode_ids, back.phase_flipped, back.box_px) == ((7, 9, 12), True, 16)
     assert back.pixel_size_A == pytest.approx(2.5)
-    for name in ("amplitudes", "amplitudes_sd", "angle_sd_deg", "shift_sd_A", "score", "ambiguous"):
+    of_modes = ("amplitudes", "amplitudes_sd", "free_amplitudes", "free_amplitudes_sd")
+    for name in (*of_modes, "angle_sd_deg", "shift_sd_A", "score", "ambiguous"):
         np.testing.assert_allclose(getattr(back, name), getattr(expected, name), rtol=1e-6, err_msg=name)
     np.testing.assert_allclose(back.shift_A, expected.shift_A, atol=1e-6)
     rotations = [euler_to_matrix(p.euler_deg) for p in (back, expected)]

@@ -111,6 +111,22 @@ def test_what_fits_say_does_not_depend_on_the_prior_that_they_were_made_under() 
     np.testing.assert_allclose(again.pull, fits.pull, rtol=1e-8, atol=1e-8)
 
 
+def test_what_images_say_alone_is_told_under_a_wide_prior() -> None:
+    """With errors that are the spread of the estimates; an image that tells nothing is at rest, with the prior's."""
+    true_A = np.random.default_rng(8).normal(size=(2000, 2)) * 20
+    fits = fits_of(true_A, 12.0)
+    narrow = np.array([20.0, 20.0])
+    drawn, covariance, _ = fits.posterior(np.diag(narrow**2))
+    free_A, sd_A = Fits.of_posterior(drawn, covariance, narrow).alone(5 * narrow)
+    slope = lambda found: np.sum(found * true_A, axis=0) / np.sum(true_A**2, axis=0)  # noqa: E731
+    assert (slope(drawn) < 0.85).all()
+    np.testing.assert_allclose(slope(free_A), 1, atol=0.03)
+    np.testing.assert_allclose(((free_A - true_A) / sd_A).std(axis=0), 1, atol=0.05)
+    nothing = Fits(np.zeros((1, 2, 2)), np.zeros((1, 2))).alone(5 * narrow)
+    np.testing.assert_allclose(nothing[0], 0)
+    np.testing.assert_allclose(nothing[1], 100)
+
+
 def test_the_cost_is_twice_the_log_density_of_the_likelier_gaussian() -> None:
     density = two_states()
     prior = DensityPrior.of(density, torch.device("cpu"))

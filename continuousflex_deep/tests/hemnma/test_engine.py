@@ -17,6 +17,7 @@ from continuousflex_deep.hemnma.levels import coarse_resolution_A, disc_for
 from continuousflex_deep.hemnma.refine import Whitened
 from continuousflex_deep.hemnma.search import ReferenceLibrary, prior_conformations
 from continuousflex_deep.imaging.projector import PointModel, project
+from continuousflex_deep.io.amplitude_density import AmplitudeDensity
 from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.stacks import read_images, write_stack
@@ -53,6 +54,30 @@ def engine(**changes: object) -> EmbeddedEngine:
 def aligned(truth: Particles) -> Particles:
     """What the engine finds, computed once."""
     return align(engine(), without_truth(truth))
+
+
+@pytest.mark.parametrize("of_density", [False, True])
+def test_what_images_alone_say_is_not_drawn_to_a_learned_prior(truth: Particles, of_density: bool) -> None:
+    """A prior that is narrower than the motion, and one about other conformations."""
+    structure, sd_A = toy_structure(), np.array([8.0, 8.0])
+    two = np.array([[9.0, 0.0], [-9.0, 0.0]]), np.tile(np.diag(sd_A**2), (2, 1, 1))
+    places = AmplitudeDensity(np.array([0.5, 0.5]), *two)
+    modes = dataclasses.replace(toy_modes(structure), prior_sd_A=sd_A, density=places if of_density else None)
+    options = dataclasses.replace(OPTIONS, init="local", local_step_deg=0.0)
+    found = align(EmbeddedEngine(structure, modes, options), truth.replace(amplitudes=None, mode_ids=()))
+    sure = angle_deg(found, truth) < 10
+    assert sure.mean() > 0.8
+    true_A, drawn, free_A, sd_A = (
+        values[sure] for values in (truth.amplitudes, found.amplitudes, found.free_amplitudes, found.free_amplitudes_sd)
+    )
+    slope = lambda estimates: float(np.sum(estimates * true_A) / np.sum(true_A**2))  # noqa: E731
+    assert slope(drawn) < slope(free_A) - 0.03
+    assert slope(free_A) == pytest.approx(1, abs=0.06)
+    assert 0.7 < np.sqrt(np.square((free_A - true_A) / sd_A).mean()) < 1.5
+    assert (sd_A > found.amplitudes_sd[sure]).all()
+    # other amplitudes, and those under a prior that was not learned, have none
+    assert found.replace(amplitudes=found.amplitudes + 1).free_amplitudes is None
+    assert align(engine(), found.select([0, 1, 2, 3])).free_amplitudes is None
 
 
 class TestEmbeddedEngine:

@@ -38,6 +38,7 @@ def full_particles(folder: Path) -> Particles:
         indices=np.array([3, 0, 2, 1]), pixel_size_A=PIXEL, box_px=BOX, ctf=ctf, phase_flipped=True,
         euler_deg=rng.uniform(-180, 180, (N, 3)), shift_A=rng.normal(size=(N, 2)), mode_ids=(7, 8, 11),
         amplitudes=rng.normal(scale=100, size=(N, 3)), amplitudes_sd=rng.uniform(1, 2, (N, 3)),
+        free_amplitudes=rng.normal(scale=100, size=(N, 3)), free_amplitudes_sd=rng.uniform(1, 2, (N, 3)),
         angle_sd_deg=rng.uniform(size=N),
         shift_sd_A=rng.uniform(size=N), score=rng.uniform(size=N), ambiguous=np.array([True, False, False, True]),
         half=np.array([2, 1, 0, 1]),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from continuousflex_deep.io.density_table import energy_of
-from continuousflex_deep.landscape.landscape import Landscape
+from continuousflex_deep.landscape.landscape import Landscape, make_landscape
 from continuousflex_deep.options import TrajectoryOptions, from_mapping
 from continuousflex_deep.tests.helpers.double_well import BARRIER_KT, WELL_A, double_well, landscape_of
 from continuousflex_deep.trajectories.deconvolved_density import (
@@ -70,11 +70,36 @@ def test_errors_are_those_of_the_coordinates(landscape: Landscape, density: Deco
 def test_steps_shorten_where_wells_are_narrow() -> None:
     """In a well much narrower than the raw one, a place settles instead of jumping from side to side."""
     points = 20 * np.random.default_rng(0).normal(size=(3000, 1)) + 5
-    density = deconvolved_density(estimate_density(points), np.full((3000, 1, 1), 20.5**2))
+    density = deconvolved_density(estimate_density(points), points, np.full((3000, 1, 1), 20.5**2))
     assert density.step[0] < density.bandwidth[0]
     maxima, _ = density_maxima(density)
     assert len(maxima) == 1
     assert abs(maxima[0, 0] - 5) < 2
+
+
+@pytest.mark.parametrize("error", [0.5, 1.0])
+def test_amplitudes_that_are_drawn_to_others_are_freed_of_that(error: float) -> None:
+    """Under a prior of the particles' own Gaussian they are less spread than the truth, by errors that are too small to
+    be taken away again."""
+    rng, sd_A, error_A = np.random.default_rng(3), 50.0, 50.0 * error
+    true_A = sd_A * rng.normal(size=(4000, 2))
+    free_A = true_A + error_A * rng.normal(size=true_A.shape)
+    drawn = free_A / (1 + error**2)
+    told = np.full_like(true_A, error_A / np.sqrt(1 + error**2))
+    base = landscape_of(drawn, modes=2)
+    particles = base.particles.replace(amplitudes=drawn, amplitudes_sd=told)
+    freed = particles.replace(free_amplitudes=free_A, free_amplitudes_sd=np.full_like(true_A, error_A))
+    spreads = []
+    for some in (particles, freed):
+        density = landscape_density(
+            make_landscape(some, np.ones(len(some), dtype=np.int64), outlier_distance=0), (0,), "deconvolved"
+        )
+        assert isinstance(density, DeconvolvedDensity)
+        x = density.corner[0] + density.spacing[0] * np.arange(len(density.values))
+        p = density.values / density.values.sum()
+        spreads.append(float(np.sqrt(p @ (x - p @ x) ** 2)))
+    assert spreads[0] < (1 - 0.7 * error**2 / (1 + error**2)) * sd_A
+    assert spreads[1] == pytest.approx(sd_A, rel=0.06)
 
 
 def test_trajectories_follow_the_option(landscape: Landscape) -> None:
