@@ -71,7 +71,7 @@ class NmaOptions:
         low=7,
         label="Number of modes",
     )
-    motion: Literal["auto", "jointed", "helical", "straight"] = option(
+    motion: Literal["auto", "helical", "straight", "jointed"] = option(
         "auto",
         "Motion of the atoms along the modes, which is kept with them: in rigid blocks of residues that turn and stay "
         "together (jointed), in blocks that turn each by itself (helical), or straight, as in the article and in "

@@ -60,7 +60,7 @@ def place_option() -> Any:
 
 Place = Literal["auto", "middle", "centre", "header"]
 Models = Literal["first", "all"]  # of a structure file
-Motion = Literal["modes", "jointed", "helical", "straight"]  # along modes; "modes": as their folder says
+Motion = Literal["modes", "helical", "straight", "jointed"]  # along modes; "modes": as their folder says
 
 
 def motion_option(engine: str = "") -> Any:
