@@ -50,10 +50,12 @@ def moments(found: Deconvolved) -> tuple[np.ndarray, np.ndarray]:
 # ------------------------------------------------------------------------------------- known densities
 @pytest.mark.parametrize("sd", [13.7, 25.0, 43.3])
 def test_barrier_of_a_double_well_comes_back(sd: float) -> None:
-    """Errors from an eighth to almost half of the way between well and barrier; the last lowers it to a third."""
+    """Errors from an eighth to almost half of the way between well and barrier; the last lowers it to a third. On
+    average over some samples: that of one has a deviation of 0.2 kT, and its best smoothness may be one of rounding."""
+    others = (deconvolve(*with_errors(double_well(2 * N, seed)[:, :1], sd), replicas=0) for seed in (1, 2, 3))
     points, covariances = with_errors(double_well(2 * N, 0)[:, :1], sd)
     found = deconvolve(points, covariances)
-    assert barrier(found) == pytest.approx(BARRIER_KT, rel=0.1)
+    assert np.mean([barrier(found), *map(barrier, others)]) == pytest.approx(BARRIER_KT, rel=0.1)
     deviation = np.std([barrier(found, replica) for replica in found.replicas])
     assert 0.03 < deviation < 0.4
     ignored = deconvolve(points, np.zeros_like(covariances), replicas=0)
