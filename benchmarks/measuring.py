@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from continuousflex_deep import cli
 from continuousflex_deep.assessment.evaluation import Evaluation
+from continuousflex_deep.io.records import read_json, write_json
 
 if TYPE_CHECKING:
     import torch
@@ -111,6 +112,15 @@ def folder_or_temporary(folder: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory() as temporary:
         yield Path(temporary)
+
+
+def require_settings(folder: Path, settings: Mapping[str, object]) -> None:
+    """Keep the settings in the folder; end the benchmark where it has results of others."""
+    kept = folder / "settings.json"
+    if kept.is_file() and read_json(kept, "settings") != settings:
+        raise SystemExit(f"error: '{folder}' has results of other settings; give another --folder, or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(kept, settings)
 
 
 def in_own_process(function: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:

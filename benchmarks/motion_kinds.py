@@ -1,4 +1,4 @@
-"""What the two kinds of motion can reach, fitted to coordinates: straight lines, and rigid blocks on helices.
+"""What each kind of motion can reach, fitted to coordinates: straight lines, rigid blocks on helices, and with joints.
 
     python benchmarks/motion_kinds.py [--data FOLDER] [--only ak igg] [--picture FILE.png] [--output motion_kinds.json]
 

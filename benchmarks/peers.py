@@ -51,7 +51,7 @@ from pathlib import Path
 import numpy as np
 from cases import ARTICLE, TINY
 from command_line import FULL, SMALLEST, add_data, add_hardware, add_only, benchmark_parser, parse
-from measuring import Figures, Table, folder_or_temporary, run_command, write_figures
+from measuring import Figures, Table, folder_or_temporary, require_settings, run_command, write_figures
 from peers_measures import area_under_fsc, explained, fsc, information_imbalance, neighbourhood_similarity, order
 from peers_ours import Alignment, density_of, reconstructed
 from peers_programs import PEERS, Cost, Processes, Unfinished, require_installed
@@ -60,7 +60,6 @@ from peers_sets import SETS, ParticleSet
 from continuousflex_deep.arrays import Floats, Map
 from continuousflex_deep.io.file_names import PARTICLES_STAR
 from continuousflex_deep.io.particle_files import read_particles
-from continuousflex_deep.io.records import read_json, write_json
 from continuousflex_deep.reconstruction.maps import resize_map
 
 OURS, UNKNOWN, GIVEN = "ours", "unknown", "given"
@@ -116,15 +115,6 @@ def main() -> None:
                     unfinished[f"{name}, {program}"] = str(reason)
                     print(f"{name}, {program}: {reason}", flush=True)
     write_figures(arguments.output, {"settings": settings, "rows": rows, "unfinished": unfinished})
-
-
-def require_settings(folder: Path, settings: dict[str, object]) -> None:
-    """Keep the settings in the folder; end the benchmark where it has results of others."""
-    kept = folder / "settings.json"
-    if kept.is_file() and read_json(kept, "settings") != settings:
-        sys.exit(f"error: '{folder}' has results of other settings; give another --folder, or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(kept, settings)
 
 
 class Comparison:

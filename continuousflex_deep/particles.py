@@ -110,6 +110,11 @@ class Particles:
                     f"particles: {name} have shape {values.shape}, expected ({n}, {len(self.mode_ids)}) "
                     f"for modes {list(self.mode_ids)}"
                 )
+        if (self.free_amplitudes is None) != (self.free_amplitudes_sd is None):
+            raise InputError(
+                "particles: of free amplitudes and their deviations only one is known, expected both or none; remove "
+                "these columns (cfdAmplitude…Free, cfdAmplitude…FreeSd) from the particle file"
+            )
         if self.half is not None and not np.isin(self.half, _HALVES).all():
             raise InputError(
                 f"particles: got half sets {np.unique(self.half)[:5].tolist()}, expected 1 and 2, or 0 for none"

@@ -82,9 +82,9 @@ def read_inputs(options: ModesOptions) -> Inputs:
 
 def _write_animations(folder: Path, inputs: Inputs, swing_rmsd_A: float) -> None:
     """mode_7.pdb …: one period of an oscillation along each mode."""
-    amplitude = np.array([amplitude_of_rmsd(swing_rmsd_A, len(inputs.structure))])
+    amplitudes = amplitude_of_rmsd(swing_rmsd_A, len(inputs.structure)) * np.eye(len(inputs.modes))
+    motion = motion_along(inputs.structure, inputs.modes)
     with progress_bar("animate", len(inputs.modes), unit="mode") as bar:
-        for mode in inputs.modes.mode_ids:
-            frames = swing_frames(motion_along(inputs.structure, inputs.modes.select((mode,))), amplitude)
-            write_swing(folder / f"mode_{mode}.pdb", inputs.structure, frames)
+        for mode, amplitude in zip(inputs.modes.mode_ids, amplitudes, strict=True):
+            write_swing(folder / f"mode_{mode}.pdb", inputs.structure, swing_frames(motion, amplitude))
             bar.update(1)

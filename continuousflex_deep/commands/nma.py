@@ -9,6 +9,7 @@ from continuousflex_deep.io.modes import write_modes
 from continuousflex_deep.io.records import begin_results, write_record
 from continuousflex_deep.io.reference import element_digest
 from continuousflex_deep.io.structures import Structure, read_structure
+from continuousflex_deep.motion.along import BLOCK_SIZE
 from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.motion.joints import MOST_BLOCKS, require_joinable
 from continuousflex_deep.nma.elnemo import elnemo_modes, required_programs
@@ -52,8 +53,8 @@ def run(options: NmaOptions) -> None:
 def _motion(used: NmaOptions, structure: Structure) -> str:
     """The motion that is kept with the modes: of rigid blocks where the network has them, with joints between them
     where that is possible. Raises InputError for joints that are asked for where it is not."""
-    blocks = int(block_numbers(structure, used.block_size).max()) + 1
-    if used.motion == JOINTED and used.block_size > 0:
+    blocks = int(block_numbers(structure, used.block_size or BLOCK_SIZE).max()) + 1
+    if used.motion == JOINTED:
         require_joinable(blocks)
     if used.motion != "auto":
         return used.motion

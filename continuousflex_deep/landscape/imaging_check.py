@@ -8,7 +8,7 @@ import numpy as np
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.figures.dependence import save_dependence
-from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances, measured
+from continuousflex_deep.landscape.coordinate_errors import measured_coordinates
 from continuousflex_deep.landscape.dependence import (
     DEFOCUS,
     IN_PLANE,
@@ -62,14 +62,12 @@ def check_imaging(landscape: Landscape, error_bars: bool) -> ImagingCheck:
     kept = landscape.select(rows[evenly_spread(len(rows), _MOST_TESTED)])
     number = min(kept.coordinates.shape[1], _TESTED)
     particles, variances, coordinates = kept.particles, None, kept.coordinates[:, :number]
-    if error_bars and particles.amplitudes_sd is not None:
-        amplitudes, deviations = measured(particles)
-        covariances = coordinate_covariances(kept.reduction, amplitudes, deviations, tuple(range(number)))
-        variances = np.diagonal(covariances, axis1=1, axis2=2)
-        if particles.free_amplitudes is not None:
-            coordinates = kept.reduction.transform(amplitudes)[:, :number]
+    found = measured_coordinates(kept.reduction, particles, coordinates, tuple(range(number))) if error_bars else None
+    if found is not None and len(found.rows) > 1:
+        particles, coordinates = particles.select(found.rows), found.points
+        variances = np.diagonal(found.covariances, axis1=1, axis2=2)
     imaging, table = imaging_of(particles), kept.table()
     tests = find_dependence(coordinates, variances, imaging)
     shown = tests[0].coordinate if tests else 0
     sentence = describe_dependence(tests, list(table.labels))
-    return ImagingCheck(tests, sentence, imaging, kept.coordinates[:, shown], table.axis_labels[shown])
+    return ImagingCheck(tests, sentence, imaging, coordinates[:, shown], table.axis_labels[shown])

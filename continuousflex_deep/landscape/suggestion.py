@@ -11,7 +11,7 @@ from continuousflex_deep.io.groups import COLOURS, NamedGroup
 from continuousflex_deep.io.landscape_table import LandscapeTable
 from continuousflex_deep.io.tables import format_rows
 from continuousflex_deep.landscape.clusters import MOST_CLUSTERS, Clustering, Trial, find_clusters
-from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances, measured
+from continuousflex_deep.landscape.coordinate_errors import measured_coordinates
 from continuousflex_deep.landscape.deconvolved_mixture import deconvolved_mixture
 from continuousflex_deep.landscape.reduction import Reduction
 from continuousflex_deep.options import ClustersOptions
@@ -97,12 +97,12 @@ def _overlap_without_errors(
 ) -> float | None:
     """Share of particles whose cluster would be uncertain if the first k coordinates of these rows had no errors."""
     mixture = found.model.mixture
-    if mixture is None or len(mixture.means) < 2 or reduction is None or table.amplitudes_sd is None:
+    if mixture is None or len(mixture.means) < 2 or reduction is None:
         return None
-    amplitudes, deviations = (values[rows] for values in measured(table))
-    errors = coordinate_covariances(reduction, amplitudes, deviations, tuple(range(k)))
-    points = table.coordinates[rows] if table.free_amplitudes is None else reduction.transform(amplitudes)
-    return deconvolved_mixture(mixture, points[:, :k], errors).uncertain_share(_SURELY)
+    measured = measured_coordinates(reduction, table, table.coordinates, tuple(range(k)), rows)
+    if measured is None or not len(measured.rows):
+        return None
+    return deconvolved_mixture(mixture, measured.points, measured.covariances).uncertain_share(_SURELY)
 
 
 def remarks(suggestion: Suggestion) -> list[str]:

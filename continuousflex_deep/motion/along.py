@@ -12,7 +12,7 @@ from continuousflex_deep.motion.helical import helical_motion
 from continuousflex_deep.motion.straight import StraightMotion
 from continuousflex_deep.particles import JOINTED, STRAIGHT
 
-_BLOCK_SIZE = 10  # residues, or pseudoatoms, of modes whose blocks are not known
+BLOCK_SIZE = 10  # residues, or pseudoatoms, of modes whose blocks are not known
 _RIGID = 1e-5  # of a mode's norm; files give nine digits
 
 
@@ -27,12 +27,12 @@ def motion_along(structure: Structure, modes: NormalModes) -> Motion[Floats]:
     if modes.motion == STRAIGHT:
         drift = np.einsum("n,mni->mi", weights, modes.vectors)
         return StraightMotion(structure.coords_A, np.asarray(modes.vectors - drift[:, None]))
-    block = block_numbers(structure, modes.block_size or _BLOCK_SIZE)
+    block = block_numbers(structure, modes.block_size or BLOCK_SIZE)
     motion, apart = helical_motion(structure.coords_A, weights, modes.vectors, block, modes.motion == JOINTED)
     if len(apart) and apart.max() > _RIGID:
         most = int(apart.argmax())
         note_once(
-            f"mode {modes.mode_ids[most]} bends the rigid blocks of {modes.block_size or _BLOCK_SIZE}, by "
+            f"mode {modes.mode_ids[most]} bends the rigid blocks of {modes.block_size or BLOCK_SIZE}, by "
             f"{100 * apart[most]:.2g}% of its length; this part of the motion turns with each block"
         )
         return motion

@@ -8,12 +8,16 @@ that is a gap g. The blocks are moved by the translations d that close these gap
 screws add, R − 1 − [ω]× and t − τ, and of second order in the amplitudes: the derivative at rest stays the mode.
 """
 
+import hashlib
+
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy import sparse
+from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from continuousflex_deep.arrays import Floats, Integers
 from continuousflex_deep.errors import InputError
+from continuousflex_deep.motion.blocks import block_sums
 
 # atoms are near within so many times the usual distance of an atom from its nearest one: of bonded neighbours and of
 # atoms in contact, of Cα atoms as of all. Springs weaken with the fourth power of the distance; of powers from 2 to 6
@@ -22,7 +26,8 @@ _NEAR, _POWER = 4.0, 4
 _CLOSEST = 0.5  # of the usual distance: nearer ones are not stronger
 # of the stiffness of the joints, a spring to each block's place on its screw: of parts that nothing joins
 _LOOSE = 1e-6
-MOST_BLOCKS = 4000  # whose joints take half a gigabyte
+_LATEST: dict[bytes, Floats] = {}
+MOST_BLOCKS = 2500  # whose joints take 0.2 gigabytes
 
 
 def joints_of(coords_A: Floats, block: Integers, centres_A: Floats, weights: Floats) -> Floats:
@@ -30,48 +35,58 @@ def joints_of(coords_A: Floats, block: Integers, centres_A: Floats, weights: Flo
     beside t − τ for each block, to minus the translations (…, 3, B) of the blocks.
 
     coords_A (N, 3); block (N,); centres_A (B, 3), about which the blocks turn; weights (B,) of the blocks, whose
-    weighted centre stays in place. Raises InputError for more than 4,000 blocks.
+    weighted centre stays in place. Raises InputError for more than 2,500 blocks.
     """
+    require_joinable(len(weights))
+    known = hashlib.sha256(b"".join(array.tobytes() for array in (coords_A, block, centres_A, weights))).digest()
+    if known not in _LATEST:
+        _LATEST.clear()  # those of one molecule are asked for again and again
+        _LATEST[known] = _computed(coords_A, block, centres_A, weights)
+    return _LATEST[known]
+
+
+def _computed(coords_A: Floats, block: Integers, centres_A: Floats, weights: Floats) -> Floats:
     count = len(weights)
-    require_joinable(count)
-    first, second, stiffness = _pairs(coords_A, block)
-    middle_A = (coords_A[first] + coords_A[second]) / 2
-    a, b = block[first], block[second]
-    pulls = np.zeros((count, count, 4))  # on a block, by what another one adds
-    for one, other in ((a, b), (b, a)):
-        arm = np.concatenate([middle_A - centres_A[one], np.ones((len(one), 1))], axis=1) * stiffness[:, None]
-        for axis in range(4):
-            pulls[:, :, axis] += _counted(one, one, arm[:, axis], count) - _counted(other, one, arm[:, axis], count)
-    springs = pulls[:, :, 3]
-    loose = _LOOSE * (float(np.diagonal(springs).mean()) or 1.0) * count * np.diag(weights)
-    moved = cho_solve(cho_factor(springs + loose), pulls.reshape(count, count * 4))
-    return np.ascontiguousarray((moved - weights @ moved).T)
+    first, second, stiffness, middle_A = _joined(coords_A, block)
+    rows, columns, values = [], [], []
+    for one, other in ((first, second), (second, first)):
+        # what the first adds pulls on itself, and on the second the other way
+        arm_A = np.concatenate([middle_A - centres_A[one], np.ones((len(one), 1))], axis=1)
+        for on, sign in ((one, 1.0), (other, -1.0)):
+            rows.append(np.repeat(on, 4))
+            columns.append((4 * one[:, None] + np.arange(4)).ravel())
+            values.append(sign * (arm_A * stiffness[:, None]).ravel())
+    place = np.concatenate(rows), np.concatenate(columns)
+    pulls = sparse.csc_matrix((np.concatenate(values), place), shape=(count, 4 * count))
+    springs = pulls[:, 3::4]
+    loose = _LOOSE * (float(springs.diagonal().mean()) or 1.0) * count * sparse.diags(weights)
+    moved = splu(sparse.csc_matrix(springs + loose)).solve(np.eye(count))
+    return np.asarray(pulls.T @ (moved - weights @ moved).T)
 
 
 def require_joinable(blocks: int) -> None:
     """InputError for more blocks than jointed motion takes."""
     if blocks > MOST_BLOCKS:
         raise InputError(
-            f"jointed motion: got {blocks:,} rigid blocks, expected at most {MOST_BLOCKS:,}; compute the modes "
-            "with larger blocks (nma --block-size), or give --motion helical"
+            f"jointed motion: got {blocks:,} rigid blocks, expected at most {MOST_BLOCKS:,}; give --motion "
+            "helical, or compute the modes by the nma command with a larger --block-size"
         )
 
 
-def _pairs(coords_A: Floats, block: Integers) -> tuple[Integers, Integers, Floats]:
-    """Near atoms (j,) and (j,) of two blocks, and the stiffness (j,) of their joints."""
+def _joined(coords_A: Floats, block: Integers) -> tuple[Integers, Integers, Floats, Floats]:
+    """Neighbouring blocks (j,) and (j,), the stiffness (j,) of all joints between them together, and their weighted
+    middle (j, 3)."""
     tree = cKDTree(coords_A)
     nearest_A = tree.query(coords_A, min(2, len(coords_A)))[0]
     apart_A = nearest_A[nearest_A > 0]  # atoms may lie upon each other
-    if not len(apart_A):
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0)
-    usual_A = float(np.median(apart_A))
-    pairs = tree.query_pairs(_NEAR * usual_A, output_type="ndarray")
-    first, second = pairs[block[pairs[:, 0]] != block[pairs[:, 1]]].T
-    apart_A = np.linalg.norm(coords_A[first] - coords_A[second], axis=1)
-    return first, second, (usual_A / np.maximum(apart_A, _CLOSEST * usual_A)) ** _POWER
-
-
-def _counted(row: Integers, column: Integers, values: Floats, count: int) -> Floats:
-    """Sums (count, count) of values at these rows and columns."""
-    sums = np.bincount(row * count + column, values, count * count)
-    return np.asarray(sums.reshape(count, count), dtype=np.float64)
+    usual_A = float(np.median(apart_A)) if len(apart_A) else 0.0
+    pairs = tree.query_pairs(_NEAR * usual_A, output_type="ndarray") if usual_A else np.empty((0, 2), dtype=np.int64)
+    pairs = pairs[block[pairs[:, 0]] != block[pairs[:, 1]]]
+    ends_A = coords_A[pairs]
+    apart_A = np.linalg.norm(ends_A[:, 0] - ends_A[:, 1], axis=1)
+    stiffness = (usual_A / np.maximum(apart_A, _CLOSEST * usual_A)) ** _POWER
+    count = int(block.max()) + 1
+    joined, which = np.unique(block[pairs].min(axis=1) * count + block[pairs].max(axis=1), return_inverse=True)
+    total = np.asarray(np.bincount(which, stiffness, len(joined)), dtype=np.float64)
+    middle_A = block_sums(which, stiffness[:, None] * ends_A.mean(axis=1), len(joined)) / total[:, None]
+    return joined // count, joined % count, total, middle_A

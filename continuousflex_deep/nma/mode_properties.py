@@ -1,5 +1,6 @@
 """Properties of each mode: energy, collectivity, displacement of every residue, and overlap with a target."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +75,8 @@ def make_table(inputs: Inputs, transition: Transition | None, options: ModesOpti
     if modes.eigenvalues is not None:
         columns["energy"] = modes.eigenvalues / modes.eigenvalues[0]
     columns |= {"collectivity": kappa, "score": score}
-    columns["largest_displacement_A"] = np.array([
-        np.linalg.norm(_displacement(inputs, mode, options.swing_rmsd_A), axis=1).max() for mode in modes.mode_ids
-    ])  # fmt: skip
+    swings = _swings(inputs, options.swing_rmsd_A)
+    columns["largest_displacement_A"] = np.array([np.linalg.norm(moved, axis=1).max() for moved in swings])
     if transition is not None:
         columns |= {
             "overlap": transition.overlap,
@@ -101,8 +101,8 @@ def residue_displacements(inputs: Inputs, transition: Transition | None, swing_r
     residue = structure.residue_index
     everything = np.arange(len(structure))
     columns = {
-        f"mode_{mode}_A": _rms_by_residue(residue, everything, _displacement(inputs, mode, swing_rmsd_A))
-        for mode in inputs.modes.mode_ids
+        f"mode_{mode}_A": _rms_by_residue(residue, everything, moved)
+        for mode, moved in zip(inputs.modes.mode_ids, _swings(inputs, swing_rmsd_A), strict=True)
     }
     if transition is not None and inputs.compared is not None:
         columns["target_A"] = _rms_by_residue(residue, inputs.compared.matched.first, transition.difference_A)
@@ -115,10 +115,11 @@ def _rms_by_residue(residue: Integers, atoms: Integers, displacement: Floats) ->
     return np.asarray(np.sqrt(np.where(count > 0, total / np.maximum(count, 1), np.nan)))
 
 
-def _displacement(inputs: Inputs, mode: int, rmsd_A: float) -> Floats:
-    """Displacement (N, 3) along a mode at this RMSD."""
-    motion = motion_along(inputs.structure, inputs.modes.select((mode,)))
-    return motion.displacements(np.array([amplitude_of_rmsd(rmsd_A, len(inputs.structure))]))
+def _swings(inputs: Inputs, rmsd_A: float) -> Iterator[Floats]:
+    """The displacements (N, 3) along each mode at this RMSD."""
+    motion = motion_along(inputs.structure, inputs.modes)
+    for amplitudes in amplitude_of_rmsd(rmsd_A, len(inputs.structure)) * np.eye(len(inputs.modes)):
+        yield motion.displacements(amplitudes)
 
 
 def _suggested(

@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.io.density_table import DensityTable
-from continuousflex_deep.landscape.coordinate_errors import coordinate_covariances, measured
+from continuousflex_deep.landscape.coordinate_errors import measured_coordinates
 from continuousflex_deep.landscape.deconvolution import FEWEST_PARTICLES, deconvolve, has_spread
 from continuousflex_deep.landscape.landscape import Landscape
 from continuousflex_deep.messages import note, note_once
@@ -73,17 +73,18 @@ def landscape_density(
     raw = estimate_density(points, factor)
     if kind == "raw":
         return raw
-    if kept.amplitudes_sd is None:
+    measured = measured_coordinates(landscape.reduction, kept, landscape.coordinates[~landscape.outlier], dimensions)
+    if measured is None:
         note_once("the particles have no error bars of their amplitudes: densities are raw, and their barriers too low")
         return raw
-    if len(kept) < FEWEST_PARTICLES:
-        note_once(f"{len(kept)} particles are too few to deconvolve their density: it is raw below {FEWEST_PARTICLES}")
+    told = len(measured.rows)
+    if told < len(kept):
+        note_once(f"the images of {len(kept) - told} of {len(kept)} particles tell nothing of these coordinates; the "
+                  "deconvolved density is that of the others")  # fmt: skip
+    if told < FEWEST_PARTICLES:
+        note_once(f"{told} particles are too few to deconvolve their density: it is raw below {FEWEST_PARTICLES}")
         return raw
-    amplitudes, deviations = measured(kept)
-    covariances = coordinate_covariances(landscape.reduction, amplitudes, deviations, dimensions)
-    if kept.free_amplitudes is None:
-        return deconvolved_density(raw, points, covariances)
-    return deconvolved_density(raw, landscape.reduction.transform(amplitudes)[:, dimensions], covariances)
+    return deconvolved_density(raw, measured.points, measured.covariances)
 
 
 def deconvolved_density(raw: Density, points: Floats, covariances: Floats) -> DeconvolvedDensity:

@@ -58,8 +58,9 @@ _SECOND_LOOK_ABOVE = 2.5
 # of kernels that a GPU launches hardly depends on it. Of a particle, images and coefficients take these bytes a pixel
 _CPU_BATCH, _LEAST_BATCH, _GPU_BATCH, _BYTES_PER_PX = 64, 512, 4096, 40
 _BATCHES_A_WORKER = 4
-# what an image alone says of amplitudes is told under a prior that is so many times as wide as the learned one
-_ALONE = 5.0
+# what an image alone says of amplitudes is told under a prior that is so many times as wide as the learned one, which
+# is none for all errors that matter
+_ALONE = 50.0
 
 
 class EmbeddedEngine(Engine[Calibration]):

@@ -90,14 +90,19 @@ class HelicalMotion {
 
   /** Translate the blocks so that joints open to first order alone. */
   _close(screws, twists) {
-    const beyond = screws.map(({ turn, shift }, b) => {
-      const [tx, ty, tz, x, y, z] = twists[b], across = [0, -z, y, z, 0, -x, -y, x, 0], velocity = [tx, ty, tz];
-      return [0, 1, 2].map((i) => [0, 1, 2].map((j) => turn[3 * i + j] - across[3 * i + j]).concat(shift[i] - velocity[i]));
+    const n = this.blocks, moved = [0, 1, 2].map(() => new Float64Array(n));
+    screws.forEach(({ turn, shift }, c) => {
+      const [tx, ty, tz, x, y, z] = twists[c], across = [0, -z, y, z, 0, -x, -y, x, 0], velocity = [tx, ty, tz];
+      for (let i = 0; i < 3; i++) {
+        const row = moved[i];
+        for (let k = 0; k < 4; k++) {
+          const beyond = k < 3 ? turn[3 * i + k] - across[3 * i + k] : shift[i] - velocity[i];
+          const from = (4 * c + k) * n;
+          for (let b = 0; b < n; b++) row[b] += beyond * this.joints[from + b];
+        }
+      }
     });
-    screws.forEach(({ shift }, b) => {
-      beyond.forEach((rows, c) =>
-        rows.forEach((row, i) => row.forEach((x, k) => (shift[i] -= x * this.joints[(4 * c + k) * this.blocks + b]))));
-    });
+    screws.forEach(({ shift }, b) => moved.forEach((row, i) => (shift[i] -= row[b])));
   }
 }
 
