@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from continuousflex_deep.hemnma.covariance import Fits
 from continuousflex_deep.io.density_table import energy_of
 from continuousflex_deep.landscape.landscape import Landscape, make_landscape
 from continuousflex_deep.options import TrajectoryOptions, from_mapping
@@ -77,29 +78,48 @@ def test_steps_shorten_where_wells_are_narrow() -> None:
     assert abs(maxima[0, 0] - 5) < 2
 
 
-@pytest.mark.parametrize("error", [0.5, 1.0])
-def test_amplitudes_that_are_drawn_to_others_are_freed_of_that(error: float) -> None:
-    """Under a prior of the particles' own Gaussian they are less spread than the truth, by errors that are too small to
-    be taken away again."""
-    rng, sd_A, error_A = np.random.default_rng(3), 50.0, 50.0 * error
+def drawn_to_rest(error: float, untold: float = 0.0) -> tuple[Landscape, Landscape]:
+    """Landscapes of 4,000 particles of a Gaussian of 50 Å whose images have errors of so many times that, found under
+    this Gaussian as the prior: with the amplitudes found alone, and with what the images alone say. untold: share of
+    images that say nothing."""
+    rng, sd_A = np.random.default_rng(3), np.array([50.0, 50.0])
     true_A = sd_A * rng.normal(size=(4000, 2))
-    free_A = true_A + error_A * rng.normal(size=true_A.shape)
-    drawn = free_A / (1 + error**2)
-    told = np.full_like(true_A, error_A / np.sqrt(1 + error**2))
-    base = landscape_of(drawn, modes=2)
-    particles = base.particles.replace(amplitudes=drawn, amplitudes_sd=told)
-    freed = particles.replace(free_amplitudes=free_A, free_amplitudes_sd=np.full_like(true_A, error_A))
-    spreads = []
-    for some in (particles, freed):
-        density = landscape_density(
-            make_landscape(some, np.ones(len(some), dtype=np.int64), outlier_distance=0), (0,), "deconvolved"
-        )
-        assert isinstance(density, DeconvolvedDensity)
-        x = density.corner[0] + density.spacing[0] * np.arange(len(density.values))
-        p = density.values / density.values.sum()
-        spreads.append(float(np.sqrt(p @ (x - p @ x) ** 2)))
-    assert spreads[0] < (1 - 0.7 * error**2 / (1 + error**2)) * sd_A
-    assert spreads[1] == pytest.approx(sd_A, rel=0.06)
+    precision = np.full(len(true_A), (error * 50) ** -2.0)
+    precision[: int(untold * len(true_A))] = 1e-7
+    seen_A = true_A + rng.normal(size=true_A.shape) / np.sqrt(precision)[:, None]
+    fits = Fits(precision[:, None, None] * np.eye(2), precision[:, None] * seen_A)
+    amplitudes, covariance, _ = fits.posterior(np.diag(sd_A**2))
+    free_A, free_sd_A = Fits.of_posterior(amplitudes, covariance, sd_A).alone(50 * sd_A)
+    base = landscape_of(amplitudes, modes=2).particles
+    told = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
+    found = base.replace(amplitudes=amplitudes, amplitudes_sd=told)
+    freed = found.replace(free_amplitudes=free_A, free_amplitudes_sd=free_sd_A)
+    one, other = (make_landscape(p, np.ones(len(p), dtype=np.int64), outlier_distance=0) for p in (found, freed))
+    return one, other
+
+
+def spread_of_density(landscape: Landscape) -> float:
+    density = landscape_density(landscape, (0,), "deconvolved")
+    assert isinstance(density, DeconvolvedDensity)
+    x = density.corner[0] + density.spacing[0] * np.arange(len(density.values))
+    p = density.values / density.values.sum()
+    return float(np.sqrt(p @ (x - p @ x) ** 2))
+
+
+@pytest.mark.parametrize("error", [0.5, 1.0, 2.0])
+def test_amplitudes_that_are_drawn_to_others_are_freed_of_that(error: float) -> None:
+    """They are less spread than the truth already, and their error bars are no errors to take away."""
+    found, freed = drawn_to_rest(error)
+    assert spread_of_density(found) < (1 - 0.7 * error**2 / (1 + error**2)) * 50
+    assert spread_of_density(freed) == pytest.approx(50, rel=0.08)
+
+
+def test_images_that_say_nothing_do_not_widen_the_grid(capsys: pytest.CaptureFixture[str]) -> None:
+    freed = drawn_to_rest(0.5, untold=0.02)[1]
+    assert spread_of_density(freed) == pytest.approx(50, rel=0.06)
+    density = landscape_density(freed, (0,), "deconvolved")
+    assert density.spacing[0] * len(density.values) < 1000
+    assert "the images of 80 of 4000 particles tell nothing" in capsys.readouterr().err
 
 
 def test_trajectories_follow_the_option(landscape: Landscape) -> None:
