@@ -21,7 +21,8 @@ class Recipe:
 
     Which images: epochs: passes over the labelled ones, after simulated_images of the structure; batch: images a step;
     augment: labelled images are rotated and shifted (in-plane), also mirrored (mirror), or unchanged (off), shifted by
-    at most shift_percent of the box; whiten: phases are flipped and noise is whitened, see data.Preprocess.
+    at most shift_percent of the box; whiten: phases are flipped and noise is whitened, see data.Preprocess; copies: of
+    the images of which predictions are averaged, see copies.COPIES.
     Network: head: 'perceptron' of 4 layers as in the article, or one 'linear' layer on the whole last
     feature map; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; doubt: the network also
     predicts its uncertainties.
@@ -57,6 +58,7 @@ class Recipe:
     mixed_precision: bool = False
     average: float = 0.0
     patience: int = 0
+    copies: Literal["off", "rotated", "mirrored"] = "off"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -84,7 +86,7 @@ RECIPES = {
         epochs=100, batch=128, learning_rate=2e-3, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
         rotation="matrix", sign_free=True, augment="in-plane", targets="all", head="linear", loss="squared",
         simulated_images=500_000, whiten=True, weighted=True, doubt=True, gradient_norm=1.0, mixed_precision=True,
-        average=0.02,
+        average=0.02, copies="rotated",
     ),
 }  # fmt: skip
 
