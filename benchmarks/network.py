@@ -98,6 +98,7 @@ ABLATION: dict[str, Options] = {
     "quaternion, either sign": {"rotation": "quaternion"},
     "quaternion, w >= 0": {"rotation": "quaternion", "change": "sign_free=false"},
     "Euler angles": {"rotation": "euler"},
+    "Adam for all weights": {"change": "optimizer=adam"},
     "constant rate": {"change": "schedule=step"},
     "no averaging": {"change": "average=0"},
     "batches of 16": {"batch": 16, "learning_rate": 7e-4},

@@ -26,12 +26,13 @@ class Recipe:
     Network: head: 'perceptron' of 4 layers as in the article, or one 'linear' layer on the whole last
     feature map; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; doubt: the network also
     predicts its uncertainties.
-    Optimisation: learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs, 'cosine' warms up
-    over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2 term as in the
-    article, or AdamW's; loss: 'absolute' or 'squared' errors; weighted: labels are weighted by their error bars;
-    gradient_norm: gradients are clipped to it, 0 for never; mixed_precision: bfloat16 where the hardware has it;
-    average: weights are averaged over this share of the latest steps (exponentially), 0 for not; patience: training
-    ends when this many epochs did not improve the validation loss, 0 for never.
+    Optimisation: optimizer: Adam, or Muon for convolutions, see optimizer.py; learning_rate: the largest; schedule:
+    'step' divides it by 10 every step_epochs, 'cosine' warms up over the first warmup_percent of all steps and falls to
+    zero; weight_decay, decoupled: Adam's L2 term as in the article, or AdamW's; loss: 'absolute' or 'squared' errors;
+    weighted: labels are weighted by their error bars; gradient_norm: gradients are clipped to it, 0 for never;
+    mixed_precision: bfloat16 where the hardware has it; average: weights are averaged over this share of the latest
+    steps (exponentially), 0 for not; patience: training ends when this many epochs did not improve the validation
+    loss, 0 for never.
     """
 
     epochs: int
@@ -59,6 +60,7 @@ class Recipe:
     average: float = 0.0
     patience: int = 0
     copies: Literal["off", "rotated", "mirrored"] = "off"
+    optimizer: Literal["adam", "muon"] = "adam"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -86,7 +88,7 @@ RECIPES = {
         epochs=100, batch=128, learning_rate=2e-3, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
         rotation="matrix", sign_free=True, augment="in-plane", targets="all", head="linear", loss="squared",
         simulated_images=500_000, whiten=True, weighted=True, doubt=True, gradient_norm=1.0, mixed_precision=True,
-        average=0.02, copies="rotated",
+        average=0.02, copies="rotated", optimizer="muon",
     ),
 }  # fmt: skip
 

@@ -141,7 +141,7 @@ def test_what_is_written(toy, tmp_path, monkeypatch):
     assert len(best.history) == losses.index(min(losses)) + 1
     assert best.doubt_scale == {name.removesuffix("_doubt"): best.history[-1][name] for name in doubts}
     assert not best.state
-    assert last.state["optimizer"]
+    assert len(last.state["optimizers"]) == 2
     ids = best.training_ids.tolist() + best.validation_ids.tolist()
     assert sorted(ids) == sorted(particles.ids.tolist()), "training and validation are disjoint and complete"
 
