@@ -96,11 +96,11 @@ def orthogonal_rows(blocks: Tensor) -> Tensor:
     eigenvectors with: only X·Xᵀ (b, b) and the product Q of all P are followed, and Q multiplies X once.
     """
     x = blocks / blocks.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None]
-    squares = x @ x.transpose(1, 2)
-    identity = torch.eye(squares.shape[1], dtype=x.dtype, device=x.device).expand_as(squares)
+    squares, product = x @ x.transpose(1, 2), None
     a, b, c = _POLYNOMIAL
-    product = identity
     for _ in range(_ITERATIONS):
-        factor = torch.baddbmm(a * identity + b * squares, squares, squares, alpha=c)
-        product, squares = factor @ product, factor @ squares @ factor
+        factor = torch.baddbmm(squares, squares, squares, beta=b, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        product = factor if product is None else factor @ product
+        squares = factor @ squares @ factor
     return product @ x
