@@ -19,6 +19,7 @@ from continuousflex_deep.io.particle_files import read_particles, write_particle
 from continuousflex_deep.io.stacks import stack_writer
 from continuousflex_deep.nn.checkpoint import BEST, Checkpoint, new_network, save_checkpoint
 from continuousflex_deep.nn.checkpointing import copied
+from continuousflex_deep.nn.copies import COPIES, outputs_for_copies
 from continuousflex_deep.nn.data import ImageReader, Preprocess, in_batches
 from continuousflex_deep.nn.recipes import RECIPES
 from continuousflex_deep.nn.targets import TargetCoder
@@ -86,6 +87,9 @@ class Case:
         with torch.inference_mode(), mixed_precision(self.device):
             tell("floor: the network alone", BATCH / self._seconds(lambda: network(seen)), "images/s")
             outputs = network(seen)
+            copies = COPIES[self.model.copies]
+            averaged = self._seconds(lambda: outputs_for_copies(network, seen, copies))
+            tell(f"floor: the network, {len(copies)} copies of each", BATCH / averaged, "images/s")
         tell("decoded", BATCH / self._seconds(lambda: self.coder.decode(outputs)), "images/s")
         tell("prepared", BATCH / self._seconds(lambda: self.preprocess(raw)), "images/s")
         for workers in (0, 1, 2, 4):

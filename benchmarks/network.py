@@ -12,6 +12,7 @@ not done again, and figures are added to those in the output. Columns: mean abso
 recipes     default against paper, for the same time: small takes less than 20 minutes on 2 cores. Then what the default
             network's error bars are worth, and what polishing makes of its predictions and at what cost
 ablation    one choice of the default recipe changed at a time
+copies      the default network of `ablation`: predictions averaged over rotated and mirrored copies of images, or not
 batches     images a step, at a learning rate that grows as their square root (Adam's noise stays the same): what larger
             ones, in which a GPU learns from several times as many images a second, cost in accuracy for each image
 labels      the same for choices that concern labelled images, without simulated ones
@@ -85,6 +86,7 @@ SIZES = {
 }
 
 # what is changed -> options
+COPIES = ("off", "rotated", "mirrored")
 ABLATION: dict[str, Options] = {
     "default": {},
     "default, other seed": {"seed": 1},
@@ -96,6 +98,7 @@ ABLATION: dict[str, Options] = {
     "quaternion, either sign": {"rotation": "quaternion"},
     "quaternion, w >= 0": {"rotation": "quaternion", "change": "sign_free=false"},
     "Euler angles": {"rotation": "euler"},
+    "Adam for all weights": {"change": "optimizer=adam"},
     "constant rate": {"change": "schedule=step"},
     "no averaging": {"change": "average=0"},
     "batches of 16": {"batch": 16, "learning_rate": 7e-4},
@@ -243,6 +246,20 @@ def ablation(bench: Bench) -> dict[str, Figures]:
     return bench.table("ablation", variants(bench.plan)["ablation"])
 
 
+def copies(bench: Bench) -> dict[str, Figures]:
+    """Averaging over copies of each image; minutes are those of the prediction."""
+    options, table, figures = variants(bench.plan)["ablation"]["default"], Table("copies", 32), dict[str, Figures]()
+    bench.trained("ablation", "default", options)
+    model = bench.model("ablation", "default")
+    for kind in COPIES:
+        predicted = model.with_name(f"copies-{kind}.star")
+        asked = {"particles": bench.folder / "set2.star", "model": model, "output": predicted, "copies": kind}
+        minutes = bench.command("infer", asked | bench.hardware | {"threads": 1})
+        figures[kind] = bench.errors(read_particles(predicted)) | {"minutes": minutes}
+        table.row(kind, figures[kind])
+    return figures
+
+
 def batches(bench: Bench) -> dict[str, Figures]:
     """Larger batches, for as many images and for more."""
     return bench.table("batches", variants(bench.plan)["batches"])
@@ -282,6 +299,7 @@ def _small_turns(angle_deg: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 SECTIONS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
     "recipes": recipes,
     "ablation": ablation,
+    "copies": copies,
     "batches": batches,
     "labels": on_labels,
     "weights": weights,

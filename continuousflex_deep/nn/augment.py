@@ -56,7 +56,7 @@ def move_images(images: Tensor, motion: ImageMotion) -> Tensor:
     """Images (B, 1, d, d) moved about pixel d//2."""
     quarter = torch.round(motion.angle_rad / (torch.pi / 2))
     rest = motion.angle_rad - quarter * (torch.pi / 2)
-    turned = _permute_pixels(images.squeeze(1), motion.mirrored, quarter.long() % 4)
+    turned = permute_pixels(images.squeeze(1), motion.mirrored, quarter.long() % 4)
     d = images.shape[-1]
     dx, dy = (motion.displacement * d).unbind(dim=1)
     along, across = torch.tan(rest / 2), -torch.sin(rest)
@@ -81,7 +81,7 @@ def move_labels(labels: Labels, motion: ImageMotion, field_A: float) -> Labels:
     return Labels(labels.amplitudes, quaternion, shift_A, labels.weights)
 
 
-def _permute_pixels(images: Tensor, mirrored: Tensor, quarters: Tensor) -> Tensor:
+def permute_pixels(images: Tensor, mirrored: Tensor, quarters: Tensor) -> Tensor:
     """Images (B, d, d) mirrored in x, then rotated by quarters (B,) of 90°, about pixel d//2: out(p) = in((A·M)ᵀ p)."""
     d = images.shape[-1]
     grid = torch.arange(d, device=images.device) - d // 2

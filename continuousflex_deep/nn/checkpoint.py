@@ -16,6 +16,7 @@ from torch import Tensor
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import FormatError, InputError
 from continuousflex_deep.io.files import atomic_path, require_file
+from continuousflex_deep.nn.copies import COPIES
 from continuousflex_deep.nn.data import Preprocess
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.model import PoseNetwork
@@ -31,7 +32,7 @@ UNREADABLE = (
 )  # fmt: skip
 _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("backbone", "head", "reference"), str),
-    **dict.fromkeys(("weights", "doubt_scale", "recipe", "options", "state"), Mapping),
+    **dict.fromkeys(("weights", "doubt_scale", "copies_doubt_scale", "recipe", "options", "state"), Mapping),
     **dict.fromkeys(("training_ids", "validation_ids"), Tensor),
     "dropout": (int, float),
     "half": int,
@@ -48,7 +49,8 @@ class Checkpoint:
     weights: state_dict, averaged if the recipe averages; doubt_scale: factor on the predicted uncertainties of each
     type; recipe, options: of the training; half: of the labelled particles, 1 or 2, or 0 for all; reference: identifies
     the structure that images were simulated from, '' if none were; history: one row an epoch (curves.py); training_ids,
-    validation_ids: the particles; state: latest weights and optimiser, only in checkpoints to resume from.
+    validation_ids: the particles; state: latest weights and optimiser, only in checkpoints to resume from;
+    copies_doubt_scale: as doubt_scale, of predictions averaged over the recipe's copies, empty until the training ends.
     """
 
     preprocess: Preprocess
@@ -66,6 +68,12 @@ class Checkpoint:
     validation_ids: Tensor
     reference: str = ""
     state: dict[str, Any] = field(default_factory=dict)
+    copies_doubt_scale: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def copies(self) -> str:
+        """The copies of each image that the network was validated with, a name in COPIES."""
+        return str(self.recipe.get("copies", "off"))  # networks of earlier versions had none
 
     def network(self, device: torch.device) -> PoseNetwork:
         """The network with these weights, ready to predict."""
@@ -132,7 +140,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{content.get('program_version')}), this is version "
             f"{__version__}, which reads format {_FORMAT_VERSION}; use that version or train again"
         )
-    content = {"reference": "", **content}
+    content = {"reference": "", "copies_doubt_scale": {}, **content}
     missing = sorted(set(Checkpoint.__dataclass_fields__) - set(content))
     if missing:
         raise FormatError(f"'{file}' is incomplete: {missing} missing; copy it again or train again")
@@ -158,9 +166,11 @@ def _require_types(values: Mapping[str, Any]) -> None:
     for name, types in _TYPES.items():
         if not isinstance(values[name], types) or isinstance(values[name], bool):
             raise ValueError(f"{name} is {values[name]!r:.40}")
-    scales = values["doubt_scale"].values()
+    scales = (*values["doubt_scale"].values(), *values["copies_doubt_scale"].values())
     if not all(isinstance(w, Tensor) for w in values["weights"].values()) or not all(map(_is_number, scales)):
         raise ValueError("weights or doubt_scale do not hold numbers")
+    if (copies := values["recipe"].get("copies", "off")) not in COPIES:
+        raise ValueError(f"copies is {copies!r:.40}")
     if not all(isinstance(row, Mapping) for row in values["history"]):
         raise ValueError("history has rows of another kind")
 

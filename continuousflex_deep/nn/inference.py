@@ -81,7 +81,8 @@ class Inference:
         return Inferred(polished[0], self._left_out(found.left_out, polished[1]), found.half_sets)
 
     def _predictor(self, models: list[Model]) -> Predictor:
-        return Predictor.of(models, self.device, self.options.batch, self.options.workers)
+        options = self.options
+        return Predictor.of(models, self.device, options.batch, options.workers, options.copies)
 
     @cached_property
     def _predictors(self) -> list[Predictor]:

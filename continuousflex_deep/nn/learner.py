@@ -20,6 +20,7 @@ from continuousflex_deep.nn.data import ctf_of, image_batches
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.labels import Labels
 from continuousflex_deep.nn.loss import Loss
+from continuousflex_deep.nn.optimizer import optimizers_of
 from continuousflex_deep.nn.preparation import Training
 from continuousflex_deep.nn.schedule import Epoch
 
@@ -47,8 +48,7 @@ class Learner:
             self.average = AveragedModel(
                 self.network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / horizon), use_buffers=True
             )
-        kind = torch.optim.AdamW if recipe.decoupled else torch.optim.Adam
-        self.optimizer = kind(self.network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        self.optimizers = optimizers_of(self.network, recipe)
         # gradients of the uncertainties, which can be large, must not reduce those of the outputs by clipping
         doubts = list(self.network.doubt.parameters()) if self.network.doubt is not None else []
         others = [p for name, p in self.network.named_parameters() if not name.startswith("doubt.")]
@@ -64,7 +64,12 @@ class Learner:
     @property
     def rate(self) -> float:
         """The learning rate of the latest step."""
-        return self.optimizer.param_groups[0]["lr"]
+        return self.optimizers[0].param_groups[0]["lr"]
+
+    def _set_rate(self, rate: float) -> None:
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
 
     def train_epoch(self, epoch: Epoch, done: Callable[[int], object]) -> float:
         """One epoch; returns its mean loss. All random numbers follow from the seed and the epoch's number, so that a
@@ -77,16 +82,17 @@ class Learner:
         batches = self._simulated(epoch) if epoch.simulated else self._labelled(epoch)
         for step, (images, labels, count) in enumerate(batches):
             share_done = (epoch.done_before + step) / timetable.total_steps
-            self.optimizer.param_groups[0]["lr"] = recipe.rate(share_done, epoch.labelled)
+            self._set_rate(recipe.rate(share_done, epoch.labelled))
             with mixed_precision(device, recipe.mixed_precision):
                 outputs = self._wrapped(images.contiguous(memory_format=torch.channels_last))
             loss = self.loss(outputs, labels)
-            self.optimizer.zero_grad(set_to_none=True)
+            self.network.zero_grad(set_to_none=True)
             (loss + self.loss.of_doubts(outputs, labels)).backward()
             if recipe.gradient_norm:
                 for parameters in self._clipped_apart:
                     nn.utils.clip_grad_norm_(parameters, recipe.gradient_norm)
-            self.optimizer.step()
+            for optimizer in self.optimizers:
+                optimizer.step()
             if self.average is not None:
                 self.average.update_parameters(self.network)
             total, seen = total + loss.detach() * len(images), seen + len(images)
@@ -159,7 +165,7 @@ class Learner:
     def _state(self) -> dict[str, Any]:
         weights: Weights = copied(self.network) if self.average is not None else {}
         averaged = 0 if self.average is None else int(self.average.n_averaged)
-        return {"weights": weights, "averaged": averaged, "optimizer": self.optimizer.state_dict()}
+        return {"weights": weights, "averaged": averaged, "optimizers": [o.state_dict() for o in self.optimizers]}
 
     def resumed(self) -> History:
         """Take weights, optimiser and history from the last checkpoint, if there is one and it belongs to this
@@ -173,7 +179,8 @@ class Learner:
         if self.average is not None:
             self.network.load_state_dict(last.state["weights"])
             self.average.n_averaged.fill_(last.state["averaged"])
-        self.optimizer.load_state_dict(last.state["optimizer"])
+        for optimizer, state in zip(self.optimizers, last.state["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         say(f"resuming after epoch {len(last.history)}")
         return last.history
 

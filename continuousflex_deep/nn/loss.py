@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from continuousflex_deep.nn.doubt import doubt_loss, expected_errors
+from continuousflex_deep.nn.doubt import doubt_loss
 from continuousflex_deep.nn.labels import Labels, quaternion_to_matrix
 from continuousflex_deep.nn.targets import TargetCoder
 
@@ -71,9 +71,3 @@ def absolute_errors(coder: TargetCoder, outputs: Tensor, labels: Labels, roughly
             if name == "shifts":
                 errors[name] = errors[name].mean(dim=1, keepdim=True)
     return errors
-
-
-def doubt_ratios(coder: TargetCoder, outputs: Tensor, labels: Labels) -> dict[str, float]:
-    """The ratio of errors to predicted uncertainties for each type: 1 if the uncertainties are right."""
-    errors, doubts = absolute_errors(coder, outputs, labels), coder.split_doubts(outputs.float())
-    return {name: float(errors[name].mean() / expected_errors(logs).mean()) for name, logs in doubts.items()}

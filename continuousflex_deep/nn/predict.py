@@ -12,6 +12,7 @@ from torch import Tensor
 
 from continuousflex_deep.devices import images_at_once, mixed_precision
 from continuousflex_deep.nn.checkpoint import Checkpoint, load_checkpoint, model_files
+from continuousflex_deep.nn.copies import COPIES, outputs_for_copies
 from continuousflex_deep.nn.data import ImageReader, ctf_of, in_batches
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.model import PoseNetwork
@@ -34,10 +35,22 @@ class Model:
         """The types that it predicts: amplitudes, angles, shifts or several of them."""
         return TARGETS[self.checkpoint.coder.targets]
 
+    def copies(self, wanted: str) -> str:
+        """Of each image, over which predictions are averaged (a name in COPIES): those that are wanted, or those that
+        it was validated with ("network")."""
+        return self.checkpoint.copies if wanted == "network" else wanted
+
+    def doubt_scale(self, copies: str) -> dict[str, float]:
+        """The factor on the predicted uncertainties of each type, of predictions averaged over these copies; that of
+        single images if it was not validated with these copies."""
+        validated = copies == self.checkpoint.copies
+        return (validated and self.checkpoint.copies_doubt_scale) or self.checkpoint.doubt_scale
+
     def digest(self) -> str:
         """Identifies a network: different digests predict differently."""
         c = self.checkpoint
-        described = [c.preprocess.to_dict(), c.coder.to_dict(), c.doubt_scale, c.recipe, c.backbone, c.head]
+        scales = [c.doubt_scale, c.copies_doubt_scale]
+        described = [c.preprocess.to_dict(), c.coder.to_dict(), scales, c.recipe, c.backbone, c.head]
         digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
         for name, tensor in sorted(self.checkpoint.weights.items()):
             digest.update(name.encode())
@@ -59,16 +72,20 @@ class Predictor:
     device: torch.device
     batch: int
     workers: int
+    wanted_copies: str = "network"
 
     @staticmethod
-    def of(models: list[Model], device: torch.device, batch: int, workers: int) -> "Predictor":
+    def of(
+        models: list[Model], device: torch.device, batch: int, workers: int, wanted_copies: str = "network"
+    ) -> "Predictor":
         """The models' networks on a device; batch: images at a time, 0 for a number that suits it; workers: threads
-        that read ahead."""
+        that read ahead; wanted_copies: see Model.copies."""
         if not batch:
             largest = max(m.checkpoint.preprocess.box_px for m in models)
             cpu = device.type == "cpu"
             batch = _CPU_BATCH if cpu else images_at_once(device, largest, _BYTES_PER_PX, _GPU_BATCH)
-        return Predictor(models, [m.checkpoint.network(device) for m in models], device, batch, workers)
+        networks = [m.checkpoint.network(device) for m in models]
+        return Predictor(models, networks, device, batch, workers, wanted_copies)
 
     def predict(self, particles: Particles, rows: np.ndarray) -> "Predicted":
         """Predictions for those of some rows whose images can be used, in their order. Images are read once, ahead,
@@ -95,18 +112,20 @@ class Predictor:
         merged: dict[str, Any] = {}
         for model, outputs in zip(self.models, found, strict=True):
             if outputs:
-                decoded = model.checkpoint.coder.decode(torch.cat(outputs), model.checkpoint.doubt_scale)
+                copies = model.copies(self.wanted_copies)
+                scale = model.doubt_scale(copies)
+                decoded = model.checkpoint.coder.decode_copies(torch.cat(outputs), COPIES[copies], scale)
                 merged |= {name: values for name, values in vars(decoded).items() if values is not None}
         return Prediction(**merged)
 
     @torch.inference_mode()
     def _outputs(self, images: Tensor, ctf: Ctf | None) -> list[Tensor]:
-        """Each network's outputs (B, outputs) for raw images (B, d, d)."""
+        """Each network's outputs (B, copies, outputs) for raw images (B, d, d)."""
         outputs = []
         for model, network in zip(self.models, self.networks, strict=True):
-            seen = model.checkpoint.preprocess(images, ctf).contiguous(memory_format=torch.channels_last)
+            seen = model.checkpoint.preprocess(images, ctf)
             with mixed_precision(self.device, model.checkpoint.recipe["mixed_precision"]):
-                outputs.append(network(seen))
+                outputs.append(outputs_for_copies(network, seen, COPIES[model.copies(self.wanted_copies)]))
         return outputs
 
 

@@ -21,16 +21,18 @@ class Recipe:
 
     Which images: epochs: passes over the labelled ones, after simulated_images of the structure; batch: images a step;
     augment: labelled images are rotated and shifted (in-plane), also mirrored (mirror), or unchanged (off), shifted by
-    at most shift_percent of the box; whiten: phases are flipped and noise is whitened, see data.Preprocess.
+    at most shift_percent of the box; whiten: phases are flipped and noise is whitened, see data.Preprocess; copies: of
+    the images of which predictions are averaged, see copies.COPIES.
     Network: head: 'perceptron' of 4 layers as in the article, or one 'linear' layer on the whole last
     feature map; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; doubt: the network also
     predicts its uncertainties.
-    Optimisation: learning_rate: the largest; schedule: 'step' divides it by 10 every step_epochs, 'cosine' warms up
-    over the first warmup_percent of all steps and falls to zero; weight_decay, decoupled: Adam's L2 term as in the
-    article, or AdamW's; loss: 'absolute' or 'squared' errors; weighted: labels are weighted by their error bars;
-    gradient_norm: gradients are clipped to it, 0 for never; mixed_precision: bfloat16 where the hardware has it;
-    average: weights are averaged over this share of the latest steps (exponentially), 0 for not; patience: training
-    ends when this many epochs did not improve the validation loss, 0 for never.
+    Optimisation: optimizer: Adam, or Muon for convolutions, see optimizer.py; learning_rate: the largest; schedule:
+    'step' divides it by 10 every step_epochs, 'cosine' warms up over the first warmup_percent of all steps and falls to
+    zero; weight_decay, decoupled: Adam's L2 term as in the article, or AdamW's; loss: 'absolute' or 'squared' errors;
+    weighted: labels are weighted by their error bars; gradient_norm: gradients are clipped to it, 0 for never;
+    mixed_precision: bfloat16 where the hardware has it; average: weights are averaged over this share of the latest
+    steps (exponentially), 0 for not; patience: training ends when this many epochs did not improve the validation
+    loss, 0 for never.
     """
 
     epochs: int
@@ -57,6 +59,8 @@ class Recipe:
     mixed_precision: bool = False
     average: float = 0.0
     patience: int = 0
+    copies: Literal["off", "rotated", "mirrored"] = "off"
+    optimizer: Literal["adam", "muon"] = "adam"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -84,7 +88,7 @@ RECIPES = {
         epochs=100, batch=128, learning_rate=2e-3, schedule="cosine", weight_decay=1e-2, decoupled=True, dropout=0.0,
         rotation="matrix", sign_free=True, augment="in-plane", targets="all", head="linear", loss="squared",
         simulated_images=500_000, whiten=True, weighted=True, doubt=True, gradient_norm=1.0, mixed_precision=True,
-        average=0.02,
+        average=0.02, copies="rotated", optimizer="muon",
     ),
 }  # fmt: skip
 

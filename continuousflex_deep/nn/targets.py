@@ -21,6 +21,7 @@ from torch import Tensor
 from continuousflex_deep.arrays import Floats
 from continuousflex_deep.geometry import axes_distance_deg, matrix_to_euler
 from continuousflex_deep.nn import doubt
+from continuousflex_deep.nn.copies import COPIES, Copy
 from continuousflex_deep.nn.labels import (
     TARGETS,
     Labels,
@@ -145,19 +146,32 @@ class TargetCoder:
         return quaternion_to_matrix(torch.where(length < 1e-6, identity, columns / length.clamp(min=1e-6)))
 
     def decode(self, outputs: Tensor, doubt_scale: dict[str, float] | None = None) -> Prediction:
-        """Physical values of network outputs; doubt_scale: factor on the uncertainties of each type, found in
-        validation."""
-        outputs = outputs.detach().double().cpu()
-        columns = self.split(outputs)
+        """Physical values of network outputs (n, columns); doubt_scale: factor on the uncertainties of each type, found
+        in validation."""
+        return self.decode_copies(outputs.unsqueeze(1), COPIES["off"], doubt_scale)
+
+    def decode_copies(
+        self, outputs: Tensor, copies: tuple[Copy, ...], doubt_scale: dict[str, float] | None = None
+    ) -> Prediction:
+        """Physical values averaged over copies of each image, from network outputs (n, copies, columns) for them.
+
+        Numbers of a matrix are averaged before they are projected to the nearest rotation: the less certain the network
+        is of a copy, the smaller are its numbers, and the less weight has it.
+        """
+        every = outputs.detach().double().cpu().unbind(dim=1)
+        columns = [self._of_image(one, copy) for one, copy in zip(every, copies, strict=True)]
+        mean = {name: torch.stack([one[name] for one in columns]).mean(dim=0) for name in self.sizes}
         found: dict[str, Floats] = {}
-        if "amplitudes" in columns:
-            found["amplitudes"] = columns["amplitudes"].numpy() * self.amplitude_sd + self.amplitude_mean
-        if "angles" in columns:
-            found["rotation"] = self.rotations(columns["angles"]).numpy()
-        if "shifts" in columns:
-            found["shift_A"] = columns["shifts"].numpy() * self.shift_scale_A
-        for name, logs in self.split_doubts(outputs).items():
-            expected = doubt.expected_errors(logs).numpy() * (doubt_scale or {}).get(name, 1.0)
+        if "amplitudes" in mean:
+            found["amplitudes"] = mean["amplitudes"].numpy() * self.amplitude_sd + self.amplitude_mean
+        if "angles" in mean:
+            found["rotation"] = nearest_rotation(_finite(mean["angles"].flatten(1))).numpy()
+        if "shifts" in mean:
+            found["shift_A"] = mean["shifts"].numpy() * self.shift_scale_A
+        doubts = [self.split_doubts(one) for one in every]
+        for name in self.doubt_sizes:
+            expected = torch.stack([doubt.expected_errors(one[name]) for one in doubts]).mean(dim=0).numpy()
+            expected = expected * (doubt_scale or {}).get(name, 1.0)
             if name == "amplitudes":
                 found["amplitudes_sd"] = doubt.DEVIATION_OF_MEAN * expected * self.amplitude_sd
             elif name == "angles":
@@ -165,6 +179,18 @@ class TargetCoder:
             else:
                 found["shift_sd_A"] = doubt.DEVIATION_OF_MEAN * expected[:, 0] * self.shift_scale_A
         return Prediction(**found)
+
+    def _of_image(self, outputs: Tensor, copy: Copy) -> dict[str, Tensor]:
+        """The columns of each type, from outputs (n, columns) for a copy, transported back to the image; angles as
+        matrices (n, 3, 3), which are projected to rotations only if the columns are of another representation."""
+        columns = self.split(outputs)
+        if "angles" in columns:
+            matrix = self.rotation == "matrix"
+            angles = columns["angles"].unflatten(1, (3, 3)) if matrix else self.rotations(columns["angles"])
+            columns["angles"] = copy.rotations_back(angles)
+        if "shifts" in columns:
+            columns["shifts"] = copy.shifts_back(columns["shifts"])
+        return columns
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""

@@ -1,14 +1,17 @@
 """The training of one network: passes over the images, validation, checkpoints, early stop."""
 
 import time
+from dataclasses import replace
 
 from continuousflex_deep.io.training_curves import History
 from continuousflex_deep.messages import say
+from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint, save_checkpoint
 from continuousflex_deep.nn.checkpointing import Keeper
+from continuousflex_deep.nn.copies import COPIES
 from continuousflex_deep.nn.distributed import Team
 from continuousflex_deep.nn.learner import Learner
 from continuousflex_deep.nn.preparation import Training
-from continuousflex_deep.nn.validate import validate
+from continuousflex_deep.nn.validate import validate, validate_copies
 from continuousflex_deep.progress import progress_bar
 
 
@@ -42,7 +45,19 @@ def train_network(training: Training, team: Team) -> History:
     finally:
         keeper.write_best()
     say(_about_best(training, history))
+    if training.recipe.copies != "off" and team.leads:
+        measure_copies(training)
     return history
+
+
+def measure_copies(training: Training) -> None:
+    """Measure the errors of the best network's predictions averaged over copies, report them, and store in its
+    checkpoint by which factor the predicted uncertainties then differ from them."""
+    best = training.folder / BEST
+    checkpoint = load_checkpoint(best)
+    errors, ratios = validate_copies(training, checkpoint.network(training.device))
+    save_checkpoint(best, replace(checkpoint, copies_doubt_scale=ratios))
+    say(f"averaged over {len(COPIES[training.recipe.copies])} copies of each image: {_listed(errors)}")
 
 
 def ended_early(training: Training, history: History) -> bool:
@@ -72,7 +87,11 @@ def _announcement(training: Training) -> str:
 
 def _about_best(training: Training, history: History) -> str:
     best = min(history, key=lambda row: row["validation_loss"])
-    errors = ", ".join(f"{name} {value:.3g}" for name, value in best.items() if "error" in name)
+    errors = _listed({name: value for name, value in best.items() if "error" in name})
     early = f" (of {training.timetable.total_epochs}: no further improvement)" if ended_early(training, history) else ""
     loss = f"validation loss {best['validation_loss']:.4g}"
     return f"best epoch {best['epoch']} of {len(history)}{early}: {loss}, {errors}"
+
+
+def _listed(errors: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in errors.items())

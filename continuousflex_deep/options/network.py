@@ -140,6 +140,15 @@ class InferOptions(StructureAtoms, ParticleFile, Hardware):
         level="advanced",
         label="Modes to predict",
     )
+    copies: Literal["network", "off", "rotated", "mirrored"] = option(
+        "network",
+        "Average the predictions for copies of each image: as in the validation of the network (network), no copies "
+        "(off), four that are rotated by multiples of 90° (rotated), or also their mirror images (mirrored). Choose "
+        "off for a quick look, which is four times as fast; choose mirrored for smaller errors where particles are "
+        "seen from all sides.",
+        level="advanced",
+        label="Average over copies",
+    )
     polish: bool = option(
         False,
         "Refine each prediction with the HEMNMA engine. Set it for final results.",

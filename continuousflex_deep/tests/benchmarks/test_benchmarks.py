@@ -245,8 +245,8 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_network(smallest: Smallest, networks: Path) -> None:
-    printed = smallest("network", "--folder", str(networks), *ON_ONE_CORE)
-    for row in ("default", "paper", "fifth 5", "error bars", "full search", "polish"):
+    printed = smallest("network", "--only", "recipes", "copies", "--folder", str(networks), *ON_ONE_CORE)
+    for row in ("default", "paper", "fifth 5", "error bars", "full search", "polish", "rotated", "mirrored"):
         assert len(figures_of(printed, row)) > 2
 
 

@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from continuousflex_deep.nn.augment import draw_motion, move_images, move_labels
+from continuousflex_deep.nn.copies import COPIES, outputs_for_copies
 from continuousflex_deep.nn.data import ImageReader, Preprocess, ctf_of
 from continuousflex_deep.nn.labels import labels_of
 from continuousflex_deep.nn.loss import Loss
+from continuousflex_deep.nn.optimizer import in_blocks, orthogonal_rows
 from continuousflex_deep.nn.simulated import simulated_images
 from continuousflex_deep.nn.targets import fit_coder
 from continuousflex_deep.tests.helpers.emulated_gpu import emulated_gpu
@@ -27,7 +29,8 @@ def learned_from(particles, device):
     images = move_images(preprocess(raw, ctf_of(particles, rows)), motion)
     made = simulated_images(particles, *toy_model(), preprocess, "all", device)
     simulated, exact = made.batch(5, torch.Generator().manual_seed(1))
-    found = [images, simulated]
+    copied = outputs_for_copies(lambda copies: copies.flatten(1)[:, :50], images, COPIES["mirrored"])
+    found = [images, simulated, copied, orthogonal_rows(in_blocks(images))]
     for seen, true in ((images, move_labels(labels, motion, preprocess.field_A)), (simulated, exact)):
         outputs = torch.ones(len(seen), coder.outputs + sum(coder.doubt_sizes.values()), device=device)
         outputs = outputs + 0.1 * seen.flatten(1)[:, : outputs.shape[1]]

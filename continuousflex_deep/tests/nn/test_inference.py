@@ -18,6 +18,7 @@ from continuousflex_deep.io.reference import read_reference
 from continuousflex_deep.io.stacks import read_images, write_stack
 from continuousflex_deep.nn import data, inference
 from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
+from continuousflex_deep.nn.copies import COPIES, outputs_for_copies
 from continuousflex_deep.nn.data import ctf_of
 from continuousflex_deep.nn.disagreement import disagreement
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE
@@ -280,7 +281,7 @@ def test_killed_inference_goes_on_and_finished_one_is_not_done_again(trained, tm
 def test_doubts_are_written_as_error_bars(trained, tmp_path):
     """As the network's numbers and its validation say, of each particle its own."""
     folder, _, particles = trained
-    result = predicted(trained, tmp_path / "o.star", "all")
+    result = predicted(trained, tmp_path / "o.star", "all", copies="off")
     text = (tmp_path / "o.star").read_text()
     assert all(f"_{name} " in text for name in ("cfdAmplitude7Sd", "cfdAmplitude8Sd", "cfdAngleSd", "cfdShiftSd"))
     checkpoint = load_checkpoint(folder / "all" / BEST)
@@ -297,6 +298,44 @@ def test_doubts_are_written_as_error_bars(trained, tmp_path):
     )
     assert set(scale) == {"amplitudes", "angles", "shifts"}
     assert any(abs(value - 1) > 0.01 for value in scale.values())
+
+
+def test_predictions_are_averaged_over_the_copies_that_the_network_was_validated_with(trained, tmp_path):
+    """Unless other copies, or none, are requested; each with the uncertainties that its validation showed."""
+    folder, _, particles = trained
+    (model,) = load_models(folder / "all")
+    checkpoint = model.checkpoint
+    found = {kind: predicted(trained, tmp_path / f"{kind}.star", "all", copies=kind) for kind in ("network", *COPIES)}
+    with torch.inference_mode():
+        images = checkpoint.preprocess(torch.from_numpy(read_images(particles)))
+        outputs = outputs_for_copies(checkpoint.network(torch.device("cpu")), images, COPIES["rotated"])
+    expected = checkpoint.coder.decode_copies(outputs, COPIES["rotated"], checkpoint.copies_doubt_scale)
+    for name in ("network", "rotated"):
+        assert found[name].amplitudes == pytest.approx(expected.amplitudes, abs=1e-3)
+        assert found[name].shift_sd_A == pytest.approx(expected.shift_sd_A, rel=1e-3)
+    for name in ("off", "mirrored"):
+        assert np.abs(found[name].amplitudes - expected.amplitudes).max() > 0.01
+    assert model.doubt_scale("mirrored") == model.doubt_scale("off") == checkpoint.doubt_scale
+    assert model.doubt_scale("rotated") == checkpoint.copies_doubt_scale != checkpoint.doubt_scale
+    assert set(checkpoint.copies_doubt_scale) == {"amplitudes", "angles", "shifts"}
+
+
+def test_networks_of_earlier_versions_predict_what_they_did(trained, tmp_path):
+    """Their checkpoints know nothing of copies: single images are predicted, with the old uncertainties."""
+    folder = trained[0]
+    file = folder / "all" / BEST
+    content = torch.load(file, weights_only=True)
+    del content["copies_doubt_scale"], content["recipe"]["copies"]
+    (tmp_path / "old").mkdir()
+    torch.save(content, tmp_path / "old" / BEST)
+    old = predicted(trained, tmp_path / "o.star", tmp_path / "old")
+    same = predicted(trained, tmp_path / "s.star", "all", copies="off")
+    for name in ("amplitudes", "euler_deg", "shift_A", "amplitudes_sd", "angle_sd_deg", "shift_sd_A"):
+        assert np.array_equal(getattr(old, name), getattr(same, name))
+    content["recipe"]["copies"] = "upside down"
+    torch.save(content, tmp_path / "old" / BEST)
+    with pytest.raises(FormatError, match="damaged"):
+        load_checkpoint(tmp_path / "old" / BEST)
 
 
 def test_neither_threads_nor_parts_change_predictions(trained, tmp_path, monkeypatch):
@@ -405,7 +444,7 @@ def test_phases_are_flipped_batch_by_batch_with_each_particles_own_ctf(tmp_path)
     ))  # fmt: skip
     (model,) = load_models(tmp_path / "m")
     rows = np.random.default_rng(0).permutation(20)
-    found = Predictor.of([model], torch.device("cpu"), 3, 1).predict(particles, rows)
+    found = Predictor.of([model], torch.device("cpu"), 3, 1, "off").predict(particles, rows)
     raw, network = torch.from_numpy(read_images(particles)), model.checkpoint.network(torch.device("cpu"))
     with torch.inference_mode():
         expected, blind = (

@@ -8,8 +8,9 @@ from scipy.spatial.transform import Rotation
 from continuousflex_deep.geometry import random_rotations
 from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN, ROOT_MEAN_SQUARE_OF_MEAN_ANGLE, doubt_loss, expected_errors
 from continuousflex_deep.nn.labels import Labels, euler_to_quaternion, quaternion_product
-from continuousflex_deep.nn.loss import Loss, absolute_errors, doubt_ratios
+from continuousflex_deep.nn.loss import Loss, absolute_errors
 from continuousflex_deep.nn.targets import TargetCoder
+from continuousflex_deep.nn.validate import doubt_ratios
 
 N = 12
 KINDS = ["absolute", "squared"]
@@ -195,7 +196,9 @@ def test_learned_doubts_are_the_mean_errors():
     errors = absolute_errors(coder, wrong, truth)
     means = torch.cat([errors[name].mean(dim=0) for name in ("amplitudes", "angles", "shifts")])
     assert logs.exp().tolist() == pytest.approx(means.tolist(), rel=0.02)
-    told = doubt_ratios(coder, torch.cat([wrong, (2 * means).log().expand(500, 4)], dim=1), truth)
+    logs = (2 * means).log().expand(500, 4)
+    predicted, true = (coder.decode(torch.cat([of, logs], dim=1)) for of in (wrong, outputs_of(coder, truth)))
+    told = doubt_ratios(coder, predicted, true)
     assert told == pytest.approx({"amplitudes": 0.5, "angles": 0.5, "shifts": 0.5}, rel=1e-3)
 
 

@@ -260,13 +260,14 @@ def test_averaged_weights_are_the_mean_of_those_on_the_way(toy, tmp_path, monkey
     training = prepared(small(toy[0], tmp_path, epochs=4, change="average=0.5"))
     learner, name = learning.Learner(training, Team(0, 1)), "head.weight"
     decay = 1 - 1 / (0.5 * training.timetable.total_steps)
-    seen, step = [], learner.optimizer.step
+    last_optimizer = learner.optimizers[-1]
+    seen, step = [], last_optimizer.step
 
     def step_seen():
         step()
         seen.append(dict(learner.network.named_parameters())[name].detach().clone())
 
-    monkeypatch.setattr(learner.optimizer, "step", step_seen)
+    monkeypatch.setattr(last_optimizer, "step", step_seen)
     for number in (1, 2):
         learner.train_epoch(training.timetable.epoch(number), lambda n: None)
     expected = seen[0]
@@ -375,9 +376,10 @@ def test_a_paper_training_is_by_its_recipe(toy, tmp_path):
     training = prepared(small(toy[0], tmp_path, recipe="paper", epochs=0, batch=0), "shifts")
     assert (training.preprocess.noise, training.coder.doubts, training.labels.weights) == ((), False, {})
     learner = learning.Learner(training, Team(0, 1))
-    assert type(learner.optimizer) is torch.optim.Adam
+    (optimizer,) = learner.optimizers
+    assert type(optimizer) is torch.optim.Adam
     assert learner.average is None
-    assert learner.optimizer.param_groups[0]["weight_decay"] == recipe_of(training.options).weight_decay
+    assert optimizer.param_groups[0]["weight_decay"] == recipe_of(training.options).weight_decay
 
 
 def test_doubts_do_not_change_what_is_predicted(toy, tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from continuousflex_deep.nn.checkpoint import BEST, LAST, load_checkpoint
 from continuousflex_deep.nn.checkpointing import Keeper
 from continuousflex_deep.nn.data import image_batches, in_batches
 from continuousflex_deep.nn.distributed import Team
+from continuousflex_deep.nn.doubt import DEVIATION_OF_MEAN
+from continuousflex_deep.nn.predict import Predictor, load_models
 from continuousflex_deep.nn.preparation import Training, prepare, read_labelled
 from continuousflex_deep.nn.recipes import Recipe, recipe_of
 from continuousflex_deep.nn.validate import validate
@@ -139,9 +141,25 @@ def test_what_is_written(toy, tmp_path, monkeypatch):
     assert len(best.history) == losses.index(min(losses)) + 1
     assert best.doubt_scale == {name.removesuffix("_doubt"): best.history[-1][name] for name in doubts}
     assert not best.state
-    assert last.state["optimizer"]
+    assert len(last.state["optimizers"]) == 2
     ids = best.training_ids.tolist() + best.validation_ids.tolist()
     assert sorted(ids) == sorted(particles.ids.tolist()), "training and validation are disjoint and complete"
+
+
+def test_copies_are_measured_with_the_best_weights_when_the_training_ends(toy, tmp_path, capsys):
+    """Errors of averaged predictions are reported, and their factor on the uncertainties is in the checkpoint; the
+    weights, and everything else in it, stay."""
+    train.run(small(toy[0], tmp_path / "off", epochs=2, change="copies=off"))
+    train.run(small(toy[0], tmp_path / "on", epochs=2, change="copies=mirrored"))
+    assert "averaged over 8 copies of each image: amplitude_error_A" in capsys.readouterr().out
+    off, on = (load_checkpoint(tmp_path / name / BEST) for name in ("off", "on"))
+    assert all(torch.equal(off.weights[name], on.weights[name]) for name in off.weights)
+    assert (off.doubt_scale, off.copies_doubt_scale) == (on.doubt_scale, {})
+    particles = toy[1].select(toy[1].rows_of(on.validation_ids.numpy()))
+    (model,) = load_models(tmp_path / "on")
+    found = Predictor.of([model], CPU, 4, 0).predict(particles, np.arange(len(particles))).prediction
+    ratio = np.abs(found.shift_A - particles.shift_A).mean() / (found.shift_sd_A.mean() / DEVIATION_OF_MEAN)
+    assert ratio == pytest.approx(1.0, rel=1e-3), "of the validation particles, errors are as expected on average"
 
 
 @pytest.mark.parametrize(
