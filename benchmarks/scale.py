@@ -33,12 +33,12 @@ from typing import IO
 
 from cases import Reference, repeated, simulated, slowest_modes, written
 from command_line import FULL, SMALLEST, add_only, benchmark_parser, parse
+from continuousflex_deep.runs.claims import STALE_S
 from measuring import Table, option_words, write_figures
 
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import read_structure
-from continuousflex_deep.runs.claims import STALE_S
 
 IMAGES = {
     "conformations": "uniform", "amplitude_range": 60, "box_px": 32, "pixel_size_A": 3, "final_box_px": 0, "snr": 0.5,

@@ -127,6 +127,10 @@ class Particles:
         """A copy with other values of some fields."""
         return dataclasses.replace(self, **changes)
 
+    def bare(self) -> "Particles":
+        """The same without the columns that nothing interprets, for whoever only computes with them."""
+        return self.replace(extra={}, optics_extra={}, column_order=())
+
     def rows_of(self, ids: ArrayLike) -> Integers:
         """Row numbers of the given ids, in their order. InputError if an id is missing."""
         wanted = np.asarray(ids, dtype=np.int64)

@@ -37,7 +37,7 @@ def predicted_outputs(training: Training, network: nn.Module, rows: Integers) ->
     network.eval()
     device, outputs = training.device, []
     batch = max(training.recipe.batch, _SMALLEST_BATCH)
-    for read, raw in image_batches(training.particles, in_batches(rows, batch), training.options.workers, device):
+    for read, raw in image_batches(training.particles, in_batches(rows, batch), training.options.readers, device):
         images = training.preprocess(raw, ctf_of(training.particles, read))
         with mixed_precision(device, training.recipe.mixed_precision):
             outputs.append(network(images.contiguous(memory_format=torch.channels_last)).float())

@@ -74,7 +74,7 @@ _XMIPP = ("align --particles @toy.star --structure @gaussians.pdb --modes @modes
           "--engine xmipp --xmipp-home @programs")
 _FREALIGN = "--stack @small.mrcs --voltage-kV 300 --cs-mm 2.7 --amplitude-contrast 0.07"
 _ELNEMO = "--engine elnemo --elnemo-home @programs"
-_TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --workers 1 {_CPU}"
+_TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --readers 1 {_CPU}"
 _INFER = f"infer --particles @toy.star --output ^.star {_CPU}"
 _LANDSCAPE = "landscape --output ^"
 _MAPS = f"reconstruct --output ^ {_CPU}"
@@ -318,7 +318,6 @@ SCENARIOS = [
              "preprocess --particles @no_pixel_size.star --output ^ --box 16", followed="--pixel-size-A 4"),
     scenario("use the particles before the expansion, each image in one row",
              _ALIGN.replace("@toy.star", "@expanded.star"), "--pixel-size-A 4", "--particles @toy.star"),
-    scenario("belongs to an active run", _ALIGN.replace("^.star", "@busy.star"), followed="--output ^.star"),
     scenario("finished or begun parts of a run", _ALIGN.replace("^.star", "@begun.star"), followed="--output ^.star"),
     scenario("is being written by", f"{_LANDSCAPE.replace('^', '@busy')} --particles @toy.star",
              followed="--output ^"),

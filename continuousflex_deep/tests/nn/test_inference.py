@@ -213,7 +213,7 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
     )
     store = PartStore(tmp_path / "o.parts", "same")
     reference = read_reference(options.structure, options.modes, MODE_IDS)
-    with store.joined():
+    with store.opened():
         polished, left_out = inference.polishing(off, reference, options, store).run()
     assert len(left_out) == 0
 
@@ -233,7 +233,7 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(EmbeddedEngine, "align_batch")
         patch.delattr(EmbeddedEngine, "calibrate")
-        with store.joined():
+        with store.opened():
             again, _ = inference.polishing(off, reference, options, store).run()
     np.testing.assert_array_equal(again.amplitudes, polished.amplitudes)
     store.remove()
@@ -300,10 +300,10 @@ def test_doubts_are_written_as_error_bars(trained, tmp_path):
 
 
 def test_neither_threads_nor_parts_change_predictions(trained, tmp_path, monkeypatch):
-    whole = predicted(trained, tmp_path / "w.star", "all", workers=0)
+    whole = predicted(trained, tmp_path / "w.star", "all", readers=0)
     monkeypatch.setattr(inference, "PARTICLES_A_PART", 6)
-    for workers in (0, 3):
-        other = predicted(trained, tmp_path / f"{workers}.star", "all", workers=workers, batch=4)
+    for readers in (0, 3):
+        other = predicted(trained, tmp_path / f"{readers}.star", "all", readers=readers, batch=4)
         assert other.ids.tolist() == whole.ids.tolist()
         assert other.amplitudes == pytest.approx(whole.amplitudes, abs=1e-3)
         assert other.angle_sd_deg == pytest.approx(whole.angle_sd_deg, rel=1e-3)
@@ -333,7 +333,7 @@ def test_images_are_read_once_for_all_networks(trained, tmp_path, monkeypatch):
         return original(particles, rows)
 
     monkeypatch.setattr(data, "read_images_with_reasons", noted)
-    predicted(trained, tmp_path / "o.star", "separate", workers=0, batch=7)
+    predicted(trained, tmp_path / "o.star", "separate", readers=0, batch=7)
     assert sorted(read) == list(range(N))
 
 
