@@ -119,7 +119,7 @@ def be_quiet() -> None:
 # --------------------------------------------------------------------------------------------------------- of a queue
 @contextmanager
 def _jobs(options: WorkerOptions, folder: Path, security: Security) -> Iterator[Client]:
-    """A client of jobs that dask-jobqueue submits, by the site's configuration. A job that ends is submitted again."""
+    """A client of jobs that dask-jobqueue submits, by the site's configuration. For one that ends another follows."""
     name = options.cluster
     jobqueue = importlib.import_module("dask_jobqueue")
     configured = {key: dask.config.get(f"jobqueue.{name}.{key}", None) for key in ("cores", "memory", "processes")}
@@ -132,24 +132,43 @@ def _jobs(options: WorkerOptions, folder: Path, security: Security) -> Iterator[
     processes = configured["processes"] or configured["cores"]
     threads = options.threads or max(1, configured["cores"] // processes)
     be_quiet()
-    cluster = getattr(jobqueue, _QUEUES[name])(
-        security=security,
-        shared_temp_directory=str(folder.absolute()),
-        processes=processes,
-        worker_extra_args=[*extra, "--nthreads", "1", "--memory-limit", "0"],
-        job_script_prologue=[
-            *(dask.config.get(f"jobqueue.{name}.job-script-prologue", None) or []),
-            f"export OMP_NUM_THREADS={threads}",
-        ],
-        scheduler_options={
-            **(dask.config.get(f"jobqueue.{name}.scheduler-options", None) or {}),
-            "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": MOST - 1,
-        },
-        **_QUIET,
-    )  # fmt: skip
-    cluster.adapt(minimum_jobs=options.jobs, maximum_jobs=options.jobs)
-    with _shown(cluster) as client:
-        yield client
+    with _in_files(security, folder) as readable:
+        cluster = getattr(jobqueue, _QUEUES[name])(
+            security=readable,
+            processes=processes,
+            worker_extra_args=[*extra, "--nthreads", "1", "--memory-limit", "0"],
+            job_script_prologue=[
+                *(dask.config.get(f"jobqueue.{name}.job-script-prologue", None) or []),
+                f"export OMP_NUM_THREADS={threads}",
+            ],
+            scheduler_options={
+                **(dask.config.get(f"jobqueue.{name}.scheduler-options", None) or {}),
+                "dashboard_address": f"{LOOPBACK}:0", "allowed_failures": MOST - 1,
+            },
+            **_QUIET,
+        )  # fmt: skip
+        cluster.adapt(minimum_jobs=options.jobs, maximum_jobs=options.jobs)
+        with _shown(cluster) as client:
+            yield client
+
+
+@contextmanager
+def _in_files(security: Security, folder: Path) -> Iterator[Security]:
+    """Within the block, the certificate and its key as files, which only their owner can read."""
+    named = {"certificate": security.tls_scheduler_cert, "key": security.tls_scheduler_key}
+    paths = {name: folder.absolute() / f".{name}.pem" for name in named}
+    try:
+        for name, path in paths.items():
+            path.unlink(missing_ok=True)  # of a run that was killed
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(named[name])
+        roles = ("scheduler", "worker", "client")
+        of_role = {f"tls_{role}_cert": str(paths["certificate"]) for role in roles}
+        of_role |= {f"tls_{role}_key": str(paths["key"]) for role in roles}
+        yield Security(require_encryption=True, tls_ca_file=str(paths["certificate"]), **of_role)
+    finally:
+        for path in paths.values():
+            path.unlink(missing_ok=True)
 
 
 # ---------------------------------------------------------------------------------------------------- a running one

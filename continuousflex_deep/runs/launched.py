@@ -27,7 +27,7 @@ from continuousflex_deep.runs.dask_workers import DaskWorkers
 _MEETING = ".scheduler.json"
 _LOOKS_S, _ANSWERS_S = 0.2, 5.0
 _COMES_S = 180.0  # in which the first has started, on a node whose file system is slow
-_LATE_S = 60.0  # which the first waits, at the end, for those that have not come
+_LATE_S = 20.0  # which the first waits, at the end, for those that have not come
 
 
 @contextmanager

@@ -452,18 +452,6 @@ def test_disagreement_of_independent_networks_is_the_error_of_one():
     assert disagreement(first, Prediction(shift_A=second.shift_A)).keys() == {"shift_error_A"}
 
 
-def test_two_workers_predict_and_polish_what_one_does(trained, tmp_path):
-    folder, path, _ = trained
-    files = [f"--{name}={file}" for name, file in toy_model_files(tmp_path).items()]
-    command = ["infer", "--particles", path, "--model", str(folder / "all"), "--device", "cpu", "--threads", "1"]
-    command += ["--batch", "1", "--polish", *files, "--output"]
-    ended_well(Running([*command, str(tmp_path / "one.star")], {}))
-    ended_well(*(Running([*command, str(tmp_path / "two.star")], {}) for _ in range(2)))
-    assert (tmp_path / "two.star").read_text() == (tmp_path / "one.star").read_text()
-    assert read_particles(tmp_path / "two.star").amplitudes_sd is not None
-    assert not (tmp_path / "two.parts").exists()
-
-
 def test_polish_needs_structure_modes_and_a_whole_prediction(trained, tmp_path):
     files = toy_model_files(tmp_path)
     with pytest.raises(InputError, match="--structure is not given"):

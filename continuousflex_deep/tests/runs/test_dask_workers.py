@@ -59,7 +59,7 @@ def rows_and_squares(done: Stage, store: PartStore | NamedParts) -> tuple[list[i
     parts = [part for name in done.pieces if (part := store.load(name)) is not None]
     assert len(parts) == len(done.pieces)
     whole = [part for part in parts if len(part["rows"])]
-    return tuple(np.concatenate([part[name] for part in whole]).tolist() for name in ("rows", "squares"))  # type: ignore[return-value]
+    return tuple(np.concatenate([part[name] for part in whole]).tolist() for name in ("rows", "squares"))
 
 
 def worker_processes() -> list[psutil.Process]:

@@ -13,6 +13,7 @@ import pytest
 
 from continuousflex_deep import cli
 from continuousflex_deep.io.particle_files import read_particles
+from continuousflex_deep.tests.helpers.fault_commands import infer
 from continuousflex_deep.tests.helpers.processes import HANG_S, Running, ended_well, until
 from continuousflex_deep.tests.helpers.warm_python import warm_python
 from continuousflex_deep.tests.helpers.worker_data import ToyRun
@@ -171,6 +172,17 @@ def test_bad_images_are_named_in_file_record_and_log(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out.json").read_text())
     assert [(bad["id"], bad["image"]) for bad in record["left_out"]] == [(105, f"5@{stack}")]
     assert "not finite" in record["left_out"][0]["reason"]
+
+
+def test_two_workers_predict_and_polish_what_one_process_does(tmp_path: Path) -> None:
+    command = infer(tmp_path)
+    ended_well(command.start())
+    two = command.to(tmp_path / "two" / command.output.name)
+    [said] = ended_well(two.start(*TWO))
+    assert "progress of the workers" in said
+    assert two.output.read_bytes() == command.output.read_bytes()
+    assert read_particles(two.output).amplitudes_sd is not None
+    assert not two.output.with_suffix(".parts").exists()
 
 
 @pytest.mark.parametrize("words", [(*TWO, "--scheduler", "tls://host:8786"), (*TWO, "--cluster", "slurm")])
