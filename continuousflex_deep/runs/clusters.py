@@ -155,7 +155,8 @@ def _jobs(options: WorkerOptions, folder: Path, security: Security) -> Iterator[
 @contextmanager
 def _in_files(security: Security, folder: Path) -> Iterator[Security]:
     """Within the block, the certificate and its key as files, which only their owner can read."""
-    named = {"certificate": security.tls_scheduler_cert, "key": security.tls_scheduler_key}
+    of_worker = security.get_tls_config_for_role("worker")
+    named = {"certificate": of_worker["cert"], "key": of_worker["key"]}
     paths = {name: folder.absolute() / f".{name}.pem" for name in named}
     try:
         for name, path in paths.items():

@@ -321,6 +321,7 @@ SCENARIOS = [
     scenario("finished or begun parts of a run", _ALIGN.replace("^.star", "@begun.star"), followed="--output ^.star"),
     scenario("is being written by", f"{_LANDSCAPE.replace('^', '@busy')} --particles @toy.star",
              followed="--output ^"),
+    scenario("are several ways to get workers", f"{_ALIGN} --workers 2", "--cluster slurm", "--cluster none"),
     scenario("does not support", _ALIGN, "--engine xmipp --init local", "--engine embedded --init local"),
     scenario("even one particle at a time", "align --structure @toy.pdb --output ^.star --threads 1 --modes @modes "
              "--mode-list 7-8 --device cpu", "--particles @toy.star", "--particles @small.star",
@@ -402,6 +403,9 @@ NOT_FOLLOWED = {
     ),
     "is of workers, which tests/nn/test_processes.py starts as the advice says": (
         "workers were started without a connection", "batches of … images leave",
+    ),
+    "is of queues and schedulers, which tests/runs/test_slurm.py and test_dask_workers.py configure and start": (
+        "the size of a job is not known", "--scheduler …: no connection",
     ),
     "is of more workers than GPUs, where GPUs are": ("workers on this host for",),
     "is no advice, but the note of a table, a page or a line of doctor": (

@@ -23,7 +23,8 @@ def require_slurm() -> None:
     missing = [name for name in _PROGRAMS if _program(name) is None]
     if missing:
         pytest.skip(
-            f"Slurm is not installed ({', '.join(missing)} missing); apt-get install slurmctld slurmd slurm-client munge"
+            f"Slurm is not installed ({', '.join(missing)} missing); "
+            "apt-get install slurmctld slurmd slurm-client munge"
         )
     if os.geteuid() != 0:
         pytest.skip("slurmd and munged are started as root; run the tests as root in a container")
@@ -114,7 +115,8 @@ def _configuration(folder: Path, cpus: int) -> str:
         "AuthType=auth/munge", f"AuthInfo=socket={folder}/run/munge.sock", "CryptoType=crypto/munge",
         "ProctrackType=proctrack/linuxproc", "TaskPlugin=task/none", "SelectType=select/cons_tres",
         "SelectTypeParameters=CR_Core", "JobAcctGatherType=jobacct_gather/none", "ReturnToService=2", "MpiDefault=none",
-        f"StateSaveLocation={folder}/state", f"SlurmdSpoolDir={folder}/d_%n", f"SlurmctldPidFile={folder}/run/slurmctld.pid",
+        f"StateSaveLocation={folder}/state", f"SlurmdSpoolDir={folder}/d_%n",
+        f"SlurmctldPidFile={folder}/run/slurmctld.pid",
         f"SlurmdPidFile={folder}/run/slurmd_%n.pid", f"SlurmctldLogFile={folder}/run/slurmctld.log",
         f"SlurmdLogFile={folder}/run/slurmd_%n.log", "KillWait=5", "JobRequeue=1", "SlurmctldTimeout=30",
         "SlurmdTimeout=30", "MinJobAge=300", "SchedulerParameters=sched_interval=1,sched_min_interval=0",

@@ -32,7 +32,6 @@ from continuousflex_deep.tests.helpers.nn_toy import (
     toy_model_files,
     toy_particles,
 )
-from continuousflex_deep.tests.helpers.processes import Running, ended_well
 
 N = 20
 pytestmark = pytest.mark.usefixtures("quick")

@@ -1,5 +1,5 @@
-"""Runs on a real Slurm of two nodes: as jobs of dask-jobqueue, by srun, as an array, ended, requeued, on a node that goes
-down. The result is always the same."""
+"""Runs on a real Slurm of two nodes: as jobs of dask-jobqueue, by srun, as an array, ended, requeued, on a node that
+goes down. The result is always the same."""
 
 import os
 import shlex
