@@ -14,7 +14,6 @@ from continuousflex_deep.tests.helpers.processes import HANG_S, ended_well, unti
 from continuousflex_deep.tests.helpers.slurm import Slurm, slurm
 from continuousflex_deep.tests.helpers.worker_data import ToyRun
 
-pytestmark = pytest.mark.slow
 _JOBQUEUE = """
 jobqueue:
   slurm:
@@ -76,6 +75,7 @@ def started(queue: Slurm, words: list[str]) -> "subprocess.Popen[str]":
     return subprocess.Popen(words, env=queue.environ, stderr=subprocess.PIPE, text=True, cwd=queue.folder)
 
 
+@pytest.mark.slow
 def test_jobs_of_a_queue(queue: Slurm, toy: ToyRun, alone: bytes) -> None:
     with started(queue, command(toy, "jobs.star", "--cluster", "slurm", "--jobs", "2")) as run:
         until(lambda: hosts_of_jobs(queue) == ["n1", "n2"] or run.poll() is not None)
@@ -86,6 +86,7 @@ def test_jobs_of_a_queue(queue: Slurm, toy: ToyRun, alone: bytes) -> None:
     until(lambda: not hosts_of_jobs(queue))
 
 
+@pytest.mark.slow
 def test_a_node_goes_down(queue: Slurm, toy: ToyRun, alone: bytes) -> None:
     """Its job is lost; the other one goes on, and a job that takes its place is submitted."""
     with started(queue, command(toy, "down.star", "--cluster", "slurm", "--jobs", "2")) as run:
@@ -110,6 +111,7 @@ def test_srun_in_a_job(queue: Slurm, toy: ToyRun, alone: bytes) -> None:
     assert "Traceback" not in queue.output(job)
 
 
+@pytest.mark.slow
 def test_a_job_array_of_workers(queue: Slurm, toy: ToyRun, alone: bytes) -> None:
     """As docs/cluster.md describes it."""
     page = (Path(__file__).parents[3] / "docs" / "cluster.md").read_text()
@@ -130,6 +132,7 @@ def test_a_job_array_of_workers(queue: Slurm, toy: ToyRun, alone: bytes) -> None
     until(lambda: not hosts_of_jobs(queue))
 
 
+@pytest.mark.slow
 def test_a_job_is_requeued_in_the_middle(queue: Slurm, toy: ToyRun, alone: bytes) -> None:
     job = queue.submit(f"exec {shlex.join(command(toy, 'again.star'))}", "--requeue")
     until(lambda: parts_of(toy, "again.star", 4))
@@ -139,6 +142,7 @@ def test_a_job_is_requeued_in_the_middle(queue: Slurm, toy: ToyRun, alone: bytes
     assert written(toy, "again.star") == alone
 
 
+@pytest.mark.slow
 def test_a_job_is_cancelled_and_submitted_again(queue: Slurm, toy: ToyRun, alone: bytes) -> None:
     script = f"exec {shlex.join(command(toy, 'cancelled.star'))}"
     job = queue.submit(script)

@@ -202,7 +202,7 @@ SLURM = ("SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID", "SLURM_STEP_NUM_TASKS"
 MPI = ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE")
 
 
-@pytest.mark.parametrize("names", [SLURM, MPI])
+@pytest.mark.parametrize("names", [pytest.param(SLURM, marks=pytest.mark.slow), MPI])
 def test_srun_and_mpirun(toy: ToyRun, alone: bytes, names: tuple[str, ...]) -> None:
     """By the variables that they set. The first leads, and shows progress; the other one ends with it."""
     output = f"{names[0]}.star"
@@ -213,6 +213,7 @@ def test_srun_and_mpirun(toy: ToyRun, alone: bytes, names: tuple[str, ...]) -> N
     assert not list(toy.folder.glob(f"{names[0]}.parts*"))
 
 
+@pytest.mark.slow
 def test_torchrun(toy: ToyRun, alone: bytes) -> None:
     command = [warm_python(), "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "continuousflex_deep", *toy.arguments("t.star")]
