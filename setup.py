@@ -14,6 +14,9 @@ if VERSION is None:
 BASE = ["numpy>=1.26", "scipy>=1.10", "gemmi>=0.7", "mrcfile>=1.4", "tqdm>=4.60"]
 COMPUTE = ["torch>=2.2", "torchvision>=0.17", "matplotlib>=3.8", "scikit-learn>=1.3"]
 COMPUTE += ["plotly>=6", "dash-molstar>=1.4"]  # they bring the scripts that reports carry; neither is imported
+COMPUTE += ["filelock>=3.16"]  # one process at a time writes into a folder
+# workers on several GPUs and hosts: their scheduler, jobs of queues, the certificates of a run, and the dashboard
+COMPUTE += ["distributed>=2025.1", "dask-jobqueue>=0.9", "cryptography>=42", "bokeh>=3.1"]
 UMAP = ["umap-learn>=0.5"]  # one more method of the landscape
 # pyworkflow imports pkg_resources, which setuptools 81 no longer brings
 SCIPION = ["scipion-app>=3.8", "scipion-em>=3.11", "scipion-pyworkflow>=3.11.2", "setuptools<81"]

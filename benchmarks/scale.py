@@ -7,11 +7,12 @@ simulation. Few different images are named again and again, each time as another
 
 memory    peak memory and time of one process for so many particles, from their true poses: a setting as cheap as there
           is, since it is reading, keeping parts and writing that are looked at. Target: under 4 GiB for 200,000.
-workers   particles per second with 1, 2, … workers under torchrun, one thread each, up to the number of cores, with a
+workers   particles per second with 1, 2, … workers (--workers), one thread each, up to the number of cores, with a
           global search, once all workers are at work; time of the whole run, start and calibration included; and that
           all write the same.
 hosts     two hosts, each a network namespace with a name of its own, connected by a virtual cable and sharing a folder:
-          torchrun with two nodes; then the plain command on both, of which one is killed. Needs root.
+          torchrun with two nodes; then one process on each as mpirun starts them, of which the second is killed. Needs
+          root.
 
 Fills the last lines of "HEMNMA alignment: speed" of docs/results.md. The default size takes about half an hour on 2
 cores (estimated from its parts).
@@ -38,7 +39,6 @@ from measuring import Table, option_words, write_figures
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import read_structure
-from continuousflex_deep.runs.claims import STALE_S
 
 IMAGES = {
     "conformations": "uniform", "amplitude_range": 60, "box_px": 32, "pixel_size_A": 3, "final_box_px": 0, "snr": 0.5,
@@ -128,14 +128,13 @@ def workers(case: Case) -> Iterator[Figures]:
     particles, first, alone = case.write(8 * case.given.images), b"", 0.0
     for count in range(1, case.given.workers + 1):
         output = case.folder / f"workers-{count}.star"
-        torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
         started = time.monotonic()
-        command = case.command(particles, output, GLOBAL | {"batch": case.given.batch})
-        process = _quietly([sys.executable, *torchrun, *command])
+        command = case.command(particles, output, GLOBAL | {"batch": case.given.batch, "workers": count})
+        process = _quietly([sys.executable, *command])
         rate = case.given.batch * _parts_per_s(output, process)
         status, usage = _waited(process)
         wall_s = time.monotonic() - started
-        _require(status == 0, "torchrun failed", process)
+        _require(status == 0, f"the run with {count} workers failed", process)
         first, alone = first or output.read_bytes(), alone or rate
         _require(output.read_bytes() == first, "another number of workers wrote something else")
         yield {
@@ -183,17 +182,19 @@ def _by_torchrun(case: Case, particles: Path, alone: Path, prefixes: list[list[s
         _quietly([*prefix, *torchrun, f"--local-addr={address}", *align])
         for prefix, address in zip(prefixes, ADDRESSES, strict=True)
     ]
-    seen = _hosts_seen(output, running)
-    statuses = [process.wait() for process in running]
-    _require(statuses == [0, 0], f"torchrun on two hosts ended with {statuses}", *running)
+    statuses, usages = zip(*map(_waited, running), strict=True)
+    _require(statuses == (0, 0), f"torchrun on two hosts ended with {statuses}", *running)
     _require(output.read_bytes() == alone.read_bytes(), "two hosts wrote something else than one process")
-    return {"launcher": "torchrun", "hosts_at_work": seen, "same_output": True}
+    return {"launcher": "torchrun", "cpu_s_of_each": [u.ru_utime + u.ru_stime for u in usages], "same_output": True}
 
 
 def _one_dies(case: Case, particles: Path, alone: Path, prefixes: list[list[str]]) -> Figures:
     output = case.folder / "one-dies.star"
     align = [sys.executable, *case.command(particles, output, LOCAL | {"batch": case.given.batch})]
-    survivor, doomed = (_quietly([*prefix, *align]) for prefix in prefixes)
+    survivor, doomed = (
+        _quietly([*prefix, "env", *(f"OMPI_COMM_WORLD_{name}" for name in _of_rank(rank)), *align])
+        for rank, prefix in enumerate(prefixes)
+    )
     while doomed.poll() is None and not any(output.with_suffix(".parts").glob("part-*.npz")):
         time.sleep(0.01)
     _require(doomed.poll() is None, "the host ended before it could be killed", doomed)
@@ -203,22 +204,16 @@ def _one_dies(case: Case, particles: Path, alone: Path, prefixes: list[list[str]
     _require(survivor.wait() == 0, "the surviving host failed", survivor)
     _require(output.read_bytes() == alone.read_bytes(), "the surviving host wrote something else than one process")
     return {
-        "launcher": "none",
+        "launcher": "mpirun",
         "one_host_killed": True,
         "the_other_took_s": time.monotonic() - died,
-        "of_which_waiting_for_signs_of_life_at_most_s": STALE_S,
         "same_output": True,
     }
 
 
-def _hosts_seen(output: Path, running: "list[subprocess.Popen[bytes]]") -> list[str]:
-    """Names of the hosts whose workers appear in the run's folder until it ends."""
-    seen: set[str] = set()
-    while any(process.poll() is None for process in running):
-        for worker in output.with_suffix(".parts").glob("worker-*"):
-            seen.add(worker.name.split("-")[1])
-        time.sleep(0.01)
-    return sorted(seen)
+def _of_rank(rank: int) -> list[str]:
+    """What mpirun tells a process of two, each alone on its host."""
+    return [f"RANK={rank}", "SIZE=2", "LOCAL_RANK=0", "LOCAL_SIZE=1"]
 
 
 @contextlib.contextmanager

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 class Launch:
     """Rank of a worker: rank of size in total, local_rank of local_size on its host. A single worker is 0 of 1.
 
-    Workers need no connection: they share the work by claims in a common folder (`runs.claims`). The rank only decides
-    which GPU and how many cores a worker uses, and which one reports for all.
+    The rank decides which GPU and how many cores a worker uses, which one leads, and that this one reports for all.
     """
 
     rank: int = 0
@@ -51,10 +50,13 @@ def current_launch(environ: Mapping[str, str] = os.environ) -> Launch:
 
 
 def cores_of_this_worker(environ: Mapping[str, str] = os.environ) -> int:
-    """CPU cores that this worker may use: its part of those that the workers on this host share.
+    """CPU cores that this worker may use: as many as OMP_NUM_THREADS says, or else its part of those that the workers
+    on this host share.
 
     A launcher that binds each worker to its own cores has already divided them.
     """
+    if _is_number(environ.get("OMP_NUM_THREADS", "")):
+        return max(1, int(environ["OMP_NUM_THREADS"]))
     own, launch = len(os.sched_getaffinity(0)), current_launch(environ)
     if launch.local_size == 1:
         return own

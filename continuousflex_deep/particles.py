@@ -140,6 +140,10 @@ class Particles:
         stale: dict[str, Any] = dict.fromkeys(_FREE) if "amplitudes" in changes else {}
         return dataclasses.replace(self, **(stale | changes))
 
+    def bare(self) -> "Particles":
+        """The same without the columns that nothing interprets, for whoever only computes with them."""
+        return self.replace(extra={}, optics_extra={}, column_order=())
+
     def rows_of(self, ids: ArrayLike) -> Integers:
         """Row numbers of the given ids, in their order. InputError if an id is missing."""
         wanted = np.asarray(ids, dtype=np.int64)

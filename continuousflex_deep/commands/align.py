@@ -16,11 +16,13 @@ from continuousflex_deep.messages import note
 from continuousflex_deep.options import AUTO, AlignOptions, options_of, result_options
 from continuousflex_deep.particles import STRAIGHT, Particles
 from continuousflex_deep.runs.left_out import tell_left_out
+from continuousflex_deep.runs.output import making, require_free_names, write_record_of
 from continuousflex_deep.runs.parts import PartStore, parts_folder, store_for
-from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
+from continuousflex_deep.runs.workers import Workers, with_workers
 
 
-def run(options: AlignOptions) -> None:
+@with_workers
+def run(options: AlignOptions, workers: Workers) -> None:
     """Align the particles and write them to options.output, with a record beside it; continues a run that was
     killed."""
     output = require_particle_suffix(options.output)
@@ -31,23 +33,21 @@ def run(options: AlignOptions) -> None:
     particles = read_particles(options.particles, options.pixel_size_A or None, known or None)
     check_images(particles)
     if learns(options):
-        modes = learned_modes(structure, modes, particles, options)
+        modes = learned_modes(structure, modes, particles, options, workers)
     engine = make_engine(structure, modes, options, parts_folder(output))
     engine.check(particles)
     store = part_store(options, particles, structure, modes)
-    alignment = Alignment(engine, particles, store)
-    with SharedRun(store, output) as shared:
-        while not shared.is_written():
-            alignment.complete()
-            with shared.writing() as mine:
-                if mine and (found := alignment.result()) is not None:
-                    aligned, left_out = found
-                    facts = engine.facts(aligned, alignment.calibration()[0])
-                    write_particles(aligned, output)
-                    tell_left_out(left_out, output)
-                    write_record_of(output, store, "align", options, **facts, left_out=left_out.facts())
-                    told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
-                    print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
+    with making(output, store) as unfinished:
+        if unfinished:
+            alignment = Alignment(engine, particles, store, workers)
+            aligned, left_out = alignment.run()
+            store.require_unchanged()
+            facts = engine.facts(aligned, alignment.calibration()[0])
+            write_particles(aligned, output)
+            tell_left_out(left_out, output)
+            write_record_of(output, store, "align", options, **facts, left_out=left_out.facts())
+            told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+            print(f"{output}: {len(aligned)} particles aligned; {told}", file=sys.stderr)
 
 
 def reference(options: AlignOptions) -> tuple[Structure, NormalModes]:

@@ -10,14 +10,16 @@ from continuousflex_deep.nn.inference import Inference, Inferred, inference_stor
 from continuousflex_deep.nn.predict import Model, load_models
 from continuousflex_deep.options import InferOptions
 from continuousflex_deep.runs.left_out import tell_left_out
-from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
+from continuousflex_deep.runs.output import making, require_free_names, write_record_of
+from continuousflex_deep.runs.workers import Workers, with_workers
 
 
-def run(options: InferOptions) -> None:
+@with_workers
+def run(options: InferOptions, workers: Workers) -> None:
     """Predict, polish if asked, and write the particle file and its record; continues a run that was killed."""
     output = require_particle_suffix(options.output)
     require_writable_folder(output.parent)
-    device = choose_device(options.device, options.threads)
+    choose_device(options.device, options.threads)  # which may not be there
     particles = read_particles(options.particles, options.pixel_size_A or None)
     models = [model for source in options.model for model in load_models(source)]
     halves = load_half_sets(options.model) if options.half_sets else None
@@ -27,16 +29,14 @@ def run(options: InferOptions) -> None:
     require_free_names(output, options.particles, options.structure)
 
     store = inference_store(models, halves, particles, options, reference)
-    inference = Inference(models, halves, particles, options, device, store, reference)
-    with SharedRun(store, output) as shared:
-        while not shared.is_written():
-            inference.complete()
-            with shared.writing() as mine:
-                if mine and (found := inference.result()) is not None:
-                    write_particles(found.particles, output)
-                    tell_left_out(found.left_out, output)
-                    write_record_of(output, store, "infer", options, **_facts(found, models))
-                    print(_report(found, models, output))
+    with making(output, store) as unfinished:
+        if unfinished:
+            found = Inference(models, halves, particles, options, store, reference, workers).run()
+            store.require_unchanged()
+            write_particles(found.particles, output)
+            tell_left_out(found.left_out, output)
+            write_record_of(output, store, "infer", options, **_facts(found, models))
+            print(_report(found, models, output))
 
 
 def _facts(found: Inferred, models: list[Model]) -> dict[str, object]:

@@ -1,7 +1,7 @@
-"""Alignment of a set of particles batch by batch, by this process or by many workers that share a folder of parts.
+"""Alignment of a set of particles: a calibration from some of them, then batch after batch by whichever workers.
 
-The batches are independent of the workers, and each worker takes the next free one. The result is therefore the same
-for any number of workers, whichever of them dies, and however often the run is killed and restarted.
+The batches are independent of each other and of the workers. The result is therefore the same for any number of
+workers, whichever of them dies, and however often the run is killed and restarted.
 """
 
 from typing import Generic
@@ -17,9 +17,11 @@ from continuousflex_deep.messages import note
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.left_out import ImageScreen, LeftOut, calibration_rows
+from continuousflex_deep.runs.part_rows import concatenated_parts, joined_parts, part_of_rows, part_without
 from continuousflex_deep.runs.parts import Arrays, MemoryParts, Parts
-from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, part_of_rows, pieces_to_do
 from continuousflex_deep.runs.smaller_batches import Halving
+from continuousflex_deep.runs.stage import Stage, pieces_of
+from continuousflex_deep.runs.workers import ALONE, Workers
 
 _CALIBRATION = "calibration"
 
@@ -29,7 +31,7 @@ def align(engine: Engine[L], particles: Particles, store: Parts | None = None) -
     gives them). Particles whose image cannot be used (constant, not finite, unreadable) are left out and reported on
     stderr.
 
-    With a store, finished batches are kept there and not repeated, and other processes may work on the same store.
+    With a store, finished batches are kept there and not repeated.
     Raises InputError for particles that cannot be aligned: missing stacks, no poses for a local start, no usable image.
     """
     check_images(particles)
@@ -46,12 +48,13 @@ def calibration_for(engine: Engine[L], particles: Particles) -> L:
 
 
 class Alignment(Generic[L]):
-    """The alignment of a set of particles by an engine, with its parts in a store."""
+    """The alignment of a set of particles by an engine, with its parts in a store, computed by workers."""
 
-    def __init__(self, engine: Engine[L], particles: Particles, store: Parts | None = None) -> None:
-        self.engine, self.particles = engine, particles
+    def __init__(
+        self, engine: Engine[L], particles: Particles, store: Parts | None = None, workers: Workers = ALONE
+    ) -> None:
+        self.engine, self.particles, self._workers = engine, particles, workers
         self.store: Parts = MemoryParts() if store is None else store
-        self._halving = Halving("aligning")
         self._given: Arrays | None = None  # a calibration that is not learned here
 
     def run(self) -> tuple[Particles, LeftOut]:
@@ -62,14 +65,11 @@ class Alignment(Generic[L]):
                 return found
 
     def complete(self) -> None:
-        """Compute the parts that no other worker computes, until all parts exist."""
-        self._calibrated()
-        batches = self._batches()
-        if set(batches) <= self.store.finished():
-            return
-        calibration, screen = self.calibration()
-        for name in pieces_to_do(self.store, {name: len(rows) for name, rows in batches.items()}, "aligning"):
-            self.store.save(name, self._align(batches[name], calibration, screen))
+        """Have the parts computed that do not exist."""
+        learned = self._kept()
+        aligning = Aligning(self.engine, self.particles, learned)
+        pieces = pieces_of(len(self.particles), self.batch_size(), "part")
+        self._workers.complete(Stage(aligning, pieces, "aligning", part_without), self.store)
 
     def calibration(self) -> tuple[L, ImageScreen]:
         """The calibration that the parts were made with."""
@@ -89,12 +89,11 @@ class Alignment(Generic[L]):
         """The aligned particles and those left out, from all parts; None if a part turns out to be damaged and must be
         computed again."""
         parts = []
-        for name in [_CALIBRATION, *self._batches()]:
-            part = self.store.load(name)
-            if part is None:
+        for name in pieces_of(len(self.particles), self.batch_size(), "part"):
+            if (part := self.store.load(name)) is None:
                 return None
             parts.append(part)
-        return self._merged(parts[1:])
+        return self._merged(parts)
 
     def _merged(self, parts: list[Arrays]) -> tuple[Particles, LeftOut]:
         rows, arrays, left_out = joined_parts(self.particles, parts)
@@ -103,37 +102,51 @@ class Alignment(Generic[L]):
         engine, found = self.engine, [BatchResult(**arrays)]
         return merged_results(good, engine.mode_ids, engine.motion, found, engine.options.fit), left_out
 
-    def _batches(self) -> dict[str, Rows]:
-        """The rows of each batch by the name of its part. The batch size is that of the worker that calibrated, so that
-        workers on other devices use the same batches."""
-        batches = self.engine.batches(self.particles, self.batch_size())
-        return {f"part-{rows[0]:08d}-{len(rows)}": rows for rows in batches}
-
     def _kept(self) -> Arrays:
-        while (kept := self.store.load(_CALIBRATION)) is None:  # damaged
-            self._calibrated()
-        return kept
-
-    def _calibrated(self) -> None:
-        """Calibrate, unless the calibration exists."""
-        for _ in pieces_to_do(self.store, {_CALIBRATION: 0}):
+        """The calibration and the batch size, by whichever worker, on whichever device."""
+        while (kept := self.store.load(_CALIBRATION)) is None:
             if self._given is not None:
                 self.store.save(_CALIBRATION, self._given)
                 continue
-            calibration, screen = calibrated(self.engine, self.particles)
-            of_images = {"image_range": np.array([screen.lowest, screen.highest])}
-            size = {"batch_size": np.array(self.engine.batch_size(self.particles))}
-            self.store.save(_CALIBRATION, calibration.arrays() | of_images | size)
+            learning = Calibrating(self.engine, self.particles, self._workers.count())
+            self._workers.complete(Stage(learning, {_CALIBRATION: range(0)}), self.store)
+        return kept
 
-    def _align(self, rows: Rows, calibration: L, screen: ImageScreen) -> Arrays:
-        """The part for some rows: results of those with usable images, and for the others the reason why not."""
 
-        def part_of(piece: Rows) -> Arrays:
-            batch, bad, reasons = screen.read(self.particles, piece)
-            arrays = part_of_rows(batch.rows, bad, reasons)
-            return arrays | self.engine.align_batch(batch, calibration).arrays() if len(batch) else arrays
+class Calibrating(Generic[L]):
+    """Learns, for all batches, what they are aligned with: the work of a stage of one piece without rows."""
 
-        return concatenated_parts(self._halving.pieces(part_of, rows))
+    def __init__(self, engine: Engine[L], particles: Particles, workers: int) -> None:
+        self._made_from = engine, particles.bare(), workers
+
+    def __call__(self, rows: Rows) -> Arrays:
+        engine, particles, workers = self._made_from
+        calibration, screen = calibrated(engine, particles)
+        of_images = {"image_range": np.array([screen.lowest, screen.highest])}
+        return calibration.arrays() | of_images | {"batch_size": np.array(engine.batch_size(particles, workers))}
+
+
+class Aligning(Generic[L]):
+    """Aligns batches with what was learned."""
+
+    def __init__(self, engine: Engine[L], particles: Particles, learned: Arrays) -> None:
+        self._made_from = engine, particles.bare(), learned
+        self._engine, self._particles = self._made_from[:2]
+        self._calibration = engine.calibration_of(learned)
+        self._screen = ImageScreen(*map(float, learned["image_range"]))
+        self._halving = Halving("aligning")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self._made_from
+
+    def __call__(self, rows: Rows) -> Arrays:
+        """The part of some rows: results of those with usable images, and for the others the reason why not."""
+        return concatenated_parts(self._halving.pieces(self._aligned, rows))
+
+    def _aligned(self, rows: Rows) -> Arrays:
+        batch, bad, reasons = self._screen.read(self._particles, rows)
+        arrays = part_of_rows(batch.rows, bad, reasons)
+        return arrays | self._engine.align_batch(batch, self._calibration).arrays() if len(batch) else arrays
 
 
 def calibrated(engine: Engine[L], particles: Particles) -> tuple[L, ImageScreen]:

@@ -25,8 +25,9 @@ from continuousflex_deep.messages import note
 from continuousflex_deep.nma.network import collectivity
 from continuousflex_deep.options import AlignOptions, result_options
 from continuousflex_deep.particles import Particles
+from continuousflex_deep.runs.output import making, require_free_names, write_record_of
 from continuousflex_deep.runs.parts import store_for
-from continuousflex_deep.runs.shared_run import SharedRun, require_free_names, write_record_of
+from continuousflex_deep.runs.workers import ALONE, Workers
 
 
 def modes_folder_of(output: Path) -> Path:
@@ -35,10 +36,10 @@ def modes_folder_of(output: Path) -> Path:
 
 
 def learned_modes(
-    structure: Structure, modes: NormalModes, particles: Particles, options: AlignOptions
+    structure: Structure, modes: NormalModes, particles: Particles, options: AlignOptions, workers: Workers = ALONE
 ) -> NormalModes:
-    """The motions that the particles show, as modes, from the folder OUTPUT_modes: learned now, alone or by many
-    workers, or by a run before.
+    """The motions that the particles show, as modes, from the folder OUTPUT_modes: learned now by the workers, or by a
+    run before.
 
     Raises InputError if the options are not those of an alignment that learns, or the particles do not suffice.
     """
@@ -60,13 +61,12 @@ def learned_modes(
     known = [*([] if modes.eigenvalues is None else [modes.eigenvalues]), *modes.learned]
     reference = (structure.coords_A, structure.weights, structure.residue_index, modes.vectors, *known)
     store = store_for(table, settings, particles, *reference)
-    with SharedRun(store, table) as shared:
-        while not shared.is_written():
-            learned = ModeLearning(structure, modes, options, store).run(particles)
-            with shared.writing() as mine:
-                if mine:
-                    _write(folder, Path(options.modes), modes, learned, len(structure))
-                    write_record_of(table, store, "align", options, learned_from=learned.motions.particles)
+    with making(table, store) as unfinished:
+        if unfinished:
+            learned = ModeLearning(structure, modes, options, store, workers).run(particles)
+            store.require_unchanged()
+            _write(folder, Path(options.modes), modes, learned, len(structure))
+            write_record_of(table, store, "align", options, learned_from=learned.motions.particles)
     return read_modes(folder)
 
 

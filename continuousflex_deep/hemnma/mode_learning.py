@@ -34,9 +34,11 @@ from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.batch import Batch
 from continuousflex_deep.runs.left_out import calibration_rows
+from continuousflex_deep.runs.part_rows import concatenated_parts, joined_parts, part_of_rows
 from continuousflex_deep.runs.parts import Arrays, MemoryParts, NamedParts, Parts
-from continuousflex_deep.runs.pieces import concatenated_parts, joined_parts, part_of_rows, pieces_to_do
 from continuousflex_deep.runs.smaller_batches import Halving
+from continuousflex_deep.runs.stage import Stage, pieces_of
+from continuousflex_deep.runs.workers import ALONE, Workers
 
 FIRST_MODES = 6  # along which particles are first aligned
 FEWEST = 20  # particles aligned unambiguously
@@ -86,11 +88,11 @@ class ModeLearning:
     """Learns the principal motions along many modes of a structure, with its finished parts in a store."""
 
     def __init__(
-        self, structure: Structure, modes: NormalModes, options: AlignOptions, store: Parts | None = None
-    ) -> None:
-        self.structure, self.modes, self.options = structure, modes, options
+        self, structure: Structure, modes: NormalModes, options: AlignOptions, store: Parts | None = None,
+        workers: Workers = ALONE,
+    ) -> None:  # fmt: skip
+        self.structure, self.modes, self.options, self._workers = structure, modes, options, workers
         self.store: Parts = MemoryParts() if store is None else store
-        self._halving = Halving("refining")
 
     def run(self, particles: Particles) -> LearnedModes:
         """The motions of particles spread evenly over all, and their density where many are ambiguous.
@@ -198,7 +200,7 @@ class ModeLearning:
     ) -> "_Aligned":
         """The particles aligned along some motions, whose axes (K, M) are in terms of the modes, and at rest along
         all others; with the calibration of an earlier alignment, if given, and conformations that it found."""
-        alignment = Alignment(EmbeddedEngine(self.structure, along, self.options), particles, store)
+        alignment = Alignment(EmbeddedEngine(self.structure, along, self.options), particles, store, self._workers)
         alignment.engine.check(particles)
         if earlier is not None:
             found = torch.as_tensor(earlier.particles.require_amplitudes(_THIS) @ axes.T, dtype=torch.float32)
@@ -250,22 +252,14 @@ class ModeLearning:
         self, engine: EmbeddedEngine, particles: Particles, start: "_Aligned", number: int, store: Parts
     ) -> tuple[Particles, Floats]:
         """The particles refined from where they are, and the covariance (n, M, M) of their amplitudes."""
-
-        def part_of(rows: Rows) -> Arrays:
-            held_to = start.before.select(rows)
-            result, covariance = engine.refined(Batch.read(particles, rows), start.calibration, held_to)
-            nothing = np.zeros(0, np.int64), np.zeros(0, "U1")
-            return part_of_rows(rows, *nothing) | result.arrays() | {"covariance": covariance.cpu().numpy()}
-
+        refining = Refining(engine, particles, start.before, start.calibration.arrays())
         # of the size that was used for the calibration, by whichever worker, on whichever device
-        rows_of_batches = engine.batches(particles, start.alignment.batch_size())
-        batches = {f"round-{number}-{rows[0]:08d}-{len(rows)}": rows for rows in rows_of_batches}
-        sizes = {name: len(rows) for name, rows in batches.items()}
+        pieces = pieces_of(len(particles), start.alignment.batch_size(), f"round-{number}")
+        stage = Stage(refining, pieces, f"learning motions along {len(self.modes)} modes, {number}")
         while True:
-            for name in pieces_to_do(store, sizes, f"learning motions along {len(self.modes)} modes, {number}"):
-                store.save(name, concatenated_parts(self._halving.pieces(part_of, batches[name])))
-            parts = [part for name in batches if (part := store.load(name)) is not None]
-            if len(parts) == len(batches):  # none was damaged
+            self._workers.complete(stage, store)
+            parts = [part for name in pieces if (part := store.load(name)) is not None]
+            if len(parts) == len(pieces):  # none was damaged
                 break
         _, arrays, _ = joined_parts(particles, parts)
         covariance = arrays.pop("covariance")
@@ -283,9 +277,33 @@ class ModeLearning:
         return PrincipalMotions.of_arrays(_learned_once(name, store, learned))
 
 
+class Refining:
+    """Refines batches from where they are, held to where they were before, with the covariance of their amplitudes."""
+
+    def __init__(
+        self, engine: EmbeddedEngine, particles: Particles, before: Particles, learned: Arrays
+    ) -> None:
+        self._made_from = engine, particles.bare(), before.bare(), learned
+        self._engine, self._particles, self._before, _ = self._made_from
+        self._calibration = engine.calibration_of(learned)
+        self._halving = Halving("refining")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self._made_from
+
+    def __call__(self, rows: Rows) -> Arrays:
+        return concatenated_parts(self._halving.pieces(self._refined, rows))
+
+    def _refined(self, rows: Rows) -> Arrays:
+        batch = Batch.read(self._particles, rows)
+        result, covariance = self._engine.refined(batch, self._calibration, self._before.select(rows))
+        nothing = np.zeros(0, np.int64), np.zeros(0, "U1")
+        return part_of_rows(rows, *nothing) | result.arrays() | {"covariance": covariance.cpu().numpy()}
+
+
 def _learned_once(name: str, store: Parts, learn: Callable[[], Arrays]) -> Arrays:
-    """What one worker learns for all, so that all have the same to the last bit."""
+    """What is learned by this process, and kept for a run that continues, so that it goes on from the same to the last
+    bit."""
     while (kept := store.load(name)) is None:
-        for _ in pieces_to_do(store, {name: 0}):
-            store.save(name, learn())
+        store.save(name, learn())
     return kept

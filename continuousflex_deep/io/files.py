@@ -15,21 +15,21 @@ from continuousflex_deep.io.identity import host_identity, start_of_process
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _ABANDONED_S = 7 * 24 * 3600.0
-_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextmanager
-def atomic_path(path: str | Path, make_folder: bool = True) -> Iterator[Path]:
+def atomic_path(path: str | Path, make_folder: bool = True, tidy: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which replaces `path` when the block succeeds and is removed when it fails.
 
-    Temporary files of the same path whose process was killed are removed. Raises DiskFullError when the disk is full,
-    and FileNotFoundError without make_folder where there is no folder.
+    tidy: temporary files of the same path whose process was killed are removed, for which the folder is listed. Raises
+    DiskFullError when the disk is full, and FileNotFoundError without make_folder where there is no folder.
     """
     target = Path(path)
     with disk_full_explained(target):
         temporary = _beside(target, make_folder)
         try:
-            _remove_left(target, temporary)
+            if tidy:
+                _remove_left(target, temporary)
             yield temporary
             _as_umask_says(temporary)
             os.replace(temporary, target)
@@ -100,41 +100,6 @@ def _as_umask_says(path: str | Path) -> None:
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(path, 0o666 & ~umask)
-
-
-def create_exclusively(path: str | Path, text: str) -> bool:
-    """Create a small file with its content in one step, in an existing folder; False if the file exists.
-
-    Of several processes, on any hosts that share the folder, exactly one succeeds.
-    """
-    target = Path(path)
-    with disk_full_explained(target):
-        handle, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write(text)
-            _as_umask_says(name)
-            try:
-                os.link(name, target)
-            except FileExistsError:
-                return False
-            except OSError as error:
-                if error.errno not in _NO_LINKS:
-                    raise
-                return _create_without_links(target, text)
-        finally:
-            Path(name).unlink(missing_ok=True)
-    return True
-
-
-def _create_without_links(target: Path, text: str) -> bool:
-    """For file systems without hard links; a reader may find the file empty for a moment."""
-    try:
-        with open(target, "x") as file:
-            file.write(text)
-    except FileExistsError:
-        return False
-    return True
 
 
 def require_writable_folder(path: str | Path) -> Path:

@@ -149,22 +149,22 @@ class ImageReader:
     """Reads batches of images ahead, in threads: reading mostly waits for the disk.
 
     Iteration yields, in the order of the batches, (rows (B,), images (B, d, d) float32 on the device, reasons (B,) why
-    an image cannot be used, '' if it can). At most workers + 1 batches are held.
+    an image cannot be used, '' if it can). At most readers + 1 batches are held.
     """
 
     def __init__(
-        self, particles: Particles, batches: Sequence[Integers], workers: int, device: torch.device
+        self, particles: Particles, batches: Sequence[Integers], readers: int, device: torch.device
     ) -> None:
-        self.particles, self.batches, self.workers, self.device = particles, batches, workers, device
+        self.particles, self.batches, self.readers, self.device = particles, batches, readers, device
 
     def __iter__(self) -> Iterator[tuple[Integers, Tensor, NDArray[np.object_]]]:
-        if self.workers == 0:
+        if self.readers == 0:
             yield from (self._moved(self._read(rows)) for rows in self.batches)
             return
-        pool = ThreadPoolExecutor(self.workers, thread_name_prefix="images")
+        pool = ThreadPoolExecutor(self.readers, thread_name_prefix="images")
         try:
             todo = iter(self.batches)
-            reading = deque(pool.submit(self._read, rows) for rows in islice(todo, self.workers + 1))
+            reading = deque(pool.submit(self._read, rows) for rows in islice(todo, self.readers + 1))
             while reading:
                 done = reading.popleft().result()
                 reading.extend(pool.submit(self._read, rows) for rows in islice(todo, 1))
@@ -185,11 +185,11 @@ class ImageReader:
 
 
 def image_batches(
-    particles: Particles, batches: Sequence[Integers], workers: int, device: torch.device
+    particles: Particles, batches: Sequence[Integers], readers: int, device: torch.device
 ) -> Iterator[tuple[Integers, Tensor]]:
     """Yield (rows (B,), images (B, d, d) on the device) of batches of rows, read ahead. InputError if an image cannot
     be used."""
-    for rows, images, reasons in ImageReader(particles, batches, workers, device):
+    for rows, images, reasons in ImageReader(particles, batches, readers, device):
         require_usable_images(particles.ids[rows], reasons)
         yield rows, images
 

@@ -1,11 +1,12 @@
-"""Predictions of all particles, and their polish, as parts that several workers may compute."""
+"""Predictions of all particles, and their polish, as stages that workers compute."""
 
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 
+from continuousflex_deep.arrays import Rows
+from continuousflex_deep.devices import choose_device
 from continuousflex_deep.errors import InputError
 from continuousflex_deep.hemnma.alignment import Alignment
 from continuousflex_deep.hemnma.engines.embedded import EmbeddedEngine
@@ -22,8 +23,10 @@ from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.options import AlignOptions, InferOptions, result_options
 from continuousflex_deep.particles import Particles
 from continuousflex_deep.runs.left_out import LeftOut
+from continuousflex_deep.runs.part_rows import joined_parts, part_of_rows, part_without
 from continuousflex_deep.runs.parts import Arrays, Parts, PartStore, store_for
-from continuousflex_deep.runs.pieces import joined_parts, part_of_rows, pieces_to_do
+from continuousflex_deep.runs.stage import Stage, pieces_of
+from continuousflex_deep.runs.workers import ALONE, Workers
 
 # particles a part: less than a second's work for a GPU, several seconds for a CPU
 PARTICLES_A_PART = 4096
@@ -42,7 +45,7 @@ class Inferred:
 
 
 class Inference:
-    """Predictions of all particles, and their polish, as parts in a store that several workers may fill."""
+    """Predictions of all particles, and their polish, with parts in a store, computed by workers."""
 
     def __init__(
         self,
@@ -50,23 +53,28 @@ class Inference:
         halves: HalfSets | None,
         particles: Particles,
         options: InferOptions,
-        device: torch.device,
         store: PartStore,
         reference: Reference | None = None,
+        workers: Workers = ALONE,
     ) -> None:
         """reference: to polish with, None without polish."""
         self.models, self.halves, self.particles, self.options = models, halves, particles, options
-        self.device, self.store, self.reference = device, store, reference
+        self.store, self.reference, self._workers = store, reference, workers
         self._polishing: Alignment | None = None
-        n, size = len(particles), PARTICLES_A_PART
-        self._parts = {f"predicted-{s:08d}-{size}": np.arange(s, min(s + size, n)) for s in range(0, n, size)}
+        self._pieces = pieces_of(len(particles), PARTICLES_A_PART, "predicted")
+
+    def run(self) -> Inferred:
+        """The predictions, polished if requested."""
+        while True:
+            self.complete()
+            if (found := self.result()) is not None:
+                return found
 
     def complete(self) -> None:
-        """Compute the parts that no other worker computes, until all parts exist."""
+        """Have the parts computed that do not exist."""
+        predicting = Predicting(self.models, self.halves, self.particles, self.options)
         while True:
-            sizes = {name: len(rows) for name, rows in self._parts.items()}
-            for name in pieces_to_do(self.store, sizes, "predicting"):
-                self.store.save(name, self._predict(self._parts[name]))
+            self._workers.complete(Stage(predicting, self._pieces, "predicting", part_without), self.store)
             if self.reference is None or self._polish(self.reference):
                 return
 
@@ -80,29 +88,10 @@ class Inference:
             return None
         return Inferred(polished[0], self._left_out(found.left_out, polished[1]), found.half_sets)
 
-    def _predictor(self, models: list[Model]) -> Predictor:
-        options = self.options
-        return Predictor.of(models, self.device, options.batch, options.workers, options.copies)
-
-    @cached_property
-    def _predictors(self) -> list[Predictor]:
-        """Predictors of the given networks, and of those of either half."""
-        halves = (self.halves.first, self.halves.second) if self.halves else ()
-        return [self._predictor(models) for models in (self.models, *halves)]
-
-    def _predict(self, rows: np.ndarray) -> Arrays:
-        found, *halves = (predictor.predict(self.particles, rows) for predictor in self._predictors)
-        arrays = part_of_rows(found.rows, found.bad_rows, found.bad_reasons)
-        arrays |= {name: values for name, values in vars(found.prediction).items() if values is not None}
-        if halves:
-            differ = disagreement(halves[0].prediction, halves[1].prediction)
-            arrays |= {_HALVES + name: values for name, values in differ.items()}
-        return arrays
-
     def _predicted(self) -> Inferred | None:
         """The predictions without polish; None if a part turns out to be damaged."""
-        parts = [part for name in self._parts if (part := self.store.load(name)) is not None]
-        if len(parts) < len(self._parts):
+        parts = [part for name in self._pieces if (part := self.store.load(name)) is not None]
+        if len(parts) < len(self._pieces):
             return None
         rows, values, left_out = joined_parts(self.particles, parts)
         prediction = Prediction(**{k: v for k, v in values.items() if not k.startswith(_HALVES)})
@@ -128,11 +117,11 @@ class Inference:
         }
 
     def _polish(self, reference: Reference) -> bool:
-        """Polish together with the other workers; False if a predicted part turns out to be damaged."""
+        """Polish; False if a predicted part turns out to be damaged."""
         if self._polishing is None:
             if (found := self._predicted()) is None:
                 return False
-            self._polishing = polishing(found.particles, reference, self.options, self.store)
+            self._polishing = polishing(found.particles, reference, self.options, self.store, self._workers)
         self._polishing.complete()
         return True
 
@@ -141,6 +130,36 @@ class Inference:
         ids = np.concatenate([part.particles.ids for part in parts])
         reasons = np.concatenate([part.reasons for part in parts])
         return LeftOut(self.particles.select(self.particles.rows_of(ids)), reasons)
+
+
+class Predicting:
+    """Predicts batches by networks, and by those of either half."""
+
+    def __init__(
+        self, models: list[Model], halves: HalfSets | None, particles: Particles, options: InferOptions
+    ) -> None:
+        self._made_from = models, halves, particles.bare(), options
+        self._particles = self._made_from[2]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self._made_from
+
+    @cached_property
+    def _predictors(self) -> list[Predictor]:
+        models, halves, _, options = self._made_from
+        device = choose_device(options.device, options.threads)
+        of_halves = (halves.first, halves.second) if halves else ()
+        batch, readers, copies = options.batch, options.readers, options.copies
+        return [Predictor.of(some, device, batch, readers, copies) for some in (models, *of_halves)]
+
+    def __call__(self, rows: Rows) -> Arrays:
+        found, *halves = (predictor.predict(self._particles, rows) for predictor in self._predictors)
+        arrays = part_of_rows(found.rows, found.bad_rows, found.bad_reasons)
+        arrays |= {name: values for name, values in vars(found.prediction).items() if values is not None}
+        if halves:
+            differ = disagreement(halves[0].prediction, halves[1].prediction)
+            arrays |= {_HALVES + name: values for name, values in differ.items()}
+        return arrays
 
 
 def inference_store(
@@ -180,7 +199,9 @@ def require_fit(models: list[Model], particles: Particles, options: InferOptions
     return _polishing_reference(set(told), models, particles, options) if options.polish else None
 
 
-def polishing(particles: Particles, reference: Reference, options: InferOptions, store: Parts) -> Alignment:
+def polishing(
+    particles: Particles, reference: Reference, options: InferOptions, store: Parts, workers: Workers = ALONE
+) -> Alignment:
     """The refinement of particles by the HEMNMA engine from their predictions."""
     sure = particles.angle_sd_deg is not None
     if options.search_above_deg and not sure:
@@ -190,7 +211,7 @@ def polishing(particles: Particles, reference: Reference, options: InferOptions,
         )
     engine = EmbeddedEngine(*reference, polishing_options(options, particles.mode_ids, sure))
     engine.check(particles)
-    return Alignment(engine, particles, store)
+    return Alignment(engine, particles, store, workers)
 
 
 def polishing_options(options: InferOptions, mode_ids: tuple[int, ...], sure: bool = True) -> AlignOptions:

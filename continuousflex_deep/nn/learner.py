@@ -109,7 +109,7 @@ class Learner:
         order = t.train_rows[torch.randperm(len(t.train_rows), generator=generator).numpy()]
         wholes = np.array_split(order, epoch.steps)
         mine = [whole[self.team.share(len(whole))] for whole in wholes]
-        reading = image_batches(t.particles, mine, t.options.workers, device)
+        reading = image_batches(t.particles, mine, t.options.readers, device)
         for whole, (rows, raw) in zip(wholes, reading, strict=True):
             images = t.preprocess(raw, ctf_of(t.particles, rows))
             labels = t.labels.select(torch.from_numpy(rows)).to(device)

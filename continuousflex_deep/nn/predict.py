@@ -71,28 +71,28 @@ class Predictor:
     networks: list[PoseNetwork]
     device: torch.device
     batch: int
-    workers: int
+    readers: int
     wanted_copies: str = "network"
 
     @staticmethod
     def of(
-        models: list[Model], device: torch.device, batch: int, workers: int, wanted_copies: str = "network"
+        models: list[Model], device: torch.device, batch: int, readers: int, wanted_copies: str = "network"
     ) -> "Predictor":
-        """The models' networks on a device; batch: images at a time, 0 for a number that suits it; workers: threads
+        """The models' networks on a device; batch: images at a time, 0 for a number that suits it; readers: threads
         that read ahead; wanted_copies: see Model.copies."""
         if not batch:
             largest = max(m.checkpoint.preprocess.box_px for m in models)
             cpu = device.type == "cpu"
             batch = _CPU_BATCH if cpu else images_at_once(device, largest, _BYTES_PER_PX, _GPU_BATCH)
         networks = [m.checkpoint.network(device) for m in models]
-        return Predictor(models, networks, device, batch, workers, wanted_copies)
+        return Predictor(models, networks, device, batch, readers, wanted_copies)
 
     def predict(self, particles: Particles, rows: np.ndarray) -> "Predicted":
         """Predictions for those of some rows whose images can be used, in their order. Images are read once, ahead,
         batch by batch, for all networks."""
         found: list[list[Tensor]] = [[] for _ in self.models]
         good, bad, reasons = [rows[:0]], [rows[:0]], [np.zeros(0, dtype=object)]
-        for read, images, wrong in ImageReader(particles, in_batches(rows, self.batch), self.workers, self.device):
+        for read, images, wrong in ImageReader(particles, in_batches(rows, self.batch), self.readers, self.device):
             usable = wrong == ""
             good.append(read[usable])
             bad.append(read[~usable])

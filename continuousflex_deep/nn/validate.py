@@ -50,7 +50,7 @@ def predicted_outputs(training: Training, network: nn.Module, rows: Integers, co
     network.eval()
     device, outputs, each = training.device, [], COPIES[copies]
     batch = max(training.recipe.batch, _SMALLEST_BATCH)
-    for read, raw in image_batches(training.particles, in_batches(rows, batch), training.options.workers, device):
+    for read, raw in image_batches(training.particles, in_batches(rows, batch), training.options.readers, device):
         images = training.preprocess(raw, ctf_of(training.particles, read))
         with mixed_precision(device, training.recipe.mixed_precision):
             outputs.append(outputs_for_copies(network, images, each).float())

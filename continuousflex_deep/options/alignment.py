@@ -12,6 +12,7 @@ from continuousflex_deep.options.shared import (
     Motion,
     ParticleFile,
     StructureAndModes,
+    WorkerOptions,
     XmippSettings,
     motion_option,
     pixel_size_option,
@@ -21,7 +22,7 @@ AUTO = "auto"  # instead of a list of modes: learned from the particles
 
 
 @dataclass(frozen=True)
-class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, Hardware):
+class AlignOptions(XmippSettings, StructureAndModes, ParticleFile, WorkerOptions):
     """Find the pose and the normal-mode amplitudes of every particle by HEMNMA."""
 
     output: str = required("Particle file with poses and amplitudes (.star or .xmd).", "output")

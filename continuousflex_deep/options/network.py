@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from continuousflex_deep.options.schema import Paths, option, required, required_list
-from continuousflex_deep.options.shared import Hardware, ParticleFile, StructureAtoms, pixel_size_option
+from continuousflex_deep.options.shared import Hardware, ParticleFile, StructureAtoms, WorkerOptions, pixel_size_option
 
 
 @dataclass(frozen=True)
@@ -122,13 +122,13 @@ class TrainOptions(StructureAtoms, ParticleFile, Hardware):
         level="advanced",
     )
     seed: int = option(0, "Random seed. Change it to see how much trainings vary.", low=0, level="advanced")
-    workers: int = option(
+    readers: int = option(
         2, "Threads that read images ahead. Increase it if a GPU waits for images.", low=0, role="resource"
     )
 
 
 @dataclass(frozen=True)
-class InferOptions(StructureAtoms, ParticleFile, Hardware):
+class InferOptions(StructureAtoms, ParticleFile, WorkerOptions):
     """Predict poses and amplitudes of particles with trained networks."""
 
     model: Paths = required_list("Folder of a trained model. Repeat it for networks trained separately.", "input")
@@ -181,6 +181,6 @@ class InferOptions(StructureAtoms, ParticleFile, Hardware):
         low=0,
         role="resource",
     )
-    workers: int = option(
+    readers: int = option(
         2, "Threads that read images ahead. Increase it if a GPU waits for images.", low=0, role="resource"
     )

@@ -34,7 +34,7 @@ def voxel_size_option() -> Any:
 
 
 def threads_option(more: str = "") -> Any:
-    text = "CPU threads; 0 takes all cores that this process may use."
+    text = "CPU threads; 0 takes as many as OMP_NUM_THREADS says, or all cores that this process may use."
     return option(0, f"{text} {more}".rstrip(), low=0, role="resource", level="hidden")
 
 
@@ -89,6 +89,40 @@ class Hardware:
         level="hidden",
     )
     threads: int = threads_option()
+
+
+@dataclass(frozen=True)
+class WorkerOptions(Hardware):
+    """Who computes: this process, or workers that Dask starts or has started (docs/cluster.md)."""
+
+    workers: int = option(
+        0,
+        "Worker processes on this computer, one for each GPU or for each group of so many cores as --threads says, or "
+        "one; 0 works in this process alone.",
+        low=0,
+        role="resource",
+        level="hidden",
+    )
+    scheduler: str = option(
+        "",
+        "Running Dask scheduler whose workers compute: its address, or the file that it wrote.",
+        role="resource",
+        level="hidden",
+    )
+    cluster: Literal["none", "slurm", "pbs", "sge", "lsf"] = option(
+        "none",
+        "Queue to which workers are submitted as jobs, as the configuration of dask-jobqueue describes them.",
+        role="resource",
+        level="hidden",
+    )
+    jobs: int = option(
+        1,
+        "Jobs of the queue that run at the same time.",
+        low=1,
+        role="resource",
+        level="hidden",
+        when={"cluster": ("slurm", "pbs", "sge", "lsf")},
+    )
 
 
 def select_option(level: Literal["advanced", "hidden"] = "hidden") -> Any:

@@ -1,12 +1,12 @@
 """Smaller batches where memory is not sufficient."""
 
-import sys
 from collections.abc import Callable
 from typing import Protocol, Self, TypeVar
 
 import torch
 
 from continuousflex_deep.errors import OutOfMemoryError
+from continuousflex_deep.messages import note
 
 T = TypeVar("T")
 
@@ -77,9 +77,8 @@ class Halving:
                 "more memory (--device cpu), images reduced by preprocess --box, or a lower-resolution reference"
             )
         self.most = len(batch) // 2
-        print(
-            f"note: memory is not sufficient for {self.what} {len(batch)} particles at a time; continuing with "
-            f"{self.most} ({said})",
-            file=sys.stderr,
+        note(
+            f"memory is not sufficient for {self.what} {len(batch)} particles at a time; continuing with {self.most} "
+            f"({said})"
         )
         return None

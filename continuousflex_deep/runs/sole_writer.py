@@ -1,16 +1,23 @@
-"""A folder of results is written by one process at a time: the files of two would be a mixture."""
+"""A folder of results is written by one process at a time: the files of two would be a mixture.
 
+The process holds a lock of the operating system on a file in the folder. It ends with the process, however that ends.
+"""
+
+import os
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from continuousflex_deep.errors import InputError
-from continuousflex_deep.io.files import require_writable_folder
-from continuousflex_deep.runs.parts import FinishedElsewhereError, PartStore
+from filelock import FileLock, Timeout
 
-_CLAIMS, _ALL = ".running", "output"
+from continuousflex_deep.errors import InputError
+from continuousflex_deep.io.files import disk_full_explained, require_writable_folder
+
+_LOCK, _WRITER = ".lock", ".writer"
+_PATIENCE_S = 1.0  # for one that ends just now, and has removed the file
 
 
 class WithOutput(Protocol):
@@ -38,39 +45,47 @@ def sole_writer(run: Callable[[Options], None]) -> Callable[[Options], None]:
 def writing_alone(folder: str | Path) -> Iterator[None]:
     """Within the block, no other process writes into the folder. Leaves no folder in which nothing was written.
 
-    Raises InputError while another process writes there.
+    Raises InputError while another process writes there, and DiskFullError.
     """
     place = require_writable_folder(folder)
     made = [path for path in (place, *place.parents) if not path.exists()]
     try:
-        with ExitStack() as held:
-            while not _claims_all(place, held):
-                continue
+        with _locked(place):
             yield
     finally:
         for path in made:
             _remove_if_empty(path)
 
 
-def _claims_all(folder: Path, held: ExitStack) -> bool:
-    """Claim the folder until `held` is left; False if the one that wrote there ended and removed its claims just now.
-
-    Raises InputError while another process has the claim.
-    """
-    store = PartStore(folder / _CLAIMS, "the one process that writes into a folder")
-    with ExitStack() as entered:
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """The lock, with a file beside it that says whose it is."""
+    lock, writer = folder / _LOCK, folder / _WRITER
+    held = FileLock(lock, timeout=_PATIENCE_S)
+    with disk_full_explained(lock):
+        folder.mkdir(parents=True, exist_ok=True)
         try:
-            entered.enter_context(store.joined())
-            if entered.enter_context(store.claimed([_ALL])) is None:
-                others = ", ".join(store.holders()) or "another process"
-                raise InputError(
-                    f"'{folder}' is being written by {others}; wait until it ends (a minute if it was just killed on "
-                    "another host), stop it, or give another --output"
-                )
-        except FinishedElsewhereError:
-            return False
-        held.push(entered.pop_all())
-    return True
+            held.acquire()
+        except Timeout:
+            raise InputError(
+                f"'{folder}' is being written by {_named(writer)}; wait until it ends, stop it, or give another "
+                "--output"
+            ) from None
+    try:
+        with disk_full_explained(writer):
+            writer.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:  # before the lock ends, for they are of the next one then
+        writer.unlink(missing_ok=True)
+        lock.unlink(missing_ok=True)
+        held.release()
+
+
+def _named(writer: Path) -> str:
+    try:
+        return writer.read_text() or "another process"
+    except OSError:  # it began or ended just now
+        return "another process"
 
 
 def _remove_if_empty(folder: Path) -> None:

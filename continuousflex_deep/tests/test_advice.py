@@ -79,9 +79,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("advice")
     with quick_trainings():
         write_inputs(folder)
-        with PartStore(folder / "begun.parts", "another run").joined():
+        with PartStore(folder / "begun.parts", "another run").opened():
             (folder / "begun.parts" / "part-0.npz").touch()
-        with PartStore(folder / "busy.parts", "another run").joined(), writing_alone(folder / "busy"):
+        with writing_alone(folder / "busy.parts"), writing_alone(folder / "busy"):
             yield folder
 
 

@@ -168,7 +168,7 @@ def test_wrong_file_names_are_found() -> None:
 
 def test_a_wrong_tree_is_found() -> None:
     assert len(problems_of_the_tree(ARCHITECTURE.replace("\nhemnma/  ", "\nhemna/  "))) == 2
-    assert len(problems_of_the_flow(ARCHITECTURE.replace("pieces_to_do   ", "batches_to_do  "))) == 1
+    assert len(problems_of_the_flow(ARCHITECTURE.replace("with_workers   ", "with_machines  "))) == 1
 
 
 def test_errors_that_are_not_raised_are_found() -> None:

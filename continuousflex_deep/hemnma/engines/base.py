@@ -21,7 +21,9 @@ _SEEN = 0.75
 
 class Engine(ABC, Generic[L]):
     """Finds pose and normal-mode amplitudes of particles. An engine is made from a structure, its modes and the options
-    of `align`. It works in batches, which are independent of each other."""
+    of `align`. It works in batches, which are independent of each other.
+
+    An engine is pickled for workers on other devices and hosts, as what it was made from."""
 
     options: AlignOptions
     mode_ids: tuple[int, ...]
@@ -43,15 +45,15 @@ class Engine(ABC, Generic[L]):
         if not particles.phase_flipped and particles.ctf is None:
             note("the particles have no CTF; their images are assumed to be free of it")
 
-    def batches(self, particles: Particles, size: int = 0) -> Iterator[np.ndarray]:
-        """Row numbers of one batch after another; size 0 is that of batch_size."""
-        step = size or self.batch_size(particles)
+    def batches(self, particles: Particles) -> Iterator[np.ndarray]:
+        """Row numbers of one batch after another."""
+        step = self.batch_size(particles)
         for start in range(0, len(particles), step):
             yield np.arange(start, min(start + step, len(particles)))
 
     @abstractmethod
-    def batch_size(self, particles: Particles) -> int:
-        """Number of particles, of those given, that are aligned together."""
+    def batch_size(self, particles: Particles, workers: int = 1) -> int:
+        """Number of particles, of those given, that are aligned together by one of several workers."""
 
     @abstractmethod
     def calibrate(self, batch: Batch) -> L:

@@ -38,7 +38,6 @@ from continuousflex_deep.imaging.projector import FrequencyDisc, PointModel, req
 from continuousflex_deep.imaging.spectra import Spectra, noise_levels, noise_outside_particle
 from continuousflex_deep.io.modes import NormalModes, require_same_atoms
 from continuousflex_deep.io.structures import Structure
-from continuousflex_deep.launch import current_launch
 from continuousflex_deep.messages import note
 from continuousflex_deep.options import AlignOptions
 from continuousflex_deep.particles import Particles
@@ -71,6 +70,7 @@ class EmbeddedEngine(Engine[Calibration]):
 
     def __init__(self, structure: Structure, modes: NormalModes, options: AlignOptions) -> None:
         require_same_atoms(modes, len(structure))
+        self._made_from = structure, modes, options
         self.options, self.mode_ids, self.motion = options, modes.mode_ids, modes.motion
         self.device = choose_device(options.device, options.threads)
         self.model = PointModel.from_structure(structure, modes, self.device)
@@ -87,6 +87,9 @@ class EmbeddedEngine(Engine[Calibration]):
         self._require_symmetry()
         self._libraries: dict[tuple[int, float, bytes], ReferenceLibrary] = {}
         self._cores: dict[bytes, tuple[Tensor, Tensor]] = {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), self._made_from
 
     def _require_symmetry(self) -> None:
         """InputError unless the model has the stated symmetry and keeps it."""
@@ -138,11 +141,11 @@ class EmbeddedEngine(Engine[Calibration]):
                 "columns to align all in the conformation of the structure"
             )
 
-    def batch_size(self, particles: Particles) -> int:
+    def batch_size(self, particles: Particles, workers: int = 1) -> int:
         if self.options.batch or self.device.type == "cpu":
             return self.options.batch or _CPU_BATCH
         # several for each worker, so that none waits long for the others
-        shared = -(-len(particles) // (_BATCHES_A_WORKER * current_launch().size))
+        shared = -(-len(particles) // (_BATCHES_A_WORKER * workers))
         most = max(_LEAST_BATCH, 1 << max(0, shared - 1).bit_length())
         matrices = 16 * self.options.n_hypotheses * (5 + len(self.mode_ids)) ** 2
         bytes_per_px = _BYTES_PER_PX + matrices // particles.box_px**2

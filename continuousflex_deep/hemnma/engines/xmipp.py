@@ -82,7 +82,7 @@ class XmippEngine(Engine[XmippLearned]):
                 "preprocess --box"
             )
 
-    def batch_size(self, particles: Particles) -> int:
+    def batch_size(self, particles: Particles, workers: int = 1) -> int:
         return self.options.batch or _IMAGES_PER_PROCESS * self.options.xmipp_processes
 
     def calibrate(self, batch: Batch) -> XmippLearned:

@@ -467,7 +467,6 @@ def test_scale(smallest: Smallest) -> None:
 
 @pytest.mark.slow
 def test_scale_on_two_workers_and_two_hosts(smallest: Smallest) -> None:
-    """Waits a minute for signs of life of a host that was killed."""
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:
         pytest.skip("two hosts need network namespaces; run as root, with ip and unshare (apt-get install iproute2)")
     printed = smallest("scale", "--only", "workers", "hosts")

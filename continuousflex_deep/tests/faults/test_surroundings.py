@@ -1,8 +1,7 @@
-"""What fails around a run: a full or read-only disk, an input that vanishes, a second run, a clock that jumps."""
+"""What fails around a run: a full or read-only disk, an input that vanishes, a second run."""
 
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -26,7 +25,6 @@ from continuousflex_deep.tests.helpers.processes import ended_well
 
 Make = Callable[[Path], Command]
 Prepared = Callable[[Make], tuple[Command, dict[str, Any]]]
-_DAY_S = 86400
 ALL = [align, train, infer, reconstruct, landscape, preprocess, simulate]
 FOLDERS = [train, reconstruct, landscape, preprocess, simulate]
 
@@ -161,19 +159,3 @@ def other_words(command: Command) -> list[str]:
         "preprocess": ["--invert"], "simulate": ["--seed", "5"],
     }  # fmt: skip
     return [*command.words, *changed[command.words[0]]]
-
-
-@pytest.mark.parametrize("ahead_s", [-_DAY_S, _DAY_S])
-def test_a_clock_that_jumps(
-    ahead_s: float, prepared: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two workers, one of whose clock is a day off, as are the times of the files that it writes."""
-    command, whole = prepared(align)
-    shared, stamp, clock = command.to(tmp_path / "shared" / command.output.name), os.utime, time.time
-    first = shared.start()
-    with monkeypatch.context() as patch:
-        patch.setattr(time, "time", lambda: clock() + ahead_s)
-        patch.setattr(os, "utime", lambda path, times=None, **more: stamp(path, (time.time(),) * 2))
-        second = shared.start()
-    ended_well(first, second)
-    assert content_of(shared.output.parent) == whole

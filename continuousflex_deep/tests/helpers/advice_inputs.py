@@ -53,7 +53,7 @@ def write_inputs(folder: Path) -> None:
     run("reconstruct --particles @small.star --no-ctf --output @maps --threads 1 --device cpu")
     run("group --landscape @plane --expression pc1>0 --output @group.star")
     run("clusters --landscape @pca --output @groups.json --n-clusters 2")
-    train = "train --backbone resnet18 --epochs 1 --batch 10 --workers 1 --threads 1 --device cpu --output"
+    train = "train --backbone resnet18 --epochs 1 --batch 10 --readers 1 --threads 1 --device cpu --output"
     run(f"{train} @network --particles @toy.star --box 32")
     run(f"{train} @angles --particles @toy.star --targets angles")
     run(f"{train} @rest --particles @toy.star --recipe paper --targets separate")

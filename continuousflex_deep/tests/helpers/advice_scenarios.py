@@ -74,7 +74,7 @@ _XMIPP = ("align --particles @toy.star --structure @gaussians.pdb --modes @modes
           "--engine xmipp --xmipp-home @programs")
 _FREALIGN = "--stack @small.mrcs --voltage-kV 300 --cs-mm 2.7 --amplitude-contrast 0.07"
 _ELNEMO = "--engine elnemo --elnemo-home @programs"
-_TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --workers 1 {_CPU}"
+_TRAIN = f"train --output ^ --backbone resnet18 --epochs 1 --readers 1 {_CPU}"
 _INFER = f"infer --particles @toy.star --output ^.star {_CPU}"
 _LANDSCAPE = "landscape --output ^"
 _MAPS = f"reconstruct --output ^ {_CPU}"
@@ -318,10 +318,10 @@ SCENARIOS = [
              "preprocess --particles @no_pixel_size.star --output ^ --box 16", followed="--pixel-size-A 4"),
     scenario("use the particles before the expansion, each image in one row",
              _ALIGN.replace("@toy.star", "@expanded.star"), "--pixel-size-A 4", "--particles @toy.star"),
-    scenario("belongs to an active run", _ALIGN.replace("^.star", "@busy.star"), followed="--output ^.star"),
     scenario("finished or begun parts of a run", _ALIGN.replace("^.star", "@begun.star"), followed="--output ^.star"),
     scenario("is being written by", f"{_LANDSCAPE.replace('^', '@busy')} --particles @toy.star",
              followed="--output ^"),
+    scenario("are several ways to get workers", f"{_ALIGN} --workers 2", "--cluster slurm", "--cluster none"),
     scenario("does not support", _ALIGN, "--engine xmipp --init local", "--engine embedded --init local"),
     scenario("even one particle at a time", "align --structure @toy.pdb --output ^.star --threads 1 --modes @modes "
              "--mode-list 7-8 --device cpu", "--particles @toy.star", "--particles @small.star",
@@ -406,6 +406,9 @@ NOT_FOLLOWED = {
     ),
     "is of thousands of blocks, for which tests/motion/test_joints.py follows it with fewer": (
         "jointed motion: got … rigid blocks",
+    ),
+    "is of queues and schedulers, which tests/runs/test_slurm.py and test_dask_workers.py configure and start": (
+        "the size of a job is not known", "--scheduler …: no connection",
     ),
     "is of more workers than GPUs, where GPUs are": ("workers on this host for",),
     "is no advice, but the note of a table, a page or a line of doctor": (

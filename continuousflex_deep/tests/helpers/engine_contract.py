@@ -194,10 +194,10 @@ class EngineContract(ABC):
 
         monkeypatch.setattr(type(engine), "align_batch", killed_at_the_second)
         first = store()
-        with pytest.raises(KeyboardInterrupt), first.joined():
+        with pytest.raises(KeyboardInterrupt), first.opened():
             align(engine, few, first)
         second = store()
-        with second.joined():
+        with second.opened():
             assert {name for name in second.finished() if name.startswith("part-")} == {"part-00000000-4"}
             found = align(engine, few, second)
         assert done == [0, 4, 4]

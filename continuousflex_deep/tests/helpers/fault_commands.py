@@ -21,7 +21,7 @@ def align(folder: Path) -> Command:
 def train(folder: Path) -> Command:
     """With narrow networks (tests.helpers.quick_trainings)."""
     labels, _ = toy_particles(folder, n=20, noise=0.3)
-    quick = ["--backbone", "resnet18", "--epochs", "2", "--batch", "10", "--workers", "1", "--checkpoint-seconds", "0"]
+    quick = ["--backbone", "resnet18", "--epochs", "2", "--batch", "10", "--readers", "1", "--checkpoint-seconds", "0"]
     return Command(["train", "--particles", labels, *quick, *_SMALL], folder / "out" / "model", ["--resume"])
 
 
@@ -32,7 +32,7 @@ def infer(folder: Path) -> Command:
     ended_well(network.start())
     particles, _ = toy_particles(folder, n=24, noise=0.3, seed=1, name="new")
     words = ["infer", "--particles", particles, "--model", str(network.output), "--polish", *_reference(folder)]
-    more = ["--batch", "4", "--workers", "1", "--search-above-deg", "0"]
+    more = ["--batch", "4", "--readers", "1", "--search-above-deg", "0"]
     return Command([*words, *more, *_SMALL], folder / "out" / "inferred.star")
 
 

@@ -1,7 +1,6 @@
 """A set of particles in batches: kept, resumed, with bad images among them and too little memory. The engine is a cheap
 one that returns what can be checked, each image's mean."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,11 +34,8 @@ class MeansEngine:
         self.batch, self.fits, self.done = batch, fits, []  # type: int, int, list[list[int]]
         self.options = SimpleNamespace(calibration_particles=learns, fit="both")
 
-    def batch_size(self, particles: Particles) -> int:
+    def batch_size(self, particles: Particles, workers: int) -> int:
         return self.batch
-
-    def batches(self, particles: Particles, size: int) -> Iterator[np.ndarray]:
-        return iter(np.split(np.arange(len(particles)), range(size, len(particles), size)))
 
     def calibrate(self, batch: Batch) -> SimpleNamespace:
         self._needs_memory_for(len(batch))
@@ -122,10 +118,10 @@ def test_killed_run_goes_on_where_it_was(particles: Particles, tmp_path: Path) -
             return super().align_batch(batch, calibration)
 
     store = PartStore(tmp_path / "p", "same")
-    with pytest.raises(KeyboardInterrupt), store.joined():
+    with pytest.raises(KeyboardInterrupt), store.opened():
         Alignment(Killed(), particles, store).run()
     engine = MeansEngine(batch=5, learns=3)
-    with store.joined():
+    with store.opened():
         found, _ = Alignment(engine, particles, store).run()
         assert learned_from(Alignment(engine, particles, store)) == 10, "calibrated once"
     assert [rows[0] for rows in engine.done] == [14, 21, 28], "the other batches are those of the killed run, too"
@@ -134,13 +130,13 @@ def test_killed_run_goes_on_where_it_was(particles: Particles, tmp_path: Path) -
 
 def test_a_damaged_part_is_done_again(particles: Particles, tmp_path: Path) -> None:
     store = PartStore(tmp_path / "p", "same")
-    with store.joined():
+    with store.opened():
         Alignment(MeansEngine(), particles, store).complete()
     for name in ("part-00000007-7.npz", "calibration.npz"):
         path = tmp_path / "p" / name
         path.write_bytes(path.read_bytes()[:-30])
     engine = MeansEngine()
-    with store.joined():
+    with store.opened():
         found, _ = Alignment(engine, particles, store).run()
     assert engine.done == [list(range(7, 14))]
     np.testing.assert_array_equal(found.amplitudes[:, 0], means(particles))
@@ -186,7 +182,7 @@ def test_images_of_quite_different_gain_are_all_fit() -> None:
 @pytest.mark.parametrize("fits", [1, 3, 6])
 def test_batches_are_halved_until_they_fit(particles: Particles, tmp_path: Path, fits: int, capsys) -> None:
     store, engine = PartStore(tmp_path / "p", "same"), MeansEngine(fits=fits, learns=fits)
-    with store.joined():
+    with store.opened():
         found, _ = Alignment(engine, particles, store).run()
         assert store.finished() == {"calibration", *(f"part-{i:08d}-{min(7, N - i)}" for i in range(0, N, 7))}
     np.testing.assert_array_equal(found.amplitudes[:, 0], means(particles))

@@ -48,13 +48,10 @@ def test_batches_are_large_where_there_are_particles_for_all_workers(monkeypatch
     def size(particles: int, workers: int = 1, box_px: int = 32, **options: int) -> int:
         settings = AlignOptions(device="cuda", threads=1, **options)
         engine = EmbeddedEngine(structure, toy_modes(structure), settings)
-        for name, value in {"RANK": 0, "LOCAL_RANK": 0, "WORLD_SIZE": workers, "LOCAL_WORLD_SIZE": workers}.items():
-            monkeypatch.setenv(name, str(value))
         stacks = np.full(particles, "s.mrcs", dtype=object)
         rows = np.arange(particles)
-        return engine.batch_size(
-            Particles(ids=rows + 1, stacks=stacks, indices=rows, pixel_size_A=3.0, box_px=box_px)
-        )
+        set_of_them = Particles(ids=rows + 1, stacks=stacks, indices=rows, pixel_size_A=3.0, box_px=box_px)
+        return engine.batch_size(set_of_them, workers)
 
     with emulated_gpu(monkeypatch):
         assert size(100) == 512

@@ -137,17 +137,17 @@ def test_a_network_predicts_the_motion_of_its_labels(
 ) -> None:
     """From images that are simulated along the same motion, and polished along it."""
     reference = ("--structure", folder / "ak.cif", "--modes", folder / "modes")
-    short = ("--backbone", "resnet18", "--epochs", "1", "--batch", "10", "--workers", "1", *CPU)
+    short = ("--backbone", "resnet18", "--epochs", "1", "--batch", "10", "--readers", "1", *CPU)
     labels = ("--particles", folder / "aligned.star", "--keep-ambiguous", "--simulated-images", "20")
     command("train", *labels, *reference, *short, "--output", tmp_path / "model")
     assert load_checkpoint(tmp_path / "model" / "best.pt").coder.motion == HELICAL
     asked = ("infer", "--particles", folder / "images" / "particles.star", "--model", tmp_path / "model", *CPU)
-    command(*asked, "--workers", "1", "--output", tmp_path / "found.star")
+    command(*asked, "--readers", "1", "--output", tmp_path / "found.star")
     assert read_particles(tmp_path / "found.star").motion == HELICAL
     few = read_particles(folder / "images" / "particles.star").select(np.arange(4))
     write_particles(few, tmp_path / "few.star")
     polish = ("infer", "--particles", tmp_path / "few.star", "--model", tmp_path / "model", "--polish", *reference)
-    command(*polish, *CPU, "--workers", "1", "--search-above-deg", "0", "--output", tmp_path / "polished.star")
+    command(*polish, *CPU, "--readers", "1", "--search-above-deg", "0", "--output", tmp_path / "polished.star")
     assert read_particles(tmp_path / "polished.star").motion == HELICAL
     straight = read_particles(folder / "aligned.star").replace(motion=STRAIGHT)
     write_particles(straight, tmp_path / "straight.star")

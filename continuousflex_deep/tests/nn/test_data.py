@@ -113,27 +113,27 @@ def everything(reader):
     return np.concatenate(rows), torch.cat(images), np.concatenate(reasons)
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_threads_read_the_same_images_in_the_same_order(tmp_path, workers):
+@pytest.mark.parametrize("readers", [1, 3])
+def test_threads_read_the_same_images_in_the_same_order(tmp_path, readers):
     _, particles = toy_particles(tmp_path, n=23, noise=0.5)
     batches = in_batches(np.random.default_rng(0).permutation(23), 2)
-    here, there = (everything(ImageReader(particles, batches, w, CPU)) for w in (0, workers))
+    here, there = (everything(ImageReader(particles, batches, w, CPU)) for w in (0, readers))
     assert np.array_equal(here[0], np.concatenate(batches))
     assert np.array_equal(there[0], here[0])
     assert torch.equal(there[1], here[1])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_bad_images_come_with_the_reason(tmp_path, workers):
+@pytest.mark.parametrize("readers", [0, 2])
+def test_bad_images_come_with_the_reason(tmp_path, readers):
     _, particles = toy_particles(tmp_path, n=9)
     images = read_images(particles)
     images[4, 3, 3], images[7] = np.nan, 2.0
     write_stack(tmp_path / "toy.mrcs", images, particles.pixel_size_A)
-    rows, _, reasons = everything(ImageReader(particles, in_batches(np.arange(9), 4), workers, CPU))
+    rows, _, reasons = everything(ImageReader(particles, in_batches(np.arange(9), 4), readers, CPU))
     assert rows[reasons != ""].tolist() == [4, 7]
     assert "finite" in reasons[4]
     with pytest.raises(InputError, match=rf"{particles.ids[4]} \("):
-        list(image_batches(particles, in_batches(np.arange(9), 4), workers, CPU))
+        list(image_batches(particles, in_batches(np.arange(9), 4), readers, CPU))
 
 
 def reading_threads():
@@ -209,8 +209,8 @@ def test_other_images_are_refused_with_what_to_do(tmp_path):
         trained.require_same_images(particles.replace(phase_flipped=True), "M")
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_only_a_few_batches_are_read_ahead(tmp_path, monkeypatch, workers):
+@pytest.mark.parametrize("readers", [0, 2])
+def test_only_a_few_batches_are_read_ahead(tmp_path, monkeypatch, readers):
     _, particles = toy_particles(tmp_path, n=40)
     sizes, original = [], data.read_images_with_reasons
 
@@ -219,11 +219,11 @@ def test_only_a_few_batches_are_read_ahead(tmp_path, monkeypatch, workers):
         return original(particles, rows)
 
     monkeypatch.setattr(data, "read_images_with_reasons", counted)
-    batches = image_batches(particles, in_batches(np.arange(40), 4), workers, CPU)
+    batches = image_batches(particles, in_batches(np.arange(40), 4), readers, CPU)
     for _ in range(3):
         next(batches)
     time.sleep(0.1)  # the threads have time to go too far
-    assert 3 <= len(sizes) <= 3 + workers + 1
+    assert 3 <= len(sizes) <= 3 + readers + 1
     assert len(list(batches)) == 7
     assert sizes == [4] * 10
 

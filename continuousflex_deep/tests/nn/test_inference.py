@@ -33,7 +33,6 @@ from continuousflex_deep.tests.helpers.nn_toy import (
     toy_model_files,
     toy_particles,
 )
-from continuousflex_deep.tests.helpers.processes import Running, ended_well
 
 N = 20
 pytestmark = pytest.mark.usefixtures("quick")
@@ -214,7 +213,7 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
     )
     store = PartStore(tmp_path / "o.parts", "same")
     reference = read_reference(options.structure, options.modes, MODE_IDS)
-    with store.joined():
+    with store.opened():
         polished, left_out = inference.polishing(off, reference, options, store).run()
     assert len(left_out) == 0
 
@@ -234,7 +233,7 @@ def test_polish_brings_predictions_nearer_to_the_truth(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(EmbeddedEngine, "align_batch")
         patch.delattr(EmbeddedEngine, "calibrate")
-        with store.joined():
+        with store.opened():
             again, _ = inference.polishing(off, reference, options, store).run()
     np.testing.assert_array_equal(again.amplitudes, polished.amplitudes)
     store.remove()
@@ -339,10 +338,10 @@ def test_networks_of_earlier_versions_predict_what_they_did(trained, tmp_path):
 
 
 def test_neither_threads_nor_parts_change_predictions(trained, tmp_path, monkeypatch):
-    whole = predicted(trained, tmp_path / "w.star", "all", workers=0)
+    whole = predicted(trained, tmp_path / "w.star", "all", readers=0)
     monkeypatch.setattr(inference, "PARTICLES_A_PART", 6)
-    for workers in (0, 3):
-        other = predicted(trained, tmp_path / f"{workers}.star", "all", workers=workers, batch=4)
+    for readers in (0, 3):
+        other = predicted(trained, tmp_path / f"{readers}.star", "all", readers=readers, batch=4)
         assert other.ids.tolist() == whole.ids.tolist()
         assert other.amplitudes == pytest.approx(whole.amplitudes, abs=1e-3)
         assert other.angle_sd_deg == pytest.approx(whole.angle_sd_deg, rel=1e-3)
@@ -372,7 +371,7 @@ def test_images_are_read_once_for_all_networks(trained, tmp_path, monkeypatch):
         return original(particles, rows)
 
     monkeypatch.setattr(data, "read_images_with_reasons", noted)
-    predicted(trained, tmp_path / "o.star", "separate", workers=0, batch=7)
+    predicted(trained, tmp_path / "o.star", "separate", readers=0, batch=7)
     assert sorted(read) == list(range(N))
 
 
@@ -489,18 +488,6 @@ def test_disagreement_of_independent_networks_is_the_error_of_one():
     assert differ["shift_error_A"] == pytest.approx(np.abs(first.shift_A).mean(), rel=0.02)
     assert differ["angle_error_deg"] == pytest.approx(angle, rel=0.02)
     assert disagreement(first, Prediction(shift_A=second.shift_A)).keys() == {"shift_error_A"}
-
-
-def test_two_workers_predict_and_polish_what_one_does(trained, tmp_path):
-    folder, path, _ = trained
-    files = [f"--{name}={file}" for name, file in toy_model_files(tmp_path).items()]
-    command = ["infer", "--particles", path, "--model", str(folder / "all"), "--device", "cpu", "--threads", "1"]
-    command += ["--batch", "1", "--polish", *files, "--output"]
-    ended_well(Running([*command, str(tmp_path / "one.star")], {}))
-    ended_well(*(Running([*command, str(tmp_path / "two.star")], {}) for _ in range(2)))
-    assert (tmp_path / "two.star").read_text() == (tmp_path / "one.star").read_text()
-    assert read_particles(tmp_path / "two.star").amplitudes_sd is not None
-    assert not (tmp_path / "two.parts").exists()
 
 
 def test_polish_needs_structure_modes_and_a_whole_prediction(trained, tmp_path):

@@ -36,7 +36,7 @@ def small(path, output, **changes):
     """Options for a training of seconds."""
     values = {
         "backbone": "resnet18", "epochs": 1, "batch": 9, "threads": 1, "device": "cpu", "particles": str(path),
-        "output": str(output), "workers": 0, "checkpoint_seconds": 1000.0,
+        "output": str(output), "readers": 0, "checkpoint_seconds": 1000.0,
     }  # fmt: skip
     return TrainOptions(**{**values, **changes})
 

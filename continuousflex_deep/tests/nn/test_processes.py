@@ -34,7 +34,7 @@ def train_command(path, output, **changes):
     """The words of a training of seconds, after the program."""
     values = {
         "particles": path, "output": output, "backbone": "resnet18", "batch": 8, "device": "cpu", "threads": 1,
-        "workers": 1, "checkpoint_seconds": 0, **changes,
+        "readers": 1, "checkpoint_seconds": 0, **changes,
     }  # fmt: skip
     return ["train", *(word for k, v in values.items() for word in (f"--{k.replace('_', '-')}", str(v)))]
 

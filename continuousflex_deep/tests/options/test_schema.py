@@ -86,7 +86,7 @@ def test_settings_are_what_determines_a_result() -> None:
         "motion": NmaOptions.motion, "collectivity_threshold": 0.15, "hydrogens": False, "engine": "embedded",
     }  # fmt: skip
     assert {"seed", "batch", "half_sets"} <= result_options(TrainOptions()).keys()
-    assert not {"device", "threads", "workers", "resume", "particles"} & result_options(TrainOptions()).keys()
+    assert not {"device", "threads", "readers", "resume", "particles"} & result_options(TrainOptions()).keys()
 
 
 def test_foreign_options() -> None:
