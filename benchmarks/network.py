@@ -13,6 +13,7 @@ recipes     default against paper, for the same time: small takes less than 20 m
             network's error bars are worth, and what polishing makes of its predictions and at what cost
 ablation    one choice of the default recipe changed at a time
 copies      the default network of `ablation`: predictions averaged over rotated and mirrored copies of images, or not
+second      a second pass from that network, on half as many simulated images
 batches     images a step, at a learning rate that grows as their square root (Adam's noise stays the same): what larger
             ones, in which a GPU learns from several times as many images a second, cost in accuracy for each image
 labels      the same for choices that concern labelled images, without simulated ones
@@ -260,6 +261,18 @@ def copies(bench: Bench) -> dict[str, Figures]:
     return figures
 
 
+def second(bench: Bench) -> dict[str, Figures]:
+    """The default network of `ablation`, and a second pass from it."""
+    first, table = variants(bench.plan)["ablation"]["default"], Table("second pass", 32)
+    images = int(str(first["simulated_images"])) // 2
+    started = {"start_from": bench.model("ablation", "default"), "second_pass": True, "simulated_images": images}
+    figures = {}
+    for section, name, options in (("ablation", "default", first), ("second", "second pass", {**first, **started})):
+        figures[name] = bench.trained(section, name, options)
+        table.row(name, figures[name])
+    return figures
+
+
 def batches(bench: Bench) -> dict[str, Figures]:
     """Larger batches, for as many images and for more."""
     return bench.table("batches", variants(bench.plan)["batches"])
@@ -300,6 +313,7 @@ SECTIONS: dict[str, Callable[[Bench], dict[str, Figures]]] = {
     "recipes": recipes,
     "ablation": ablation,
     "copies": copies,
+    "second": second,
     "batches": batches,
     "labels": on_labels,
     "weights": weights,

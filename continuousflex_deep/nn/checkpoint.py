@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from continuousflex_deep._version import __version__
 from continuousflex_deep.errors import FormatError, InputError
@@ -20,6 +20,7 @@ from continuousflex_deep.nn.copies import COPIES
 from continuousflex_deep.nn.data import Preprocess
 from continuousflex_deep.nn.labels import TARGETS
 from continuousflex_deep.nn.model import PoseNetwork
+from continuousflex_deep.nn.second_pass import TwoPasses
 from continuousflex_deep.nn.targets import TargetCoder
 from continuousflex_deep.particles import Particles
 
@@ -32,7 +33,7 @@ UNREADABLE = (
 )  # fmt: skip
 _TYPES: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(("backbone", "head", "reference"), str),
-    **dict.fromkeys(("weights", "doubt_scale", "copies_doubt_scale", "recipe", "options", "state"), Mapping),
+    **dict.fromkeys(("weights", "first", "doubt_scale", "copies_doubt_scale", "recipe", "options", "state"), Mapping),
     **dict.fromkeys(("training_ids", "validation_ids"), Tensor),
     "dropout": (int, float),
     "half": int,
@@ -50,7 +51,8 @@ class Checkpoint:
     type; recipe, options: of the training; half: of the labelled particles, 1 or 2, or 0 for all; reference: identifies
     the structure that images were simulated from, '' if none were; history: one row an epoch (curves.py); training_ids,
     validation_ids: the particles; state: latest weights and optimiser, only in checkpoints to resume from;
-    copies_doubt_scale: as doubt_scale, of predictions averaged over the recipe's copies, empty until the training ends.
+    copies_doubt_scale: as doubt_scale, of predictions averaged over the recipe's copies, empty until the training ends;
+    first: of a second pass, the weights of the first network, otherwise empty.
     """
 
     preprocess: Preprocess
@@ -69,16 +71,23 @@ class Checkpoint:
     reference: str = ""
     state: dict[str, Any] = field(default_factory=dict)
     copies_doubt_scale: dict[str, float] = field(default_factory=dict)
+    first: Weights = field(default_factory=dict)
 
     @property
     def copies(self) -> str:
         """The copies of each image that the network was validated with, a name in COPIES."""
         return str(self.recipe.get("copies", "off"))  # networks of earlier versions had none
 
-    def network(self, device: torch.device) -> PoseNetwork:
-        """The network with these weights, ready to predict."""
+    def network(self, device: torch.device) -> nn.Module:
+        """The network with these weights, ready to predict; with the first one, if this is of a second pass."""
+        network = self._with(self.weights, device)
+        if not self.first:
+            return network
+        return TwoPasses(self._with(self.first, device), network, self.coder, self.preprocess.field_A).eval()
+
+    def _with(self, weights: Weights, device: torch.device) -> PoseNetwork:
         network = new_network(self.backbone, self.head, self.dropout, self.coder, self.preprocess)
-        network.load_state_dict(self.weights)
+        network.load_state_dict(weights)
         return network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
 
 
@@ -140,7 +149,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             f"{content.get('program_version')}), this is version "
             f"{__version__}, which reads format {_FORMAT_VERSION}; use that version or train again"
         )
-    content = {"reference": "", "copies_doubt_scale": {}, **content}
+    content = {"reference": "", "copies_doubt_scale": {}, "first": {}, **content}
     missing = sorted(set(Checkpoint.__dataclass_fields__) - set(content))
     if missing:
         raise FormatError(f"'{file}' is incomplete: {missing} missing; copy it again or train again")
@@ -167,7 +176,8 @@ def _require_types(values: Mapping[str, Any]) -> None:
         if not isinstance(values[name], types) or isinstance(values[name], bool):
             raise ValueError(f"{name} is {values[name]!r:.40}")
     scales = (*values["doubt_scale"].values(), *values["copies_doubt_scale"].values())
-    if not all(isinstance(w, Tensor) for w in values["weights"].values()) or not all(map(_is_number, scales)):
+    weights = (*values["weights"].values(), *values["first"].values())
+    if not all(isinstance(w, Tensor) for w in weights) or not all(map(_is_number, scales)):
         raise ValueError("weights or doubt_scale do not hold numbers")
     if (copies := values["recipe"].get("copies", "off")) not in COPIES:
         raise ValueError(f"copies is {copies!r:.40}")

@@ -23,6 +23,7 @@ from continuousflex_deep.nn.loss import Loss
 from continuousflex_deep.nn.optimizer import optimizers_of
 from continuousflex_deep.nn.preparation import Training
 from continuousflex_deep.nn.schedule import Epoch
+from continuousflex_deep.nn.second_pass import TwoPasses
 
 # steps between checks that the loss is finite; every check waits for the GPU
 _LOOK_EVERY = 16
@@ -42,6 +43,11 @@ class Learner:
         if training.start:
             network.load_state_dict(training.start.weights)
         self.network = network.to(training.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._passes: TwoPasses | None = None
+        if training.recipe.second_pass:
+            assert training.start is not None, "a recipe with a second pass names the first network"
+            first = training.start.network(training.device)
+            self._passes = TwoPasses(first, self.network, training.coder, training.preprocess.field_A)
         self.average = None
         if recipe.average:
             horizon = max(1.0, recipe.average * training.timetable.total_steps)
@@ -58,8 +64,15 @@ class Learner:
 
     @property
     def predictor(self) -> nn.Module:
-        """The network that predicts: with averaged weights if the recipe averages."""
+        """The network that learns as it predicts: with averaged weights if the recipe averages."""
         return self.network if self.average is None else self.average.module
+
+    @property
+    def whole(self) -> nn.Module:
+        """What predicts images as they are: the predictor, after the first network if this is a second pass."""
+        if self._passes is None:
+            return self.predictor
+        return TwoPasses(self._passes.first, self.predictor, self._passes.coder, self._passes.field_A)
 
     @property
     def rate(self) -> float:
@@ -84,6 +97,8 @@ class Learner:
             share_done = (epoch.done_before + step) / timetable.total_steps
             self._set_rate(recipe.rate(share_done, epoch.labelled))
             with mixed_precision(device, recipe.mixed_precision):
+                if self._passes is not None:
+                    images, labels = self._passes.upright(images, labels)
                 outputs = self._wrapped(images.contiguous(memory_format=torch.channels_last))
             loss = self.loss(outputs, labels)
             self.network.zero_grad(set_to_none=True)
@@ -160,6 +175,7 @@ class Learner:
             training_ids=torch.from_numpy(t.particles.ids[t.train_rows]),
             validation_ids=torch.from_numpy(t.particles.ids[t.validation_rows]),
             state=self._state() if to_resume else {},
+            first=t.start.weights if t.start and t.recipe.second_pass else {},
         )
 
     def _state(self) -> dict[str, Any]:

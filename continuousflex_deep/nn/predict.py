@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from continuousflex_deep.devices import images_at_once, mixed_precision
 from continuousflex_deep.nn.checkpoint import Checkpoint, load_checkpoint, model_files
 from continuousflex_deep.nn.copies import COPIES, outputs_for_copies
 from continuousflex_deep.nn.data import ImageReader, ctf_of, in_batches
 from continuousflex_deep.nn.labels import TARGETS
-from continuousflex_deep.nn.model import PoseNetwork
 from continuousflex_deep.nn.targets import Prediction
 from continuousflex_deep.particles import Ctf, Particles
 
@@ -52,7 +51,7 @@ class Model:
         scales = [c.doubt_scale, c.copies_doubt_scale]
         described = [c.preprocess.to_dict(), c.coder.to_dict(), scales, c.recipe, c.backbone, c.head]
         digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
-        for name, tensor in sorted(self.checkpoint.weights.items()):
+        for name, tensor in (*sorted(c.weights.items()), *sorted(c.first.items())):
             digest.update(name.encode())
             digest.update(tensor.numpy().tobytes())
         return digest.hexdigest()
@@ -68,7 +67,7 @@ class Predictor:
     """Networks on a device, ready to predict together."""
 
     models: list[Model]
-    networks: list[PoseNetwork]
+    networks: list[nn.Module]
     device: torch.device
     batch: int
     readers: int

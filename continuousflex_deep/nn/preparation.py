@@ -251,6 +251,17 @@ def _require_same_shape(start: Checkpoint, options: TrainOptions, particles: Par
             f"modes {list(labelled)}; give labels for the same modes, or train without --start-from"
         )
     recipe = recipe_of(options)
+    if start.first:
+        raise InputError(
+            f"option --start-from: '{options.start_from}' is a second pass itself; give the network that it started "
+            "from"
+        )
+    if recipe.second_pass and (start.coder.targets, start.coder.rotation) != ("all", "matrix"):
+        raise InputError(
+            f"option --start-from: '{options.start_from}' predicts {start.coder.targets} with rotations as "
+            f"{start.coder.rotation}, a second pass needs a network of the default recipe (all, matrix); leave out "
+            "--second-pass"
+        )
     same: dict[str, tuple[object, object]] = {
         "--backbone": (start.backbone, options.backbone),
         "head": (start.head, recipe.head),

@@ -9,6 +9,8 @@ from continuousflex_deep.options import TrainOptions, value_from_text
 
 # fine-tuning starts from good weights, which the full learning rate would destroy at first
 _FINE_TUNING_RATE = 1 / 3
+# upright images are new to the network
+_SECOND_PASS_RATE = 1 / 2
 _NOT_NEGATIVE = (
     "epochs", "simulated_images", "weight_decay", "dropout", "warmup_percent", "shift_percent", "gradient_norm",
     "average", "patience",
@@ -25,7 +27,8 @@ class Recipe:
     the images of which predictions are averaged, see copies.COPIES.
     Network: head: 'perceptron' of 4 layers as in the article, or one 'linear' layer on the whole last
     feature map; dropout in the perceptron; rotation, sign_free: see targets.TargetCoder; doubt: the network also
-    predicts its uncertainties.
+    predicts its uncertainties; second_pass: it sees images that the network it starts from has made upright, see
+    second_pass.py.
     Optimisation: optimizer: Adam, or Muon for convolutions, see optimizer.py; learning_rate: the largest; schedule:
     'step' divides it by 10 every step_epochs, 'cosine' warms up over the first warmup_percent of all steps and falls to
     zero; weight_decay, decoupled: Adam's L2 term as in the article, or AdamW's; loss: 'absolute' or 'squared' errors;
@@ -61,6 +64,7 @@ class Recipe:
     patience: int = 0
     copies: Literal["off", "rotated", "mirrored"] = "off"
     optimizer: Literal["adam", "muon"] = "adam"
+    second_pass: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint."""
@@ -96,7 +100,12 @@ RECIPES = {
 def recipe_of(options: TrainOptions) -> Recipe:
     """The named recipe with the changes by the options. InputError for values of --change that it does not have."""
     recipe = RECIPES[options.recipe]
-    if options.start_from:
+    if options.second_pass:
+        if not options.start_from:
+            raise InputError("--second-pass refines the predictions of a trained network: name it by --start-from")
+        rate = recipe.learning_rate * _SECOND_PASS_RATE
+        recipe = replace(recipe, learning_rate=rate, copies="off", second_pass=True)
+    elif options.start_from:
         recipe = replace(recipe, learning_rate=recipe.learning_rate * _FINE_TUNING_RATE, simulated_images=0)
     changes: dict[str, Any] = {n: v for n in ("epochs", "batch", "learning_rate") if (v := getattr(options, n))}
     changes |= {n: v for n in ("targets", "rotation", "augment") if (v := getattr(options, n)) != "recipe"}

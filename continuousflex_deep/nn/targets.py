@@ -158,9 +158,8 @@ class TargetCoder:
         Numbers of a matrix are averaged before they are projected to the nearest rotation: the less certain the network
         is of a copy, the smaller are its numbers, and the less weight has it.
         """
-        every = outputs.detach().double().cpu().unbind(dim=1)
-        columns = [self._of_image(one, copy) for one, copy in zip(every, copies, strict=True)]
-        mean = {name: torch.stack([one[name] for one in columns]).mean(dim=0) for name in self.sizes}
+        outputs = outputs.detach().double().cpu()
+        mean, every = self.averaged(outputs, copies), outputs.unbind(dim=1)
         found: dict[str, Floats] = {}
         if "amplitudes" in mean:
             found["amplitudes"] = mean["amplitudes"].numpy() * self.amplitude_sd + self.amplitude_mean
@@ -179,6 +178,12 @@ class TargetCoder:
             else:
                 found["shift_sd_A"] = doubt.DEVIATION_OF_MEAN * expected[:, 0] * self.shift_scale_A
         return Prediction(**found)
+
+    def averaged(self, outputs: Tensor, copies: tuple[Copy, ...]) -> dict[str, Tensor]:
+        """The columns of each type, from outputs (n, copies, columns) for copies, transported back and averaged; angles
+        as matrices (n, 3, 3)."""
+        columns = [self._of_image(one, copy) for one, copy in zip(outputs.unbind(dim=1), copies, strict=True)]
+        return {name: torch.stack([one[name] for one in columns]).mean(dim=0) for name in self.sizes}
 
     def _of_image(self, outputs: Tensor, copy: Copy) -> dict[str, Tensor]:
         """The columns of each type, from outputs (n, columns) for a copy, transported back to the image; angles as

@@ -34,7 +34,7 @@ def train_network(training: Training, team: Team) -> History:
                 train_loss = learner.train_epoch(epoch, bar.update)
                 row = {"epoch": number, "simulated": int(epoch.simulated), "train_loss": train_loss}
                 team.share_buffers(learner.predictor)
-                row |= validate(training, learner.predictor, team) | {"learning_rate": learner.rate}
+                row |= validate(training, learner.whole, team) | {"learning_rate": learner.rate}
                 history.append(row | {"seconds": time.monotonic() - started})
                 final = number == timetable.total_epochs or ended_early(training, history)
                 keeper.after_epoch(learner.describe, history, final)

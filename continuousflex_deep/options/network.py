@@ -76,6 +76,11 @@ class TrainOptions(StructureAtoms, ParticleFile, Hardware):
     start_from: str = option(
         "", "Folder of a trained model to start from, instead of random weights (fine-tuning).", role="input"
     )
+    second_pass: bool = option(
+        False,
+        "Train a second network, which sees each image rotated upright and centred by the predictions of the one to "
+        "start from; inference then runs both. Set it for smaller errors, once a first network is good.",
+    )
     validation_percent: float = option(
         10.0,
         "Share of the particles that is held out for validation.",

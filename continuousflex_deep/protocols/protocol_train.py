@@ -47,6 +47,7 @@ class CfdProtTrain(CfdProtBase):
             label="Start from network (optional)",
             help="Fine-tune this trained network, of the same modes, image size and pixel size, with these particles.",
         )
+        add_options(form, TrainOptions, ["second_pass"])
         add_options(form, TrainOptions, ["targets", "recipe", "epochs", "simulated_images", "half_sets"])
         form.addSection(label="Training")
         add_options(form, TrainOptions, ["box", "backbone", "outlier_distance"])
@@ -93,6 +94,8 @@ class CfdProtTrain(CfdProtBase):
     def _validateInputs(self) -> list[str]:
         targets, particles = self._targets(), self.inputParticles.get()
         errors = self._validateModes(mode_ids_of(particles)) if self.inputModes.get() is not None else []
+        if self.second_pass.get() and self.startNetwork.get() is None:
+            errors.append("A second pass refines the predictions of a trained network; give it as start network.")
         if targets in ("all", "amplitudes") and not mode_ids_of(particles):
             errors.append("The particles have no amplitudes of normal modes to learn; align them first.")
         if targets != "amplitudes" and not particles.hasAlignmentProj():

@@ -245,8 +245,9 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_network(smallest: Smallest, networks: Path) -> None:
-    printed = smallest("network", "--only", "recipes", "copies", "--folder", str(networks), *ON_ONE_CORE)
-    for row in ("default", "paper", "fifth 5", "error bars", "full search", "polish", "rotated", "mirrored"):
+    sections = ("recipes", "copies", "second")
+    printed = smallest("network", "--only", *sections, "--folder", str(networks), *ON_ONE_CORE)
+    for row in ("default", "paper", "fifth 5", "error bars", "full search", "polish", "mirrored", "second pass"):
         assert len(figures_of(printed, row)) > 2
 
 

@@ -56,6 +56,7 @@ def write_inputs(folder: Path) -> None:
     train = "train --backbone resnet18 --epochs 1 --batch 10 --readers 1 --threads 1 --device cpu --output"
     run(f"{train} @network --particles @toy.star --box 32")
     run(f"{train} @angles --particles @toy.star --targets angles")
+    run(f"{train} @second --particles @new.star --start-from @network --second-pass")
     run(f"{train} @rest --particles @toy.star --recipe paper --targets separate")
     run(f"{train} @halves --particles @toy.star --half-sets")
     run(f"{train} @flipped --particles @flipped.star --box 32")

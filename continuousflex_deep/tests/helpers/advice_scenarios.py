@@ -371,6 +371,12 @@ SCENARIOS = [
     scenario("and none is left to validate it", f"{_TRAIN} --particles @seen.star", "--start-from @network"),
     scenario("give labels for the same modes, or train without --start-from", f"{_TRAIN} --particles @modes_8_9.star",
              "--start-from @network"),
+    scenario("name it by --start-from", f"{_TRAIN} --particles @new.star --second-pass", "",
+             "--start-from @network"),
+    scenario("give the network that it started from", f"{_TRAIN} --particles @new.star --second-pass",
+             "--start-from @second", "--start-from @network"),
+    scenario("leave out --second-pass", f"{_TRAIN} --particles @other.star --start-from @angles --targets angles",
+             "--second-pass"),
     scenario("fine-tuning uses no simulated images unless", f"{_TRAIN} --particles @new.star --start-from @network "
              f"{_TOY}", followed="--simulated-images 20"),
     scenario("label more particles, or leave out --half-sets", f"{_TRAIN} --particles @one_half.star "

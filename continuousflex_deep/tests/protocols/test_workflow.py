@@ -376,6 +376,7 @@ class TestCfdWorkflow(ProjectTest):
             (cfd.CfdProtAlign, {**align, "mode_list": "auto", "fit": 1}, "learned by the embedded engine"),
             (cfd.CfdProtAlign, {**align, "n_hypotheses": 0}, "must be at least 1"),
             (cfd.CfdProtTrain, {"inputParticles": self.particles}, "no amplitudes"),
+            (cfd.CfdProtTrain, {"inputParticles": self.truth, "second_pass": True}, "give it as start network"),
             (cfd.CfdProtLandscape, {"inputSets": [self.particles]}, "needs amplitudes"),
             (cfd.CfdProtLandscape, {"inputSets": [self.truth, self.truth]}, "more than one set"),
             (cfd.CfdProtReconstruct, {"inputParticles": self.particles}, "no orientations"),
