@@ -9,16 +9,19 @@ from collections.abc import Callable
 
 from continuousflex_deep import cli
 
+_PRELOADED = [f"continuousflex_deep.commands.{name}" for name in ("align", "infer", "train")]
 HANG_S = 300  # what takes longer hangs, on the busiest of machines
 
 
 class Running:
-    """A command as a process of its own, forked from the tests' so that it need not import everything again."""
+    """A command as a process of its own, forked from one that has imported everything and has a single thread. The
+    tests' own process may have threads, such as those of a Dask client, whose locks a fork of it would inherit."""
 
     def __init__(self, arguments: list[str], environ: dict[str, str]) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        arguments_of_run = (arguments, environ, self._log.fileno())
-        self._process = multiprocessing.get_context("fork").Process(target=_run, args=arguments_of_run)
+        self._log = tempfile.NamedTemporaryFile()  # noqa: SIM115
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(_PRELOADED)
+        self._process = context.Process(target=_run, args=(arguments, os.environ | environ, self._log.name))
         self._process.start()
         self.pid: int = self._process.pid or 0
 
@@ -37,9 +40,10 @@ class Running:
         return os.pread(self._log.fileno(), os.fstat(self._log.fileno()).st_size, 0).decode()
 
 
-def _run(arguments: list[str], environ: dict[str, str], log: int) -> None:
-    os.dup2(log, 2)
+def _run(arguments: list[str], environ: dict[str, str], log: str) -> None:
+    os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)
     sys.stderr = os.fdopen(2, "w", buffering=1)
+    os.environ.clear()
     os.environ.update(environ)
     sys.exit(cli.main(arguments))
 
