@@ -1,6 +1,6 @@
 """Memory, workers and hosts: how an alignment goes with the number of particles and of processes.
 
-    python benchmarks/scale.py [--only memory workers hosts] [--particles 20000 200000] [--output scale.json]
+    python benchmarks/scale.py [--only memory workers scheduler hosts] [--particles 20000 200000] [--output scale.json]
 
 All run the align command itself, on images of adenylate kinase's Cα atoms (32 px, modes 7 and 8) made by our
 simulation. Few different images are named again and again, each time as another particle.
@@ -10,6 +10,8 @@ memory    peak memory and time of one process for so many particles, from their 
 workers   particles per second with 1, 2, … workers (--workers), one thread each, up to the number of cores, with a
           global search, once all workers are at work; time of the whole run, start and calibration included; and that
           all write the same.
+scheduler a million particles of which nothing is computed, 64 a batch, by two workers: time for each batch beside that
+          of one process without a scheduler, and memory of the process that has client and scheduler before and after.
 hosts     two hosts, each a network namespace with a name of its own, connected by a virtual cable and sharing a folder:
           torchrun with two nodes; then one process on each as mpirun starts them, of which the second is killed. Needs
           root.
@@ -29,16 +31,25 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
+import psutil
 from cases import Reference, repeated, simulated, slowest_modes, written
 from command_line import FULL, SMALLEST, add_only, benchmark_parser, parse
 from measuring import Table, option_words, write_figures
+from trivial_work import Nothing
 
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import read_structure
+from continuousflex_deep.options.shared import WorkerOptions
+from continuousflex_deep.runs.clusters import connected
+from continuousflex_deep.runs.dask_workers import DaskWorkers
+from continuousflex_deep.runs.parts import PartStore
+from continuousflex_deep.runs.stage import Stage, pieces_of
+from continuousflex_deep.runs.workers import ALONE
 
 IMAGES = {
     "conformations": "uniform", "amplitude_range": 60, "box_px": 32, "pixel_size_A": 3, "final_box_px": 0, "snr": 0.5,
@@ -48,9 +59,12 @@ LOCAL = {"init": "local", "local_step_deg": 0}
 GLOBAL = {"n_hypotheses": 4, "angular_step_deg": 20}
 ADDRESSES = ("10.213.7.1", "10.213.7.2")
 SIZES = {
-    FULL: {"particles": [20_000, 200_000], "images": 500, "batch": 16, "workers": len(os.sched_getaffinity(0))},
-    SMALLEST: {"particles": [20], "images": 4, "batch": 2, "workers": 2},
+    FULL: {"particles": [20_000, 200_000], "images": 500, "batch": 16, "workers": len(os.sched_getaffinity(0)),
+           "trivial": 1_000_000},
+    SMALLEST: {"particles": [20], "images": 4, "batch": 2, "workers": 2, "trivial": 1000},
 }
+
+_TRIVIAL_BATCH = 64
 
 Figures = dict[str, object]
 # what processes write, by their number
@@ -64,6 +78,7 @@ def main() -> None:
     parser.add_argument("--particles", nargs="+", type=int, help="numbers of particles for `memory`")
     parser.add_argument("--images", type=int, help="different images; `workers` aligns 8 times as many, `hosts` twice")
     parser.add_argument("--batch", type=int, help="particles of a part of `workers` and `hosts`")
+    parser.add_argument("--trivial", type=int, help="particles of `scheduler`")
     parser.add_argument("--workers", type=int, help="the most workers (full: as many as cores)")
     arguments = parse(parser, SIZES)
     figures: dict[str, list[Figures]] = {}
@@ -158,6 +173,29 @@ def _parts_per_s(output: Path, process: "subprocess.Popen[bytes]") -> float:
     _require(len(counts) > 1, "the run ended before it could be timed", process)
     low, high = min(counts), max(counts)
     return (high - low) / (seen[high] - seen[low])
+
+
+def scheduler(case: Case) -> Iterator[Figures]:
+    """What Dask costs for each batch, and how much it remembers."""
+    stage = Stage(Nothing(), pieces_of(case.given.trivial, _TRIVIAL_BATCH, "part"))
+    process, count = psutil.Process(), len(stage.pieces)
+    options = WorkerOptions(workers=2, device="cpu")
+    with DaskWorkers(partial(connected, options, case.folder), expected=2) as by_dask:
+        for name, workers in (("none", ALONE), ("Dask", by_dask)):
+            store = PartStore(case.folder / f"{name}.parts", name)
+            with store.opened():
+                workers.complete(Stage(Nothing(), pieces_of(2 * _TRIVIAL_BATCH, _TRIVIAL_BATCH, "first")), store)
+                before, started, used = process.memory_info().rss, time.monotonic(), time.process_time()
+                workers.complete(stage, store)
+                yield {
+                    "scheduler": name,
+                    "batches": count,
+                    "ms_a_batch": 1e3 * (time.monotonic() - started) / count,
+                    "cpu_ms_of_client_and_scheduler": 1e3 * (time.process_time() - used) / count,
+                    "MiB_before": before / 2**20,
+                    "MiB_after": process.memory_info().rss / 2**20,
+                }
+                store.remove()
 
 
 def hosts(case: Case) -> Iterator[Figures]:
@@ -271,7 +309,7 @@ def _require(holds: bool, message: str, *processes: "subprocess.Popen[bytes]") -
     sys.exit(f"error: {message}")
 
 
-MEASUREMENTS = {"memory": memory, "workers": workers, "hosts": hosts}
+MEASUREMENTS = {"memory": memory, "workers": workers, "scheduler": scheduler, "hosts": hosts}
 
 if __name__ == "__main__":
     main()

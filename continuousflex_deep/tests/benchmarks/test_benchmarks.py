@@ -466,6 +466,11 @@ def test_scale(smallest: Smallest) -> None:
     assert workers.splitlines()[1].split()[0] == "1"
 
 
+def test_scale_of_the_scheduler(smallest: Smallest) -> None:
+    printed = smallest("scale", "--only", "scheduler")
+    assert len(figures_of(printed, "none")) == len(figures_of(printed, "Dask")) == 5
+
+
 @pytest.mark.slow
 def test_scale_on_two_workers_and_two_hosts(smallest: Smallest) -> None:
     if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("unshare") is None:

@@ -3,13 +3,17 @@ goes down. The result is always the same."""
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
+from continuousflex_deep.nn.checkpoint import BEST, load_checkpoint
+from continuousflex_deep.tests.helpers.nn_toy import toy_particles
 from continuousflex_deep.tests.helpers.processes import HANG_S, ended_well, until
 from continuousflex_deep.tests.helpers.slurm import Slurm, slurm
 from continuousflex_deep.tests.helpers.worker_data import ToyRun
@@ -157,3 +161,24 @@ def test_a_job_is_cancelled_and_submitted_again(queue: Slurm, toy: ToyRun, alone
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     until(lambda: has_ended(queue, again))
     assert written(toy, "cancelled.star") == alone
+
+
+@pytest.mark.slow
+def test_training_on_two_nodes(queue: Slurm, tmp_path: Path) -> None:
+    """By torchrun on each, over gloo: the network that two processes of one host train."""
+    particles, _ = toy_particles(tmp_path, n=20, noise=0.3)
+    quick = ["--backbone", "resnet18", "--epochs", "2", "--batch", "10", "--readers", "0"]
+    train = ["-m", "continuousflex_deep", "train", "--particles", str(particles), *quick]
+    train += ["--threads", "1", "--device", "cpu", "--output"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    meeting = ["--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d", f"--rdzv-endpoint={address}", "--rdzv-id=one"]
+    words = shlex.join([*torchrun, *meeting, *train, str(tmp_path / "nodes")])
+    job = queue.submit(f"srun --ntasks=2 {words}", "--nodes=2", "--ntasks=2")
+    until(lambda: has_ended(queue, job))
+    alone = [*torchrun, "--standalone", "--nproc-per-node=2", *train, str(tmp_path / "host")]
+    subprocess.run(alone, check=True, timeout=HANG_S, capture_output=True)
+    nodes, host = (load_checkpoint(tmp_path / name / BEST).weights for name in ("nodes", "host"))
+    assert nodes.keys() == host.keys()
+    assert all(torch.equal(nodes[name], host[name]) for name in nodes)
