@@ -31,25 +31,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import IO
 
-import psutil
 from cases import Reference, repeated, simulated, slowest_modes, written
 from command_line import FULL, SMALLEST, add_only, benchmark_parser, parse
 from measuring import Table, option_words, write_figures
-from trivial_work import Nothing
 
 from continuousflex_deep.data import ADENYLATE_KINASE
 from continuousflex_deep.io.particle_files import read_particles, write_particles
 from continuousflex_deep.io.structures import read_structure
-from continuousflex_deep.options.shared import WorkerOptions
-from continuousflex_deep.runs.clusters import connected
-from continuousflex_deep.runs.dask_workers import DaskWorkers
-from continuousflex_deep.runs.parts import PartStore
-from continuousflex_deep.runs.stage import Stage, pieces_of
-from continuousflex_deep.runs.workers import ALONE
 
 IMAGES = {
     "conformations": "uniform", "amplitude_range": 60, "box_px": 32, "pixel_size_A": 3, "final_box_px": 0, "snr": 0.5,
@@ -63,8 +54,6 @@ SIZES = {
            "trivial": 1_000_000},
     SMALLEST: {"particles": [20], "images": 4, "batch": 2, "workers": 2, "trivial": 1000},
 }
-
-_TRIVIAL_BATCH = 64
 
 Figures = dict[str, object]
 # what processes write, by their number
@@ -177,25 +166,9 @@ def _parts_per_s(output: Path, process: "subprocess.Popen[bytes]") -> float:
 
 def scheduler(case: Case) -> Iterator[Figures]:
     """What Dask costs for each batch, and how much it remembers."""
-    stage = Stage(Nothing(), pieces_of(case.given.trivial, _TRIVIAL_BATCH, "part"))
-    process, count = psutil.Process(), len(stage.pieces)
-    options = WorkerOptions(workers=2, device="cpu")
-    with DaskWorkers(partial(connected, options, case.folder), expected=2) as by_dask:
-        for name, workers in (("none", ALONE), ("Dask", by_dask)):
-            store = PartStore(case.folder / f"{name}.parts", name)
-            with store.opened():
-                workers.complete(Stage(Nothing(), pieces_of(2 * _TRIVIAL_BATCH, _TRIVIAL_BATCH, "first")), store)
-                before, started, used = process.memory_info().rss, time.monotonic(), time.process_time()
-                workers.complete(stage, store)
-                yield {
-                    "scheduler": name,
-                    "batches": count,
-                    "ms_a_batch": 1e3 * (time.monotonic() - started) / count,
-                    "cpu_ms_of_client_and_scheduler": 1e3 * (time.process_time() - used) / count,
-                    "MiB_before": before / 2**20,
-                    "MiB_after": process.memory_info().rss / 2**20,
-                }
-                store.remove()
+    from scheduling import alone_and_by_dask  # torch, which --help need not wait for
+
+    yield from alone_and_by_dask(case.given.trivial, case.folder)
 
 
 def hosts(case: Case) -> Iterator[Figures]:
