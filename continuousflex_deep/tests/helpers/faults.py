@@ -40,7 +40,7 @@ class Command:
 
     def start(self, *more: str) -> Running:
         importlib.import_module(f"continuousflex_deep.commands.{self.words[0]}")
-        return Running([*self.words, "--output", str(self.output), *more], self.environ)
+        return Running([*self.words, "--output", str(self.output), *more], self.environ, patched=True)
 
     def run_again(self) -> None:
         ended_well(self.start(*self.again))

@@ -6,6 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 
 from continuousflex_deep import cli
 
@@ -15,13 +16,21 @@ HANG_S = 300  # what takes longer hangs, on the busiest of machines
 
 class Running:
     """A command as a process of its own, forked from one that has imported everything and has a single thread. The
-    tests' own process may have threads, such as those of a Dask client, whose locks a fork of it would inherit."""
+    tests' own process may have threads, such as those of a Dask client, whose locks a fork of it would inherit.
 
-    def __init__(self, arguments: list[str], environ: dict[str, str]) -> None:
+    patched: fork the tests' process all the same, with what the test has changed in it; for commands without workers.
+    """
+
+    def __init__(self, arguments: list[str], environ: dict[str, str], patched: bool = False) -> None:
         self._log = tempfile.NamedTemporaryFile()  # noqa: SIM115
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(_PRELOADED)
-        self._process = context.Process(target=_run, args=(arguments, os.environ | environ, self._log.name))
+        arguments_of_run = (arguments, os.environ | environ, self._log.name)
+        self._process: BaseProcess
+        if patched:
+            self._process = multiprocessing.get_context("fork").Process(target=_run, args=arguments_of_run)
+        else:
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(_PRELOADED)
+            self._process = context.Process(target=_run, args=arguments_of_run)
         self._process.start()
         self.pid: int = self._process.pid or 0
 
