@@ -38,9 +38,9 @@ class Command:
     again: list[str] = field(default_factory=list)
     environ: dict[str, str] = field(default_factory=dict)
 
-    def start(self, *more: str) -> Running:
+    def start(self, *more: str, patched: bool = True) -> Running:
         importlib.import_module(f"continuousflex_deep.commands.{self.words[0]}")
-        return Running([*self.words, "--output", str(self.output), *more], self.environ, patched=True)
+        return Running([*self.words, "--output", str(self.output), *more], self.environ, patched)
 
     def run_again(self) -> None:
         ended_well(self.start(*self.again))

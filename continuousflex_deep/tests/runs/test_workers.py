@@ -178,7 +178,7 @@ def test_two_workers_predict_and_polish_what_one_process_does(tmp_path: Path) ->
     command = infer(tmp_path)
     ended_well(command.start())
     two = command.to(tmp_path / "two" / command.output.name)
-    [said] = ended_well(two.start(*TWO))
+    [said] = ended_well(two.start(*TWO, patched=False))
     assert "progress of the workers" in said
     assert two.output.read_bytes() == command.output.read_bytes()
     assert read_particles(two.output).amplitudes_sd is not None
