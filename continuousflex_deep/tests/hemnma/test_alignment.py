@@ -51,7 +51,8 @@ class MeansEngine:
         self.done.append(batch.rows.tolist())
         found = batch.images.mean(axis=(1, 2), dtype=np.float64)
         k, one = len(batch), np.ones(len(batch))
-        shapes = {"euler_deg": (k, 3), "shift_A": (k, 2), "amplitudes_sd": (k, 1)}
+        of_modes = ("amplitudes_sd", "free_amplitudes", "free_amplitudes_sd")
+        shapes = {"euler_deg": (k, 3), "shift_A": (k, 2), **dict.fromkeys(of_modes, (k, 1))}
         known = {name: np.zeros(shape) for name, shape in shapes.items()} | {"amplitudes": found[:, None]}
         return BatchResult(**{name: known.get(name, one) for name in BatchResult.__dataclass_fields__})
 

@@ -68,7 +68,7 @@ def test_killed_training_is_resumed_to_the_same_end(tmp_path, monkeypatch, capsy
     with quick_trainings():
         with monkeypatch.context() as patch:
             patch.setattr(learning.Learner, "train_epoch", stops_in_the_third)
-            victim = Running(killed, environ())
+            victim = Running(killed, environ(), patched=True)
         until(reached.exists)
         victim.kill()
         assert victim.wait() == -signal.SIGKILL

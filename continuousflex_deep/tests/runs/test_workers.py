@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -39,8 +40,12 @@ def parts_of(toy: ToyRun, output: str, count: int) -> bool:
 
 def workers_of(process: int) -> list[psutil.Process]:
     """The worker processes of a command."""
-    children = psutil.Process(process).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    found = []
+    for child in psutil.Process(process).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
@@ -103,8 +108,9 @@ def test_told_to_end_it_ends_in_order(toy: ToyRun, alone: bytes, number: signal.
     output = f"told-{number}.star"
     command = [sys.executable, "-m", "continuousflex_deep", *toy.arguments(output, *TWO)]
     with subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True) as run:
-        until(lambda: parts_of(toy, output, 4))
-        workers = workers_of(run.pid)
+        until(lambda: len(workers_of(run.pid)) >= 2)
+        workers = workers_of(run.pid)  # takes a while, in which much would be aligned later
+        until(lambda: parts_of(toy, output, 1))
         (os.killpg if number == signal.SIGINT else os.kill)(run.pid, number)
         _, said = run.communicate(timeout=HANG_S)
     assert run.returncode == status, said
