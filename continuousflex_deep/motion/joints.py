@@ -2,8 +2,8 @@
 
 The screws of two neighbouring blocks have different axes, so that large turns tear the blocks apart or push them into
 each other, although the mode itself does neither. Each pair of near atoms of two blocks is therefore a joint at the
-middle between them. Where both blocks are to first order, the joint may open as the mode says; what the screws add to
-that is a gap g. The blocks are moved by the translations d that close these gaps best: those of the least
+middle between them. To first order the joint opens as the mode says, and may; what the screws add to that is a
+gap g. The blocks are moved by the translations d that close these gaps best: those of the least
 Σ w·|g + d_a − d_b|² over the joints of blocks a and b, as springs between the atoms would. They are linear in what the
 screws add, R − 1 − [ω]× and t − τ, and of second order in the amplitudes: the derivative at rest stays the mode.
 """
