@@ -14,7 +14,7 @@ from continuousflex_deep.motion.blocks import block_numbers
 from continuousflex_deep.motion.helical import helical_motion
 from continuousflex_deep.nma.network import compute_modes
 from continuousflex_deep.options import NmaOptions
-from continuousflex_deep.particles import HELICAL
+from continuousflex_deep.particles import HELICAL, JOINTED
 from continuousflex_deep.tests.helpers.engine_data import toy_structure
 
 RNG = np.random.default_rng(3)
@@ -82,9 +82,10 @@ def test_modes_that_bend_blocks_are_told_with_a_figure(
     assert "mode 7 bends the rigid blocks of 5, by" in told.out + told.err
 
 
-def test_a_turned_structure_moves_alike(structure: Structure) -> None:
+@pytest.mark.parametrize("kind", [HELICAL, JOINTED])
+def test_a_turned_structure_moves_alike(structure: Structure, kind: str) -> None:
     """The motion does not depend on the frame."""
-    modes = replace(network_modes(structure, 5), motion=HELICAL, block_size=5)
+    modes = replace(network_modes(structure, 5), motion=kind, block_size=5)
     turn, place = Rotation.random(random_state=2).as_matrix(), np.array([30.0, -8, 5])
     turned = structure.replace_coords(structure.coords_A @ turn.T + place)
     q = np.array([90.0, -50, 30, 20, 10, 5])

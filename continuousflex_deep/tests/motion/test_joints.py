@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from continuousflex_deep import cli
 from continuousflex_deep.commands import nma
@@ -113,18 +112,6 @@ def test_first_derivative_is_the_mode(molecule: Structure, modes: NormalModes) -
     motion = motion_along(molecule, modes.moving(JOINTED))
     expected = motion_along(molecule, modes.moving(HELICAL)).derivative(np.zeros(3))
     np.testing.assert_allclose(motion.derivative(np.zeros(3)), expected, atol=1e-12)
-
-
-def test_a_turned_molecule_moves_alike() -> None:
-    structure = toy_structure()
-    modes = compute_modes(structure, NmaOptions(structure="", output="", n_modes=12, block_size=5, cutoff_A=12))
-    modes = replace(modes, motion=JOINTED, block_size=5)
-    turn, place = Rotation.random(random_state=2).as_matrix(), np.array([30.0, -8, 5])
-    turned = structure.replace_coords(structure.coords_A @ turn.T + place)
-    q = np.array([90.0, -50, 30, 20, 10, 5])
-    here = motion_along(structure, modes).coordinates(q)
-    there = motion_along(turned, replace(modes, vectors=modes.vectors @ turn.T)).coordinates(q)
-    np.testing.assert_allclose(there, here @ turn.T + place, atol=1e-7)
 
 
 def test_too_many_blocks_are_refused() -> None:
